@@ -1,0 +1,1 @@
+"""Phase 1, DataOps: from battle logs to DPS statistics."""
