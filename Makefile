@@ -1,0 +1,69 @@
+# Everything that is done with the project. Needs make and Python 3.11 or newer, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP = $(BIN)/python -m pip --quiet --no-input
+ARGS ?=
+
+# One thread each: two cores are shared by many processes, and OpenMP loses seconds when they compete.
+export OMP_NUM_THREADS := 1
+export DAGSTER_DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env run test lint format bench lock clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+env: $(STAMP)  ## Set up .venv from the lock; does nothing when it is up to date
+
+# uv installs in seconds what takes pip minutes. It comes by pip from the same lock; where it can't be had, or can't
+# reach the package index that pip is configured for, pip does it all. Both check every hash.
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Needs Python 3.11 or newer, '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)." \
+	       "Name another: make env PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements-dev.lock > $(VENV)/uv.lock
+	@{ $(PIP) install --require-hashes --requirement $(VENV)/uv.lock && \
+	   $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock; } || { \
+	   echo "uv could not do it; trying pip, which takes minutes" >&2; \
+	   $(PIP) install --require-hashes --requirement requirements-dev.lock; }
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check
+	@touch $@
+
+run: env  ## Start the platform (stop with Ctrl-C); ARGS are handed to `lostark up`
+	@exec $(BIN)/lostark up $(ARGS)
+
+test: env lint  ## Lint, check the import contracts and run the tests; ARGS are handed to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: env  ## Ruff and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+format: env  ## Let Ruff fix and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: env  ## Run each benchmark in turn
+	@for file in tests/benchmarks/bench_*.py; do \
+	  echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header
+
+lock: env  ## Renew the lock files from requirements*.in (UPGRADE=--upgrade for newest versions)
+	$(COMPILE) $(UPGRADE) requirements.in --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) requirements-dev.in --output-file requirements-dev.lock
+
+clean:  ## Remove the environment; the data in .lostark stays
+	rm -rf $(VENV) *.egg-info

@@ -1,0 +1,133 @@
+"""Typed settings of the platform, from ``LOSTARK_*`` environment variables and nowhere else.
+
+What does not belong here: reading anything at import, creating folders, connecting. Callers ask
+``get_settings()`` when they start and hand the object on; ``.env`` files are not read.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from lostark_assets.errors import SettingsError
+
+PREFIX = "LOSTARK_"
+MIB = 1024 * 1024
+_DRIVER = "postgresql+psycopg2://"
+_EXPECTED = {"byte_size": "a size like 128MiB", "int_": "a whole number", "date_": "a date like 2022-01-01"}
+_SPELLINGS_OF_POSTGRES = ("postgres://", "postgresql://", _DRIVER)
+
+
+def project_root() -> Path:
+    """The folder that holds ``workspace.yaml``: beside the package, else the working folder."""
+    beside_package = Path(__file__).resolve().parents[1]
+    return beside_package if (beside_package / "workspace.yaml").is_file() else Path.cwd()
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _split_paths(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(os.pathsep) if part.strip()]
+    return value
+
+
+def _local_or_url(value: str) -> str:
+    return value if "://" in value else str(_absolute(Path(value)))
+
+
+def _with_driver(value: SecretStr) -> SecretStr:
+    # SQLAlchemy picks the driver by the scheme, and its choice for a bare one changes between versions.
+    url = value.get_secret_value()
+    for spelling in _SPELLINGS_OF_POSTGRES:
+        if url.startswith(spelling):
+            return SecretStr(_DRIVER + url.removeprefix(spelling))
+    raise ValueError("should be a postgresql:// address")
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
+PathList = Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_split_paths)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(_with_driver)]
+
+
+class Settings(BaseSettings):
+    """Every setting with its default. ``get_settings()`` makes one from the environment.
+
+    Sizes take a unit (``LOSTARK_BATCH_BYTES=128MiB``), lists of paths are separated like ``PATH``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    home: Folder = Field(
+        default_factory=lambda: project_root() / ".lostark", description="the one data folder"
+    )
+    lake_url: Annotated[str, AfterValidator(_local_or_url)] = Field(
+        default_factory=lambda settings: str(settings["home"] / "lake") if "home" in settings else "lake",
+        description="where the Delta tables are: a folder, or the URL of an object store",
+    )
+    engine: Literal["polars", "pandas"] = Field("polars", description="what computes across fights")
+    sources: PathList = Field((), description="battle logs that are ingested by themselves")
+
+    max_fight_s: int = Field(7200, gt=0, description="a longer fight is a broken one")
+    max_part_bytes: ByteSize = Field(ByteSize(256 * MIB), gt=0, description="limit of one unpacked JSON part")
+    max_log_bytes: ByteSize = Field(
+        ByteSize(1024 * MIB), gt=0, description="limit of one unpacked battle log"
+    )
+    earliest_fight_date: date = Field(date(2022, 1, 1), description="a fight before it has a wrong clock")
+    batch_bytes: ByteSize = Field(ByteSize(64 * MIB), gt=0, description="payload of one lake commit")
+
+    dagster_postgres_url: PostgresUrl | None = Field(None, description="Dagster's storage; unset: embedded")
+    postgres_url: PostgresUrl | None = Field(None, description="published marts; unset: embedded")
+    dagster_host: str = Field("127.0.0.1", description="address that the Dagster UI listens on")
+    dagster_port: int = Field(
+        3000, ge=1, le=65535, description="port of the Dagster UI; the next free one is taken"
+    )
+    demo_encounters: int = Field(60, ge=1, description="size of the demo data when there is no source")
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's own folder: its configuration, compute logs and artifacts."""
+        return self.home / "dagster"
+
+    @property
+    def landing_dir(self) -> Path:
+        """Where generated and fetched battle logs lie before they are ingested."""
+        return self.home / "landing"
+
+    @property
+    def logs_dir(self) -> Path:
+        """One log file per service."""
+        return self.home / "logs"
+
+    @property
+    def postgres_dir(self) -> Path:
+        """Data folder of the embedded PostgreSQL."""
+        return self.home / "postgres"
+
+
+def get_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment, now; ``overrides`` win over it.
+
+    Raises :class:`SettingsError` that names every wrong variable, what was found and what is expected.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        message = "; ".join(_explain(problem) for problem in error.errors(include_url=False))
+        raise SettingsError(f"{message}. Nothing was started or changed.") from None
+
+
+def _explain(problem: Any) -> str:
+    field = str(problem["loc"][0]) if problem["loc"] else "settings"
+    found = "a hidden value" if field.endswith("_url") else repr(problem["input"])
+    kind = problem["type"]
+    expected = next((words for start, words in _EXPECTED.items() if kind.startswith(start)), problem["msg"])
+    expected = expected.removeprefix("Value error, ").removeprefix("Input ").removeprefix("should be ")
+    return f"{PREFIX}{field.upper()}: expected {expected}, found {found}"
