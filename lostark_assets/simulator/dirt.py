@@ -1,4 +1,4 @@
-"""The dirt that real battle logs hold: which kinds there are, which fight gets which, and what is expected of it.
+"""The dirt that real battle logs hold: which kinds there are, which fight gets which.
 
 Kinds that change the fight itself are applied in fight_builder.py and roster.py, the others in dirt_rows.py.
 """
@@ -32,7 +32,7 @@ KEPT = (
     "support_ap_null",
     "one_hit_log",
 )
-KINDS = tuple(kind for pair in zip(QUARANTINE, KEPT) for kind in pair) + KEPT[len(QUARANTINE) :]
+KINDS = tuple(kind for pair in zip(QUARANTINE, KEPT, strict=False) for kind in pair) + KEPT[len(QUARANTINE) :]
 EXPECTED_REASONS = {
     "invalid_json": "a blob is not valid JSON",
     "truncated_gzip": "a gzip blob ends too early",

@@ -76,7 +76,8 @@ _UNKNOWN_TO_OLD_STATS = (
     "rdpsDamageReceived rdpsDamageReceivedSupport rdpsDamageGiven"
 ).split()
 _ZERO_IN_OLD_ENTITIES = (
-    "unbuffed_damage unbuffed_dps rdps_damage_received rdps_damage_received_support rdps_damage_given rdps ndps"
+    "unbuffed_damage unbuffed_dps rdps_damage_received rdps_damage_received_support rdps_damage_given "
+    "rdps ndps"
 ).split()
 
 
@@ -100,7 +101,7 @@ def _old_layout(rows: dict) -> None:
         for key in _UNKNOWN_TO_OLD_STATS:
             stats.pop(key, None)
         entity["damage_stats"] = json.dumps(stats, ensure_ascii=False)
-        entity |= dict.fromkeys(_UNKNOWN_TO_OLD_ENTITIES) | dict.fromkeys(_ZERO_IN_OLD_ENTITIES, 0)
+        entity.update(dict.fromkeys(_UNKNOWN_TO_OLD_ENTITIES), **dict.fromkeys(_ZERO_IN_OLD_ENTITIES, 0))
 
 
 _DAMAGE: dict[str, Callable[[dict], None]] = {
@@ -118,6 +119,6 @@ _DAMAGE: dict[str, Callable[[dict], None]] = {
 
 
 def damage_rows(kind: str | None, rows: dict) -> None:
-    """Apply a kind to the rows of one log, in place; kinds that are in the fight itself change nothing here."""
+    """Apply a kind to the rows of one log, in place; other kinds change nothing here."""
     if kind in _DAMAGE:
         _DAMAGE[kind](rows)

@@ -1,4 +1,4 @@
-"""What LOA Logs stores of a fight, as plain dictionaries in its own spelling; shared by database and upload JSON.
+"""What LOA Logs stores of a fight, as plain dictionaries in its own spelling, for database and upload.
 
 Packing into blobs and rows is in loa_logs_rows.py, skills are in encode_skills.py.
 """
@@ -147,7 +147,7 @@ def engravings(player: Player) -> list[str]:
 
 
 def own_shares(one: PlayerView) -> list[float] | None:
-    """Share of a player's damage, hyper awakening left out, under AP, brand, identity and hyper buff (0..1)."""
+    """Share of damage (0..1), hyper awakening left out, under AP, brand, identity and hyper buff."""
     counted = one.damage - one.sums.hyper_damage
     if counted <= 0:
         return None
@@ -156,7 +156,7 @@ def own_shares(one: PlayerView) -> list[float] | None:
 
 
 def support_shares(view: FightView, one: PlayerView) -> list[float | None]:
-    """AP, brand, identity, hyper as the meter shows: a support has the weighted mean of the party's dealers."""
+    """AP, brand, identity, hyper (0..1); a support has the weighted mean of the party's dealers."""
     if not one.player.spec.is_support:
         return own_shares(one) or [None] * 4
     dealers = [

@@ -1,86 +1,16 @@
-"""The `skills` map of one player as LOA Logs writes it, with every hit; shared by database and upload JSON."""
+"""The `skills` map of one player as LOA Logs writes it, with every hit, for database and upload."""
 
-import msgspec
 import numpy as np
 
-from lostark_assets.simulator.effects import effect_ids, palette
+from lostark_assets.simulator.effects import effect_ids
 from lostark_assets.simulator.fight import Fight
+from lostark_assets.simulator.hit_json import skill_cast_logs
 from lostark_assets.simulator.views import PlayerView
-
-
-class Hit(msgspec.Struct, rename="camel", gc=False):
-    """One hit; `timestamp` in ms since the fight's start."""
-
-    timestamp: int
-    damage: int
-    unbuffed_damage: int
-    rdps_damage_received: int
-    rdps_damage_received_support: int
-    crit: bool
-    back_attack: bool
-    front_attack: bool
-    buffed_by: msgspec.Raw
-    debuffed_by: msgspec.Raw
-    stagger: int
-
-
-class Cast(msgspec.Struct, gc=False):
-    """One cast with the hits it made; times in ms since the fight's start."""
-
-    timestamp: int
-    last: int
-    hits: list[Hit]
 
 
 def ids_of(view: PlayerView, fight: Fight) -> tuple[list[int], list[int]]:
     """Effect ids of the buff and debuff bits for this player."""
     return effect_ids(fight.support_of_party.get(view.player.party), view.player.class_id)
-
-
-def _raw_palette(ids: list[int]) -> np.ndarray:
-    raw = [msgspec.Raw(msgspec.json.encode(combination)) for combination in palette(ids)]
-    column = np.empty(len(raw), object)
-    column[:] = raw
-    return column
-
-
-def _hit_list(view: PlayerView, fight: Fight) -> list[Hit]:
-    hits = view.hits
-    buffs, debuffs = (_raw_palette(ids) for ids in ids_of(view, fight))
-    return list(
-        map(
-            Hit,
-            hits.at_ms.tolist(),
-            hits.damage.tolist(),
-            hits.unbuffed.tolist(),
-            hits.received.tolist(),
-            hits.received_support.tolist(),
-            hits.crit.tolist(),
-            hits.back.tolist(),
-            hits.front.tolist(),
-            buffs[hits.buffs].tolist(),
-            debuffs[hits.debuffs].tolist(),
-            hits.stagger.tolist(),
-        )
-    )
-
-
-def casts_of(view: PlayerView, fight: Fight) -> list[list[Cast]]:
-    """Per skill that hit, its casts in order of time."""
-    hits, sums = view.hits, view.sums
-    listed = _hit_list(view, fight)
-    casts: list[list[Cast]] = [[] for _ in range(sums.skills.size)]
-    rows = zip(
-        sums.cast_skill_row.tolist(),
-        hits.cast_at[hits.cast[sums.cast_start]].tolist(),
-        hits.at_ms[sums.cast_stop - 1].tolist(),
-        sums.cast_start.tolist(),
-        sums.cast_stop.tolist(),
-        strict=True,
-    )
-    for row, timestamp, last, start, stop in rows:
-        casts[row].append(Cast(timestamp, last, listed[start:stop]))
-    return casts
 
 
 def effect_map(ids: list[int], damage: list[int]) -> dict[str, int]:
@@ -104,40 +34,39 @@ def _skill_base(view: PlayerView, place: int) -> dict:
         "gemTierDmg": None if is_hyper else 4,
         "isHyperAwakening": is_hyper,
         "special": True if is_hyper else None,
+        "rdpsReceived": {},
+        "rdpsContributed": {},
     }
 
 
-def _numbers(view: PlayerView, row: int, ids: list[int], buffs: int, seconds: int) -> dict:
+def _sum_columns(view: PlayerView, seconds: int) -> dict[str, list]:
+    """The summed fields of all skills, as plain lists with one value a skill."""
     sums = view.sums
-    by_effect = sums.by_effect[:, row].tolist()
-    ap, identity, hat, brand = sums.by_support[:, row].tolist()
-    damage, adjusted = int(sums.damage[row]), int(sums.adjusted_hits[row])
-    return {
-        "totalDamage": damage,
-        "maxDamage": int(sums.max_hit[row]),
-        "maxDamageCast": int(sums.max_cast[row]),
-        "buffedBy": effect_map(ids[:buffs], by_effect[:buffs]),
-        "debuffedBy": effect_map(ids[buffs:], by_effect[buffs:]),
+    ap, identity, hat, brand = sums.by_support
+    adjusted = sums.adjusted_crits / np.maximum(sums.adjusted_hits, 1)
+    columns = {
+        "totalDamage": sums.damage,
+        "maxDamage": sums.max_hit,
+        "maxDamageCast": sums.max_cast,
         "buffedBySupport": ap,
         "buffedByIdentity": identity,
         "buffedByHat": hat,
         "debuffedBySupport": brand,
-        "casts": int(sums.casts[row]),
-        "hits": int(sums.hits[row]),
-        "crits": int(sums.crits[row]),
-        "adjustedCrit": int(sums.adjusted_crits[row]) / adjusted if adjusted else None,
-        "critDamage": int(sums.crit_damage[row]),
-        "backAttacks": int(sums.backs[row]),
-        "backAttackDamage": int(sums.back_damage[row]),
-        "frontAttacks": int(sums.fronts[row]),
-        "frontAttackDamage": int(sums.front_damage[row]),
-        "dps": damage // seconds,
-        "stagger": int(sums.stagger[row]),
-        "rdpsDamageReceived": int(sums.received[row]),
-        "rdpsDamageReceivedSupport": int(sums.received_support[row]),
-        "rdpsReceived": {},
-        "rdpsContributed": {},
+        "casts": sums.casts,
+        "hits": sums.hits,
+        "crits": sums.crits,
+        "adjustedCrit": adjusted,
+        "critDamage": sums.crit_damage,
+        "backAttacks": sums.backs,
+        "backAttackDamage": sums.back_damage,
+        "frontAttacks": sums.fronts,
+        "frontAttackDamage": sums.front_damage,
+        "dps": sums.damage // seconds,
+        "stagger": sums.stagger,
+        "rdpsDamageReceived": sums.received,
+        "rdpsDamageReceivedSupport": sums.received_support,
     }
+    return {name: column.tolist() for name, column in columns.items()}
 
 
 _IDLE_ZEROS = dict.fromkeys(
@@ -164,14 +93,23 @@ def _idle_skill(skill_id: int, times: list[int]) -> dict:
 
 def skills_map(view: PlayerView, fight: Fight, seconds: int) -> dict[str, dict]:
     """Every skill of a player by id, as the meter stores it; DPS by whole seconds."""
+    hits, sums = view.hits, view.sums
     buff_ids, debuff_ids = ids_of(view, fight)
-    casts = casts_of(view, fight)
+    support_class = fight.support_of_party.get(view.player.party)
+    logs = skill_cast_logs(hits, sums, support_class, view.player.class_id)
+    cast_times = hits.cast_at[hits.cast[sums.cast_start]].tolist()
+    columns = _sum_columns(view, seconds)
+    names, by_effect = list(columns), sums.by_effect.T.tolist()
+    cast_edges = np.append(0, np.cumsum(sums.casts)).tolist()
     skills = {}
-    for row, place in enumerate(view.sums.skills.tolist()):
-        skill = _skill_base(view, place)
-        skill |= _numbers(view, row, buff_ids + debuff_ids, len(buff_ids), seconds)
-        skill["castLog"] = [cast.timestamp for cast in casts[row]]
-        skill["skillCastLog"] = casts[row]
+    for row, (place, values) in enumerate(
+        zip(sums.skills.tolist(), zip(*columns.values(), strict=True), strict=True)
+    ):
+        skill = _skill_base(view, place) | dict(zip(names, values, strict=True))
+        skill["buffedBy"] = effect_map(buff_ids, by_effect[row][: len(buff_ids)])
+        skill["debuffedBy"] = effect_map(debuff_ids, by_effect[row][len(buff_ids) :])
+        skill["castLog"] = cast_times[cast_edges[row] : cast_edges[row + 1]]
+        skill["skillCastLog"] = logs[row]
         skills[str(skill["id"])] = skill
     for skill_id, times in view.idle_casts.items():
         skills[str(skill_id)] = _idle_skill(skill_id, times)

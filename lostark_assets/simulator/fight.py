@@ -18,7 +18,7 @@ METER_VERSION = "1.48.4"
 class Hits:
     """All hits of one player as columns, sorted by skill, cast and time; damage in damage units.
 
-    `skill` is a position in the spec's kit and `cast` numbers the player's casts; `cast_at` has one time a cast.
+    `skill` is a place in the spec's kit, `cast` numbers the player's casts; `cast_at` has one time a cast.
     """
 
     skill: np.ndarray

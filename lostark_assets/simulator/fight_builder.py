@@ -190,7 +190,7 @@ def build_fight(
     """One fight; `weeks` counts from the season's start, `hits_per_player` is the mean of a usual fight."""
     if dirt == "too_many_players":
         gate = GATES[2]
-    is_cleared = bool(rng.random() >= wipe_share) and dirt != "one_hit_log" or dirt == "boss_hp_negative"
+    is_cleared = bool(rng.random() >= wipe_share) or dirt == "boss_hp_negative"
     roster = choose_roster(gate, population, weeks, is_cleared, 0.0 if dirt else duplicate_share, dirt, rng)
     course = _course(gate, roster.players, is_cleared, rng)
     if dirt == "boss_hp_negative" and not course.is_cleared:

@@ -4,7 +4,8 @@ import sqlite3
 
 ENCOUNTER = (
     "id last_combat_packet total_damage_dealt top_damage_dealt total_damage_taken top_damage_taken dps buffs "
-    "debuffs total_shielding total_effective_shielding applied_shield_buffs misc version boss_hp_log stagger_log"
+    "debuffs total_shielding total_effective_shielding applied_shield_buffs misc version boss_hp_log "
+    "stagger_log"
 ).split()
 PREVIEW = (
     "id fight_start current_boss duration players difficulty local_player my_dps favorite cleared "
@@ -61,7 +62,10 @@ CREATE VIRTUAL TABLE encounter_search USING fts5(
     current_boss, players, content='encounter_preview', content_rowid='id',
     tokenize='trigram remove_diacritics 1')
 """
-_INSERT = "INSERT INTO encounter_search(rowid, current_boss, players) VALUES (new.id, new.current_boss, new.players);"
+_INSERT = (
+    "INSERT INTO encounter_search(rowid, current_boss, players) "
+    "VALUES (new.id, new.current_boss, new.players);"
+)
 _DELETE = (
     "INSERT INTO encounter_search(encounter_search, rowid, current_boss, players) "
     "VALUES ('delete', old.id, old.current_boss, old.players);"

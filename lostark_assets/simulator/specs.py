@@ -4,7 +4,7 @@ Skill names and ids are invented; class and spec names are spelled as LOA Logs w
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -95,7 +95,7 @@ DEALER_SPECS = tuple(spec for spec in SPECS if not spec.is_support)
 SUPPORT_SPECS = tuple(spec for spec in SPECS if spec.is_support)
 
 
-def _skill_names(spec: Spec, count: int, rng: np.random.Generator) -> tuple[str, ...]:
+def _skill_names(count: int, rng: np.random.Generator) -> tuple[str, ...]:
     pairs = rng.permutation(len(_FIRST) * len(_SECOND))[:count]
     names = [f"{_FIRST[pair % len(_FIRST)]} {_SECOND[pair // len(_FIRST)]}" for pair in pairs]
     names[0] = "Basic Attack"
@@ -103,7 +103,7 @@ def _skill_names(spec: Spec, count: int, rng: np.random.Generator) -> tuple[str,
     return tuple(names)
 
 
-@lru_cache(maxsize=None)
+@cache
 def skill_kit(spec: Spec) -> SkillKit:
     """The skills of a spec, always the same; the last one is its hyper awakening."""
     number = SPECS.index(spec) if spec in SPECS else len(SPECS)
@@ -117,7 +117,7 @@ def skill_kit(spec: Spec) -> SkillKit:
     per_minute[0], per_minute[-1] = 5.0, 0.35
     return SkillKit(
         ids=(1000 + number * 200 + np.arange(count) * 10).astype(np.int64),
-        names=_skill_names(spec, count, rng),
+        names=_skill_names(count, rng),
         hits_per_cast=np.clip(np.round(rng.lognormal(1.3, 0.8, count)), 1, 20).astype(np.int64),
         per_minute=per_minute,
         share=share / share.sum(),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lostark_assets.simulator.effects import AP, BRAND, BUFFS, DEBUFFS, HAT, IDENTITY
+from lostark_assets.simulator.effects import BUFFS, DEBUFFS
 from lostark_assets.simulator.fight import Hits
 from lostark_assets.simulator.specs import SkillKit
 

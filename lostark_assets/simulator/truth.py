@@ -1,4 +1,4 @@
-"""The truth beside a generated database: exact numbers from the generated hits, written in batches, read at once.
+"""The truth beside a generated database: exact numbers from the generated hits, written in batches.
 
 The numbers are those that a right pipeline can recover: as the log shows them, spelling and dirt put right.
 """
@@ -125,7 +125,7 @@ def _encounter_row(view: FightView, encounter_id: int, duplicate_of: int | None)
     }
 
 
-def _skill_rows(view: FightView, one: PlayerView, encounter_id: int) -> list[dict]:
+def _skill_rows(one: PlayerView, encounter_id: int) -> list[dict]:
     sums = one.sums
     columns = (one.kit.ids[sums.skills], sums.damage, sums.hits, sums.crits, sums.casts)
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
@@ -172,7 +172,7 @@ class TruthWriter:
         self._encounters.add([_encounter_row(view, encounter_id, duplicate_of)])
         self._players.add([_player_row(view, one, encounter_id) for one in view.players])
         for one in view.players:
-            self._skills.add(_skill_rows(view, one, encounter_id))
+            self._skills.add(_skill_rows(one, encounter_id))
 
     def __enter__(self) -> "TruthWriter":
         return self
