@@ -1,0 +1,1 @@
+"""From cleaned tables to DPS statistics."""

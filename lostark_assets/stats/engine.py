@@ -1,0 +1,87 @@
+"""The engines that run statistics across fights, and the ways in and out of their frames.
+
+Statistics across fights are written once, as Narwhals expressions; the engine decides what computes them, never what
+comes out. Arrow tables are the common border: every public function of ``stats`` returns one, for
+``contract.conform``. What does not belong here: any statistic.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import narwhals as nw
+import pandas as pd
+import pyarrow as pa
+
+Engine = Literal["pandas", "polars"]
+ENGINES: tuple[str, ...] = get_args(Engine)
+
+
+def to_engine(frame: Any, engine: Engine) -> nw.DataFrame:
+    """``frame`` (Arrow, pandas, polars or Narwhals) as a Narwhals frame that ``engine`` computes.
+
+    Dictionary columns become plain strings, so that joins and comparisons mean the same on every engine.
+
+    Raises:
+        ValueError: no such engine.
+    """
+    table = plain(to_arrow(frame))
+    if engine == "pandas":
+        return nw.from_native(to_pandas(table), eager_only=True)
+    if engine == "polars":
+        import polars as pl  # noqa: PLC0415  half a second that the pandas engine does not need
+
+        return nw.from_native(pl.from_arrow(table), eager_only=True)
+    message = f"there is no engine {engine!r}; choose one of {', '.join(ENGINES)}"
+    raise ValueError(message)
+
+
+def to_arrow(frame: Any) -> pa.Table:
+    """Any of the frames as an Arrow table, without an index."""
+    if isinstance(frame, pa.Table):
+        return frame
+    if isinstance(frame, pd.DataFrame):
+        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    return nw.from_native(frame, eager_only=True, pass_through=False).to_arrow().replace_schema_metadata(None)
+
+
+def to_pandas(frame: Any) -> pd.DataFrame:
+    """Any of the frames as pandas with Arrow dtypes."""
+    if isinstance(frame, pd.DataFrame):
+        return frame
+    return to_arrow(frame).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """``table`` with one type for strings: no dictionaries, no large or view strings."""
+    for place, field in enumerate(table.schema):
+        dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
+            dtype = pa.string()
+        if dtype != field.type:
+            table = table.set_column(place, field.name, table.column(place).cast(dtype))
+    return table
+
+
+def key_of(*columns: str) -> nw.Expr:
+    """One text that is equal where all ``columns`` are equal, a null being a value of its own.
+
+    Engines disagree on nulls in keys of groups, windows and joins; a text without nulls they treat alike.
+    """
+    parts = [nw.col(column).cast(nw.String()).fill_null("\x00") for column in columns]
+    return nw.concat_str(parts, separator="\x1f")
+
+
+def is_true(expression: nw.Expr) -> nw.Expr:
+    """``expression`` with null as false."""
+    return expression.fill_null(False)
+
+
+def where(condition: nw.Expr, value: nw.Expr) -> nw.Expr:
+    """``value`` where ``condition`` holds, null elsewhere and where the condition is unknown."""
+    return nw.when(is_true(condition)).then(value)
+
+
+def ratio(value: nw.Expr, base: nw.Expr) -> nw.Expr:
+    """``value / base`` as a float; null where ``base`` is not above zero."""
+    return value.cast(nw.Float64()) / where(base > 0, base).cast(nw.Float64())
