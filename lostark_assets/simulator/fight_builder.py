@@ -42,7 +42,7 @@ class _Course:
         return at + (gap[1] - gap[0]) if gap and at >= gap[0] else at
 
 
-def _course(gate: Gate, players: list[Player], is_cleared: bool, rng: np.random.Generator) -> _Course:
+def _course(gate: Gate, players: list[Player], rng: np.random.Generator, *, is_cleared: bool) -> _Course:
     dps = sum(float(np.exp(sum(player.parts.values()))) for player in players)
     progress = 1.0 if is_cleared else float(np.clip(rng.beta(2.2, 1.6), 0.03, 0.97))
     seconds = progress * gate.max_hp / dps
@@ -57,7 +57,7 @@ def _course(gate: Gate, players: list[Player], is_cleared: bool, rng: np.random.
     return _Course(is_cleared, boss_damage, duration_ms, gap)
 
 
-def _grids(roster: Roster, course: _Course, has_grenade: bool, rng: np.random.Generator) -> Grids:
+def _grids(roster: Roster, course: _Course, rng: np.random.Generator, *, has_grenade: bool) -> Grids:
     """Buff and debuff bits of each party per 100 ms."""
     wall_ms = course.wall_ms
     grenade = np.uint8(GRENADE) * uptime_grid(rng, wall_ms, 0.15 if has_grenade else 0.0, 10_000)
@@ -191,12 +191,14 @@ def build_fight(
     if dirt == "too_many_players":
         gate = GATES[2]
     is_cleared = bool(rng.random() >= wipe_share) or dirt == "boss_hp_negative"
-    roster = choose_roster(gate, population, weeks, is_cleared, 0.0 if dirt else duplicate_share, dirt, rng)
-    course = _course(gate, roster.players, is_cleared, rng)
+    roster = choose_roster(
+        gate, population, weeks, 0.0 if dirt else duplicate_share, dirt, rng, is_cleared=is_cleared
+    )
+    course = _course(gate, roster.players, rng, is_cleared=is_cleared)
     if dirt == "boss_hp_negative" and not course.is_cleared:
         course.is_cleared, course.boss_damage = True, gate.max_hp
     if dirt == "one_hit_log":
-        course = _Course(False, 0, 0, None)
+        course = _Course(is_cleared=False, boss_damage=0, duration_ms=0, intermission_ms=None)
     has_grenade = bool(rng.random() < 0.3) and dirt != "one_hit_log"
     esther = []
     if rng.random() < 0.25 and dirt not in ("one_hit_log", "negative_damage"):
@@ -236,7 +238,7 @@ def _fill(
         fight.current_hp = fight.gate.max_hp - int(fight.players[0].hits.damage[0])
         return
     roster.time_events(course.at, course.duration_ms, fight.wall_ms, rng)
-    grids = _grids(roster, course, fight.has_grenade, rng)
+    grids = _grids(roster, course, rng, has_grenade=fight.has_grenade)
     for player in fight.players:
         _play(player, fight, course, grids, hits_per_player, rng)
     _settle(fight, course.boss_damage)

@@ -88,8 +88,9 @@ def log_dps_parts(
     weeks: int,
     raid: float,
     uptime: float,
-    is_uploader: bool,
     rng: np.random.Generator,
+    *,
+    is_uploader: bool,
 ) -> dict[str, float]:
     """The parts that add up to log DPS before death; `death` is filled in later."""
     anchor = gate.max_hp / gate.dealers / (gate.limit_s * LIMIT_SHARE_OF_A_TYPICAL_CLEAR)
@@ -110,7 +111,9 @@ def log_dps_parts(
     }
 
 
-def draw_death(rng: np.random.Generator, is_cleared: bool, skill: float) -> tuple[float, float | None] | None:
+def draw_death(
+    rng: np.random.Generator, skill: float, *, is_cleared: bool
+) -> tuple[float, float | None] | None:
     """Death as shares of the fight's length: when, and how long dead (None: to the end); or no death."""
     if rng.random() > (0.17 if is_cleared else 0.75) * float(np.exp(-3 * skill)):
         return None

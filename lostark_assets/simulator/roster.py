@@ -16,7 +16,15 @@ from lostark_assets.simulator.specs import SPECS, Spec
 
 PARTY_SIZE = 4
 CROWD_OF_THE_BROKEN_LOG = 18
-PRINCESS = Spec("Princess", "Gunlancer", 104, False, "none", 0.4, -0.6)
+PRINCESS = Spec(
+    name="Princess",
+    class_name="Gunlancer",
+    class_id=104,
+    is_support=False,
+    position="none",
+    crit_rate=0.4,
+    effect=-0.6,
+)
 _BY_NAME = {spec.name: spec for spec in SPECS}
 _FORCED_SPEC = {
     "judgement_spelling": (_BY_NAME["Judgment"], 105, "Judgement"),
@@ -96,14 +104,15 @@ def _player(
     weeks: float,
     raid: float,
     uptimes: model.Uptimes,
-    is_uploader: bool,
     dirt: str | None,
     rng: np.random.Generator,
+    *,
+    is_uploader: bool,
 ) -> Player:
     character, logged = _forced(seat[0], dirt)
     item_level = max(character.item_level(weeks), float(gate.item_level))
     parts = model.log_dps_parts(
-        gate, character, item_level, int(weeks), raid, uptimes.effect, is_uploader, rng
+        gate, character, item_level, int(weeks), raid, uptimes.effect, rng, is_uploader=is_uploader
     )
     return Player(
         character=character,
@@ -123,10 +132,11 @@ def choose_roster(
     gate: Gate,
     population: Population,
     weeks: float,
-    is_cleared: bool,
     duplicate_share: float,
     dirt: str | None,
     rng: np.random.Generator,
+    *,
+    is_cleared: bool,
 ) -> Roster:
     """Players, parties and causes of damage of one fight; the last player is the one that dirt changes."""
     seats = _seats(gate, population, weeks, dirt, rng)
@@ -141,8 +151,8 @@ def choose_roster(
     for place, seat in enumerate(seats):
         own_dirt = dirt if place == len(seats) - 1 else None
         is_uploader = place in uploaders
-        player = _player(seat, gate, weeks, raid, uptimes[seat[1]], is_uploader, own_dirt, rng)
-        death = model.draw_death(rng, is_cleared, player.character.skill)
+        player = _player(seat, gate, weeks, raid, uptimes[seat[1]], own_dirt, rng, is_uploader=is_uploader)
+        death = model.draw_death(rng, player.character.skill, is_cleared=is_cleared)
         player.parts["death"] = model.death_effect(death)
         players.append(player)
         deaths.append(death)

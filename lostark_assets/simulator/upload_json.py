@@ -10,7 +10,7 @@ from lostark_assets.simulator.loa_logs_rows import to_json
 from lostark_assets.simulator.views import view_fight
 
 
-def write_upload_json(path: Path, fight: Fight, gzip: bool = False, uploader: int = 0) -> Path:
+def write_upload_json(path: Path, fight: Fight, gzip: bool = False, uploader: int = 0) -> Path:  # noqa: FBT001, FBT002 - agreed
     """Write the upload of one of the fight's uploaders, in map form; returns the path."""
     content = to_json(encounter_json(view_fight(fight, fight.uploads[uploader])))
     path.parent.mkdir(parents=True, exist_ok=True)

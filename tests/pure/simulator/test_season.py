@@ -12,7 +12,7 @@ from lostark_assets.simulator.season import SeasonConfig, generate_fights
 
 @pytest.fixture(scope="module")
 def fights():
-    return list(generate_fights(SeasonConfig(encounters=150, seed=2, hits_per_player=60, dirt=False)))
+    return list(generate_fights(SeasonConfig(encounters=90, seed=2, hits_per_player=60, dirt=False)))
 
 
 def test_groups_have_at_most_one_support_a_party(fights):
