@@ -1,7 +1,7 @@
 """The engines that run statistics across fights, and the ways in and out of their frames.
 
-Statistics across fights are written once, as Narwhals expressions; the engine decides what computes them, never what
-comes out. Arrow tables are the common border: every public function of ``stats`` returns one, for
+Statistics across fights are written once, as Narwhals expressions; the engine decides what computes them,
+never what comes out. Arrow tables are the common border: every public function of ``stats`` returns one, for
 ``contract.conform``. What does not belong here: any statistic.
 """
 
@@ -74,7 +74,7 @@ def key_of(*columns: str) -> nw.Expr:
 
 def is_true(expression: nw.Expr) -> nw.Expr:
     """``expression`` with null as false."""
-    return expression.fill_null(False)
+    return expression.fill_null(value=False)
 
 
 def where(condition: nw.Expr, value: nw.Expr) -> nw.Expr:

@@ -1,13 +1,13 @@
 """Figures inside a fight: everything that is computed from single hits, or from the meter's own series.
 
 Pure functions from Arrow to Arrow. Hits arrive sorted by encounter, player, skill and time (the contract of
-``core_hits``), so each player and skill is one run of rows: runs are found where a key changes, and one pass sums
-them in registers. There is no group-by, no hash and no sort. The same function serves one machine (chunk after
-chunk, see :func:`stream_hit_figures`) and a cluster (``mapInArrow``).
+``core_hits``), so each player and skill is one run of rows: runs are found where a key changes, and one pass
+sums them in registers. There is no group-by, no hash and no sort. The same function serves one machine (chunk
+after chunk, see :func:`stream_hit_figures`) and a cluster (``mapInArrow``).
 
-What does not belong here: anything across fights (``dps``, ``percentiles``, ``distribution``), reading or writing
-tables (``lake``). The same figures for logs without hits, from the meter's series, are in ``meter``; both are offered
-here.
+What does not belong here: anything across fights (``dps``, ``percentiles``, ``distribution``), reading or
+writing tables (``lake``). The same figures for logs without hits, from the meter's series, are in ``meter``;
+both are offered here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ ACTIVITY_GAP_MS = 5_000
 OPENER_MS = 30_000
 WINDOW_S = 10
 COLUMNS = (
-    "encounter_id", "player_name", "skill_id", "hit_at_ms", "damage", "is_crit", "is_back_attack", "is_front_attack",
+    "encounter_id", "player_name", "skill_id", "hit_at_ms", "damage", "is_crit", "is_back_attack",
+    "is_front_attack",
 )  # fmt: skip
 FLAGS = COLUMNS[5:]
 
@@ -37,7 +38,14 @@ RUN_FIGURES = (
     "hits", "crits", "back_attacks", "front_attacks",
     "damage", "crit_damage", "back_attack_damage", "front_attack_damage", "max_hit_damage",
 )  # fmt: skip
-PLAYER_FIGURES = (*RUN_FIGURES, "first_hit_at_ms", "last_hit_at_ms", "active_ms", "peak_10s_dps", "opener_damage")
+PLAYER_FIGURES = (
+    *RUN_FIGURES,
+    "first_hit_at_ms",
+    "last_hit_at_ms",
+    "active_ms",
+    "peak_10s_dps",
+    "opener_damage",
+)
 SKILL_FIGURES = ("hits", "crits", "back_attacks", "front_attacks", "damage", "crit_damage", "max_hit_damage")
 
 _NULL = -1
@@ -46,13 +54,13 @@ _NO_LAST = -(2**31)
 
 
 class HitFigures(NamedTuple):
-    """What the hits of some whole encounters give; ids are dictionary arrays, ``contract.conform`` plains them.
+    """What the hits of whole encounters give; ids are dictionary arrays, which ``contract.conform`` plains.
 
     ``players``: one row a player, in input order: encounter_id, player_name, hits, crits, back_attacks,
-    front_attacks, damage, crit_damage, back_attack_damage, front_attack_damage, max_hit_damage, first_hit_at_ms,
-    last_hit_at_ms, active_s, peak_10s_dps (null in fights under 10 s), opener_damage (hits before 30 s).
-    ``skills``: one row a player's skill: encounter_id, player_name, skill_id and the sums of its hits.
-    ``timeline``: one row a player's second; null if it was not asked for.
+    front_attacks, damage, crit_damage, back_attack_damage, front_attack_damage, max_hit_damage,
+    first_hit_at_ms, last_hit_at_ms, active_s, peak_10s_dps (null in fights under 10 s), opener_damage (hits
+    before 30 s). ``skills``: one row a player's skill: encounter_id, player_name, skill_id and the sums of
+    its hits. ``timeline``: one row a player's second; null if it was not asked for.
     """
 
     players: pa.Table
@@ -65,15 +73,15 @@ def hit_figures(
 ) -> HitFigures:
     """All figures that the hits of whole encounters give.
 
-    A fight of ``lengths_ms`` (duration and intermission, at least one second) has ``ceil(length / 1000)`` seconds. Hits
-    before the start count into second 0, hits at or after the end into the last second. The row of second t of the
-    timeline tells the window of the bins t-5 to t+4, that is the time from t-5 to t+5 s as far as it lies inside the
-    fight, and divides by the time it covers. ``active_s`` is exact to the millisecond whatever the bins; one hit
-    alone gives 0.
+    A fight of ``lengths_ms`` (duration and intermission, at least one second) has ``ceil(length / 1000)``
+    seconds. Hits before the start count into second 0, hits at or after the end into the last second. The row
+    of second t of the timeline tells the window of the bins t-5 to t+4, that is the time from t-5 to t+5 s as
+    far as it lies inside the fight, and divides by the time it covers. ``active_s`` is exact to the
+    millisecond whatever the bins; one hit alone gives 0.
 
     Args:
-        hits: columns of ``core_hits`` (others are ignored), whole encounters, in the contract's order; ids are plain
-            strings or, which costs nothing, dictionary arrays.
+        hits: columns of ``core_hits`` (others are ignored), whole encounters, in the contract's order; ids
+            are plain strings or, which costs nothing, dictionary arrays.
         lengths_ms: milliseconds from the fight's start to its end on the wall clock, by encounter_id.
         timeline: also make the rows by second.
 
@@ -93,7 +101,8 @@ def hit_figures(
     series = np.empty((3, rows), np.int64)
     _scan(
         player_starts, run_starts, columns.encounter, columns.player, columns.hit_at_ms, columns.damage,
-        *columns.flags, lengths, _bin_count(columns.hit_at_ms, seconds), timeline, players, skills, keys, series,
+        *columns.flags, lengths, _bin_count(columns.hit_at_ms, seconds), timeline, players, skills, keys,
+        series,
     )  # fmt: skip
     return HitFigures(
         _players_table(columns, player_rows, players),
@@ -107,8 +116,8 @@ def stream_hit_figures(
 ) -> Iterator[HitFigures]:
     """:func:`hit_figures` of a stream whose batches end anywhere.
 
-    The last encounter of a batch waits for the next one; memory is bounded by two batches and the longest encounter.
-    Each encounter comes out exactly once, in the order of the stream.
+    The last encounter of a batch waits for the next one; memory is bounded by two batches and the longest
+    encounter. Each encounter comes out exactly once, in the order of the stream.
 
     Raises:
         ValueError: the hits are not in the contract's order, within a batch or across batches.
@@ -130,15 +139,15 @@ def stream_hit_figures(
                 continue
             start = first_end
         if waiting:
-            yield _finish(pa.concat_tables(waiting), lengths_ms, timeline, done)
+            yield _finish(pa.concat_tables(waiting), lengths_ms, done, timeline=timeline)
         if start < last_start:
-            yield _finish(table.slice(start, last_start - start), lengths_ms, timeline, done)
+            yield _finish(table.slice(start, last_start - start), lengths_ms, done, timeline=timeline)
         waiting, waiting_id = [table.slice(last_start)], encounter[last_start].as_py()
     if waiting:
-        yield _finish(pa.concat_tables(waiting), lengths_ms, timeline, done)
+        yield _finish(pa.concat_tables(waiting), lengths_ms, done, timeline=timeline)
 
 
-def _finish(hits: pa.Table, lengths_ms: Mapping[str, int], timeline: bool, done: set[str]) -> HitFigures:
+def _finish(hits: pa.Table, lengths_ms: Mapping[str, int], done: set[str], *, timeline: bool) -> HitFigures:
     figures = hit_figures(hits, lengths_ms, timeline=timeline)
     ids = set(figures.players["encounter_id"].unique().to_pylist())
     if again := ids & done:
@@ -166,7 +175,7 @@ class _Columns:
         self.flags = tuple(_bytes(array) for array in arrays[5:])
 
     def runs(self) -> tuple[np.ndarray, np.ndarray]:
-        """The first run of each player and the first row of each run (one skill of one player), both closed."""
+        """The first run of each player, and the first row of each run; a run is one skill of one player."""
         rows = len(self.encounter) + 1
         players, runs = np.empty(rows, np.int64), np.empty(rows, np.int64)
         seen = np.zeros(len(self.encounter_names), np.bool_)
@@ -176,8 +185,8 @@ class _Columns:
         if bad >= 0:
             message = (
                 f"hits are not sorted by encounter, player and skill: row {bad} (encounter "
-                f"{self.encounter_names[int(self.encounter[bad])]}, skill {self.skill_id[bad]}) comes back to a key "
-                "that was left before. Sort the chunk as the contract of core_hits says."
+                f"{self.encounter_names[int(self.encounter[bad])]}, skill {self.skill_id[bad]}) comes back to "
+                "a key that was left before. Sort the chunk as the contract of core_hits says."
             )
             raise ValueError(message)
         return players[: player_count + 1], runs[: run_count + 1]
@@ -238,7 +247,7 @@ def _lengths(columns: _Columns, player_rows: np.ndarray, lengths_ms: Mapping[str
     known, places = np.unique(columns.encounter[player_rows], return_inverse=True)
     names = columns.encounter_names.take(pa.array(known)).to_pylist()
     if missing := [name for name in names if name not in lengths_ms]:
-        message = f"{len(missing)} encounters have hits but no fight length, such as {missing[0]}; nothing was computed"
+        message = f"{len(missing)} encounters have hits but no fight length, such as {missing[0]}"
         raise NotFound(message)
     return np.maximum(np.array([lengths_ms[name] for name in names], np.int64), 1000)[places]
 
@@ -284,8 +293,8 @@ def _find_runs(encounter, player, skill, player_starts, run_starts, seen, seen_i
 
 @njit(cache=True, nogil=True)
 def _scan(
-    player_starts, run_starts, encounter, player, hit_at_ms, damage, crit, back, front, lengths, bin_count, timeline,
-    players, skills, keys, series,
+    player_starts, run_starts, encounter, player, hit_at_ms, damage, crit, back, front, lengths, bin_count,
+    timeline, players, skills, keys, series,
 ):  # fmt: skip
     """Fill all outputs, player by player; the bins of one player stay in cache and are used again."""
     bins = np.zeros(bin_count, np.int64)
@@ -356,9 +365,11 @@ def _sum_runs(skills, start, stop, out):
 
 @njit(cache=True, nogil=True)
 def _activity(bins, first_in, last_in, seconds):
-    """First hit, last hit and active ms; empties the time bins and folds the damage after the end into the last second.
+    """First hit, last hit and active ms. Empties the time bins, folds damage after the end into the last
+    second.
 
-    Gaps over the limit always lie between two bins, as a bin is shorter; the bin of hits before the start is too.
+    Gaps over the limit always lie between two bins, as a bin is shorter; the bin of hits before the start is
+    too.
     """
     first = previous = np.int64(_NO_LAST)
     idle = np.int64(0)

@@ -1,19 +1,22 @@
 """Timeline and bursts of logs without hits, from the series that the meter itself stored.
 
-What the series mean was read in LOA Logs' source and confirmed on the 32 players of the five real fights of v1.13.5:
+What the series mean was read in LOA Logs' source and confirmed on the 32 players of the five real fights of
+v1.13.5:
 
-* ``meter_rolling_dps`` element t stands at t s after the fight's start, t = 0 .. ceil(length) - 1, and tells the damage
-  from t-5 to t+5 s (both ends included, on the wall clock, intermission not removed) divided by a constant. The
-  constant is 10 in current versions and **was 5 in older ones**: there the stored "10 s average" is twice the truth
-  (its sum over the fight is 1.97 to 2.00 times the damage dealt). It is found per log from the two series themselves:
-  windows side by side against the cumulative damage at their end give 4.99 to 5.12 on the real players. At the ends
-  the window covers less than 10 s, which the meter ignores; here it divides by what is covered. With both corrected,
-  mean DPS times length is 0.99 to 1.02 of the damage dealt.
-* ``meter_average_dps`` element j is the damage of all hits up to and with the second 5j, on the meter's wall clock cut
-  to whole seconds, divided by 5j + 1 (not 5j: the second itself counts). So its first element is the damage of the
-  first, partial second, and ``element * (5j + 1)`` is cumulative damage, short by less than 5j + 1. As the fight starts
-  inside a second, it reaches to between 5j and 5j + 1 s after the start. The last element lies up to 5 s before the end
-  (0.976 to 1.000 of the damage dealt; 1.000 where a step falls on the end), so it is not the stored DPS.
+* ``meter_rolling_dps`` element t stands at t s after the fight's start, t = 0 .. ceil(length) - 1, and tells
+  the damage from t-5 to t+5 s (both ends included, on the wall clock, intermission not removed) divided by a
+  constant. The constant is 10 in current versions and **was 5 in older ones**: there the stored "10 s
+  average" is twice the truth (its sum over the fight is 1.97 to 2.00 times the damage dealt). It is found per
+  log from the two series themselves: windows side by side against the cumulative damage at their end give
+  4.99 to 5.12 on the real players. At the ends the window covers less than 10 s, which the meter ignores;
+  here it divides by what is covered. With both corrected, mean DPS times length is 0.99 to 1.02 of the damage
+  dealt.
+* ``meter_average_dps`` element j is the damage of all hits up to and with the second 5j, on the meter's wall
+  clock cut to whole seconds, divided by 5j + 1 (not 5j: the second itself counts). So its first element is
+  the damage of the first, partial second, and ``element * (5j + 1)`` is cumulative damage, short by less than
+  5j + 1. As the fight starts inside a second, it reaches to between 5j and 5j + 1 s after the start. The last
+  element lies up to 5 s before the end (0.976 to 1.000 of the damage dealt; 1.000 where a step falls on the
+  end), so it is not the stored DPS.
 
 What does not belong here: anything for logs that carry hits (``hits``).
 """
@@ -48,8 +51,8 @@ def meter_timeline(players: pa.Table) -> pa.Table:
             meter_average_dps (lists of integers, may be null); other columns are ignored.
 
     Returns:
-        The columns of ``stats_dps_timeline`` but fight_date. ``damage`` is null, ``cumulative_damage`` is known
-        every 5 s and null between, ``rolling_10s_dps`` is null where the series is too short.
+        The columns of ``stats_dps_timeline`` but fight_date. ``damage`` is null, ``cumulative_damage`` is
+        known every 5 s and null between, ``rolling_10s_dps`` is null where the series is too short.
     """
     players, length_ms, rolling, average = _columns(players)
     divisors = _divisors(players["encounter_id"], rolling, average)
@@ -77,9 +80,9 @@ def meter_timeline(players: pa.Table) -> pa.Table:
 def meter_bursts(players: pa.Table) -> pa.Table:
     """Peak and opener of logs without hits: encounter_id, player_name, peak_10s_dps, opener_dps.
 
-    ``peak_10s_dps`` is the best window that lies inside the fight as a whole. ``opener_dps`` is the DPS of the first 30 s,
-    from the windows at 5, 15 and 25 s, which are exact, where the average at 30 s is blurred by up to a second. Both
-    are null where the series or the fight is too short.
+    ``peak_10s_dps`` is the best window that lies inside the fight as a whole. ``opener_dps`` is the DPS of
+    the first 30 s, from the windows at 5, 15 and 25 s, which are exact, where the average at 30 s is blurred
+    by up to a second. Both are null where the series or the fight is too short.
 
     Args:
         players: as for :func:`meter_timeline`.
@@ -100,7 +103,12 @@ def meter_bursts(players: pa.Table) -> pa.Table:
 
 def _columns(players: pa.Table) -> tuple[pa.Table, np.ndarray, _Series, _Series]:
     length_ms = players["length_ms"].cast(pa.int64()).to_numpy()
-    return players, np.maximum(length_ms, 1000), _flat(players["meter_rolling_dps"]), _flat(players["meter_average_dps"])
+    return (
+        players,
+        np.maximum(length_ms, 1000),
+        _flat(players["meter_rolling_dps"]),
+        _flat(players["meter_average_dps"]),
+    )
 
 
 def _flat(column: pa.ChunkedArray) -> _Series:
@@ -116,12 +124,14 @@ def _divisors(encounter_id: pa.ChunkedArray, rolling: _Series, average: _Series)
     sums = np.zeros((2, int(codes.max(initial=-1)) + 1))
     _compare(codes, *rolling, *average, sums)
     windows, known = sums
-    return np.where(known * np.sqrt(OLD_DIVISOR * DIVISOR) > windows * OLD_DIVISOR * DIVISOR, DIVISOR, OLD_DIVISOR)[codes]
+    return np.where(
+        known * np.sqrt(OLD_DIVISOR * DIVISOR) > windows * OLD_DIVISOR * DIVISOR, DIVISOR, OLD_DIVISOR
+    )[codes]
 
 
 @njit(cache=True, nogil=True)
 def _compare(codes, rolling, rolling_starts, average, average_starts, sums):
-    """Add up the windows side by side from the start (0), and the cumulative damage at their end (1), by log."""
+    """Add up, by log, the windows side by side from the start (0) and the damage up to their end (1)."""
     for i in range(len(codes)):
         r, a = rolling_starts[i], average_starts[i]
         windows = min((rolling_starts[i + 1] - r + 4) // 10, (average_starts[i + 1] - a - 1) // 2)

@@ -1,8 +1,8 @@
 """Percentiles among a pool that slides with time.
 
-The pool of a row is its group (the caller's code: same gate, difficulty, spec, …) over the last weeks up to the row's own
-day. A pool that stands still is wrong in this game: gear grows so fast that the median player of week 10 would stand at
-the 89th percentile of the first four weeks.
+The pool of a row is its group (the caller's code: same gate, difficulty, spec, …) over the last weeks up to
+the row's own day. A pool that stands still is wrong in this game: gear grows so fast that the median player
+of week 10 would stand at the 89th percentile of the first four weeks.
 
 What does not belong here: who is a member and what a group is (``dps``).
 """
@@ -31,10 +31,10 @@ def pool_percentiles(
 ) -> pa.Table:
     """Place of every row within its pool.
 
-    The pool of a row: the members of its group from ``day - days + 1`` to ``day``, and within ``tolerance`` of its item
-    level where levels are given; the row itself only if it is a member. The percentile is the inverse of the
-    quantile function with linear interpolation: the smallest member stands at 0, the largest at 100, equal members
-    share the mean of their places, values outside clip.
+    The pool of a row: the members of its group from ``day - days + 1`` to ``day``, and within ``tolerance``
+    of its item level where levels are given; the row itself only if it is a member. The percentile is the
+    inverse of the quantile function with linear interpolation: the smallest member stands at 0, the largest
+    at 100, equal members share the mean of their places, values outside clip.
 
     Args:
         group: int code of each row, -1 for a row that has no pool.
@@ -47,20 +47,21 @@ def pool_percentiles(
         minimum: below so many members there is no number, only n.
 
     Returns:
-        percentile, low, high (0..100) and n, in the order of the rows; low and high are the 95 % Wilson interval of
-        a share measured on n players. All four are null for a row without a pool.
+        percentile, low, high (0..100) and n, in the order of the rows; low and high are the 95 % Wilson
+        interval of a share measured on n players. All four are null for a row without a pool.
     """
     value = np.asarray(value, np.float64)
     has_pool = (np.asarray(group) >= 0) & ~np.isnan(value)
     level = value if item_level is None else np.asarray(item_level, np.float64)
     has_pool &= ~np.isnan(level)
     rows = np.flatnonzero(has_pool)
+    group, day = np.asarray(group, np.int64), np.asarray(day, np.int64)
     order = rows[np.lexsort((level[rows], day[rows], group[rows]))]
     percentile = np.full(len(value), np.nan)
     n = np.full(len(value), -1, np.int64)
     _slide(
-        order, np.asarray(group, np.int64), np.asarray(day, np.int64), value, np.asarray(is_member, np.bool_), level,
-        item_level is not None, days, tolerance, percentile, n,
+        order, group, day, value, np.asarray(is_member, np.bool_), level, item_level is not None, days,
+        tolerance, percentile, n,
     )  # fmt: skip
     low, high = _wilson(percentile / 100, n)
     no_number = n < max(minimum, 1)
@@ -85,9 +86,10 @@ def _wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(cache=True, nogil=True)
 def _slide(order, group, day, value, is_member, level, use_level, days, tolerance, percentile, n):
-    """Walk the rows by group and day with a pool that is kept sorted by ``level`` (the value where no level counts).
+    """Walk the rows by group and day with a pool that is kept sorted by level.
 
-    A day costs one merge into the pool; a row then costs a binary search, or a pass over the levels in reach.
+    Where levels do not count, ``level`` is the value. A day costs one merge into the pool; a row then costs a
+    binary search, or a pass over the levels in reach.
     """
     keys, values = np.empty(len(order)), np.empty(len(order))
     born = np.empty(len(order), np.int64)
@@ -100,10 +102,14 @@ def _slide(order, group, day, value, is_member, level, use_level, days, toleranc
         stop = start + 1
         while stop < len(order) and group[order[stop]] == group[first] and day[order[stop]] == day[first]:
             stop += 1
-        size = _merge(order[start:stop], day[first], days, is_member, level, value, keys, values, born, size, spare)
+        size = _merge(
+            order[start:stop], day[first], days, is_member, level, value, keys, values, born, size, spare
+        )
         for row in order[start:stop]:
             if use_level:
-                n[row], percentile[row] = _place_by_level(keys[:size], values[:size], level[row], value[row], tolerance)
+                n[row], percentile[row] = _place_by_level(
+                    keys[:size], values[:size], level[row], value[row], tolerance
+                )
             else:
                 n[row], percentile[row] = size, _place(keys[:size], value[row])
         start = stop
@@ -175,8 +181,7 @@ def _interpolate(n, less, equal, below, above, x):
         return 100.0
     if n == 1:
         return 50.0
-    if equal > 0:
-        place = less + (equal - 1) / 2
-    else:
+    place = less + (equal - 1) / 2
+    if equal == 0:
         place = less - 1 + (x - below) / (above - below)
     return 100 * place / (n - 1)

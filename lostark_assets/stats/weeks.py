@@ -1,7 +1,7 @@
 """When a week begins: the weekly reset of the log's region.
 
-Korea resets on Wednesday 06:00 KST, which is Tuesday 21:00 UTC all year; the western regions, and logs whose region is
-unknown, on Wednesday 10:00 UTC. What does not belong here: what is counted per week.
+Korea resets on Wednesday 06:00 KST, which is Tuesday 21:00 UTC all year; the western regions, and logs whose
+region is unknown, on Wednesday 10:00 UTC. What does not belong here: what is counted per week.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KOREA = "KR"
 def week_started_at(fight_started_at: nw.Expr, region: nw.Expr) -> nw.Expr:
     """The newest reset at or before ``fight_started_at`` (UTC instants), as a UTC instant of microseconds."""
     at = fight_started_at.dt.timestamp("us")
-    korean = (region == KOREA).fill_null(False).cast(nw.Int64())
+    korean = (region == KOREA).fill_null(value=False).cast(nw.Int64())
     reset = korean * (KOREAN_RESET_US - WESTERN_RESET_US) + WESTERN_RESET_US
     return instant((at - reset) // WEEK_US * WEEK_US + reset)
 
