@@ -1,0 +1,120 @@
+"""Dagster's home inside the data folder, and the instance on it.
+
+``dagster.yaml`` of the project is the one configuration; it is copied into the home at every start, so that
+the services, the command line and a run worker all read the same. What does not belong here: definitions,
+processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import psutil
+
+from lostark_assets.errors import PermanentError
+from lostark_assets.platform.postgres import Databases, embedded_postgres
+from lostark_assets.settings import PREFIX, Settings, project_root
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+PROCESS_TAG = "lostark/process"
+_LAUNCHED_TAG = ".dagster/grpc_info"
+_ALWAYS = {
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Several processes share few cores: OpenMP pools that compete lose seconds.
+    "OMP_NUM_THREADS": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def prepare_dagster_home(settings: Settings, databases: Databases) -> dict[str, str]:
+    """Write ``dagster.yaml`` into the home and return the variables that its processes need."""
+    source = project_root() / "dagster.yaml"
+    if not source.is_file():
+        raise PermanentError(f"{source} is missing: run from the project's folder. Nothing was started.")
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / "dagster.yaml"
+    if not target.exists() or target.read_bytes() != source.read_bytes():
+        draft = home / f".dagster.yaml.{os.getpid()}"
+        draft.write_bytes(source.read_bytes())
+        draft.replace(target)
+    return {
+        **_ALWAYS,
+        f"{PREFIX}HOME": str(settings.home),
+        "DAGSTER_HOME": str(home),
+        f"{PREFIX}DAGSTER_POSTGRES_URL": databases.dagster,
+        f"{PREFIX}POSTGRES_URL": databases.lostark,
+    }
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set ``variables`` for this process and its children, and take them back afterwards."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
+    """The Dagster instance of the data folder, for the command line; PostgreSQL runs while it is held."""
+    from dagster import DagsterInstance  # noqa: PLC0415 - 2 s
+
+    with ExitStack() as stack:
+        databases = stack.enter_context(embedded_postgres(settings))
+        stack.enter_context(environment(prepare_dagster_home(settings, databases)))
+        yield stack.enter_context(DagsterInstance.from_config(str(settings.dagster_home)))
+
+
+def process_tag() -> dict[str, str]:
+    """Tag for a run that this very process executes, so that a later start can tell if it still lives."""
+    process = psutil.Process()
+    return {PROCESS_TAG: f"{process.pid}:{process.create_time():.2f}"}
+
+
+def fail_abandoned_runs(instance: DagsterInstance, platform_started_at: datetime) -> list[str]:
+    """Report runs as failed whose process is gone, and return their ids.
+
+    Without this a power cut leaves a run that is in progress for ever and blocks the queue. A run is
+    abandoned if the platform launched it before ``platform_started_at`` and nothing was heard since, or if
+    the process of its :func:`process_tag` is gone. Dagster's own retry then starts what the platform had
+    launched once more.
+    """
+    from dagster import DagsterRunStatus, RunsFilter  # noqa: PLC0415 - 2 s
+
+    statuses = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    abandoned = []
+    for record in instance.get_run_records(RunsFilter(statuses=statuses)):
+        tags = record.dagster_run.tags
+        quiet = record.update_timestamp.astimezone(UTC) < platform_started_at
+        if (_LAUNCHED_TAG in tags and quiet) or not _lives(tags.get(PROCESS_TAG)):
+            instance.report_run_failed(
+                record.dagster_run, "The process of this run ended before the run did."
+            )
+            abandoned.append(record.dagster_run.run_id)
+    return abandoned
+
+
+def _lives(tag: str | None) -> bool:
+    if tag is None:
+        return True
+    pid, _, created = tag.partition(":")
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(created)) < 1
+    except (psutil.NoSuchProcess, ValueError):
+        return False

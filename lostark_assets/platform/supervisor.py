@@ -1,0 +1,303 @@
+"""Runs the platform's services as one foreground process that starts, watches and stops them together.
+
+Each service leads a session of its own, so that whatever it starts can be found and ended with it, and a
+Ctrl-C of the terminal reaches only the supervisor. What does not belong here: which services there are
+(``up``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+Say = Callable[[str], None]
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TERM_TIMEOUT_S = 12.0
+_KILL_TIMEOUT_S = 3.0
+_POLL_S = 0.2
+_LOG_LIMIT_BYTES = 5_000_000
+_TAIL_LINES = 15
+# Whatever proxy the environment names, it is not for this machine's own services.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Service:
+    """One child process.
+
+    ``ready`` tells when it can be used: an address that answers with success, a function, or None for at
+    once. ``restarts`` is how often it may die before everything stops.
+    """
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    ready: str | Callable[[], bool] | None = None
+    ready_timeout_s: float = 180.0
+    restarts: int = 0
+
+
+class _Stop(BaseException):
+    """Raised in the main thread by a stop signal or the death of a service; not for ``except Exception``."""
+
+
+def answers(url: str) -> bool:
+    """Whether the address answers with success, right now."""
+    try:
+        with DIRECT.open(url, timeout=5) as response:
+            return 200 <= response.status < 300
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def run_services(
+    services: Sequence[Service], *, state_dir: Path, logs_dir: Path, on_ready: Callable[[], None], say: Say
+) -> int:
+    """Start ``services``, call ``on_ready`` once all are ready, and stay until told to stop.
+
+    Must run in the main thread. Returns 0 when the user stopped it (SIGINT, SIGTERM, SIGHUP), 1 when a
+    service died or didn't become ready. No process of a service is left when it returns. ``state_dir`` gets
+    a note of the running processes, by which the next start ends what an unclean end left behind.
+    """
+    return _Supervisor(services, state_dir, logs_dir, say).run(on_ready)
+
+
+def end_leftovers(state_dir: Path) -> list[str]:
+    """End the services of a supervisor that was killed itself; returns their names."""
+    note = state_dir / "services.json"
+    try:
+        recorded = json.loads(note.read_text())
+    except (FileNotFoundError, ValueError):
+        return []
+    alive = {
+        entry["name"]: entry["pid"] for entry in recorded if _is_process(entry["pid"], entry["created_at"])
+    }
+    members = {member for pid in alive.values() for member in _session(pid)}
+    _signal(members, signal.SIGTERM)
+    _, stubborn = psutil.wait_procs(members, timeout=TERM_TIMEOUT_S)
+    _signal(stubborn, signal.SIGKILL)
+    note.unlink(missing_ok=True)
+    return sorted(alive)
+
+
+class _Supervisor:
+    """The state of one ``run_services``."""
+
+    def __init__(self, services: Sequence[Service], state_dir: Path, logs_dir: Path, say: Say) -> None:
+        self._services = services
+        self._note = state_dir / "services.json"
+        self._logs_dir = logs_dir
+        self._say = say
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._deaths: dict[str, int] = {}
+        self._failure: str | None = None
+        self._signals_seen = 0
+        self._raising = False
+        self._finished = threading.Event()
+
+    def run(self, on_ready: Callable[[], None]) -> int:
+        """Everything from the first start to the last stop."""
+        self._logs_dir.mkdir(parents=True, exist_ok=True)
+        self._note.parent.mkdir(parents=True, exist_ok=True)
+        watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        with self._signals_handled():
+            try:
+                for service in self._services:
+                    self._start(service)
+                watcher.start()
+                with self._interruptible():
+                    self._await_ready()
+                    on_ready()
+                    while True:
+                        time.sleep(3600)
+            except _Stop:
+                pass
+            finally:
+                self._raising = False
+                self._finished.set()
+                if watcher.ident is not None:
+                    watcher.join()
+                self._stop_all()
+        if self._failure:
+            self._say(self._failure)
+        return 1 if self._failure else 0
+
+    @contextmanager
+    def _signals_handled(self) -> Iterator[None]:
+        # With our own handlers in place, children begin with the default ones even where a shell that runs
+        # us in the background had SIGINT ignored; Dagster would copy an ignored SIGINT to SIGTERM and never
+        # stop.
+        before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._signals_seen += 1
+        if self._raising:
+            self._raising = False
+            raise _Stop
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        self._raising = True
+        if self._signals_seen:
+            raise _Stop
+        try:
+            yield
+        finally:
+            self._raising = False
+
+    def _start(self, service: Service) -> None:
+        log = self._log(service)
+        if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        with log.open("ab") as output:
+            output.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(service.argv)}\n".encode())
+            output.flush()
+            self._processes[service.name] = subprocess.Popen(
+                list(service.argv),
+                env={**os.environ, **service.env},
+                cwd=service.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._write_note()
+
+    def _write_note(self) -> None:
+        recorded = []
+        for name, process in self._processes.items():
+            with suppress(psutil.NoSuchProcess):
+                created_at = psutil.Process(process.pid).create_time()
+                recorded.append({"name": name, "pid": process.pid, "created_at": created_at})
+        draft = self._note.with_suffix(".draft")
+        draft.write_text(json.dumps(recorded))
+        draft.replace(self._note)
+
+    def _log(self, service: Service) -> Path:
+        return self._logs_dir / f"{service.name}.log"
+
+    def _await_ready(self) -> None:
+        started = time.monotonic()
+        waiting = [service for service in self._services if service.ready is not None]
+        while waiting:
+            for service in list(waiting):
+                elapsed = time.monotonic() - started
+                if answers(service.ready) if isinstance(service.ready, str) else service.ready():
+                    waiting.remove(service)
+                    self._say(f"{service.name} is ready ({elapsed:.0f} s)")
+                elif elapsed > service.ready_timeout_s:
+                    self._fail(service, f"was not ready after {service.ready_timeout_s:.0f} s")
+                    raise _Stop
+            time.sleep(_POLL_S)
+
+    def _watch(self) -> None:
+        while not self._finished.wait(_POLL_S):
+            for service in self._services:
+                status = self._processes[service.name].poll()
+                if status is not None and not self._revive(service, status):
+                    return
+
+    def _revive(self, service: Service, status: int) -> bool:
+        self._end_session(self._processes[service.name].pid)
+        self._deaths[service.name] = self._deaths.get(service.name, 0) + 1
+        if self._deaths[service.name] <= service.restarts:
+            self._say(f"{service.name} died ({_in_words(status)}) and is started again")
+            self._start(service)
+            return True
+        self._fail(service, f"died ({_in_words(status)})")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        return False
+
+    def _fail(self, service: Service, what: str) -> None:
+        log = self._log(service)
+        lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        tail = "\n".join(f"  {line}" for line in lines)
+        self._failure = f"{service.name} {what}; everything was stopped. The end of {log}:\n{tail}"
+
+    def _stop_all(self) -> None:
+        seen = self._signals_seen
+        members = {member for process in self._processes.values() for member in _session(process.pid)}
+        if members:
+            self._say("stopping")
+        _signal(members, signal.SIGTERM)
+        deadline = time.monotonic() + TERM_TIMEOUT_S
+        while members and time.monotonic() < deadline and self._signals_seen == seen:
+            members = {member for member in members if _is_running(member)} | self._unreaped()
+            time.sleep(_POLL_S / 4)
+        for process in self._processes.values():
+            self._end_session(process.pid, members)
+        self._note.unlink(missing_ok=True)
+
+    def _end_session(self, leader: int, known: Set[psutil.Process] = frozenset()) -> None:
+        members = known | _session(leader)
+        _signal(members, signal.SIGKILL)
+        deadline = time.monotonic() + _KILL_TIMEOUT_S
+        while members and time.monotonic() < deadline:
+            members = {member for member in members if _is_running(member)} | self._unreaped(leader)
+            time.sleep(_POLL_S / 4)
+
+    def _unreaped(self, leader: int | None = None) -> set[psutil.Process]:
+        # A leader can look like a zombie while threads of its own still run: only the wait for it tells.
+        pids = [process.pid for process in self._processes.values() if process.poll() is None]
+        unreaped = set()
+        for pid in pids if leader is None else {leader} & set(pids):
+            with suppress(psutil.NoSuchProcess):
+                unreaped.add(psutil.Process(pid))
+        return unreaped
+
+
+def _session(leader: int) -> set[psutil.Process]:
+    """The processes of the session that ``leader`` leads, and their descendants, wherever those went."""
+    members = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == leader and _is_running(process):
+                members.add(process)
+    for process in list(members):
+        with suppress(psutil.Error):
+            members.update(process.children(recursive=True))
+    return members
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.send_signal(number)
+
+
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _is_process(pid: int, created_at: float) -> bool:
+    try:
+        return abs(psutil.Process(pid).create_time() - created_at) < 1
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _in_words(status: int) -> str:
+    return f"status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"

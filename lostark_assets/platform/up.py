@@ -1,0 +1,155 @@
+"""``lostark up``: PostgreSQL and the Dagster services, then the first data, until Ctrl-C.
+
+What does not belong here: how processes are run (``supervisor``), which they are (``dagster_services``),
+what the first data is (``first_data``).
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+from rich.console import Console
+from rich.table import Table
+
+from lostark_assets.errors import LostarkError, PermanentError, SettingsError
+from lostark_assets.platform.dagster_home import environment, fail_abandoned_runs, prepare_dagster_home
+from lostark_assets.platform.dagster_services import (
+    DagsterUi,
+    code_locations,
+    dagster_services,
+    write_workspace,
+)
+from lostark_assets.platform.postgres import embedded_postgres, short_temp_dir
+from lostark_assets.platform.supervisor import Say, end_leftovers, run_services
+from lostark_assets.settings import Settings
+
+FirstData = Callable[[Settings, Say], None]
+_PORTS_TRIED = 20
+
+
+def up(settings: Settings, first_data: FirstData | None = None, console: Console | None = None) -> int:
+    """Run the platform in the foreground until Ctrl-C; returns the exit code.
+
+    ``first_data`` is called once the services are ready, in this process, while they run; by default
+    ``lostark_assets.platform.first_data.first_data``. If it fails, that is said and the services stay.
+    """
+    console = console or Console()
+    say = partial(console.print, markup=False, highlight=False)
+    with _only_one(settings):
+        for name in end_leftovers(settings.home):
+            say(f"{name} was left behind by a start that was killed; ended it")
+        ui = DagsterUi(settings.dagster_host, _free_port(settings, say))
+        say("starting PostgreSQL")
+        with embedded_postgres(settings) as databases, _sockets() as sockets:
+            variables = prepare_dagster_home(settings, databases)
+            locations = code_locations(sockets)
+            services = dagster_services(ui, variables, locations, write_workspace(settings, locations))
+            say(f"starting {', '.join(service.name for service in services)}")
+            started_at = datetime.now(UTC)
+
+            def on_ready() -> None:
+                with environment(variables):
+                    _report_broken_locations(ui, say)
+                    _clean_up_runs(settings, ui, started_at, say)
+                    _bring_first_data(settings, first_data, say)
+                console.print(_what_is_where(settings, ui))
+                say("running; stop with Ctrl-C")
+
+            return run_services(
+                services, state_dir=settings.home, logs_dir=settings.logs_dir, on_ready=on_ready, say=say
+            )
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.home / "up.lock", timeout=0)
+    try:
+        lock.acquire()
+    except LockTimeout:
+        raise PermanentError(
+            f"The platform on {settings.home} is already running. Nothing was started. Use that one, "
+            "stop it, or choose another folder with LOSTARK_HOME."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _free_port(settings: Settings, say: Say) -> int:
+    wanted = settings.dagster_port
+    for port in range(wanted, min(wanted + _PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.dagster_host, port))
+            except PermissionError as error:
+                raise SettingsError(f"LOSTARK_DAGSTER_PORT: port {port} is not allowed: {error}.") from error
+            except socket.gaierror as error:
+                raise SettingsError(
+                    f"LOSTARK_DAGSTER_HOST: expected an address of this machine, found "
+                    f"{settings.dagster_host!r}: {error}. Nothing was started."
+                ) from error
+            except OSError:
+                continue
+        if port != wanted:
+            say(f"port {wanted} is taken, the Dagster UI takes {port}")
+        return port
+    raise SettingsError(
+        f"LOSTARK_DAGSTER_PORT: expected a free port on {settings.dagster_host}, found {wanted} and the next "
+        f"{_PORTS_TRIED - 1} taken. Nothing was started."
+    )
+
+
+@contextmanager
+def _sockets() -> Iterator[Path]:
+    folder = short_temp_dir("lostark-up-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _report_broken_locations(ui: DagsterUi, say: Say) -> None:
+    for name, message in (ui.broken_locations() or {}).items():
+        say(f"code location {name} could not be loaded, see Deployment in the Dagster UI: {message}")
+
+
+def _clean_up_runs(settings: Settings, ui: DagsterUi, started_at: datetime, say: Say) -> None:
+    if not ui.has_runs_in_progress():
+        return
+    from dagster import DagsterInstance  # noqa: PLC0415 - 2 s
+
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        for run_id in fail_abandoned_runs(instance, started_at):
+            say(f"run {run_id} was cut off by the last stop; marked as failed")
+
+
+def _bring_first_data(settings: Settings, first_data: FirstData | None, say: Say) -> None:
+    try:
+        if first_data is None:
+            from lostark_assets.platform.first_data import first_data  # noqa: PLC0415 - imports the pipeline
+        first_data(settings, say)
+    except LostarkError as error:
+        say(f"first data: {error}")
+
+
+def _what_is_where(settings: Settings, ui: DagsterUi) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_row("Dagster UI", ui.url)
+    table.add_row("Data", str(settings.home))
+    table.add_row("Lake", settings.lake_url)
+    table.add_row("Logs", str(settings.logs_dir))
+    table.add_row("Try next", "lostark ingest path/to/encounters.db --run")
+    table.add_row("", 'lostark sql "select * from stats_player_dps limit 10"')
+    table.add_row("", "lostark doctor")
+    return table

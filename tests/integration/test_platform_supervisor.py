@@ -1,0 +1,179 @@
+"""The supervisor against real processes: it starts, watches, stops, and leaves nobody behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lostark_assets.platform import supervisor
+from lostark_assets.platform.supervisor import end_leftovers
+
+PATIENCE_S = 20
+SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPER}"
+PARENT = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]); {SLEEPER}"
+DISPOSITIONS = (
+    "import signal; print([signal.getsignal(s) == signal.SIG_IGN for s in (signal.SIGINT, signal.SIGTERM)], "
+    f"flush=True); {SLEEPER}"
+)
+SUPERVISOR = """
+import json, sys
+from pathlib import Path
+from lostark_assets.platform import supervisor
+supervisor.TERM_TIMEOUT_S = 1.0
+home, services = Path(sys.argv[1]), json.loads(sys.argv[2])
+def ready(name):
+    log = home / "logs" / f"{name}.log"
+    return lambda: "up" in log.read_text()
+children = [
+    supervisor.Service(name, [sys.executable, "-c", code], ready=ready(name), restarts=restarts)
+    for name, code, restarts in services
+]
+say = lambda text: print(text, flush=True)
+sys.exit(supervisor.run_services(
+    children, state_dir=home, logs_dir=home / "logs", on_ready=lambda: say("all ready"), say=say))
+"""
+
+
+class Running:
+    """A supervisor in a process of its own, with the services ``name -> (code, restarts)``."""
+
+    def __init__(self, home: Path, *services: tuple[str, str, int], ignore_sigint: bool = False) -> None:
+        self.home = home
+        self.output = home / "output.txt"
+        home.mkdir(parents=True, exist_ok=True)
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if ignore_sigint else []
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*command, sys.executable, "-c", SUPERVISOR, str(home), json.dumps(services)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def await_text(self, text: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in self.said():
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.05)
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    _, left = psutil.wait_procs(processes, timeout=2)
+    return [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def start(tmp_path):
+    running: list[Running] = []
+
+    def begin(*services: tuple[str, str, int], **options: bool) -> Running:
+        running.append(Running(tmp_path / str(len(running)), *services, **options))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        if one.process.poll() is None:
+            family = one.family()
+            one.process.kill()
+            one.process.wait()
+            for process in alive(family):
+                process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_signal_ends_every_service_and_counts_as_success(start, number):
+    running = start(("a", SLEEPER, 0), ("b", SLEEPER, 0))
+    running.await_text("all ready")
+    family = running.family()
+
+    assert len(family) == 2
+    assert running.stop(number) == 0
+    assert alive(family) == []
+    assert not (running.home / "services.json").exists()
+
+
+def test_a_shell_that_ignores_sigint_takes_it_neither_from_us_nor_from_the_services(start):
+    running = start(("a", DISPOSITIONS, 0), ignore_sigint=True)
+    running.await_text("all ready")
+
+    assert "[False, False]" in (running.home / "logs/a.log").read_text()
+    assert running.stop(signal.SIGINT) == 0
+
+
+def test_what_ignores_sigterm_and_what_a_service_started_is_killed(start):
+    running = start(("stubborn", STUBBORN, 0), ("parent", PARENT, 0))
+    running.await_text("all ready")
+    family = running.family()
+
+    assert len(family) == 3
+    assert running.stop() == 0
+    assert alive(family) == []
+
+
+def test_the_death_of_a_service_stops_everything_and_shows_its_last_lines(start):
+    running = start(("a", SLEEPER, 0), ("b", SLEEPER.replace("600", "1") + "; sys.exit('no fuel')", 0))
+    running.await_text("all ready")
+    family = running.family()
+
+    assert running.process.wait(PATIENCE_S) == 1
+    assert "b died (status 1)" in running.said()
+    assert "NameError" in running.said()
+    assert alive(family) == []
+
+
+def test_a_service_is_started_again_as_often_as_it_may_die(start):
+    running = start(("a", SLEEPER, 0), ("b", SLEEPER.replace("600", "0.5"), 1))
+
+    assert running.process.wait(PATIENCE_S) == 1
+    assert running.said().count("b died (status 0) and is started again") == 1
+    assert running.said().count("b died (status 0); everything was stopped") == 1
+
+
+def test_a_second_signal_does_not_wait_for_the_stubborn(start):
+    running = start(("stubborn", STUBBORN, 0))
+    running.await_text("all ready")
+    family = running.family()
+    running.process.send_signal(signal.SIGINT)
+    running.await_text("stopping")
+
+    assert running.stop(signal.SIGINT) == 0
+    assert alive(family) == []
+
+
+def test_the_next_start_ends_what_a_killed_supervisor_left(start, monkeypatch):
+    monkeypatch.setattr(supervisor, "TERM_TIMEOUT_S", 1.0)
+    running = start(("a", SLEEPER, 0), ("parent", PARENT, 0))
+    running.await_text("all ready")
+    family = running.family()
+    running.process.kill()
+    running.process.wait()
+
+    assert len(alive(family)) == 3
+    assert end_leftovers(running.home) == ["a", "parent"]
+    assert alive(family) == []
+    assert end_leftovers(running.home) == []
+
+
+def test_a_note_about_somebody_elses_process_harms_nobody(tmp_path):
+    note = [{"name": "a", "pid": os.getpid(), "created_at": 1.0}]
+    (tmp_path / "services.json").write_text(json.dumps(note))
+
+    assert end_leftovers(tmp_path) == []
