@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
+@lru_cache(maxsize=16384)
 def name_key(text: str | None) -> str:
     """Reduce a name to its letters and digits, without case; "" for None and for text without any.
 

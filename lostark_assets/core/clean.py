@@ -1,0 +1,106 @@
+"""From raw rows to cleaned rows or quarantine entries; nothing in between. Pure.
+
+What does not belong here: choosing which raw rows, and committing (``pipeline``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from lostark_assets.core.clean_meter import CleanLog, Rules, clean_meter_log
+from lostark_assets.core.clean_table import clean_table_log
+from lostark_assets.core.parse import parse_db_log, parse_table, parse_upload
+from lostark_assets.core.rows import Cleaned
+from lostark_assets.errors import LogRejected
+from lostark_assets.sources.protocol import encounter_id_of
+
+CLEAN_VERSION = "1"
+"""Raise it when cleaning gives other rows: days that are then materialised clean their logs again."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What every cleaned row notes about its making."""
+
+    run_id: str
+    at: datetime
+
+
+def clean_log(log_format: str, payload: bytes, rules: Rules) -> tuple[CleanLog, list[tuple[str, LogRejected]]]:
+    """The rows of one raw log, and its player rows that were refused.
+
+    Raises:
+        LogRejected: the log as a whole is refused.
+    """
+    try:
+        if log_format == "player_table":
+            return clean_table_log(parse_table(payload), rules)
+        parse = parse_db_log if log_format == "loa_logs_db" else parse_upload
+        return clean_meter_log(parse(payload, rules.max_part_bytes), rules), []
+    except msgspec.DecodeError as error:
+        raise LogRejected("invalid_json", f"expected a log of format {log_format}, found: {error}") from error
+
+
+def clean_logs(raw_rows: Iterable[Mapping[str, Any]], rules: Rules, stamp: Stamp) -> Cleaned:
+    """Clean raw rows; every one of them ends up among the encounters or in quarantine.
+
+    ``raw_rows`` have log_id, source, source_log_id, log_format, fight_date, fetched_at,
+    payload.
+    """
+    cleaned = Cleaned()
+    for raw in raw_rows:
+        try:
+            log, refused = clean_log(raw["log_format"], raw["payload"], rules)
+        except LogRejected as error:
+            cleaned.quarantine.add(quarantine_row(raw, error, "log", stamp))
+        else:
+            _add(cleaned, raw, log, stamp)
+            for _, error in refused:
+                cleaned.quarantine.add(quarantine_row(raw, error, "player", stamp))
+    return cleaned
+
+
+def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) -> None:
+    keys = {
+        "log_id": raw["log_id"],
+        "encounter_id": encounter_id_of(raw["log_id"]),
+        "fight_date": log.encounter["fight_date"],
+    }
+    made = {"clean_version": CLEAN_VERSION, "cleaned_at": stamp.at, "clean_run_id": stamp.run_id}
+    alone = {"fight_id": keys["encounter_id"], "is_counted": True, "is_superseded": False}
+    origin = {k: raw[k] for k in ("source", "source_log_id", "log_format", "fetched_at")}
+    cleaned.encounters.add(log.encounter | keys | origin | alone | made)
+    for player in log.players:
+        cleaned.players.add(player | keys)
+    for skill in log.skills:
+        cleaned.skills.add(skill | keys)
+    cleaned.hits.add(keys["encounter_id"], keys["fight_date"], log.hits)
+
+
+def quarantine_row(raw: Mapping[str, Any], error: LogRejected, scope: str, stamp: Stamp) -> dict[str, Any]:
+    """One entry of the quarantine."""
+    identity = "\x00".join((raw["log_id"], scope, error.reason_code, error.locator, error.detail))
+    return {
+        "quarantine_id": hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:16],
+        "log_id": raw["log_id"],
+        "fight_date": raw["fight_date"],
+        "scope": scope,
+        "reason_code": error.reason_code,
+        "detail": _printable(error.detail),
+        "locator": _printable(error.locator) or None,
+        "source": raw["source"],
+        "source_log_id": raw["source_log_id"],
+        "clean_version": CLEAN_VERSION,
+        "quarantined_at": stamp.at,
+        "clean_run_id": stamp.run_id,
+    }
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()[:500]

@@ -1,0 +1,485 @@
+"""Cleaning one log of a damage meter: the rules that a good log keeps, and its rows. Pure.
+
+What does not belong here: unpacking (``parse``), player tables (``clean_table``), telling fights apart
+(``fights``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from lostark_assets.core.documents import Hit, Skill
+from lostark_assets.core.parse import MeterLog, PlayerPart
+from lostark_assets.core.rows import HIT_DTYPES, LogHits
+from lostark_assets.errors import LogRejected
+from lostark_assets.game.classes import class_name_of_id, resolve_class
+from lostark_assets.game.difficulties import resolve_difficulty
+from lostark_assets.game.raids import GateMatch, canonical_boss, resolve_gate
+from lostark_assets.game.specs import is_support, resolve_spec
+from lostark_assets.game.versions import measurement_rules
+
+LARGEST_RAID = 16
+TOTAL_TOLERANCE = 0.01
+"""Old meters kept running totals: real ones are up to 3e-5 above the players' sum. A lost player is far more."""
+PART_TOLERANCE = 0.001
+_STAND_IN = re.compile(r"(?=.*\d)[0-9a-f]{5,16}|You|.+ #\d+|Unknown.*")
+_HIT_FIELDS = ("timestamp", "damage", "crit", "back_attack", "front_attack")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The limits of what can be. ``now`` bounds fight starts from above."""
+
+    max_fight_s: int = 7200
+    max_part_bytes: int = 256 << 20
+    earliest_fight_date: date = date(2022, 1, 1)
+    now: datetime | None = None
+
+
+@dataclass
+class CleanLog:
+    """The rows of one good log, without the columns that the caller knows (ids, run, version)."""
+
+    encounter: dict[str, Any]
+    players: list[dict[str, Any]]
+    skills: list[dict[str, Any]]
+    hits: LogHits
+
+
+def clean_meter_log(log: MeterLog, rules: Rules) -> CleanLog:
+    """The rows of one meter log.
+
+    Raises:
+        LogRejected: the log breaks a rule; the reason says which.
+    """
+    started_at = checked_start(log.fight_started_ms, rules)
+    if log.last_packet_ms is None:
+        raise LogRejected("missing_field", "expected the time of the last combat packet, found none")
+    if not log.players:
+        raise LogRejected("no_players", "expected at least one player, found none")
+    duration_ms, intermission_ms = _duration(log, rules)
+    match, difficulty = _gate(log, started_at)
+    check_player_count(len(log.players), match)
+    seconds = max(duration_ms // 1000, 1)
+    span_ms = duration_ms + intermission_ms
+    player_damage = sum(p.stats.damage_dealt for p in log.players)
+    _check_sums(log, player_damage)
+    players, skills, hits = [], [], _HitBuilder()
+    for player in sorted(log.players, key=lambda p: p.name):
+        coverage = _add_skills(player, seconds, span_ms, skills, hits)
+        row = _player_row(player, log, seconds, player_damage, span_ms)
+        row["hit_coverage"] = coverage
+        players.append(row)
+    log_hits = hits.build()
+    detail = "hits" if log_hits.runs else "skills" if skills else "players"
+    if detail != "hits":
+        for row, player in zip(players, sorted(log.players, key=lambda p: p.name), strict=True):
+            row["meter_rolling_dps"] = _whole_list(player.stats.dps_rolling10s_avg)
+            row["meter_average_dps"] = _whole_list(player.stats.dps_average)
+    encounter = _encounter_row(log, started_at, match, difficulty, player_damage, seconds) | {
+        "duration_ms": duration_ms,
+        "intermission_ms": intermission_ms,
+        "detail_level": detail,
+        "player_count": len(players),
+        "player_rows_in": len(players),
+        "completeness": completeness(detail, players),
+    }
+    return CleanLog(encounter, players, skills, log_hits)
+
+
+def checked_start(started_ms: int | None, rules: Rules) -> datetime:
+    """The fight's start as an instant; refused where it is missing or can't be."""
+    if not started_ms:
+        raise LogRejected("missing_field", "expected the fight's start, found none")
+    try:
+        started_at = datetime.fromtimestamp(started_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError) as error:
+        raise LogRejected("impossible_time", f"expected epoch ms, found {started_ms}") from error
+    latest = rules.now or datetime.now(UTC)
+    if started_at.date() < rules.earliest_fight_date or (started_at - latest).days >= 1:
+        raise LogRejected(
+            "impossible_time", f"expected a start from {rules.earliest_fight_date} until now, found {started_at:%F %T}"
+        )
+    return started_at
+
+
+def check_player_count(count: int, match: GateMatch) -> None:
+    """Refuse more players than the raid takes."""
+    limit = match.players or LARGEST_RAID
+    if count > limit:
+        where = f"{match.raid_name} {match.gate_name or ''}".strip() if match.raid_name else "any raid"
+        raise LogRejected("too_many_players", f"expected at most {limit} players in {where}, found {count}")
+
+
+def check_duration(duration_ms: int, rules: Rules) -> None:
+    """Refuse a fight that lasted too long or ended before it began; one-hit logs may be a moment negative."""
+    if not -1000 <= duration_ms <= rules.max_fight_s * 1000:
+        raise LogRejected(
+            "impossible_duration", f"expected at most {rules.max_fight_s * 1000} ms, found {duration_ms} ms"
+        )
+
+
+def is_name_known(name: str) -> bool:
+    """Whether a name is a character's: the meter writes hex ids and "You", exports write "Bard #7"."""
+    return not _STAND_IN.fullmatch(name)
+
+
+def completeness(detail_level: str, players: list[dict[str, Any]]) -> float:
+    """Rank of a log among those of its fight: detail first, then players, then names that are known."""
+    known = sum(1 for p in players if p["is_name_known"])
+    return {"players": 0, "skills": 1, "hits": 2}[detail_level] * 100 + len(players) + known / 100
+
+
+@lru_cache(maxsize=4096)
+def identity(class_text: str | None, class_id: int | None, spec_text: str | None) -> tuple[str | None, str | None]:
+    """English class and spec from whatever a log says of them; the spec tells the class where nothing else does."""
+    class_name = class_name_of_id(class_id) or resolve_class(class_text)
+    spec = resolve_spec(spec_text, class_name)
+    return class_name or (spec.class_name if spec else None), spec.name if spec else None
+
+
+def item_level_or_none(value: float | None) -> float | None:
+    """Item levels have two decimals and are stored in single precision; 0 means not seen."""
+    return round(value, 2) if value is not None and value > 0 else None
+
+
+def _duration(log: MeterLog, rules: Rules) -> tuple[int, int]:
+    """Fight length and intermission in ms: the meter's rule, checked against the length and DPS it stored."""
+    assert log.last_packet_ms is not None and log.fight_started_ms is not None
+    begin, end = log.misc.intermission_start, log.misc.intermission_end
+    intermission = max(end - begin, 0) if begin and end else 0
+    computed = log.last_packet_ms - log.fight_started_ms - intermission
+    candidates = [computed]
+    if log.stored_duration_ms is not None and log.stored_duration_ms != computed:
+        candidates.append(log.stored_duration_ms)
+    for duration in candidates:
+        check_duration(duration, rules)
+    for duration in candidates:
+        if not _dps_mismatch(log, max(duration // 1000, 1)):
+            return duration, intermission
+    raise LogRejected("meter_dps_mismatch", _dps_mismatch(log, max(computed // 1000, 1)) or "")
+
+
+def _dps_mismatch(log: MeterLog, seconds: int) -> str | None:
+    """The first figure that our rule does not reproduce; a log that stores no DPS at all has nothing to compare."""
+    if any(p.meter_dps for p in log.players):
+        for player in log.players:
+            ours = player.stats.damage_dealt // seconds
+            if player.meter_dps is not None and player.meter_dps != ours:
+                return f"expected {ours} DPS of {player.name!r} by {seconds} s, the meter stored {player.meter_dps}"
+    if log.meter_dps and log.meter_damage is not None and log.meter_damage // seconds != log.meter_dps:
+        ours = log.meter_damage // seconds
+        return f"expected {ours} raid DPS by {seconds} s, the meter stored {log.meter_dps}"
+    return None
+
+
+def _gate(log: MeterLog, started_at: datetime) -> tuple[GateMatch, str | None]:
+    match = resolve_gate(
+        log.boss_name,
+        difficulty=log.difficulty,
+        boss_max_hp=log.boss_max_hp or _full_hp(log),
+        fight_started_at=started_at,
+    )
+    version = log.misc.version
+    return match, resolve_difficulty(log.difficulty, meter_version=version, raid_name=match.raid_name)
+
+
+def _full_hp(log: MeterLog) -> int | None:
+    """The boss's full HP from the first second of its log, where the boss itself is not stored."""
+    first = log.boss_hp[0] if log.boss_hp else None
+    if first is None or not first.hp or not first.p:
+        return None
+    return round(first.hp / (first.p if first.p <= 1 else first.p / 100))
+
+
+def _check_sums(log: MeterLog, player_damage: int) -> None:
+    for player in log.players:
+        if player.stats.damage_dealt < 0:
+            raise LogRejected("impossible_value", f"expected damage of 0 or more, found {player.stats.damage_dealt}",
+                              player.name)
+        if player.skills:
+            total = sum(s.total_damage for s in player.skills.values())
+            if abs(total - player.stats.damage_dealt) > PART_TOLERANCE * max(player.stats.damage_dealt, 1):
+                raise LogRejected(
+                    "broken_sums", f"expected skills of {player.stats.damage_dealt:,} damage, found {total:,}",
+                    player.name,
+                )
+    total = log.meter_damage
+    if total and abs(total - player_damage) > TOTAL_TOLERANCE * max(total, player_damage):
+        raise LogRejected("broken_sums", f"expected players of {total:,} damage, found {player_damage:,}")
+
+
+class _HitBuilder:
+    """Hits of one log, collected player by player, skill by skill."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[Any]] = {name: [] for name in HIT_DTYPES}
+        self._runs: list[tuple[str, int, int]] = []
+
+    def add(self, player: str, skill_id: int, hits: list[Hit], span_ms: int) -> int:
+        """The hits of one skill in time order; their summed damage.
+
+        Raises:
+            LogRejected: a hit can't be.
+        """
+        at = [h.timestamp for h in hits]
+        damage = [h.damage for h in hits]
+        if at[0] < -1000 or min(damage) < 0:
+            raise LogRejected("impossible_value", "expected hits inside the fight with damage of 0 or more",
+                              f"{player}, skill {skill_id}")
+        ordered = sorted(at)
+        if ordered != at:
+            hits = sorted(hits, key=lambda h: h.timestamp)
+            at, damage = ordered, [h.damage for h in hits]
+        if at[-1] > span_ms + 1000 or at[0] < -1000:
+            raise LogRejected("impossible_value", f"expected hits within {span_ms} ms, found one at {at[-1]} ms",
+                              f"{player}, skill {skill_id}")
+        columns = self._columns
+        columns["hit_at_ms"] += at
+        columns["damage"] += damage
+        columns["is_crit"] += [h.crit for h in hits]
+        columns["is_back_attack"] += [h.back_attack for h in hits]
+        columns["is_front_attack"] += [h.front_attack for h in hits]
+        self._runs.append((player, skill_id, len(hits)))
+        return sum(damage)
+
+    def build(self) -> LogHits:
+        """The arrays and runs."""
+        return LogHits({n: np.array(c, dtype=HIT_DTYPES[n]) for n, c in self._columns.items()}, self._runs)
+
+
+def _add_skills(
+    player: PlayerPart, seconds: int, span_ms: int, rows: list[dict[str, Any]], hits: _HitBuilder
+) -> float | None:
+    """Skill rows and hits of one player; the share of the damage that the hits explain, None without hits."""
+    explained, has_hits = 0, False
+    for skill_id, skill in sorted(_by_id(player)):
+        rows.append(_skill_row(player.name, skill_id, skill, seconds))
+        listed = [h for cast in skill.skill_cast_log or () for h in cast.hits or ()]
+        if not listed:
+            continue
+        has_hits = True
+        damage = hits.add(player.name, skill_id, listed, span_ms)
+        explained += damage
+        if damage > skill.total_damage * (1 + PART_TOLERANCE):
+            raise LogRejected(
+                "broken_sums", f"expected hits of at most {skill.total_damage:,} damage, found {damage:,}",
+                f"{player.name}, skill {skill_id}",
+            )
+    if not has_hits:
+        return None
+    return min(explained / player.stats.damage_dealt, 1.0) if player.stats.damage_dealt else 1.0
+
+
+def _by_id(player: PlayerPart) -> Iterable[tuple[int, Skill]]:
+    for key, skill in player.skills.items():
+        skill_id = skill.id if skill.id is not None else int(key) if key.isdigit() else None
+        if skill_id is None or skill_id < 0:
+            raise LogRejected("impossible_value", f"expected a skill id, found {key!r}", player.name)
+        yield skill_id, skill
+
+
+def _skill_row(player: str, skill_id: int, skill: Skill, seconds: int) -> dict[str, Any]:
+    hits, crits = skill.hits, skill.crits
+    most = max(crits or 0, skill.back_attacks or 0, skill.front_attacks or 0)
+    if skill.total_damage < 0 or (hits is not None and most > hits):
+        raise LogRejected("impossible_value", f"expected damage of 0 or more and at most {hits} hits of a kind, found "
+                          f"{skill.total_damage} damage and {most}", f"{player}, skill {skill_id}")
+    return {
+        "player_name": player,
+        "skill_id": skill_id,
+        "skill_name": skill.name if skill.name and not skill.name.isdigit() else None,
+        "damage": skill.total_damage,
+        "dps": skill.total_damage // seconds,
+        "max_hit_damage": skill.max_damage,
+        "max_cast_damage": skill.max_damage_cast,
+        "casts": skill.casts,
+        "hits": hits,
+        "crits": crits,
+        "crit_rate": crits / hits if hits and crits is not None else None,
+        "adjusted_crit_rate": skill.adjusted_crit,
+        "back_attacks": skill.back_attacks,
+        "front_attacks": skill.front_attacks,
+        "crit_damage": measured(skill.crit_damage, crits),
+        "back_attack_damage": measured(skill.back_attack_damage, skill.back_attacks),
+        "front_attack_damage": measured(skill.front_attack_damage, skill.front_attacks),
+        "stagger": skill.stagger,
+        "damage_under_ap": skill.buffed_by_support,
+        "damage_under_brand": skill.debuffed_by_support,
+        "damage_under_identity": skill.buffed_by_identity,
+        "damage_under_hyper": skill.buffed_by_hat,
+        "is_hyper_awakening": skill.is_hyper_awakening,
+        "is_special": skill.special,
+        "cast_at_ms": skill.cast_log,
+    }
+
+
+def measured(damage: int | None, count: int | None) -> int | None:
+    """Damage of a kind of hit; a zero beside hits of that kind is an old meter's "not measured"."""
+    return None if damage == 0 and count else damage
+
+
+def _player_row(player: PlayerPart, log: MeterLog, seconds: int, raid_damage: int, span_ms: int) -> dict[str, Any]:
+    stats, counts = player.stats, player.counts
+    class_name, spec_name = identity(player.class_text, player.class_id, player.spec_text)
+    if counts.hits is not None and max(counts.crits or 0, counts.back_attacks or 0, counts.front_attacks or 0) > counts.hits:
+        raise LogRejected("impossible_value", f"expected at most {counts.hits} hits of a kind, found {counts}", player.name)
+    died_at_s, dead_s = _death(player, log, span_ms)
+    return {
+        "player_name": player.name,
+        "is_name_known": is_name_known(player.name),
+        "character_id": player.character_id,
+        "class_id": player.class_id,
+        "class_name": class_name,
+        "spec_name": spec_name,
+        "item_level": item_level_or_none(player.item_level),
+        "combat_power": player.combat_power if player.combat_power and player.combat_power > 0 else None,
+        "is_support": is_support(spec_name, class_name),
+        "is_dead": player.is_dead,
+        "is_uploader": player.name == log.local_player if log.local_player else None,
+        "party_number": player.party_number,
+        "damage": stats.damage_dealt,
+        "dps": stats.damage_dealt // seconds,
+        "damage_share": stats.damage_dealt / raid_damage if raid_damage else None,
+        "meter_dps": player.meter_dps,
+        "damage_taken": stats.damage_taken,
+        "deaths": stats.deaths if stats.deaths is not None else len(stats.death_info) if stats.death_info else None,
+        "dead_s": dead_s,
+        "died_at_s": died_at_s,
+        "casts": counts.casts,
+        "hits": counts.hits,
+        "crits": counts.crits,
+        "back_attacks": counts.back_attacks,
+        "front_attacks": counts.front_attacks,
+        "counters": counts.counters,
+        "crit_damage": measured(stats.crit_damage, counts.crits),
+        "back_attack_damage": measured(stats.back_attack_damage, counts.back_attacks),
+        "front_attack_damage": measured(stats.front_attack_damage, counts.front_attacks),
+        "hyper_awakening_damage": stats.hyper_awakening_damage,
+        "stagger": stats.stagger,
+        "incapacitated_s": _incapacitated_s(player, log),
+        "damage_under_ap": stats.buffed_by_support,
+        "damage_under_brand": stats.debuffed_by_support,
+        "damage_under_identity": stats.buffed_by_identity,
+        "damage_under_hyper": stats.buffed_by_hat,
+        "unbuffed_damage": stats.unbuffed_damage,
+        "shields_given": stats.shields_given,
+        "damage_absorbed_on_others": stats.damage_absorbed_on_others,
+        "is_ark_passive_active": player.is_ark_passive_active,
+        "loadout_hash": player.loadout_hash,
+    } | _uptimes(player) | _contribution(player, log)
+
+
+def _uptimes(player: PlayerPart) -> dict[str, float | None]:
+    """The meter's uptimes; for logs from before it stored them, the player's own share of damage under the buff."""
+    stats = player.stats
+    buffed = (stats.buffed_by_support, stats.debuffed_by_support, stats.buffed_by_identity, stats.buffed_by_hat)
+    base = stats.damage_dealt - (stats.hyper_awakening_damage or 0)
+    names = ("support_ap", "support_brand", "support_identity", "support_hyper")
+    return {
+        name: stored if stored is not None else damage / base if damage is not None and base > 0 else None
+        for name, stored, damage in zip(names, player.uptimes, buffed, strict=True)
+    }
+
+
+def _contribution(player: PlayerPart, log: MeterLog) -> dict[str, int | None]:
+    """rDPS figures, where the meter vouches for them: an invalid log holds zeros."""
+    stats = player.stats
+    names = ("rdps_damage_received", "rdps_damage_received_support", "rdps_damage_given", "rdps", "ndps")
+    if not log.misc.rdps_valid:
+        return dict.fromkeys(names)
+    return {name: getattr(stats, name) for name in names}
+
+
+def _death(player: PlayerPart, log: MeterLog, span_ms: int) -> tuple[float | None, float | None]:
+    """Second of the last death and seconds spent dead; a death without a length lasts to the end."""
+    assert log.fight_started_ms is not None
+    start, stats = log.fight_started_ms, player.stats
+    deaths = [(d.death_time, d.dead_for) for d in stats.death_info or () if d.death_time]
+    if not deaths and stats.death_time and player.is_dead:
+        deaths = [(stats.death_time, None)]
+    last = max((at for at, _ in deaths), default=stats.death_time) or None
+    died_at_s = (last - start) / 1000 if last and -1000 <= last - start <= span_ms + 60_000 else None
+    if not deaths:
+        return died_at_s, 0.0 if stats.deaths == 0 else None
+    spent = [dead_for if dead_for is not None else start + span_ms - at for at, dead_for in deaths]
+    return died_at_s, sum(min(max(ms, 0), span_ms) for ms in spent) / 1000
+
+
+def _incapacitated_s(player: PlayerPart, log: MeterLog) -> float | None:
+    """Union of the intervals, clipped to the fight. Cut short by death, a length is stored with the wrong sign."""
+    if player.stats.incapacitations is None:
+        return None
+    assert log.fight_started_ms is not None and log.last_packet_ms is not None
+    covered, until = 0, log.fight_started_ms
+    for begin, length in sorted((i.timestamp, abs(i.duration)) for i in player.stats.incapacitations):
+        first, end = max(begin, until), min(begin + length, log.last_packet_ms)
+        if end > first:
+            covered += end - first
+            until = end
+    return covered / 1000
+
+
+def _encounter_row(
+    log: MeterLog, started_at: datetime, match: GateMatch, difficulty: str | None, player_damage: int, seconds: int
+) -> dict[str, Any]:
+    damage = log.meter_damage if log.meter_damage else player_damage
+    ntp = log.misc.ntp_fight_start
+    at_s, fractions = _boss_hp(log)
+    return {
+        "fight_started_at": started_at,
+        "fight_date": started_at.date(),
+        "raid_name": match.raid_name,
+        "gate_name": match.gate_name,
+        "boss_name": canonical_boss(log.boss_name) or log.boss_name,
+        "difficulty": difficulty,
+        "difficulty_reported": log.difficulty or None,
+        "gate_resolution": match.resolution,
+        "gate_candidates": "; ".join(f"{r} {g}" for r, g in match.candidates) if len(match.candidates) > 1 else None,
+        "is_cleared": log.is_cleared,
+        "duration_s": seconds,
+        "meter_version": log.misc.version,
+        "measurement_rules": measurement_rules(log.misc.version, figure="dps"),
+        "region": log.region,
+        "fight_started_ntp_at": datetime.fromtimestamp(ntp / 1000, UTC) if ntp and 1e12 < ntp < 4e12 else None,
+        "local_player_name": log.local_player,
+        "raid_size": match.players,
+        "damage": damage,
+        "dps": damage // seconds,
+        "player_damage": player_damage,
+        "meter_damage": log.meter_damage,
+        "meter_dps": log.meter_dps,
+        "boss_max_hp": log.boss_max_hp or _full_hp(log),
+        "boss_hp_left": _boss_hp_left(log),
+        "boss_hp_at_s": at_s,
+        "boss_hp": fractions,
+        "is_boss_only_damage": log.is_boss_only_damage,
+        "is_manual_save": log.misc.manual_save,
+        "is_rdps_valid": log.misc.rdps_valid,
+    }
+
+
+def _boss_hp(log: MeterLog) -> tuple[list[int] | None, list[float] | None]:
+    """Seconds and HP fractions of the boss; old rows hold percent."""
+    points = [(int(b.time), b.p if b.p <= 1 else b.p / 100) for b in log.boss_hp if b.p is not None]
+    if not points:
+        return None, None
+    return [at for at, _ in points], [min(max(p, 0.0), 1.0) for _, p in points]
+
+
+def _boss_hp_left(log: MeterLog) -> float | None:
+    if log.boss_max_hp and log.boss_current_hp is not None:
+        return min(max(log.boss_current_hp / log.boss_max_hp, 0.0), 1.0)
+    fractions = _boss_hp(log)[1]
+    return fractions[-1] if fractions else None
+
+
+def _whole_list(values: list[float] | None) -> list[int] | None:
+    return [int(v) for v in values] if values else None

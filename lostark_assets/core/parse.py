@@ -1,0 +1,266 @@
+"""From the bytes of a raw log to one typed shape, whatever the format. Pure.
+
+What does not belong here: rules about what a good log is (``clean``), and storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from lostark_assets.core.documents import (
+    BossHp,
+    DamageStats,
+    DbLog,
+    Entity,
+    Misc,
+    Skill,
+    SkillStats,
+    TableLog,
+    Upload,
+)
+from lostark_assets.errors import LogRejected
+from lostark_assets.sources.gzip_limit import GZIP_MAGIC, gunzip
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class PlayerPart:
+    """One player of a log, as the meter saw it."""
+
+    name: str
+    class_id: int | None
+    class_text: str | None
+    spec_text: str | None
+    item_level: float | None
+    combat_power: float | None
+    character_id: str | None
+    is_dead: bool | None
+    stats: DamageStats
+    counts: SkillStats
+    skills: dict[str, Skill]
+    meter_dps: int | None
+    party_number: int | None = None
+    uptimes: tuple[float | None, float | None, float | None, float | None] = (None, None, None, None)
+    is_ark_passive_active: bool | None = None
+    loadout_hash: str | None = None
+
+
+@dataclass(slots=True)
+class MeterLog:
+    """One log of a damage meter (``encounters.db`` or upload JSON). Times in epoch ms."""
+
+    fight_started_ms: int | None
+    last_packet_ms: int | None
+    stored_duration_ms: int | None
+    boss_name: str | None
+    difficulty: str | None
+    local_player: str | None
+    is_cleared: bool | None
+    is_boss_only_damage: bool | None
+    meter_damage: int | None
+    meter_dps: int | None
+    misc: Misc
+    boss_max_hp: int | None
+    boss_current_hp: int | None
+    boss_hp: list[BossHp]
+    region: str | None
+    players: list[PlayerPart] = field(default_factory=list)
+
+
+_skills = msgspec.json.Decoder(dict[str, Skill] | None, strict=False)
+_damage_stats = msgspec.json.Decoder(DamageStats, strict=False)
+_skill_stats = msgspec.json.Decoder(SkillStats | None, strict=False)
+_misc = msgspec.json.Decoder(Misc | None, strict=False)
+_boss_hp = msgspec.json.Decoder(dict[str, list[BossHp]] | None, strict=False)
+_upload = msgspec.json.Decoder(Upload, strict=False)
+_db_log = msgspec.msgpack.Decoder(DbLog)
+_table_log = msgspec.msgpack.Decoder(TableLog)
+
+
+def parse_table(payload: bytes) -> TableLog:
+    """The rows of a player-table log."""
+    return _table_log.decode(payload)
+
+
+def parse_upload(payload: bytes, max_part_bytes: int) -> MeterLog:
+    """An upload JSON document, plain or gzip.
+
+    Raises:
+        LogRejected: it can't be unpacked, does not parse, or lacks what every log has.
+    """
+    upload = _decode(_upload, payload, max_part_bytes, "document")
+    totals = upload.encounter_damage_stats
+    misc = (totals.misc if totals else None) or Misc()
+    bosses = (totals.boss_hp_log if totals else None) or misc.boss_hp_log or {}
+    boss = upload.entities.get(upload.current_boss_name or "") or upload.current_boss
+    log = MeterLog(
+        fight_started_ms=upload.fight_start,
+        last_packet_ms=upload.last_combat_packet,
+        stored_duration_ms=upload.duration,
+        boss_name=upload.current_boss_name or None,
+        difficulty=upload.difficulty,
+        local_player=upload.local_player or None,
+        is_cleared=_cleared(upload.cleared, misc),
+        is_boss_only_damage=upload.boss_only_damage,
+        meter_damage=totals.total_damage_dealt if totals else None,
+        meter_dps=totals.dps if totals else None,
+        misc=misc,
+        boss_max_hp=_whole(boss.max_hp) if boss else None,
+        boss_current_hp=_whole(boss.current_hp) if boss else None,
+        boss_hp=bosses.get(upload.current_boss_name or "", []),
+        region=upload.region or misc.region,
+    )
+    parties = _parties(misc)
+    for key, entity in upload.entities.items():
+        name = entity.name or key
+        if _is_player(entity.entity_type, name, entity.class_id, log.local_player) and entity.damage_stats:
+            log.players.append(_upload_player(name, entity, entity.damage_stats, parties.get(name)))
+    return log
+
+
+def _upload_player(name: str, entity: Entity, stats: DamageStats, party: int | None) -> PlayerPart:
+    return PlayerPart(
+        name=name,
+        class_id=entity.class_id,
+        class_text=entity.class_name,
+        spec_text=entity.spec,
+        item_level=entity.gear_score,
+        combat_power=entity.combat_power,
+        character_id=str(entity.character_id) if entity.character_id not in (None, 0, "0", "") else None,
+        is_dead=entity.is_dead,
+        stats=stats,
+        counts=entity.skill_stats or SkillStats(),
+        skills=entity.skills or {},
+        meter_dps=stats.dps,
+        party_number=party,
+        is_ark_passive_active=entity.ark_passive_active,
+        loadout_hash=entity.loadout_hash,
+    )
+
+
+def parse_db_log(payload: bytes, max_part_bytes: int) -> MeterLog:
+    """The packed rows of an ``encounters.db`` encounter, of any layout.
+
+    Raises:
+        LogRejected: a document in it can't be unpacked or does not parse.
+    """
+    rows = _db_log.decode(payload)
+    encounter = rows.encounter | (rows.preview or {})
+    misc = _decode(_misc, encounter.get("misc"), max_part_bytes, "encounter.misc") or Misc()
+    hp = _decode(_boss_hp, encounter.get("boss_hp_log"), max_part_bytes, "encounter.boss_hp_log") or misc.boss_hp_log
+    boss_name = _text(encounter.get("current_boss"))
+    log = MeterLog(
+        fight_started_ms=_whole(encounter.get("fight_start")),
+        last_packet_ms=_whole(encounter.get("last_combat_packet")),
+        stored_duration_ms=_whole(encounter.get("duration")),
+        boss_name=boss_name,
+        difficulty=_text(encounter.get("difficulty")),
+        local_player=_text(encounter.get("local_player")),
+        is_cleared=_cleared(_flag(encounter.get("cleared")), misc),
+        is_boss_only_damage=_flag(encounter.get("boss_only_damage")),
+        meter_damage=_whole(encounter.get("total_damage_dealt")),
+        meter_dps=_whole(encounter.get("dps")),
+        misc=misc,
+        boss_max_hp=None,
+        boss_current_hp=None,
+        boss_hp=(hp or {}).get(boss_name or "", []),
+        region=misc.region,
+    )
+    parties = _parties(misc)
+    for values in rows.entities:
+        entity = dict(zip(rows.entity_columns, values, strict=True))
+        name = _text(entity.get("name")) or ""
+        kind = _text(entity.get("entity_type"))
+        if name == boss_name and kind != "PLAYER":
+            log.boss_max_hp, log.boss_current_hp = _whole(entity.get("max_hp")), _whole(entity.get("current_hp"))
+        elif _is_player(kind, name, _whole(entity.get("class_id")), log.local_player):
+            log.players.append(_db_player(name, entity, max_part_bytes, parties.get(name)))
+    return log
+
+
+def _db_player(name: str, entity: dict[str, Any], limit: int, party: int | None) -> PlayerPart:
+    at = f"entity {name!r}"
+    stats = _decode(_damage_stats, entity.get("damage_stats"), limit, f"{at}, damage_stats")
+    if stats is None:
+        raise LogRejected("missing_field", "expected damage_stats, found NULL", at)
+    meter_dps = _whole(entity.get("dps"))
+    return PlayerPart(
+        name=name,
+        class_id=_whole(entity.get("class_id")),
+        class_text=_text(entity.get("class")),
+        spec_text=_text(entity.get("spec")),
+        item_level=_real(entity.get("gear_score")),
+        combat_power=_real(entity.get("combat_power")),
+        character_id=str(entity["character_id"]) if entity.get("character_id") else None,
+        is_dead=_flag(entity.get("is_dead")),
+        stats=stats,
+        counts=_decode(_skill_stats, entity.get("skill_stats"), limit, f"{at}, skill_stats") or SkillStats(),
+        skills=_decode(_skills, entity.get("skills"), limit, f"{at}, skills") or {},
+        meter_dps=stats.dps if meter_dps is None else meter_dps,
+        party_number=party,
+        uptimes=(
+            _real(entity.get("support_ap")),
+            _real(entity.get("support_brand")),
+            _real(entity.get("support_identity")),
+            _real(entity.get("support_hyper")),
+        ),
+        is_ark_passive_active=_flag(entity.get("ark_passive_active")),
+        loadout_hash=_text(entity.get("loadout_hash")),
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[T], value: object, limit: int, locator: str) -> T | None:
+    """A JSON document from text, bytes or gzip; None for NULL and for nothing at all."""
+    if value is None or value == b"" or value == "":
+        return None
+    data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    if not isinstance(data, bytes):
+        raise LogRejected("invalid_json", f"expected a JSON document, found {type(value).__name__}", locator)
+    if data.startswith(GZIP_MAGIC):
+        data = gunzip(data, limit, locator)
+    elif len(data) > limit:
+        raise LogRejected("payload_too_large", f"expected at most {limit:,} bytes, found {len(data):,}", locator)
+    try:
+        return decoder.decode(data.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise LogRejected("invalid_json", f"expected a document of the meter, found: {error}", locator) from error
+
+
+def _parties(misc: Misc) -> dict[str, int]:
+    """Party number by name, from 1."""
+    pairs: Iterator[tuple[str, list[str]]] = iter((misc.party_info or {}).items())
+    return {name: int(key) + 1 for key, names in pairs if key.isdigit() for name in names}
+
+
+def _is_player(kind: str | None, name: str, class_id: int | None, local_player: str | None) -> bool:
+    return kind == "PLAYER" or (name == local_player and bool(class_id) and kind in (None, "UNKNOWN"))
+
+
+def _cleared(stored: bool | None, misc: Misc) -> bool | None:
+    """The meter writes raidClear only when it is true; before 1.3.1 there is no other mark."""
+    if stored is None or (stored is False and misc.raid_clear):
+        return True if misc.raid_clear else stored
+    return stored
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) > 2**62:
+        return None
+    return int(value)
+
+
+def _real(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and value == value else None
+
+
+def _flag(value: object) -> bool | None:
+    return bool(value) if isinstance(value, (int, float)) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,215 @@
+"""Cleaning fight days: which raw logs are due, batch by batch, validated before they are committed.
+
+A log is due if it is new or was cleaned by another version. A batch's tables are committed in an order that ends
+with the encounters: a crash leaves the batch due again, and its rows are then replaced, not doubled. What does not
+belong here: the rules (``clean``, ``validate``) and Dagster.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lostark_assets.contracts.core import CORE_ENCOUNTERS
+from lostark_assets.contracts.expectations import Finding, merge
+from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.core.clean import CLEAN_VERSION, Stamp, clean_logs
+from lostark_assets.core.clean_meter import Rules
+from lostark_assets.core.fights import FIGHT_COLUMNS, PLAYER_COLUMNS, assign_fights, near_in_time
+from lostark_assets.core.validate import Tables, examine_core, tables_of
+from lostark_assets.errors import ContractViolated
+from lostark_assets.lake.tables import Lake
+from lostark_assets.sources.protocol import encounter_id_of
+
+COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "core_encounters")
+_RAW_COLUMNS = ["log_id", "source", "source_log_id", "log_format", "fight_date", "fetched_at", "payload"]
+Progress = Callable[[int, int], None]
+"""Called with logs cleaned and logs due."""
+
+
+@dataclass
+class CoreRun:
+    """What one cleaning did. ``days`` are the fight days whose rows changed or were looked at."""
+
+    days: set[date] = field(default_factory=set)
+    due: int = 0
+    encounters: int = 0
+    hits: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    changed_fights: int = 0
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
+
+
+def clean_days(
+    lake: Lake,
+    days: Iterable[date] | None,
+    rules: Rules,
+    *,
+    run_id: str,
+    batch_bytes: int = 64 << 20,
+    only: set[str] | None = None,
+    again: bool = False,
+    progress: Progress | None = None,
+) -> CoreRun:
+    """Clean the due logs of ``days`` (None: of every day), then settle which logs are one fight.
+
+    ``only`` narrows to these log ids; ``again`` cleans logs whether due or not.
+
+    Raises:
+        ContractViolated: a blocking rule is broken; the batch in hand was not written.
+    """
+    days = None if days is None else set(days)
+    run = CoreRun(days=set(days or ()))
+    with lake.lock("core"):
+        due, seen = due_logs(lake, days, only=only, again=again)
+        run.due = len(due)
+        for is_seen, chunk in _chosen_batches(lake, days, due, seen, batch_bytes):
+            stamp = Stamp(run_id, datetime.now(UTC))
+            tables = tables_of(clean_logs(chunk, rules, stamp))
+            _note(run, tables, examine_core(tables, len(chunk)))
+            _commit(lake, tables, [row["log_id"] for row in chunk] if is_seen else [], chunk)
+            if progress:
+                progress(run.encounters + sum(run.quarantined.values()), run.due)
+        run.changed_fights = settle_fights(lake, run.days)
+    return run
+
+
+def due_logs(
+    lake: Lake, days: set[date] | None, *, only: set[str] | None = None, again: bool = False
+) -> tuple[set[str], set[str]]:
+    """Log ids to clean, and those of them that already have rows somewhere."""
+    where = None if days is None else pc.field("fight_date").isin(sorted(days))
+    raw = lake.read("raw_battle_logs", columns=["log_id", "fight_started_at"], where=where)
+    there = set(raw["log_id"].to_pylist())
+    if only is not None:
+        there &= only
+    undated = days is not None and raw["fight_started_at"].null_count > 0
+    core_days = None if undated else days
+    done: dict[str, str] = {}
+    for name in ("core_encounters", "core_quarantine"):
+        scope = pc.field("scope") == "log" if name == "core_quarantine" else None
+        rows = lake.read(name, columns=["log_id", "clean_version"], days=core_days, where=scope)
+        done.update(zip(rows["log_id"].to_pylist(), rows["clean_version"].to_pylist(), strict=True))
+    due = there if again else {log_id for log_id in there if done.get(log_id) != CLEAN_VERSION}
+    return due, due & (done.keys() | _half_committed(lake, due, core_days))
+
+
+def _half_committed(lake: Lake, due: set[str], days: set[date] | None) -> set[str]:
+    """Due logs of which a crash left rows without an encounter: tables are committed one after the other."""
+    if not due:
+        return set()
+    by_encounter = {encounter_id_of(log_id): log_id for log_id in due}
+    found: set[str] = set()
+    for name in ("core_hits", "core_skills", "core_players"):
+        for batch in lake.dataset(name, days=days, dictionary=["encounter_id"]).scanner(["encounter_id"]).to_batches():
+            ids = batch.column(0)
+            words = ids.dictionary if pa.types.is_dictionary(ids.type) else ids.unique()
+            found.update(by_encounter.keys() & set(words.to_pylist()))
+    return {by_encounter[e] for e in found}
+
+
+def _chosen_batches(
+    lake: Lake, days: set[date] | None, due: set[str], seen: set[str], batch_bytes: int
+) -> Iterator[tuple[bool, list[dict[str, Any]]]]:
+    """Raw rows in batches of ``batch_bytes``; logs that have rows already come apart from new ones."""
+    pending: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    sizes = {False: 0, True: 0}
+    for row in read_raw(lake, due, days):
+        is_seen = row["log_id"] in seen
+        pending[is_seen].append(row)
+        sizes[is_seen] += len(row["payload"])
+        if sizes[is_seen] >= batch_bytes:
+            yield is_seen, pending[is_seen]
+            pending[is_seen], sizes[is_seen] = [], 0
+    for is_seen, rows in pending.items():
+        if rows:
+            yield is_seen, rows
+
+
+def read_raw(lake: Lake, log_ids: set[str], days: set[date] | None = None) -> Iterator[dict[str, Any]]:
+    """Raw rows with their payload, reading only the row groups that hold a wanted log."""
+    if not log_ids:
+        return
+    dataset = lake.dataset("raw_battle_logs")
+    wanted = pa.array(sorted(log_ids))
+    where = None if days is None else pc.field("fight_date").isin(sorted(days))
+    for fragment in dataset.get_fragments(where):
+        for group in fragment.split_by_row_group(where, schema=dataset.schema):
+            ids = group.to_table(schema=dataset.schema, columns=["log_id"])["log_id"]
+            hit = np.flatnonzero(pc.is_in(ids, wanted).to_numpy())
+            if len(hit):
+                yield from group.to_table(schema=dataset.schema, columns=_RAW_COLUMNS).take(hit).to_pylist()
+
+
+def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> None:
+    for name, found in findings.items():
+        run.findings[name] = merge([*run.findings.get(name, []), *found])
+    broken = [f"{name}: {f}" for name, group in findings.items() for f in group if f.severity == "error" and not f.passed]
+    if broken:
+        raise ContractViolated("core", broken)
+    run.encounters += tables["core_encounters"].num_rows
+    run.hits += tables["core_hits"].num_rows
+    run.days |= set(tables["core_encounters"]["fight_date"].unique().to_pylist())
+    run.quarantined.update(
+        tables["core_quarantine"].filter(pc.field("scope") == "log")["reason_code"].to_pylist()
+    )
+
+
+def _commit(lake: Lake, tables: Tables, seen: Sequence[str], chunk: list[dict[str, Any]]) -> None:
+    """Write one batch; logs that have rows already give way in the same commit."""
+    days = {row["fight_date"] for row in chunk} | set(tables["core_encounters"]["fight_date"].to_pylist())
+    for name in COMMIT_ORDER:
+        contract, rows = CONTRACTS[name], tables[name]
+        if not seen:
+            lake.append(contract, rows)
+        elif name == "core_quarantine":
+            lake.replace_ids(contract, rows, "log_id", seen, days)
+        else:
+            lake.replace_ids(contract, rows, "encounter_id", [encounter_id_of(s) for s in seen], days)
+
+
+def settle_fights(lake: Lake, days: Iterable[date]) -> int:
+    """Give every log of ``days`` its fight; how many encounters changed.
+
+    Logs of the neighbouring days take part, since a fight may begin on both sides of midnight.
+    """
+    days = set(days)
+    around = {d + pd.Timedelta(days=n).to_pytimedelta() for d in days for n in (-1, 0, 1)}
+    stored = lake.read("core_encounters", columns=[*FIGHT_COLUMNS, "fight_date", "fight_id", "is_counted", "is_superseded"],
+                       days=around)
+    if not stored.num_rows:
+        return 0
+    encounters = stored.to_pandas(types_mapper=pd.ArrowDtype)
+    near = near_in_time(encounters)
+    players = lake.read("core_players", columns=PLAYER_COLUMNS, days=around,
+                        where=pc.field("encounter_id").isin(sorted(near))) if near else pa.table(
+        {c: pa.array([], CONTRACTS["core_players"].schema.field(c).type) for c in PLAYER_COLUMNS})
+    assigned = assign_fights(encounters, players.to_pandas(types_mapper=pd.ArrowDtype))
+    ids = encounters["encounter_id"].tolist()
+    fights = [assigned[e].fight_id if e in assigned else e for e in ids]
+    counted = [assigned[e].is_counted if e in assigned else True for e in ids]
+    superseded = [assigned[e].is_superseded if e in assigned else False for e in ids]
+    changed = (
+        (encounters["fight_id"] != fights)
+        | (encounters["is_counted"] != counted)
+        | (encounters["is_superseded"] != superseded)
+    ).to_numpy(dtype=bool)
+    if not changed.any():
+        return 0
+    changed_days = set(encounters.loc[changed, "fight_date"])
+    new = dict(zip(ids, zip(fights, counted, superseded, strict=True), strict=True))
+    rows = lake.read("core_encounters", days=changed_days)
+    fresh = [new[e] for e in rows["encounter_id"].to_pylist()]
+    for place, name in enumerate(("fight_id", "is_counted", "is_superseded")):
+        values = pa.array([f[place] for f in fresh], CORE_ENCOUNTERS.schema.field(name).type)
+        rows = rows.set_column(rows.schema.get_field_index(name), name, values)
+    lake.replace_days(CORE_ENCOUNTERS, CORE_ENCOUNTERS.conform(rows), changed_days)
+    return int(changed.sum())

@@ -1,0 +1,1 @@
+"""The data lake: Delta tables, one per contract."""

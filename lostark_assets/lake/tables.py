@@ -1,0 +1,187 @@
+"""Reading and writing the lake's Delta tables.
+
+The only place that knows the storage format. What does not belong here: what the rows mean (``contracts``), or
+when they are written (assets). Every write is one atomic Delta commit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from filelock import FileLock
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.contracts.table import Contract
+from lostark_assets.errors import LakeBusy
+
+ONE_FILE_BYTES = 8 << 30
+"""Above every batch that we commit: a batch's rows of one day stay in one file, in the order they were written."""
+
+_PLAIN_INTEGERS = ColumnProperties(dictionary_enabled=False, encoding="BYTE_STREAM_SPLIT")
+_WRITER: dict[str, WriterProperties] = {
+    "core_hits": WriterProperties(
+        compression="LZ4_RAW",
+        max_row_group_size=1 << 18,
+        column_properties={"hit_at_ms": _PLAIN_INTEGERS, "damage": _PLAIN_INTEGERS},
+    ),
+    "stats_dps_timeline": WriterProperties(
+        compression="LZ4_RAW",
+        column_properties={
+            c: _PLAIN_INTEGERS for c in ("second", "damage", "rolling_10s_dps", "cumulative_damage")
+        },
+    ),
+    "raw_battle_logs": WriterProperties(
+        compression="ZSTD",
+        compression_level=1,
+        max_row_group_size=64,
+        column_properties={"payload": ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")},
+    ),
+}
+_DEFAULT_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+
+_retry_commits = retry(
+    retry=retry_if_exception_type(CommitFailedError),
+    stop=stop_after_attempt(8),
+    wait=wait_random_exponential(multiplier=0.1, max=5),
+    retry_error_callback=lambda state: _give_up(state.args[1]),
+)
+
+
+def _give_up(contract: Contract) -> None:
+    raise LakeBusy(
+        f"{contract.name}: eight attempts to commit lost to other writers. Nothing of this commit was written. "
+        "Run it again when the other writers are done."
+    )
+
+
+@dataclass(frozen=True)
+class Lake:
+    """All tables under one folder or object-store URL."""
+
+    url: str
+    storage_options: dict[str, str] | None = None
+
+    def table_url(self, name: str) -> str:
+        """Where the table lies."""
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def open(self, name: str, version: int | None = None) -> DeltaTable | None:
+        """The Delta table, or None if nothing was ever committed to it."""
+        try:
+            return DeltaTable(self.table_url(name), version=version, storage_options=self.storage_options)
+        except TableNotFoundError:
+            return None
+
+    def version(self, name: str) -> int | None:
+        """The newest committed version of the table: the snapshot id that a model or a page can name."""
+        table = self.open(name)
+        return None if table is None else table.version()
+
+    def dataset(
+        self, name: str, *, days: Iterable[date] | None = None, dictionary: Sequence[str] = (), version: int | None = None
+    ) -> ds.Dataset:
+        """The table's snapshot as an Arrow dataset, only files of ``days`` where given."""
+        table = self.open(name, version)
+        if table is None:
+            return ds.dataset(CONTRACTS[name].empty())
+        partitions = None if days is None else [("fight_date", "in", [d.isoformat() for d in days])]
+        options = ds.ParquetReadOptions(dictionary_columns=set(dictionary)) if dictionary else None
+        return table.to_pyarrow_dataset(partitions=partitions, parquet_read_options=options)
+
+    def read(
+        self,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        days: Iterable[date] | None = None,
+        where: pc.Expression | None = None,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Rows of the newest (or the given) snapshot; an empty table where nothing was committed yet."""
+        days = None if days is None else list(days)
+        if days == []:
+            schema = CONTRACTS[name].schema
+            return pa.table({c: pa.array([], schema.field(c).type) for c in columns or schema.names})
+        dataset = self.dataset(name, days=days, version=version)
+        return dataset.to_table(columns=None if columns is None else list(columns), filter=where)
+
+    def days(self, name: str) -> list[date]:
+        """The fight days that have rows, ascending."""
+        table = self.open(name)
+        if table is None:
+            return []
+        return sorted({date.fromisoformat(p["fight_date"]) for p in table.partitions()})
+
+    def count(self, name: str, days: Iterable[date] | None = None) -> int:
+        """Number of rows."""
+        days = None if days is None else list(days)
+        return 0 if days == [] else self.dataset(name, days=days).count_rows()
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Keep other processes on this machine from a read-then-write of the same table.
+
+        On an object store there is no lock; Delta's commit protocol refuses the second writer instead.
+        """
+        if "://" in self.url:
+            yield
+            return
+        folder = Path(self.url) / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            yield
+
+    @_retry_commits
+    def _write(self, contract: Contract, rows: pa.Table, mode: Any, predicate: str | None = None) -> None:
+        write_deltalake(
+            self.table_url(contract.name),
+            rows,
+            mode=mode,
+            predicate=predicate,
+            partition_by=list(contract.partition_by) or None,
+            writer_properties=_WRITER.get(contract.name, _DEFAULT_WRITER),
+            target_file_size=ONE_FILE_BYTES,
+            storage_options=self.storage_options,
+        )
+
+    def append(self, contract: Contract, rows: pa.Table) -> None:
+        """Add rows in one commit."""
+        if rows.num_rows:
+            self._write(contract, rows, "append")
+
+    def replace_all(self, contract: Contract, rows: pa.Table) -> None:
+        """Put ``rows`` in place of the whole table, in one commit."""
+        self._write(contract, rows, "overwrite")
+
+    def replace_days(self, contract: Contract, rows: pa.Table, days: Iterable[date]) -> None:
+        """Put ``rows`` in place of exactly the rows of ``days``, in one commit."""
+        self._replace(contract, rows, _in("fight_date", [d.isoformat() for d in days]))
+
+    def replace_ids(
+        self, contract: Contract, rows: pa.Table, column: str, ids: Sequence[str], days: Iterable[date]
+    ) -> None:
+        """Put ``rows`` in place of the rows of ``days`` whose ``column`` is one of ``ids``, in one commit."""
+        predicate = f"{_in('fight_date', [d.isoformat() for d in days])} AND {_in(column, ids)}"
+        self._replace(contract, rows, predicate)
+
+    def _replace(self, contract: Contract, rows: pa.Table, predicate: str) -> None:
+        if self.open(contract.name) is None:
+            self.append(contract, rows)
+        else:
+            self._write(contract, rows, "overwrite", predicate)
+
+
+def _in(column: str, values: Iterable[str]) -> str:
+    quoted = ", ".join("'" + str(v).replace("'", "''") + "'" for v in sorted(set(values)))
+    return f"{column} IN ({quoted})"

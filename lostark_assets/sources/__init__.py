@@ -1,0 +1,1 @@
+"""Where battle logs come from: one module per source behind one protocol."""

@@ -1,0 +1,158 @@
+"""From a path to its sources: which format a file holds, by its content.
+
+What does not belong here: the formats themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lostark_assets.errors import SourceError, SourceMissing, UnknownFormat
+from lostark_assets.sources.gzip_limit import GZIP_MAGIC, gunzip_start
+from lostark_assets.sources.loa_logs_db import SQLITE_MAGIC, LoaLogsDb
+from lostark_assets.sources.player_table import PARQUET_MAGIC, PlayerTable, csv_header, missing_columns
+from lostark_assets.sources.protocol import Source
+from lostark_assets.sources.upload_json import UploadJson, is_battle_log_json, looks_like_upload_json
+
+_HEAD_BYTES = 65536
+_OUR_SUFFIXES = {".db", ".sqlite", ".sqlite3", ".json", ".parquet", ".csv"}
+
+
+@dataclass(frozen=True)
+class ImportArguments:
+    """What an import says about files that don't say it themselves; ``source`` names the source."""
+
+    source: str | None = None
+    raid: str | None = None
+    gate: str | None = None
+    boss: str | None = None
+    difficulty: str | None = None
+    region: str | None = None
+
+    def context(self) -> Mapping[str, str | None]:
+        """The part that goes with every log of a table."""
+        return {
+            "raid": self.raid,
+            "gate": self.gate,
+            "boss": self.boss,
+            "difficulty": self.difficulty,
+            "region": self.region,
+        }
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes above which a file or an unpacked part is refused."""
+
+    max_file_bytes: int = 1 << 30
+    max_part_bytes: int = 256 << 20
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file of a path: a source to read, or why not. ``skipped``: a file of a folder that is none of ours."""
+
+    path: Path
+    source: Source | None = None
+    error: SourceError | OSError | None = None
+    skipped: str = field(default="")
+
+
+def find_sources(
+    path: Path, arguments: ImportArguments = ImportArguments(), limits: Limits = Limits()
+) -> Iterator[Found]:
+    """The sources at ``path``: itself, or every file of a folder (and below), in name order."""
+    if not path.exists():
+        yield Found(path, error=SourceMissing(path))
+        return
+    if not path.is_dir():
+        yield _found(path, arguments, limits, named=True)
+        return
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and not _is_hidden(p, path)):
+        yield _found(file, arguments, limits, named=False)
+
+
+def _is_hidden(file: Path, root: Path) -> bool:
+    side_file = file.name.endswith(("-wal", "-shm", "-journal"))
+    return side_file or any(part.startswith(".") for part in file.relative_to(root).parts)
+
+
+def _found(path: Path, arguments: ImportArguments, limits: Limits, *, named: bool) -> Found:
+    """A file that was ``named`` must be ours; one that lay in a folder may be something else."""
+    try:
+        return Found(path, open_source(path, arguments, limits))
+    except UnknownFormat as error:
+        damaged = any(s.lower() in _OUR_SUFFIXES for s in path.suffixes) and error.found != "JSON of something else"
+        if named or damaged:
+            return Found(path, error=error)
+        return Found(path, skipped=error.found)
+    except OSError as error:
+        return Found(path, error=error)
+
+
+def open_source(path: Path, arguments: ImportArguments = ImportArguments(), limits: Limits = Limits()) -> Source:
+    """The source that reads ``path``, chosen by the file's content.
+
+    Raises:
+        UnknownFormat: none of the formats we read.
+        OSError: the file can't be opened.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        raise UnknownFormat(path, "an empty file", "a battle log", "Check how it was written.")
+    if head.startswith(SQLITE_MAGIC):
+        return LoaLogsDb(path, arguments.source or "loa_logs")
+    if head.startswith(PARQUET_MAGIC):
+        return _player_table(path, arguments)
+    if looks_like_upload_json(head, path.suffixes):
+        _refuse_other_json(path, head)
+        return UploadJson(
+            path,
+            arguments.source or "upload_json",
+            max_file_bytes=limits.max_file_bytes,
+            max_part_bytes=limits.max_part_bytes,
+        )
+    columns = csv_header(head)
+    if columns and not missing_columns(columns):
+        return _player_table(path, arguments)
+    what = f"a table with the columns {', '.join(columns[:12])}" if columns else "none of their signatures"
+    raise UnknownFormat(
+        path, what, "LOA Logs encounters.db, upload JSON (.json, .json.gz) or a player table (Parquet, CSV)", ""
+    )
+
+
+def _player_table(path: Path, arguments: ImportArguments) -> PlayerTable:
+    name = arguments.source or f"player_table:{path.stem}"
+    return PlayerTable(path, name, {**arguments.context(), "file_name": path.stem})
+
+
+def _refuse_other_json(path: Path, head: bytes) -> None:
+    """JSON that parses but is something else is not a broken battle log."""
+    plain = gunzip_start(head) if head.startswith(GZIP_MAGIC) else head
+    if is_battle_log_json(plain) or path.stat().st_size > _HEAD_BYTES and _has_marks(path, head):
+        return
+    import json  # noqa: PLC0415 - only for small files that hold no mark of a battle log
+
+    try:
+        if path.stat().st_size <= _HEAD_BYTES:
+            json.loads(plain)
+        elif head.startswith(GZIP_MAGIC):
+            return
+    except (ValueError, RecursionError):
+        return
+    raise UnknownFormat(path, "JSON of something else", "a LOA Logs upload", "It has none of a battle log's fields.")
+
+
+def _has_marks(path: Path, head: bytes) -> bool:
+    if head.startswith(GZIP_MAGIC):
+        return True
+    tail = b""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if is_battle_log_json(tail + block):
+                return True
+            tail = block[-64:]
+    return False

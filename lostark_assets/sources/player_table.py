@@ -1,0 +1,136 @@
+"""Player tables (Parquet, CSV): one row a player in an encounter, of every era that public exports had.
+
+A log is the rows of one encounter id as the table holds them: typed values from Parquet, text from CSV, and what
+the import's arguments or the file's name say of raid, gate and difficulty. What does not belong here: what the
+columns mean (``core.parse``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from lostark_assets.errors import UnknownFormat
+from lostark_assets.sources.protocol import FetchedLog, Listed, Unreadable, content_sha256
+
+FORMAT = "player_table"
+PARQUET_MAGIC = b"PAR1"
+START_COLUMNS = ("timestamp", "date")
+_NEEDED = ({"id"}, {"dps"}, {"duration"}, set(START_COLUMNS), {"class", "spec"})
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class PlayerTable:
+    """One Parquet or CSV file."""
+
+    log_format = FORMAT
+
+    def __init__(self, path: Path, name: str, context: Mapping[str, str | None]) -> None:
+        """``context`` holds raid, gate, boss, difficulty, region of the import, as far as they were given."""
+        self.path = str(path)
+        self.name = name
+        self.problems: list[Unreadable] = []
+        self._context = {k: v for k, v in sorted(context.items()) if v is not None}
+
+    def list_logs(self) -> Iterator[Listed]:
+        """The encounters of the table; the fingerprint is the content hash.
+
+        Raises:
+            UnknownFormat: damaged, or a table without the columns that every era has.
+        """
+        table = _read(Path(self.path))
+        problem = missing_columns(table.column_names)
+        if problem:
+            raise UnknownFormat(
+                self.path, f"columns {table.column_names}", f"a player table with {problem}", "Is it another export?"
+            )
+        ids = table["id"]
+        if ids.null_count:
+            self.problems.append(Unreadable(self.path, f"{ids.null_count} rows without an encounter id"))
+            table = table.filter(pc.is_valid(ids))
+        table = table.take(pc.sort_indices(table, [("id", "ascending")]))
+        ids = table["id"].combine_chunks()
+        starts = np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1
+        bounds = [0, *starts.tolist(), len(ids)] if len(ids) else [0]
+        for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+            yield self._listed(table.slice(first, end - first))
+
+    def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
+        """The wanted encounters."""
+        for listed in wanted:
+            payload, started = listed.locator
+            yield FetchedLog(listed.source_log_id, listed.fingerprint, payload, started)
+
+    def _listed(self, rows: pa.Table) -> Listed:
+        values = [column.to_pylist() for column in rows.columns]
+        payload = _encode(
+            {
+                "context": self._context,
+                "columns": rows.column_names,
+                "rows": [list(map(_plain, row)) for row in zip(*values, strict=True)],
+            }
+        )
+        by_name = dict(zip(rows.column_names, values, strict=True))
+        start = next(by_name[c][0] for c in START_COLUMNS if c in by_name)
+        return Listed(str(by_name["id"][0]), content_sha256(payload), (payload, epoch_ms(start)))
+
+
+def missing_columns(columns: Iterable[str]) -> str:
+    """Which of the columns that every era has are missing, in words; empty if none."""
+    have = set(columns)
+    return " and ".join("/".join(sorted(any_of)) for any_of in _NEEDED if not any_of & have)
+
+
+def epoch_ms(value: Any) -> int | None:
+    """A fight start as epoch ms: number, digits, or an ISO time (UTC where it has no offset); None if it is neither."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, (int, float)):
+        return int(value) if value == value and abs(value) < 1e15 else None
+    if isinstance(value, datetime):
+        return round((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
+    text = str(value).strip()
+    if text.lstrip("-").isdigit() and len(text) <= 16:
+        return int(text)
+    try:
+        return epoch_ms(datetime.fromisoformat(text))
+    except ValueError:
+        try:
+            return epoch_ms(float(text))
+        except ValueError:
+            return None
+
+
+def _plain(value: Any) -> Any:
+    """Values that MessagePack has no type for, as ISO text."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        if path.open("rb").read(4) == PARQUET_MAGIC:
+            return pq.ParquetFile(path).read()
+        head = path.open("rb").readline(65536).decode("utf-8-sig").strip()
+        names = [c.strip().strip('"') for c in head.split(",")]
+        texts = pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True)
+        return pa_csv.read_csv(path, convert_options=texts)
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        raise UnknownFormat(path, f"damage ({error})", "a Parquet or CSV table", "Fetch the file again.") from error
+
+
+def csv_header(head: bytes) -> list[str]:
+    """The column names of text that may be CSV; empty where it is not."""
+    try:
+        line = head.split(b"\n", 1)[0].decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return []
+    return [c.strip().strip('"') for c in line.split(",")] if "," in line else []

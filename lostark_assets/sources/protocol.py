@@ -1,0 +1,91 @@
+"""What every source of battle logs offers, and how its logs are named.
+
+A source lists cheaply what is there, then fetches what is new: bytes and identity. What does not belong here:
+reading a format (the modules beside this one) and storing (``collect``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One log as the cheap listing shows it; ``fingerprint`` changes when the log does."""
+
+    source_log_id: str
+    fingerprint: str
+    locator: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedLog:
+    """One log as it goes to the raw table; ``fight_started_ms`` is epoch ms, None where a glance can't tell."""
+
+    source_log_id: str
+    fingerprint: str
+    payload: bytes
+    fight_started_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A part of a source that could not be read; the rest of the source still goes in."""
+
+    where: str
+    reason: str
+
+
+class Source(Protocol):
+    """One place that battle logs come from."""
+
+    name: str
+    log_format: str
+    path: str
+    problems: list[Unreadable]
+
+    def list_logs(self) -> Iterator[Listed]:
+        """Everything that is there, cheaply."""
+        ...
+
+    def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
+        """The wanted logs; one that has gone since the listing is left out."""
+        ...
+
+
+def content_sha256(payload: bytes) -> str:
+    """SHA-256 of the bytes, lower hex."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def log_id_of(source: str, source_log_id: str, sha256: str) -> str:
+    """The id of a log: 32 hex digits from its source, the source's id and its content."""
+    return hashlib.sha256(f"{source}\x00{source_log_id}\x00{sha256}".encode()).hexdigest()[:32]
+
+
+def encounter_id_of(log_id: str) -> str:
+    """The encounter of a log: the first 16 digits of its id."""
+    return log_id[:16]
+
+
+def instant(epoch_ms: int | None) -> datetime | None:
+    """Epoch ms as a UTC instant; None where it is missing or outside of years 2000 to 2100."""
+    if epoch_ms is None or not 946_684_800_000 <= epoch_ms <= 4_102_444_800_000:
+        return None
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+
+
+def fight_day(epoch_ms: int | None, fetched_at: datetime, earliest: date) -> date:
+    """The UTC day whose partition a log belongs to.
+
+    A start that can't be (missing, before ``earliest``, later than a day after fetching) falls to the day of
+    fetching, where the log then stands in quarantine.
+    """
+    started = instant(epoch_ms)
+    if started is None or started.date() < earliest or (started - fetched_at).days >= 1:
+        return fetched_at.date()
+    return started.date()
