@@ -17,7 +17,7 @@ from lostark_assets.simulator.model import PARTS
 from lostark_assets.simulator.specs import SUPPORT_CLASSES
 from lostark_assets.simulator.views import FightView, PlayerView
 
-_BATCH_ROWS = 20_000
+_BATCH_ROWS = 5_000
 _INTS = (
     "damage dps duration_ms hits crits back_attacks front_attacks casts crit_damage max_hit first_hit_ms "
     "last_hit_ms deaths"
@@ -64,7 +64,9 @@ def truth_paths(db_path: Path) -> dict[str, Path]:
 
 def read_truth(db_path: Path) -> Truth:
     """The truth written beside a database."""
-    return Truth(**{table: pd.read_parquet(path) for table, path in truth_paths(db_path).items()})
+    tables = {table: pd.read_parquet(path) for table, path in truth_paths(db_path).items()}
+    tables["encounters"]["is_duplicate_of"] = tables["encounters"]["is_duplicate_of"].astype("Int64")
+    return Truth(**tables)
 
 
 def _player_row(view: FightView, one: PlayerView, encounter_id: int) -> dict:
