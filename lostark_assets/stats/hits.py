@@ -184,8 +184,8 @@ class _Columns:
         player_count, run_count, bad = found
         if bad >= 0:
             message = (
-                f"hits are not sorted by encounter, player and skill: row {bad} (encounter "
-                f"{self.encounter_names[int(self.encounter[bad])]}, skill {self.skill_id[bad]}) comes back to "
+                "hits are not sorted by encounter, player and skill: row "
+                f"{bad} (encounter {self.encounter_names[int(self.encounter[bad])]}) comes back to "
                 "a key that was left before. Sort the chunk as the contract of core_hits says."
             )
             raise ValueError(message)
@@ -365,11 +365,10 @@ def _sum_runs(skills, start, stop, out):
 
 @njit(cache=True, nogil=True)
 def _activity(bins, first_in, last_in, seconds):
-    """First hit, last hit and active ms. Empties the time bins, folds damage after the end into the last
-    second.
+    """First hit, last hit and active ms.
 
-    Gaps over the limit always lie between two bins, as a bin is shorter; the bin of hits before the start is
-    too.
+    Gaps over the limit always lie between two bins, as a bin is shorter; the one with hits before the start too.
+    Empties the bins of time and folds the damage after the end into the last second.
     """
     first = previous = np.int64(_NO_LAST)
     idle = np.int64(0)
