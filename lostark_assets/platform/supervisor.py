@@ -25,7 +25,7 @@ import psutil
 
 Say = Callable[[str], None]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-TERM_TIMEOUT_S = 12.0
+TERM_TIMEOUT_S = 10.0
 _KILL_TIMEOUT_S = 3.0
 _POLL_S = 0.2
 _LOG_LIMIT_BYTES = 5_000_000
@@ -88,8 +88,10 @@ def end_leftovers(state_dir: Path) -> list[str]:
     }
     members = {member for pid in alive.values() for member in _session(pid)}
     _signal(members, signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(members, timeout=TERM_TIMEOUT_S)
-    _signal(stubborn, signal.SIGKILL)
+    deadline = time.monotonic() + TERM_TIMEOUT_S
+    while (members := {member for member in members if _is_running(member)}) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    _signal(members, signal.SIGKILL)
     note.unlink(missing_ok=True)
     return sorted(alive)
 

@@ -1,0 +1,96 @@
+"""Dagster's home: one configuration, real PostgreSQL storage, and no run that is in progress for ever."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+from dagster_postgres import PostgresRunStorage
+
+from lostark_assets.errors import PermanentError
+from lostark_assets.platform import dagster_home
+from lostark_assets.platform.dagster_home import (
+    PROCESS_TAG,
+    dagster_instance,
+    fail_abandoned_runs,
+    prepare_dagster_home,
+    process_tag,
+)
+from lostark_assets.platform.postgres import Databases
+from lostark_assets.settings import get_settings, project_root
+
+LONG_AGO = datetime.now(UTC) - timedelta(days=1)
+LATER = datetime.now(UTC) + timedelta(days=1)
+
+
+@dg.job
+def nothing():
+    """Never runs."""
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def run_in_progress(instance: dg.DagsterInstance, **tags: str) -> str:
+    run = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    return run.run_id
+
+
+def test_the_home_is_a_copy_of_the_projects_configuration_and_children_are_told(tmp_path):
+    settings = get_settings(home=tmp_path)
+    variables = prepare_dagster_home(
+        settings, Databases("postgresql+psycopg2://a", "postgresql+psycopg2://b", None)
+    )
+
+    assert (tmp_path / "dagster/dagster.yaml").read_bytes() == (project_root() / "dagster.yaml").read_bytes()
+    assert variables["DAGSTER_HOME"] == str(tmp_path / "dagster")
+    assert variables["LOSTARK_DAGSTER_POSTGRES_URL"] == "postgresql+psycopg2://a"
+    assert variables["DAGSTER_DISABLE_TELEMETRY"] == "1"
+    assert variables["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_project_without_configuration_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(dagster_home, "project_root", lambda: tmp_path)
+
+    with pytest.raises(PermanentError, match=r"dagster\.yaml is missing"):
+        prepare_dagster_home(get_settings(home=tmp_path / "home"), Databases("a", "b", None))
+
+
+def test_the_command_line_gets_an_instance_on_postgresql_and_leaves_no_variables(tmp_path):
+    before = dict(os.environ)
+
+    with dagster_instance(get_settings(home=tmp_path)) as instance:
+        assert isinstance(instance.run_storage, PostgresRunStorage)
+        assert not instance.telemetry_enabled
+        assert instance.get_runs_count() == 0
+        assert os.environ["DAGSTER_HOME"] == str(tmp_path / "dagster")
+    assert dict(os.environ) == before
+
+
+def test_a_run_that_the_last_platform_launched_is_marked_as_failed(instance):
+    run_id = run_in_progress(instance, **{".dagster/grpc_info": "{}"})
+
+    assert fail_abandoned_runs(instance, LONG_AGO) == []
+    assert fail_abandoned_runs(instance, LATER) == [run_id]
+    assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.FAILURE
+    assert fail_abandoned_runs(instance, LATER) == []
+
+
+def test_a_run_of_a_process_that_lives_is_left_alone(instance):
+    run_id = run_in_progress(instance, **process_tag())
+    untold = run_in_progress(instance)
+
+    assert fail_abandoned_runs(instance, LATER) == []
+    assert {run.run_id for run in instance.get_runs()} == {run_id, untold}
+
+
+@pytest.mark.parametrize("tag", ["999999999:1.00", f"{os.getpid()}:1.00", "nonsense"])
+def test_a_run_of_a_process_that_is_gone_is_marked_as_failed(instance, tag):
+    run_id = run_in_progress(instance, **{PROCESS_TAG: tag})
+
+    assert fail_abandoned_runs(instance, LONG_AGO) == [run_id]
