@@ -264,30 +264,30 @@ def _find_runs(encounter, player, skill, player_starts, run_starts, seen, seen_i
     ``seen`` marks encounters that were met, ``seen_in`` the encounter run in which a player was last met.
     """
     players = runs = encounters = 0
-    for i in range(len(encounter)):
-        new_encounter = new_player = i == 0
-        if i > 0:
-            new_encounter = encounter[i] != encounter[i - 1]
-            new_player = new_encounter | (player[i] != player[i - 1])
-            if not (new_player | (skill[i] != skill[i - 1])):
-                continue
+    start, size = 0, len(encounter)
+    while start < size:
+        e, p, s = encounter[start], player[start], skill[start]
+        new_encounter = start == 0 or e != encounter[start - 1]
         if new_encounter:
-            if seen[encounter[i]]:
-                return players, runs, i
-            seen[encounter[i]] = True
+            if seen[e]:
+                return players, runs, start
+            seen[e] = True
             encounters += 1
-        if new_player:
-            if seen_in[player[i]] == encounters:
-                return players, runs, i
-            seen_in[player[i]] = encounters
+        if new_encounter or p != player[start - 1]:
+            if seen_in[p] == encounters:
+                return players, runs, start
+            seen_in[p] = encounters
             player_starts[players] = runs
             players += 1
-        elif skill[i] < skill[i - 1]:
-            return players, runs, i
-        run_starts[runs] = i
+        elif s < skill[start - 1]:
+            return players, runs, start
+        run_starts[runs] = start
         runs += 1
+        start += 1
+        while start < size and (encounter[start] == e) & (player[start] == p) & (skill[start] == s):
+            start += 1
     player_starts[players] = runs
-    run_starts[runs] = len(encounter)
+    run_starts[runs] = size
     return players, runs, -1
 
 
@@ -367,7 +367,7 @@ def _sum_runs(skills, start, stop, out):
 def _activity(bins, first_in, last_in, seconds):
     """First hit, last hit and active ms.
 
-    Gaps over the limit always lie between two bins, as a bin is shorter; the one with hits before the start too.
+    Gaps over the limit lie between two bins, as a bin is shorter, the one with hits before the start too.
     Empties the bins of time and folds the damage after the end into the last second.
     """
     first = previous = np.int64(_NO_LAST)

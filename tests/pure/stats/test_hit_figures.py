@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -29,8 +31,8 @@ SCHEMA = pa.schema(
 def table_of(*hits: tuple) -> pa.Table:
     """(encounter, player, skill, at, damage) and up to three flags a hit."""
     rows = [(*hit, *([False] * (len(COLUMNS) - len(hit)))) for hit in hits]
-    return pa.table([pa.array(column, f.type) for column, f in zip(zip(*rows, strict=True), SCHEMA, strict=True)],
-                    schema=SCHEMA) if rows else SCHEMA.empty_table()  # fmt: skip
+    names = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    return pa.Table.from_pylist(names, schema=SCHEMA)
 
 
 def one_player(*hits: tuple[int, int], length_ms: int) -> dict:
@@ -62,7 +64,9 @@ def test_sums_are_exact_by_player_and_by_skill():
         "peak_10s_dps": 10, "opener_damage": 12,
     }  # fmt: skip
     assert (second["player_name"], second["hits"], second["damage"]) == ("b", 1, 1)
-    assert figures.skills.select(["player_name", "skill_id", "hits", "damage", "max_hit_damage"]).to_pylist() == [
+    assert figures.skills.select(
+        ["player_name", "skill_id", "hits", "damage", "max_hit_damage"]
+    ).to_pylist() == [
         {"player_name": "a", "skill_id": 10, "hits": 2, "damage": 12, "max_hit_damage": 7},
         {"player_name": "a", "skill_id": 20, "hits": 1, "damage": 100, "max_hit_damage": 100},
         {"player_name": "b", "skill_id": 10, "hits": 1, "damage": 1, "max_hit_damage": 1},
@@ -80,12 +84,23 @@ def test_an_empty_chunk_gives_empty_tables_of_the_same_shape():
 def test_a_fight_of_one_hit_was_active_for_no_time():
     row = one_player((4_000, 50), length_ms=12_000)
 
-    assert (row["active_s"], row["first_hit_at_ms"], row["last_hit_at_ms"], row["damage"]) == (0, 4_000, 4_000, 50)
+    assert (row["active_s"], row["first_hit_at_ms"], row["last_hit_at_ms"], row["damage"]) == (
+        0,
+        4_000,
+        4_000,
+        50,
+    )
 
 
 @pytest.mark.parametrize(
     ("times", "active_s"),
-    [((0, 5_000), 5.0), ((0, 5_001), 0.0), ((0, 400, 5_900, 6_000), 0.5), ((-500, 4_500), 5.0), ((999, 6_000), 0.0)],
+    [
+        ((0, 5_000), 5.0),
+        ((0, 5_001), 0.0),
+        ((0, 400, 5_900, 6_000), 0.5),
+        ((-500, 4_500), 5.0),
+        ((999, 6_000), 0.0),
+    ],
 )
 def test_gaps_count_to_the_millisecond(times, active_s):
     assert one_player(*((at, 1) for at in times), length_ms=60_000)["active_s"] == active_s
@@ -214,7 +229,7 @@ def test_every_figure_equals_a_slow_reference(hits):
 def test_where_batches_end_makes_no_difference(hits, cuts):
     hits = table_of(*sorted(hits))
     borders = sorted({0, len(hits), *(cut for cut in cuts if cut <= len(hits))})
-    batches = [hits.slice(a, b - a) for a, b in zip(borders, borders[1:], strict=False)]
+    batches = [hits.slice(a, b - a) for a, b in pairwise(borders)]
 
     streamed = list(stream_hit_figures(batches, LENGTHS))
 

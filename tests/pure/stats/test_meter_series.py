@@ -17,7 +17,9 @@ from lostark_assets.stats.meter import meter_bursts, meter_timeline
 REAL = Path("../shared/data/loa_logs/encounters.db")
 
 
-def stored(hits: list[tuple[int, int]], length_ms: int, divisor: int = 10, start_ms: int = 1_700_000_000_400) -> dict:
+def stored(
+    hits: list[tuple[int, int]], length_ms: int, divisor: int = 10, start_ms: int = 1_700_000_000_400
+) -> dict:
     """What the meter stores for hits (at, damage): its own formulas."""
     at, damage = np.array(hits).T
     rolling = [
@@ -48,9 +50,13 @@ def test_a_constant_rate_reads_the_same_everywhere_whatever_the_meter_divided_by
 def test_cumulative_damage_is_known_every_five_seconds():
     timeline = meter_timeline(players(constant(22_000)))
 
-    known = {row["second"]: row["cumulative_damage"] for row in timeline.to_pylist() if row["cumulative_damage"]}
+    known = {
+        row["second"]: row["cumulative_damage"] for row in timeline.to_pylist() if row["cumulative_damage"]
+    }
     # The fight starts at .4 s of the meter's clock: its second 5 ends 5.6 s into the fight.
-    assert known == pytest.approx({0: 60_000, 5: 560_000, 10: 1_060_000, 15: 1_560_000, 20: 2_060_000}, abs=21)
+    assert known == pytest.approx(
+        {0: 60_000, 5: 560_000, 10: 1_060_000, 15: 1_560_000, 20: 2_060_000}, abs=21
+    )
     assert timeline["damage"].null_count == 22
 
 
@@ -111,7 +117,7 @@ def test_no_players_give_an_empty_table_that_fits_the_contract():
 @pytest.mark.real_data
 @pytest.mark.skipif(not REAL.exists(), reason="the shared real logs are not on this machine")
 def test_real_series_add_up_to_the_damage_dealt():
-    """An old meter (1.13.5) stored twice the truth; corrected, mean DPS times length is the damage within 2 %."""
+    """Meter 1.13.5 stored twice the truth; corrected, mean DPS times length is the damage dealt."""
     rows, dealt = real_players()
 
     timeline = meter_timeline(pa.Table.from_pylist(rows)).to_pandas()
