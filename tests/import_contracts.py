@@ -1,7 +1,7 @@
 """The import contract that import-linter lacks: everything is pure, except what is listed.
 
-A list of pure modules would forget the new ones; this one names the exceptions. The contracts themselves stand
-in ``pyproject.toml``; ``lint-imports`` and ``tests/pure/test_architecture.py`` run them.
+A list of pure modules would forget the new ones; this one names the exceptions. The contracts themselves
+stand in ``pyproject.toml``; ``lint-imports`` and ``tests/pure/test_architecture.py`` run them.
 """
 
 from __future__ import annotations
