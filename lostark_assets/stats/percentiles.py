@@ -25,6 +25,7 @@ def pool_percentiles(
     is_member: np.ndarray,
     item_level: np.ndarray | None = None,
     *,
+    is_target: np.ndarray | None = None,
     days: int = DAYS,
     tolerance: float = 5.0,
     minimum: int = MINIMUM,
@@ -42,13 +43,14 @@ def pool_percentiles(
         value: what is ranked; NaN for a row that has no pool.
         is_member: whether the row counts in pools.
         item_level: float, NaN for a row that has no pool; None to ignore levels.
+        is_target: whether a place is asked for; False costs nothing and gives null. None asks for all.
         days: length of the window.
         tolerance: greatest difference of item level, both ends included.
         minimum: below so many members there is no number, only n.
 
     Returns:
         percentile, low, high (0..100) and n, in the order of the rows; low and high are the 95 % Wilson
-        interval of a share measured on n players. All four are null for a row without a pool.
+        interval of a share measured on n players. All four are null for a row without a pool, or not asked for.
     """
     value = np.asarray(value, np.float64)
     has_pool = (np.asarray(group) >= 0) & ~np.isnan(value)
@@ -57,10 +59,11 @@ def pool_percentiles(
     rows = np.flatnonzero(has_pool)
     group, day = np.asarray(group, np.int64), np.asarray(day, np.int64)
     order = rows[np.lexsort((level[rows], day[rows], group[rows]))]
+    asked = np.ones(len(value), np.bool_) if is_target is None else np.asarray(is_target, np.bool_)
     percentile = np.full(len(value), np.nan)
     n = np.full(len(value), -1, np.int64)
     _slide(
-        order, group, day, value, np.asarray(is_member, np.bool_), level, item_level is not None, days,
+        order, group, day, value, np.asarray(is_member, np.bool_), asked, level, item_level is not None, days,
         tolerance, percentile, n,
     )  # fmt: skip
     low, high = _wilson(percentile / 100, n)
@@ -85,7 +88,7 @@ def _wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True, nogil=True)
-def _slide(order, group, day, value, is_member, level, use_level, days, tolerance, percentile, n):
+def _slide(order, group, day, value, is_member, asked, level, use_level, days, tolerance, percentile, n):
     """Walk the rows by group and day with a pool that is kept sorted by level.
 
     Where levels do not count, ``level`` is the value. A day costs one merge into the pool; a row then costs a
@@ -106,6 +109,8 @@ def _slide(order, group, day, value, is_member, level, use_level, days, toleranc
             order[start:stop], day[first], days, is_member, level, value, keys, values, born, size, spare
         )
         for row in order[start:stop]:
+            if not asked[row]:
+                continue
             if use_level:
                 n[row], percentile[row] = _place_by_level(
                     keys[:size], values[:size], level[row], value[row], tolerance
