@@ -135,7 +135,7 @@ def _damage(name: str, what: str) -> Column:
 
 
 def _uptime(name: str, what: str) -> Column:
-    return Column(name, FLOAT, f"share of damage dealt under {what}", unit="0..1", minimum=0, maximum=1.5, odd_above=1)
+    return Column(name, FLOAT, f"share of damage dealt under {what}", unit="0..1", minimum=0, maximum=1.5, odd_above=1.1)
 
 
 UPTIMES = (

@@ -64,13 +64,13 @@ def clean_meter_log(log: MeterLog, rules: Rules) -> CleanLog:
         raise LogRejected("missing_field", "expected the time of the last combat packet, found none")
     if not log.players:
         raise LogRejected("no_players", "expected at least one player, found none")
-    duration_ms, intermission_ms = _duration(log, rules)
     match, difficulty = _gate(log, started_at)
     check_player_count(len(log.players), match)
-    seconds = max(duration_ms // 1000, 1)
-    span_ms = duration_ms + intermission_ms
     player_damage = sum(p.stats.damage_dealt for p in log.players)
     _check_sums(log, player_damage)
+    duration_ms, intermission_ms = _duration(log, rules)
+    seconds = max(duration_ms // 1000, 1)
+    span_ms = duration_ms + intermission_ms
     players, skills, hits = [], [], _HitBuilder()
     for player in sorted(log.players, key=lambda p: p.name):
         coverage = _add_skills(player, seconds, span_ms, skills, hits)

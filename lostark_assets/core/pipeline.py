@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,9 +68,9 @@ def clean_days(
     days = None if days is None else set(days)
     run = CoreRun(days=set(days or ()))
     with lake.lock("core"):
-        due, seen = due_logs(lake, days, only=only, again=again)
+        due, seen, since = due_logs(lake, days, only=only, again=again)
         run.due = len(due)
-        for is_seen, chunk in _chosen_batches(lake, days, due, seen, batch_bytes):
+        for is_seen, chunk in _chosen_batches(read_raw(lake, due, since), seen, batch_bytes):
             stamp = Stamp(run_id, datetime.now(UTC))
             tables = tables_of(clean_logs(chunk, rules, stamp))
             _note(run, tables, examine_core(tables, len(chunk)))
@@ -84,11 +83,12 @@ def clean_days(
 
 def due_logs(
     lake: Lake, days: set[date] | None, *, only: set[str] | None = None, again: bool = False
-) -> tuple[set[str], set[str]]:
-    """Log ids to clean, and those of them that already have rows somewhere."""
+) -> tuple[set[str], set[str], datetime | None]:
+    """Log ids to clean, those of them that already have rows somewhere, and when the oldest was fetched."""
     where = None if days is None else pc.field("fight_date").isin(sorted(days))
-    raw = lake.read("raw_battle_logs", columns=["log_id", "fight_started_at"], where=where)
-    there = set(raw["log_id"].to_pylist())
+    raw = lake.read("raw_battle_logs", columns=["log_id", "fight_started_at", "fetched_at"], where=where)
+    fetched = dict(zip(raw["log_id"].to_pylist(), raw["fetched_at"].to_pylist(), strict=True))
+    there = set(fetched)
     if only is not None:
         there &= only
     undated = days is not None and raw["fight_started_at"].null_count > 0
@@ -99,54 +99,43 @@ def due_logs(
         rows = lake.read(name, columns=["log_id", "clean_version"], days=core_days, where=scope)
         done.update(zip(rows["log_id"].to_pylist(), rows["clean_version"].to_pylist(), strict=True))
     due = there if again else {log_id for log_id in there if done.get(log_id) != CLEAN_VERSION}
-    return due, due & (done.keys() | _half_committed(lake, due, core_days))
+    since = min((fetched[log_id] for log_id in due), default=None)
+    return due, due & (done.keys() | _half_committed(lake, due, core_days, since)), since
 
 
-def _half_committed(lake: Lake, due: set[str], days: set[date] | None) -> set[str]:
+def _half_committed(lake: Lake, due: set[str], days: set[date] | None, since: datetime | None) -> set[str]:
     """Due logs of which a crash left rows without an encounter: tables are committed one after the other."""
-    if not due:
-        return set()
     by_encounter = {encounter_id_of(log_id): log_id for log_id in due}
+    key = "encounter_id"
     found: set[str] = set()
     for name in ("core_hits", "core_skills", "core_players"):
-        for batch in lake.dataset(name, days=days, dictionary=["encounter_id"]).scanner(["encounter_id"]).to_batches():
-            ids = batch.column(0)
-            words = ids.dictionary if pa.types.is_dictionary(ids.type) else ids.unique()
-            found.update(by_encounter.keys() & set(words.to_pylist()))
+        for rows in lake.groups_with(name, key, by_encounter, [key], since=since, days=days, dictionary=[key]):
+            found.update(pc.unique(rows[key].cast(pa.string())).to_pylist())
     return {by_encounter[e] for e in found}
 
 
 def _chosen_batches(
-    lake: Lake, days: set[date] | None, due: set[str], seen: set[str], batch_bytes: int
+    rows: Iterable[dict[str, Any]], seen: set[str], batch_bytes: int
 ) -> Iterator[tuple[bool, list[dict[str, Any]]]]:
     """Raw rows in batches of ``batch_bytes``; logs that have rows already come apart from new ones."""
     pending: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     sizes = {False: 0, True: 0}
-    for row in read_raw(lake, due, days):
+    for row in rows:
         is_seen = row["log_id"] in seen
         pending[is_seen].append(row)
         sizes[is_seen] += len(row["payload"])
         if sizes[is_seen] >= batch_bytes:
             yield is_seen, pending[is_seen]
             pending[is_seen], sizes[is_seen] = [], 0
-    for is_seen, rows in pending.items():
-        if rows:
-            yield is_seen, rows
+    for is_seen, rest in pending.items():
+        if rest:
+            yield is_seen, rest
 
 
-def read_raw(lake: Lake, log_ids: set[str], days: set[date] | None = None) -> Iterator[dict[str, Any]]:
-    """Raw rows with their payload, reading only the row groups that hold a wanted log."""
-    if not log_ids:
-        return
-    dataset = lake.dataset("raw_battle_logs")
-    wanted = pa.array(sorted(log_ids))
-    where = None if days is None else pc.field("fight_date").isin(sorted(days))
-    for fragment in dataset.get_fragments(where):
-        for group in fragment.split_by_row_group(where, schema=dataset.schema):
-            ids = group.to_table(schema=dataset.schema, columns=["log_id"])["log_id"]
-            hit = np.flatnonzero(pc.is_in(ids, wanted).to_numpy())
-            if len(hit):
-                yield from group.to_table(schema=dataset.schema, columns=_RAW_COLUMNS).take(hit).to_pylist()
+def read_raw(lake: Lake, log_ids: set[str], since: datetime | None = None) -> Iterator[dict[str, Any]]:
+    """Raw rows with their payload, fetched at or after ``since``."""
+    for rows in lake.groups_with("raw_battle_logs", "log_id", log_ids, _RAW_COLUMNS, since=since):
+        yield from rows.to_pylist()
 
 
 def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -116,6 +117,38 @@ class Lake:
         dataset = self.dataset(name, days=days, version=version)
         return dataset.to_table(columns=None if columns is None else list(columns), filter=where)
 
+    def groups_with(
+        self,
+        name: str,
+        id_column: str,
+        ids: Iterable[str],
+        columns: Sequence[str],
+        *,
+        since: datetime | None = None,
+        days: Iterable[date] | None = None,
+        dictionary: Sequence[str] = (),
+    ) -> Iterator[pa.Table]:
+        """The rows whose ``id_column`` is one of ``ids``, a row group at a time, in stored order.
+
+        Reads no file written before ``since`` (the wanted rows are not older), and of the others only the row
+        groups that hold a wanted row.
+        """
+        wanted = pa.array(sorted(set(ids)), pa.string())
+        table = self.open(name)
+        if table is None or not len(wanted):
+            return
+        dataset = self.dataset(name, days=days, dictionary=dictionary)
+        recent = _files_since(table, since)
+        for fragment in sorted(dataset.get_fragments(), key=lambda f: f.path):
+            if recent is not None and Path(fragment.path).name not in recent:
+                continue
+            for group in fragment.split_by_row_group():
+                ids_here = group.to_table(schema=dataset.schema, columns=[id_column])[id_column]
+                hit = pc.is_in(ids_here, wanted)
+                if pc.any(hit).as_py():
+                    rows = group.to_table(schema=dataset.schema, columns=list(columns))
+                    yield rows if pc.all(hit).as_py() else rows.filter(hit)
+
     def days(self, name: str) -> list[date]:
         """The fight days that have rows, ascending."""
         table = self.open(name)
@@ -180,6 +213,20 @@ class Lake:
             self.append(contract, rows)
         else:
             self._write(contract, rows, "overwrite", predicate)
+
+
+def _files_since(table: DeltaTable, since: datetime | None) -> set[str] | None:
+    """Names of the files written at or after ``since``; None for all. Delta notes the time in ms."""
+    if since is None:
+        return None
+    added = pa.table(table.get_add_actions(flatten=True))
+    paths, written = added["path"].to_pylist(), added["modification_time"].to_pylist()
+    floor = since.timestamp() - 5
+    return {unquote(Path(p).name) for p, at in zip(paths, written, strict=True) if _seconds(at) >= floor}
+
+
+def _seconds(at: Any) -> float:
+    return at.timestamp() if isinstance(at, datetime) else at / 1000
 
 
 def _in(column: str, values: Iterable[str]) -> str:

@@ -12,11 +12,13 @@ from pathlib import Path
 from lostark_assets.errors import SourceError, SourceMissing, UnknownFormat
 from lostark_assets.sources.gzip_limit import GZIP_MAGIC, gunzip_start
 from lostark_assets.sources.loa_logs_db import SQLITE_MAGIC, LoaLogsDb
-from lostark_assets.sources.player_table import PARQUET_MAGIC, PlayerTable, csv_header, missing_columns
+from lostark_assets.sources.player_table import PARQUET_MAGIC, PlayerTable, csv_header, missing_columns, parquet_columns
 from lostark_assets.sources.protocol import Source
 from lostark_assets.sources.upload_json import UploadJson, is_battle_log_json, looks_like_upload_json
 
 _HEAD_BYTES = 65536
+_OTHER_JSON, _OTHER_TABLE = "JSON of something else", "a table of something else"
+_OTHER_CONTENT = {_OTHER_JSON, _OTHER_TABLE}
 _OUR_SUFFIXES = {".db", ".sqlite", ".sqlite3", ".json", ".parquet", ".csv"}
 
 
@@ -84,7 +86,7 @@ def _found(path: Path, arguments: ImportArguments, limits: Limits, *, named: boo
     try:
         return Found(path, open_source(path, arguments, limits))
     except UnknownFormat as error:
-        damaged = any(s.lower() in _OUR_SUFFIXES for s in path.suffixes) and error.found != "JSON of something else"
+        damaged = any(s.lower() in _OUR_SUFFIXES for s in path.suffixes) and error.found not in _OTHER_CONTENT
         if named or damaged:
             return Found(path, error=error)
         return Found(path, skipped=error.found)
@@ -106,6 +108,9 @@ def open_source(path: Path, arguments: ImportArguments = ImportArguments(), limi
     if head.startswith(SQLITE_MAGIC):
         return LoaLogsDb(path, arguments.source or "loa_logs")
     if head.startswith(PARQUET_MAGIC):
+        lacking = missing_columns(parquet_columns(path))
+        if lacking:
+            raise UnknownFormat(path, _OTHER_TABLE, f"a player table with {lacking}", "Is it another export?")
         return _player_table(path, arguments)
     if looks_like_upload_json(head, path.suffixes):
         _refuse_other_json(path, head)
@@ -118,7 +123,7 @@ def open_source(path: Path, arguments: ImportArguments = ImportArguments(), limi
     columns = csv_header(head)
     if columns and not missing_columns(columns):
         return _player_table(path, arguments)
-    what = f"a table with the columns {', '.join(columns[:12])}" if columns else "none of their signatures"
+    what = _OTHER_TABLE if columns else "none of their signatures"
     raise UnknownFormat(
         path, what, "LOA Logs encounters.db, upload JSON (.json, .json.gz) or a player table (Parquet, CSV)", ""
     )
@@ -143,7 +148,7 @@ def _refuse_other_json(path: Path, head: bytes) -> None:
             return
     except (ValueError, RecursionError):
         return
-    raise UnknownFormat(path, "JSON of something else", "a LOA Logs upload", "It has none of a battle log's fields.")
+    raise UnknownFormat(path, _OTHER_JSON, "a LOA Logs upload", "It has none of a battle log's fields.")
 
 
 def _has_marks(path: Path, head: bytes) -> bool:

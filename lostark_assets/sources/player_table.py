@@ -127,6 +127,18 @@ def _read(path: Path) -> pa.Table:
         raise UnknownFormat(path, f"damage ({error})", "a Parquet or CSV table", "Fetch the file again.") from error
 
 
+def parquet_columns(path: Path) -> list[str]:
+    """The column names of a Parquet file.
+
+    Raises:
+        UnknownFormat: the file is damaged.
+    """
+    try:
+        return pq.read_schema(path).names
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UnknownFormat(path, f"damage ({error})", "a Parquet table", "Fetch the file again.") from error
+
+
 def csv_header(head: bytes) -> list[str]:
     """The column names of text that may be CSV; empty where it is not."""
     try:

@@ -1,0 +1,275 @@
+"""Computing the statistics of fight days: per log what is due, per day what goes across logs.
+
+What hits give is computed once a log and kept; shares, rates and percentiles of a day are computed anew, since
+they are cheap and depend on its neighbours. Rows are validated before they replace a day. What does not belong
+here: the figures themselves, and Dagster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lostark_assets.contracts.expectations import Finding, examine, merge
+from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.contracts.stats import (
+    STATS_DPS_DISTRIBUTION,
+    STATS_DPS_TIMELINE,
+    STATS_PLAYER_DPS,
+    STATS_RAID_PROGRESSION,
+)
+from lostark_assets.contracts.table import Contract
+from lostark_assets.errors import ContractViolated
+from lostark_assets.lake.tables import Lake
+from lostark_assets.stats.distribution import dps_distribution
+from lostark_assets.stats.dps import player_statistics, with_percentiles
+from lostark_assets.stats.engine import Engine
+from lostark_assets.stats.hits import COLUMNS, HitFigures, stream_hit_figures
+from lostark_assets.stats.meter import meter_bursts, meter_timeline
+from lostark_assets.stats.progression import raid_progression
+
+STATS_VERSION = "1"
+"""Raise it when a figure of one log changes: days that are then materialised compute their logs again."""
+
+POOL_DAYS = 28
+TIMELINE_ROWS_A_COMMIT = 4_000_000
+LEAST_COVERAGE = 0.95
+_IDS = ["encounter_id", "player_name"]
+_KEPT = ["active_s", "max_hit_damage", "peak_10s_dps", "opener_dps"]
+Progress = Callable[[int, int], None]
+"""Called with logs computed and logs due."""
+
+
+@dataclass
+class StatsRun:
+    """What one computation did."""
+
+    days: set[date] = field(default_factory=set)
+    due: int = 0
+    rows: int = 0
+    seconds: int = 0
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
+
+
+def compute_days(
+    lake: Lake, days: Iterable[date], engine: Engine, *, run_id: str, progress: Progress | None = None
+) -> StatsRun:
+    """Statistics of ``days``: timelines and bursts of the logs that are due, then every figure of the days.
+
+    Raises:
+        ContractViolated: a blocking rule is broken; the days keep the rows that they had.
+    """
+    run = StatsRun(days=set(days))
+    with lake.lock("stats"):
+        encounters = lake.read("core_encounters", days=run.days)
+        before = lake.read(
+            STATS_PLAYER_DPS.name, columns=[*_IDS, *_KEPT, "stats_version", "computed_at"], days=run.days
+        )
+        due, again, since = _due(encounters, before)
+        run.due = len(due)
+        bursts = _bursts_of_due(lake, run, encounters, due, again, since, progress)
+        kept = before.filter(pc.invert(pc.is_in(before["encounter_id"], pa.array(sorted(due), pa.string()))))
+        all_bursts = pa.concat_tables([kept.select([*_IDS, *_KEPT]), *bursts], promote_options="permissive")
+        players = lake.read("core_players", days=run.days)
+        rows = _player_rows(lake, run, encounters, players, all_bursts, engine, run_id)
+        _examine(run, STATS_PLAYER_DPS, rows)
+        lake.replace_days(STATS_PLAYER_DPS, rows, run.days)
+        run.rows = rows.num_rows
+    return run
+
+
+def _due(encounters: pa.Table, before: pa.Table) -> tuple[set[str], set[str], datetime | None]:
+    """Encounters to compute, those of them that have rows already, and when the oldest of them was cleaned."""
+    done: dict[str, tuple[str, datetime]] = {}
+    for e, version, at in zip(
+        *(before[c].to_pylist() for c in ("encounter_id", "stats_version", "computed_at")), strict=True
+    ):
+        done[e] = (version, at)
+    due, since = set(), None
+    for e, cleaned_at in zip(encounters["encounter_id"].to_pylist(), encounters["cleaned_at"].to_pylist(), strict=True):
+        version, computed_at = done.get(e, (None, None))
+        if version != STATS_VERSION or computed_at is None or computed_at < cleaned_at:
+            due.add(e)
+            since = cleaned_at if since is None else min(since, cleaned_at)
+    gone = done.keys() - set(encounters["encounter_id"].to_pylist())
+    return due, (due & done.keys()) | gone, since
+
+
+def _bursts_of_due(
+    lake: Lake,
+    run: StatsRun,
+    encounters: pa.Table,
+    due: set[str],
+    again: set[str],
+    since: datetime | None,
+    progress: Progress | None,
+) -> list[pa.Table]:
+    """Burst figures of the due logs; writes their timelines on the way."""
+    is_due = encounters.filter(pc.is_in(encounters["encounter_id"], pa.array(sorted(due), pa.string())))
+    lengths = pc.add(is_due["duration_ms"], pc.fill_null(is_due["intermission_ms"], 0)).to_pylist()
+    ids = is_due["encounter_id"].to_pylist()
+    lengths_ms = dict(zip(ids, (max(ms, 1000) for ms in lengths), strict=True))
+    day_of = dict(zip(ids, is_due["fight_date"].to_pylist(), strict=True))
+    with_hits = {e for e, d in zip(ids, is_due["detail_level"].to_pylist(), strict=True) if d == "hits"}
+    _remove_timelines(lake, run, _with_timeline(lake, run, due, again))
+    writer = _TimelineWriter(lake, run, day_of)
+    bursts: list[pa.Table] = []
+    done = 0
+    for figures in _hit_figures(lake, with_hits, lengths_ms, run.days, since):
+        bursts.append(_hit_bursts(figures))
+        if figures.timeline is not None:
+            writer.add(figures.timeline, "hits")
+        done += len(pc.unique(figures.players["encounter_id"]))
+        if progress:
+            progress(done, run.due)
+    bursts += _meter_parts(lake, run, {e: lengths_ms[e] for e in due - with_hits if e in lengths_ms}, writer)
+    writer.flush()
+    return bursts
+
+
+def _with_timeline(lake: Lake, run: StatsRun, due: set[str], again: set[str]) -> set[str]:
+    """Logs whose timeline must go first: computed before, or left by a run that died before its last commit."""
+    stored: set[str] = set()
+    for rows in lake.groups_with(
+        STATS_DPS_TIMELINE.name, "encounter_id", due | again, ["encounter_id"], days=run.days, dictionary=["encounter_id"],
+    ):
+        stored.update(pc.unique(rows["encounter_id"].cast(pa.string())).to_pylist())
+    return stored
+
+
+def _remove_timelines(lake: Lake, run: StatsRun, ids: set[str]) -> None:
+    if ids:
+        lake.replace_ids(STATS_DPS_TIMELINE, STATS_DPS_TIMELINE.empty(), "encounter_id", sorted(ids), run.days)
+
+
+def _hit_figures(
+    lake: Lake, with_hits: set[str], lengths_ms: dict[str, int], days: set[date], since: datetime | None
+) -> Iterator[HitFigures]:
+    groups = lake.groups_with(
+        "core_hits", "encounter_id", with_hits, COLUMNS, since=since, days=days, dictionary=_IDS
+    )
+    return stream_hit_figures(groups, lengths_ms)
+
+
+def _hit_bursts(figures: HitFigures) -> pa.Table:
+    table = figures.players
+    for name in _IDS:
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.string()))
+    return table.select([*_IDS, "active_s", "max_hit_damage", "peak_10s_dps", "opener_damage"])
+
+
+def _meter_parts(
+    lake: Lake, run: StatsRun, lengths_ms: dict[str, int], writer: _TimelineWriter
+) -> list[pa.Table]:
+    """Bursts and timelines of logs without hits, from the meter's own series."""
+    if not lengths_ms:
+        return []
+    columns = [*_IDS, "meter_rolling_dps", "meter_average_dps"]
+    has_series = pc.is_valid(pc.field("meter_rolling_dps")) | pc.is_valid(pc.field("meter_average_dps"))
+    players = lake.read("core_players", columns=columns, days=run.days, where=has_series)
+    players = players.filter(pc.is_in(players["encounter_id"], pa.array(sorted(lengths_ms), pa.string())))
+    if not players.num_rows:
+        return []
+    length = pa.array([lengths_ms[e] for e in players["encounter_id"].to_pylist()], pa.int64())
+    players = players.append_column("length_ms", length)
+    writer.add(meter_timeline(players), "meter")
+    return [meter_bursts(players)]
+
+
+class _TimelineWriter:
+    """Collects seconds and commits them by the million."""
+
+    def __init__(self, lake: Lake, run: StatsRun, day_of: dict[str, date]) -> None:
+        self._lake, self._run, self._day_of = lake, run, day_of
+        self._parts: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, timeline: pa.Table, measured_by: str) -> None:
+        """Some encounters' seconds."""
+        ids = timeline["encounter_id"].combine_chunks()
+        encoded = ids if pa.types.is_dictionary(ids.type) else ids.dictionary_encode()
+        days = pa.array([self._day_of.get(e) for e in encoded.dictionary.to_pylist()], pa.date32())
+        timeline = timeline.append_column("fight_date", days.take(encoded.indices))
+        if "measured_by" not in timeline.column_names:
+            timeline = timeline.append_column("measured_by", pa.repeat(measured_by, len(timeline)))
+        self._parts.append(STATS_DPS_TIMELINE.conform(timeline))
+        self._rows += len(timeline)
+        if self._rows >= TIMELINE_ROWS_A_COMMIT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Validate and commit what was collected."""
+        if not self._parts:
+            return
+        rows = pa.concat_tables(self._parts)
+        _examine(self._run, STATS_DPS_TIMELINE, rows)
+        self._lake.append(STATS_DPS_TIMELINE, rows)
+        self._run.seconds += rows.num_rows
+        self._parts, self._rows = [], 0
+
+
+def _player_rows(
+    lake: Lake, run: StatsRun, encounters: pa.Table, players: pa.Table, bursts: pa.Table, engine: Engine, run_id: str
+) -> pa.Table:
+    covered = players.filter(pc.fill_null(pc.greater_equal(players["hit_coverage"], LEAST_COVERAGE), fill_value=True))
+    bursts = bursts.join(covered.select(_IDS), _IDS, join_type="inner")
+    rows = player_statistics(encounters, players, bursts, engine)
+    rows = with_percentiles(rows, _pool(lake, run.days, rows), engine)
+    now = datetime.now(UTC)
+    for name, value, dtype in (
+        ("stats_version", STATS_VERSION, pa.string()),
+        ("computed_at", now, pa.timestamp("us", tz="UTC")),
+        ("stats_run_id", run_id, pa.string()),
+    ):
+        rows = rows.append_column(name, pa.repeat(pa.scalar(value, dtype), len(rows)))
+    return STATS_PLAYER_DPS.conform(rows).sort_by([("fight_started_at", "ascending"), ("encounter_id", "ascending"),
+                                                   ("damage_share", "descending")])
+
+
+def _pool(lake: Lake, days: set[date], rows: pa.Table) -> pa.Table:
+    """Rows that percentiles of ``days`` look back on: stored ones of the days before, and ``rows``."""
+    back = {d - timedelta(days=n) for d in days for n in range(1, POOL_DAYS)} - days
+    older = lake.read(STATS_PLAYER_DPS.name, columns=rows.column_names, days=sorted(back)) if back else None
+    return rows if older is None or not older.num_rows else pa.concat_tables([older.cast(rows.schema), rows])
+
+
+def refresh_distribution(lake: Lake, engine: Engine) -> StatsRun:
+    """Compute the distribution table anew from all player statistics."""
+    return _refresh(lake, STATS_DPS_DISTRIBUTION, dps_distribution(lake.read(STATS_PLAYER_DPS.name), engine))
+
+
+def refresh_progression(lake: Lake, engine: Engine) -> StatsRun:
+    """Compute the progression table anew from all player statistics."""
+    hp_left = lake.read("core_encounters", columns=["encounter_id", "boss_hp_left"])
+    return _refresh(lake, STATS_RAID_PROGRESSION, raid_progression(lake.read(STATS_PLAYER_DPS.name), hp_left, engine))
+
+
+def _refresh(lake: Lake, contract: Contract, rows: pa.Table) -> StatsRun:
+    run = StatsRun(rows=rows.num_rows)
+    rows = contract.conform(rows)
+    _examine(run, contract, rows)
+    lake.replace_all(contract, rows)
+    return run
+
+
+def _examine(run: StatsRun, contract: Contract, rows: pa.Table) -> None:
+    found = examine(CONTRACTS[contract.name], rows)
+    run.findings[contract.name] = merge([*run.findings.get(contract.name, []), *found])
+    broken = [str(f) for f in found if f.severity == "error" and not f.passed]
+    if broken:
+        raise ContractViolated(contract.name, broken)
+
+
+def due_stats_days(lake: Lake) -> list[date]:
+    """Fight days whose core rows are newer than their statistics, ascending."""
+    columns: list[str] = ["encounter_id", "fight_date", "cleaned_at"]
+    core = lake.read("core_encounters", columns=columns)
+    stats = lake.read(STATS_PLAYER_DPS.name, columns=["encounter_id", "stats_version", "computed_at"])
+    due, _, _ = _due(core, stats)
+    days: dict[str, Any] = dict(zip(core["encounter_id"].to_pylist(), core["fight_date"].to_pylist(), strict=True))
+    return sorted({days[e] for e in due})
