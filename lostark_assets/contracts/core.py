@@ -41,18 +41,28 @@ GATE = (
 ENCOUNTER_FACTS = concat(
     (
         Column("fight_id", STRING, "one real fight, however many of its players uploaded it", nullable=False),
-        Column("is_counted", BOOL, "this log is the one of its fight that counts in statistics", nullable=False),
+        Column(
+            "is_counted", BOOL, "this log is the one of its fight that counts in statistics", nullable=False
+        ),
         Column("fight_started_at", INSTANT, "start of the fight by the meter's clock", nullable=False),
     ),
     GATE,
     (
         Column("is_cleared", BOOL, "the boss was beaten; null where the log does not say"),
         Column(
-            "duration_s", INT, "fight length by the meter's rule: whole seconds, at least 1", unit="s",
-            nullable=False, minimum=1, maximum=7200, odd_above=1800,
+            "duration_s",
+            INT,
+            "fight length by the meter's rule: whole seconds, at least 1",
+            unit="s",
+            nullable=False,
+            minimum=1,
+            maximum=7200,
+            odd_above=1800,
         ),
         Column("meter_version", STRING, "version of the meter that wrote the log"),
-        Column("measurement_rules", STRING, "era of measuring rules the meter version belongs to", nullable=False),
+        Column(
+            "measurement_rules", STRING, "era of measuring rules the meter version belongs to", nullable=False
+        ),
         Column("region", STRING, "server region (KR, NAE, NAW, EUC, …)"),
     ),
 )
@@ -71,35 +81,82 @@ CORE_ENCOUNTERS = Contract(
             Column("source", STRING, "source the log came from", nullable=False),
             Column("source_log_id", STRING, "the source's own id of the log", nullable=False),
             Column("log_format", STRING, "format of the log", nullable=False, allowed=LOG_FORMATS),
-            Column("detail_level", STRING, "finest level the log carries", nullable=False, allowed=DETAIL_LEVELS),
-            Column("is_superseded", BOOL, "the source later gave another version of this log", nullable=False),
             Column(
-                "gate_resolution", STRING, "what decided raid and gate", nullable=False, allowed=GATE_RESOLUTIONS
+                "detail_level", STRING, "finest level the log carries", nullable=False, allowed=DETAIL_LEVELS
+            ),
+            Column(
+                "is_superseded", BOOL, "the source later gave another version of this log", nullable=False
+            ),
+            Column(
+                "gate_resolution",
+                STRING,
+                "what decided raid and gate",
+                nullable=False,
+                allowed=GATE_RESOLUTIONS,
             ),
             Column("gate_candidates", STRING, "the gates it may be, where ambiguous"),
             Column("difficulty_reported", STRING, "difficulty word that the log itself holds"),
             Column("fight_started_ntp_at", INSTANT, "start of the fight by a corrected clock"),
-            Column("duration_ms", INT, "fight length without the intermission", unit="ms", nullable=False,
-                   minimum=-1000, maximum=7_200_000),
+            Column(
+                "duration_ms",
+                INT,
+                "fight length without the intermission",
+                unit="ms",
+                nullable=False,
+                minimum=-1000,
+                maximum=7_200_000,
+            ),
             Column("intermission_ms", INT, "time cut out of the clock", unit="ms", minimum=0),
             Column("local_player_name", STRING, "player whose meter wrote the log"),
-            Column("player_count", SMALL, "players in the log", unit="players", nullable=False, minimum=1, maximum=16),
+            Column(
+                "player_count",
+                SMALL,
+                "players in the log",
+                unit="players",
+                nullable=False,
+                minimum=1,
+                maximum=16,
+            ),
             Column("raid_size", SMALL, "players the raid is made for", unit="players", minimum=1, maximum=16),
-            Column("damage", INT, "damage of the raid; null where the log has no totals", unit="damage", minimum=0),
+            Column(
+                "damage",
+                INT,
+                "damage of the raid; null where the log has no totals",
+                unit="damage",
+                minimum=0,
+            ),
             Column("dps", INT, "damage // duration_s", unit="damage/s", minimum=0),
             Column("player_damage", INT, "sum of the player rows", unit="damage", minimum=0),
             Column("meter_damage", INT, "damage total that the meter stored", unit="damage", minimum=0),
             Column("meter_dps", INT, "raid DPS that the meter stored", unit="damage/s", minimum=0),
             Column("boss_max_hp", INT, "boss HP at full", unit="HP", minimum=0),
-            Column("boss_hp_left", FLOAT, "boss HP left at the end, as a fraction of full", unit="0..1",
-                   minimum=0, maximum=1),
+            Column(
+                "boss_hp_left",
+                FLOAT,
+                "boss HP left at the end, as a fraction of full",
+                unit="0..1",
+                minimum=0,
+                maximum=1,
+            ),
             Column("boss_hp_at_s", pa.list_(SMALL), "seconds of the boss HP log", unit="s"),
             Column("boss_hp", pa.list_(FLOAT), "boss HP fraction at those seconds", unit="0..1"),
             Column("is_boss_only_damage", BOOL, "the meter counted damage to bosses only"),
             Column("is_manual_save", BOOL, "the player saved the log by hand"),
             Column("is_rdps_valid", BOOL, "the meter vouches for its rDPS figures"),
-            Column("completeness", FLOAT, "rank of the log among those of its fight; higher counts", nullable=False),
-            Column("player_rows_in", SMALL, "player rows that the log holds", unit="rows", nullable=False, minimum=1),
+            Column(
+                "completeness",
+                FLOAT,
+                "rank of the log among those of its fight; higher counts",
+                nullable=False,
+            ),
+            Column(
+                "player_rows_in",
+                SMALL,
+                "player rows that the log holds",
+                unit="rows",
+                nullable=False,
+                minimum=1,
+            ),
             Column("fetched_at", INSTANT, "when the source gave the log", nullable=False),
             Column("clean_version", STRING, "version of the cleaning code", nullable=False),
             Column("cleaned_at", INSTANT, "when the log was cleaned", nullable=False),
@@ -111,8 +168,16 @@ CORE_ENCOUNTERS = Contract(
 IDENTITY = (
     Column("class_name", STRING, "class, in English"),
     Column("spec_name", STRING, "class engraving (build), in English"),
-    Column("item_level", FLOAT, "item level; null where the meter had not seen it", unit="item level",
-           minimum=1, maximum=3000, odd_below=300, odd_above=1900),
+    Column(
+        "item_level",
+        FLOAT,
+        "item level; null where the meter had not seen it",
+        unit="item level",
+        minimum=1,
+        maximum=3000,
+        odd_below=300,
+        odd_above=1900,
+    ),
     Column("combat_power", FLOAT, "combat power", unit="combat power", minimum=0),
     Column("is_support", BOOL, "support by spec; by class only where the spec is unknown"),
     Column("is_dead", BOOL, "dead at the end of the fight"),
@@ -135,7 +200,9 @@ def _damage(name: str, what: str) -> Column:
 
 
 def _uptime(name: str, what: str) -> Column:
-    return Column(name, FLOAT, f"share of damage dealt under {what}", unit="0..1", minimum=0, maximum=1.5, odd_above=1.1)
+    return Column(
+        name, FLOAT, f"share of damage dealt under {what}", unit="0..1", minimum=0, maximum=1.5, odd_above=1.1
+    )
 
 
 UPTIMES = (
@@ -155,8 +222,12 @@ CORE_PLAYERS = Contract(
         FIGHT_DATE,
         PLAYER_NAME,
         (
-            Column("is_name_known", BOOL, "the name is a character's, not a stand-in of meter or export",
-                   nullable=False),
+            Column(
+                "is_name_known",
+                BOOL,
+                "the name is a character's, not a stand-in of meter or export",
+                nullable=False,
+            ),
             Column("character_id", STRING, "the game's id of the character"),
             Column("class_id", SMALL, "class id as logged"),
         ),
@@ -180,8 +251,15 @@ CORE_PLAYERS = Contract(
             _damage("hyper_awakening_damage", "damage of hyper-awakening skills"),
             _count("stagger", "stagger dealt"),
             Column("incapacitated_s", FLOAT, "time knocked down or under control", unit="s", minimum=0),
-            Column("hit_coverage", FLOAT, "share of the damage that the hit list explains; null without hits",
-                   unit="0..1", minimum=0, maximum=1, odd_below=0.95),
+            Column(
+                "hit_coverage",
+                FLOAT,
+                "share of the damage that the hit list explains; null without hits",
+                unit="0..1",
+                minimum=0,
+                maximum=1,
+                odd_below=0.95,
+            ),
             _damage("damage_under_ap", "damage under a support's attack-power buff"),
             _damage("damage_under_brand", "damage under a support's brand"),
             _damage("damage_under_identity", "damage under a support's identity"),
@@ -189,21 +267,36 @@ CORE_PLAYERS = Contract(
         ),
         UPTIMES,
         (
-            Column("unbuffed_damage", INT, "damage without support buffs, by the game's analyzer", unit="damage"),
+            Column(
+                "unbuffed_damage", INT, "damage without support buffs, by the game's analyzer", unit="damage"
+            ),
             Column("rdps_damage_received", INT, "damage owed to party buffs", unit="damage"),
             Column("rdps_damage_received_support", INT, "of that, owed to supports", unit="damage"),
             Column("rdps_damage_given", INT, "damage given to others by own buffs", unit="damage"),
             Column("rdps", INT, "own damage less received plus given, per second", unit="damage/s"),
             Column("ndps", INT, "own damage less received, per second", unit="damage/s"),
             Column("shields_given", INT, "shield given to others", unit="HP", minimum=0),
-            Column("damage_absorbed_on_others", INT, "damage that own shields took for others", unit="damage",
-                   minimum=0),
+            Column(
+                "damage_absorbed_on_others",
+                INT,
+                "damage that own shields took for others",
+                unit="damage",
+                minimum=0,
+            ),
             Column("is_ark_passive_active", BOOL, "ark passive is on"),
             Column("loadout_hash", STRING, "the meter's hash of the loadout"),
-            Column("meter_rolling_dps", pa.list_(INT), "the meter's 10 s DPS, one figure a second; only where the "
-                   "log has no hits", unit="damage/s"),
-            Column("meter_average_dps", pa.list_(INT), "the meter's DPS since the start, one figure every 5 s; "
-                   "only where the log has no hits", unit="damage/s"),
+            Column(
+                "meter_rolling_dps",
+                pa.list_(INT),
+                "the meter's 10 s DPS, one figure a second; only where the log has no hits",
+                unit="damage/s",
+            ),
+            Column(
+                "meter_average_dps",
+                pa.list_(INT),
+                "the meter's DPS since the start, one figure every 5 s; only where the log has no hits",
+                unit="damage/s",
+            ),
         ),
     ),
 )
@@ -228,8 +321,14 @@ CORE_SKILLS = Contract(
             _count("hits", "hits"),
             _count("crits", "critical hits"),
             Column("crit_rate", FLOAT, "crits / hits", unit="0..1", minimum=0, maximum=1),
-            Column("adjusted_crit_rate", FLOAT, "crit rate of hits over 5 % of the average cast", unit="0..1",
-                   minimum=0, maximum=1),
+            Column(
+                "adjusted_crit_rate",
+                FLOAT,
+                "crit rate of hits over 5 % of the average cast",
+                unit="0..1",
+                minimum=0,
+                maximum=1,
+            ),
             _count("back_attacks", "hits from behind"),
             _count("front_attacks", "hits from the front"),
             _damage("crit_damage", "damage by critical hits"),
@@ -259,8 +358,15 @@ CORE_HITS = Contract(
         PLAYER_NAME,
         (
             Column("skill_id", INT, "the game's id of the skill", nullable=False, minimum=0),
-            Column("hit_at_ms", SMALL, "time of the hit, from the fight's start", unit="ms", nullable=False,
-                   minimum=-1000, maximum=7_200_000),
+            Column(
+                "hit_at_ms",
+                SMALL,
+                "time of the hit, from the fight's start",
+                unit="ms",
+                nullable=False,
+                minimum=-1000,
+                maximum=7_200_000,
+            ),
             Column("damage", INT, "damage of the hit", unit="damage", nullable=False, minimum=0),
             Column("is_crit", BOOL, "critical hit", nullable=False),
             Column("is_back_attack", BOOL, "hit from behind", nullable=False),
@@ -279,7 +385,13 @@ CORE_QUARANTINE = Contract(
         Column("quarantine_id", STRING, "hash of log, place and reason", nullable=False),
         Column("log_id", STRING, "the raw row that was refused, whole or in part", nullable=False),
         Column("fight_date", DAY, "day partition of the raw row", nullable=False),
-        Column("scope", STRING, "the whole log, or one player row of it", nullable=False, allowed=("log", "player")),
+        Column(
+            "scope",
+            STRING,
+            "the whole log, or one player row of it",
+            nullable=False,
+            allowed=("log", "player"),
+        ),
         Column("reason_code", STRING, "why; a closed list", nullable=False, allowed=tuple(REASONS)),
         Column("detail", STRING, "expected against found", nullable=False),
         Column("locator", STRING, "where in the log"),

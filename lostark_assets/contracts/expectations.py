@@ -1,7 +1,7 @@
 """Great Expectations suites made from contracts, and what they found in a frame.
 
-Blocking rules say what can be; warning rules say what is odd but real. What does not belong here: rules across
-tables (``core.validate``), and deciding what a finding stops.
+Blocking rules say what can be; warning rules say what is odd but real. What does not belong here: rules
+across tables (``core.validate``), and deciding what a finding stops.
 """
 
 from __future__ import annotations
@@ -62,21 +62,25 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
 def examine(contract: Contract, table: pa.Table) -> list[Finding]:
     """Run the contract's suite over ``table`` with Great Expectations.
 
-    Tables of hits and seconds are judged by each column's smallest, largest and null value, found by Arrow: their
-    rules need no more, and a suite over every row would cost more than the cleaning. A rule that could not run
-    (a bug of the rule, a column of the wrong type) raises; it is never "failed data".
+    Tables of hits and seconds are judged by each column's smallest, largest and null value, found by Arrow:
+    their rules need no more, and a suite over every row would cost more than the cleaning. A rule that could
+    not run (a bug of the rule, a column of the wrong type) raises; it is never "failed data".
 
     Raises:
         RuntimeError: an expectation raised inside Great Expectations.
     """
     rules = [r for r in rules_of(contract) if set(r.columns) <= set(table.column_names)]
-    runnable = [r for r in rules if table.num_rows and any(table[c].null_count < table.num_rows for c in r.columns)]
+    runnable = [
+        r for r in rules if table.num_rows and any(table[c].null_count < table.num_rows for c in r.columns)
+    ]
     runnable += [r for r in rules if r not in runnable and r.kind == "not_null" and table.num_rows]
     tall = contract.name in TALL_TABLES
     frame = _extremes(table, runnable) if tall else _plain_frame(table, runnable)
     broken = _run(frame, runnable) if runnable else set()
     return [
-        _explain(rule, contract, table) if rule in broken else Finding(rule.name, rule.severity, table.num_rows)
+        _explain(rule, contract, table)
+        if rule in broken
+        else Finding(rule.name, rule.severity, table.num_rows)
         for rule in rules
         if not (tall and rule.kind == "unique")
     ]
@@ -120,11 +124,15 @@ class Rule:
         if self.kind == "not_null":
             return [gxe.ExpectColumnValuesToNotBeNull(column=self.columns[0])]
         if self.kind == "in_set":
-            return [gxe.ExpectColumnValuesToBeInSet(column=self.columns[0], value_set=list(self.allowed or ()))]
+            return [
+                gxe.ExpectColumnValuesToBeInSet(column=self.columns[0], value_set=list(self.allowed or ()))
+            ]
         if self.kind == "unique":
             if len(self.columns) == 1:
                 return [gxe.ExpectColumnValuesToBeUnique(column=self.columns[0])]
-            return [gxe.ExpectCompoundColumnsToBeUnique(column_list=list(self.columns), ignore_row_if="never")]
+            return [
+                gxe.ExpectCompoundColumnsToBeUnique(column_list=list(self.columns), ignore_row_if="never")
+            ]
         parts: list[gxe.Expectation] = []
         if self.minimum is not None:
             parts.append(gxe.ExpectColumnMinToBeBetween(column=self.columns[0], min_value=self.minimum))
@@ -143,9 +151,9 @@ class Rule:
             return frame.duplicated(list(self.columns), keep=False)
         broken = pd.Series(data=False, index=frame.index)
         if self.minimum is not None:
-            broken |= (column < self.minimum).fillna(False).astype(bool)
+            broken |= (column < self.minimum).fillna(value=False).astype(bool)
         if self.maximum is not None:
-            broken |= (column > self.maximum).fillna(False).astype(bool)
+            broken |= (column > self.maximum).fillna(value=False).astype(bool)
         return broken
 
 
@@ -176,7 +184,13 @@ def _column_rules(column: Column) -> Iterable[Rule]:
         ("warn", column.odd_below, column.odd_above),
     ):
         if low is not None or high is not None:
-            span = f"at least {low:g}" if high is None else f"at most {high:g}" if low is None else f"{low:g}…{high:g}"
+            span = (
+                f"at least {low:g}"
+                if high is None
+                else f"at most {high:g}"
+                if low is None
+                else f"{low:g}…{high:g}"
+            )
             yield Rule(f"{name} is {span}", severity, "between", (name,), low, high)  # type: ignore[arg-type]
 
 
@@ -190,7 +204,9 @@ def _run(frame: pd.DataFrame, rules: list[Rule]) -> set[Rule]:
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
     by_expectation = {_key_of(e.configuration): rule for rule in rules for e in rule.expectations()}
-    suite = gx.ExpectationSuite(name="contract", expectations=[e for rule in rules for e in rule.expectations()])
+    suite = gx.ExpectationSuite(
+        name="contract", expectations=[e for rule in rules for e in rule.expectations()]
+    )
     broken = set()
     for result in batch.validate(suite, result_format="BOOLEAN_ONLY").results:
         raised = _raised(result.exception_info)
@@ -214,7 +230,7 @@ def _raised(info: Any) -> str | None:
 
 
 def _explain(rule: Rule, contract: Contract, table: pa.Table) -> Finding:
-    shown = [c for c in dict.fromkeys((*contract.key, "encounter_id", "player_name", *rule.columns))]
+    shown = dict.fromkeys((*contract.key, "encounter_id", "player_name", *rule.columns))
     frame = table.select([c for c in shown if c in table.column_names]).to_pandas(types_mapper=pd.ArrowDtype)
     broken = rule.broken_by(frame)
     worst = frame.loc[broken].head(WORST_ROWS).astype("object")

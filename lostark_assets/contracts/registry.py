@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_HITS, CORE_PLAYERS, CORE_QUARANTINE, CORE_SKILLS
+from lostark_assets.contracts.core import (
+    CORE_ENCOUNTERS,
+    CORE_HITS,
+    CORE_PLAYERS,
+    CORE_QUARANTINE,
+    CORE_SKILLS,
+)
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.contracts.stats import (
     STATS_DPS_DISTRIBUTION,

@@ -17,7 +17,17 @@ from lostark_assets.contracts.core import (
     PLAYER_NAME,
     UPTIMES,
 )
-from lostark_assets.contracts.table import BOOL, DAY, FLOAT, INSTANT, INT, SMALL, STRING, Column, Contract, concat
+from lostark_assets.contracts.table import (
+    BOOL,
+    FLOAT,
+    INSTANT,
+    INT,
+    SMALL,
+    STRING,
+    Column,
+    Contract,
+    concat,
+)
 
 QUANTILES = (1, 5, 10, 20, 25, 30, 40, 50, 60, 70, 75, 80, 90, 95, 99)
 
@@ -28,10 +38,22 @@ def _rate(name: str, what: str) -> Column:
 
 def _percentile(name: str, pool: str) -> tuple[Column, ...]:
     return (
-        Column(name, FLOAT, f"place among {pool}; null below 20 players", unit="percent", minimum=0, maximum=100),
-        Column(f"{name}_low", FLOAT, "lower end of its 95 % interval", unit="percent", minimum=0, maximum=100),
-        Column(f"{name}_high", FLOAT, "upper end of its 95 % interval", unit="percent", minimum=0, maximum=100),
-        Column(f"{name}_n", INT, "players in the pool; null where the player has no pool", unit="players", minimum=0),
+        Column(
+            name, FLOAT, f"place among {pool}; null below 20 players", unit="percent", minimum=0, maximum=100
+        ),
+        Column(
+            f"{name}_low", FLOAT, "lower end of its 95 % interval", unit="percent", minimum=0, maximum=100
+        ),
+        Column(
+            f"{name}_high", FLOAT, "upper end of its 95 % interval", unit="percent", minimum=0, maximum=100
+        ),
+        Column(
+            f"{name}_n",
+            INT,
+            "players in the pool; null where the player has no pool",
+            unit="players",
+            minimum=0,
+        ),
     )
 
 
@@ -40,16 +62,23 @@ STATS_PLAYER_DPS = Contract(
     row="one player in one encounter, with every rate, share, percentile and burst figure",
     key=("encounter_id", "player_name"),
     partition_by=("fight_date",),
-    notes="Percentile pools: cleared fights of the last 28 days up to this fight day, living players of the same "
-    "role, one log a fight, same measuring rules, same gate, difficulty and spec.",
+    notes="Percentile pools: cleared fights of the last 28 days up to this fight day, living players of the "
+    "same role, one log a fight, same measuring rules, same gate, difficulty and spec.",
     columns=concat(
         LOG_KEY,
         FIGHT_DATE,
         PLAYER_NAME,
         ENCOUNTER_FACTS,
         (
-            Column("week_started_at", INSTANT, "weekly reset of the log's region before the fight", nullable=False),
-            Column("detail_level", STRING, "finest level the log carries", nullable=False, allowed=DETAIL_LEVELS),
+            Column(
+                "week_started_at",
+                INSTANT,
+                "weekly reset of the log's region before the fight",
+                nullable=False,
+            ),
+            Column(
+                "detail_level", STRING, "finest level the log carries", nullable=False, allowed=DETAIL_LEVELS
+            ),
             Column("is_name_known", BOOL, "the name is a character's", nullable=False),
         ),
         IDENTITY,
@@ -57,9 +86,16 @@ STATS_PLAYER_DPS = Contract(
         AMOUNTS,
         (
             _rate("party_damage_share", "share of the damage of the own party"),
-            Column("active_s", FLOAT, "time from first to last hit, gaps over 5 s removed", unit="s", minimum=0),
-            Column("active_dps", INT, "damage per active second; null below one active second", unit="damage/s",
-                   minimum=0),
+            Column(
+                "active_s", FLOAT, "time from first to last hit, gaps over 5 s removed", unit="s", minimum=0
+            ),
+            Column(
+                "active_dps",
+                INT,
+                "damage per active second; null below one active second",
+                unit="damage/s",
+                minimum=0,
+            ),
             _rate("crit_rate", "crits / hits"),
             _rate("back_attack_rate", "hits from behind / hits"),
             _rate("front_attack_rate", "hits from the front / hits"),
@@ -70,8 +106,13 @@ STATS_PLAYER_DPS = Contract(
             Column("hits_per_minute", FLOAT, "hits / fight minutes", unit="hits/min", minimum=0),
             Column("max_hit_damage", INT, "largest hit", unit="damage", minimum=0),
             Column("peak_10s_dps", INT, "best full 10 s window", unit="damage/s", minimum=0),
-            Column("opener_dps", INT, "DPS of the first 30 s (or of the fight, where shorter)", unit="damage/s",
-                   minimum=0),
+            Column(
+                "opener_dps",
+                INT,
+                "DPS of the first 30 s (or of the fight, where shorter)",
+                unit="damage/s",
+                minimum=0,
+            ),
             Column("deaths", INT, "deaths", unit="count", minimum=0),
             Column("dead_s", FLOAT, "time spent dead", unit="s", minimum=0),
             Column("damage_taken", INT, "damage taken", unit="damage", minimum=0),
@@ -83,13 +124,22 @@ STATS_PLAYER_DPS = Contract(
         (
             Column("rdps", INT, "DPS with party buffs credited to their givers", unit="damage/s"),
             Column("ndps", INT, "DPS without what party buffs gave", unit="damage/s"),
-            Column("support_contribution", FLOAT, "damage given by own buffs / damage of the party's dealers",
-                   unit="fraction", minimum=0),
+            Column(
+                "support_contribution",
+                FLOAT,
+                "damage given by own buffs / damage of the party's dealers",
+                unit="fraction",
+                minimum=0,
+            ),
         ),
         _percentile("spec_percentile", "the same gate, difficulty and spec by DPS; dealers only"),
         _percentile("item_level_percentile", "the same pool within 5 item levels"),
-        _percentile("contribution_percentile", "supports of the same gate, difficulty and spec by contribution"),
-        _percentile("uptime_percentile", "supports of the same gate, difficulty and spec by mean buff uptime"),
+        _percentile(
+            "contribution_percentile", "supports of the same gate, difficulty and spec by contribution"
+        ),
+        _percentile(
+            "uptime_percentile", "supports of the same gate, difficulty and spec by mean buff uptime"
+        ),
         (
             Column("stats_version", STRING, "version of the statistics code", nullable=False),
             Column("clean_version", STRING, "version of the cleaning code behind the row", nullable=False),
@@ -104,19 +154,37 @@ STATS_DPS_TIMELINE = Contract(
     row="one second of one player in one encounter",
     key=("encounter_id", "player_name", "second"),
     partition_by=("fight_date",),
-    notes="From hits where the log has them, else from the meter's own series, corrected at the fight's ends.",
+    notes="From hits where the log has them, else from the meter's series, corrected at the fight's ends.",
     columns=concat(
         (Column("encounter_id", STRING, "the encounter", nullable=False),),
         FIGHT_DATE,
         PLAYER_NAME,
         (
-            Column("second", SMALL, "whole second since the fight's start", unit="s", nullable=False, minimum=0),
+            Column(
+                "second", SMALL, "whole second since the fight's start", unit="s", nullable=False, minimum=0
+            ),
             Column("damage", INT, "damage within the second", unit="damage", minimum=0),
-            Column("rolling_10s_dps", INT, "DPS of the centred 10 s window, over the seconds that it covers",
-                   unit="damage/s", minimum=0),
-            Column("cumulative_damage", INT, "damage since the start, this second included", unit="damage", minimum=0),
-            Column("measured_by", STRING, "hits, or the meter's own series", nullable=False,
-                   allowed=("hits", "meter")),
+            Column(
+                "rolling_10s_dps",
+                INT,
+                "DPS of the centred 10 s window, over the seconds that it covers",
+                unit="damage/s",
+                minimum=0,
+            ),
+            Column(
+                "cumulative_damage",
+                INT,
+                "damage since the start, this second included",
+                unit="damage",
+                minimum=0,
+            ),
+            Column(
+                "measured_by",
+                STRING,
+                "hits, or the meter's own series",
+                nullable=False,
+                allowed=("hits", "meter"),
+            ),
         ),
     ),
 )
@@ -128,7 +196,7 @@ DISTRIBUTION_KEY = (
 
 STATS_DPS_DISTRIBUTION = Contract(
     name="stats_dps_distribution",
-    row="one (raid gate, difficulty, class, spec, item-level bracket, week) of living players in cleared fights",
+    row="one (raid gate, difficulty, class, spec, item-level bracket, week): living players, cleared fights",
     key=DISTRIBUTION_KEY,
     columns=concat(
         tuple(c for c in GATE if c.name != "boss_name"),
@@ -144,15 +212,28 @@ STATS_DPS_DISTRIBUTION = Contract(
             Column("mean_dps", FLOAT, "mean DPS", unit="damage/s", minimum=0),
         ),
         tuple(
-            Column(f"p{q}", FLOAT, f"{q}th percentile of DPS, linear interpolation", unit="damage/s", minimum=0)
+            Column(
+                f"p{q}", FLOAT, f"{q}th percentile of DPS, linear interpolation", unit="damage/s", minimum=0
+            )
             for q in QUANTILES
         ),
         (
-            Column("median_low", FLOAT, "lower end of the median's 95 % interval; null below 6 players",
-                   unit="damage/s", minimum=0),
-            Column("median_high", FLOAT, "upper end of the median's 95 % interval", unit="damage/s", minimum=0),
-            Column("trend", FLOAT, "median against the same cell's newest of the four weeks before, as a fraction",
-                   unit="fraction"),
+            Column(
+                "median_low",
+                FLOAT,
+                "lower end of the median's 95 % interval; null below 6 players",
+                unit="damage/s",
+                minimum=0,
+            ),
+            Column(
+                "median_high", FLOAT, "upper end of the median's 95 % interval", unit="damage/s", minimum=0
+            ),
+            Column(
+                "trend",
+                FLOAT,
+                "median against the same cell's newest of the four weeks before, as a fraction",
+                unit="fraction",
+            ),
         ),
     ),
 )
@@ -176,7 +257,9 @@ STATS_RAID_PROGRESSION = Contract(
             _rate("best_boss_hp_left", "least boss HP left over all pulls; 0 once cleared"),
             Column("deaths", INT, "deaths over all pulls that tell them", unit="count", minimum=0),
             Column("best_dps", INT, "best DPS in a clear", unit="damage/s", minimum=0),
-            Column("pulls_to_first_clear", INT, "pulls up to and with the first clear", unit="fights", minimum=1),
+            Column(
+                "pulls_to_first_clear", INT, "pulls up to and with the first clear", unit="fights", minimum=1
+            ),
             Column("time_spent_s", INT, "length of all pulls", unit="s", minimum=0),
             Column("first_fought_at", INSTANT, "first pull", nullable=False),
             Column("first_cleared_at", INSTANT, "first clear"),

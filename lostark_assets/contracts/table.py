@@ -25,8 +25,8 @@ DAY = pa.date32()
 class Column:
     """One column.
 
-    ``minimum``/``maximum``/``allowed`` are what can be (breaking them blocks); ``odd_below``/``odd_above`` mark
-    what is odd but real (breaking them warns). ``unit`` is empty for names, ids and flags.
+    ``minimum``/``maximum``/``allowed`` are what can be (breaking them blocks); ``odd_below``/``odd_above``
+    mark what is odd but real (breaking them warns). ``unit`` is empty for names, ids and flags.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Contract:
-    """One table: ``row`` completes the sentence "one row is …"; ``key`` is unique; all other rules are per column."""
+    """One table: ``row`` completes "one row is …"; ``key`` is unique; other rules are per column."""
 
     name: str
     row: str

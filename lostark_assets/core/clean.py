@@ -32,7 +32,9 @@ class Stamp:
     at: datetime
 
 
-def clean_log(log_format: str, payload: bytes, rules: Rules) -> tuple[CleanLog, list[tuple[str, LogRejected]]]:
+def clean_log(
+    log_format: str, payload: bytes, rules: Rules
+) -> tuple[CleanLog, list[tuple[str, LogRejected]]]:
     """The rows of one raw log, and its player rows that were refused.
 
     Raises:

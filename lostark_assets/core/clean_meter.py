@@ -27,7 +27,7 @@ from lostark_assets.game.versions import measurement_rules
 
 LARGEST_RAID = 16
 TOTAL_TOLERANCE = 0.01
-"""Old meters kept running totals: real ones are up to 3e-5 above the players' sum. A lost player is far more."""
+"""Old meters kept running totals: real ones are up to 3e-5 above the players' sum; a lost player is more."""
 PART_TOLERANCE = 0.001
 _STAND_IN = re.compile(r"(?=.*\d)[0-9a-f]{5,16}|You|.+ #\d+|Unknown.*")
 _HIT_FIELDS = ("timestamp", "damage", "crit", "back_attack", "front_attack")
@@ -105,7 +105,8 @@ def checked_start(started_ms: int | None, rules: Rules) -> datetime:
     latest = rules.now or datetime.now(UTC)
     if started_at.date() < rules.earliest_fight_date or (started_at - latest).days >= 1:
         raise LogRejected(
-            "impossible_time", f"expected a start from {rules.earliest_fight_date} until now, found {started_at:%F %T}"
+            "impossible_time",
+            f"expected a start from {rules.earliest_fight_date} until now, found {started_at:%F %T}",
         )
     return started_at
 
@@ -138,8 +139,10 @@ def completeness(detail_level: str, players: list[dict[str, Any]]) -> float:
 
 
 @lru_cache(maxsize=4096)
-def identity(class_text: str | None, class_id: int | None, spec_text: str | None) -> tuple[str | None, str | None]:
-    """English class and spec from whatever a log says of them; the spec tells the class where nothing else does."""
+def identity(
+    class_text: str | None, class_id: int | None, spec_text: str | None
+) -> tuple[str | None, str | None]:
+    """English class and spec from what a log says; the spec tells the class where nothing else does."""
     class_name = class_name_of_id(class_id) or resolve_class(class_text)
     spec = resolve_spec(spec_text, class_name)
     return class_name or (spec.class_name if spec else None), spec.name if spec else None
@@ -152,7 +155,8 @@ def item_level_or_none(value: float | None) -> float | None:
 
 def _duration(log: MeterLog, rules: Rules) -> tuple[int, int]:
     """Fight length and intermission in ms: the meter's rule, checked against the length and DPS it stored."""
-    assert log.last_packet_ms is not None and log.fight_started_ms is not None
+    assert log.last_packet_ms is not None
+    assert log.fight_started_ms is not None
     begin, end = log.misc.intermission_start, log.misc.intermission_end
     intermission = max(end - begin, 0) if begin and end else 0
     computed = log.last_packet_ms - log.fight_started_ms - intermission
@@ -168,12 +172,13 @@ def _duration(log: MeterLog, rules: Rules) -> tuple[int, int]:
 
 
 def _dps_mismatch(log: MeterLog, seconds: int) -> str | None:
-    """The first figure that our rule does not reproduce; a log that stores no DPS at all has nothing to compare."""
+    """The first figure that our rule does not reproduce; a log that stores no DPS has nothing to compare."""
     if any(p.meter_dps for p in log.players):
         for player in log.players:
             ours = player.stats.damage_dealt // seconds
             if player.meter_dps is not None and player.meter_dps != ours:
-                return f"expected {ours} DPS of {player.name!r} by {seconds} s, the meter stored {player.meter_dps}"
+                stored = player.meter_dps
+                return f"expected {ours} DPS of {player.name!r} by {seconds} s, the meter stored {stored}"
     if log.meter_dps and log.meter_damage is not None and log.meter_damage // seconds != log.meter_dps:
         ours = log.meter_damage // seconds
         return f"expected {ours} raid DPS by {seconds} s, the meter stored {log.meter_dps}"
@@ -202,13 +207,17 @@ def _full_hp(log: MeterLog) -> int | None:
 def _check_sums(log: MeterLog, player_damage: int) -> None:
     for player in log.players:
         if player.stats.damage_dealt < 0:
-            raise LogRejected("impossible_value", f"expected damage of 0 or more, found {player.stats.damage_dealt}",
-                              player.name)
+            raise LogRejected(
+                "impossible_value",
+                f"expected damage of 0 or more, found {player.stats.damage_dealt}",
+                player.name,
+            )
         if player.skills:
             total = sum(s.total_damage for s in player.skills.values())
             if abs(total - player.stats.damage_dealt) > PART_TOLERANCE * max(player.stats.damage_dealt, 1):
                 raise LogRejected(
-                    "broken_sums", f"expected skills of {player.stats.damage_dealt:,} damage, found {total:,}",
+                    "broken_sums",
+                    f"expected skills of {player.stats.damage_dealt:,} damage, found {total:,}",
                     player.name,
                 )
     total = log.meter_damage
@@ -232,15 +241,21 @@ class _HitBuilder:
         at = [h.timestamp for h in hits]
         damage = [h.damage for h in hits]
         if at[0] < -1000 or min(damage) < 0:
-            raise LogRejected("impossible_value", "expected hits inside the fight with damage of 0 or more",
-                              f"{player}, skill {skill_id}")
+            raise LogRejected(
+                "impossible_value",
+                "expected hits inside the fight with damage of 0 or more",
+                f"{player}, skill {skill_id}",
+            )
         ordered = sorted(at)
         if ordered != at:
             hits = sorted(hits, key=lambda h: h.timestamp)
             at, damage = ordered, [h.damage for h in hits]
         if at[-1] > span_ms + 1000 or at[0] < -1000:
-            raise LogRejected("impossible_value", f"expected hits within {span_ms} ms, found one at {at[-1]} ms",
-                              f"{player}, skill {skill_id}")
+            raise LogRejected(
+                "impossible_value",
+                f"expected hits within {span_ms} ms, found one at {at[-1]} ms",
+                f"{player}, skill {skill_id}",
+            )
         columns = self._columns
         columns["hit_at_ms"] += at
         columns["damage"] += damage
@@ -270,7 +285,8 @@ def _add_skills(
         explained += damage
         if damage > skill.total_damage * (1 + PART_TOLERANCE):
             raise LogRejected(
-                "broken_sums", f"expected hits of at most {skill.total_damage:,} damage, found {damage:,}",
+                "broken_sums",
+                f"expected hits of at most {skill.total_damage:,} damage, found {damage:,}",
                 f"{player.name}, skill {skill_id}",
             )
     if not has_hits:
@@ -290,8 +306,12 @@ def _skill_row(player: str, skill_id: int, skill: Skill, seconds: int) -> dict[s
     hits, crits = skill.hits, skill.crits
     most = max(crits or 0, skill.back_attacks or 0, skill.front_attacks or 0)
     if skill.total_damage < 0 or (hits is not None and most > hits):
-        raise LogRejected("impossible_value", f"expected damage of 0 or more and at most {hits} hits of a kind, found "
-                          f"{skill.total_damage} damage and {most}", f"{player}, skill {skill_id}")
+        raise LogRejected(
+            "impossible_value",
+            f"expected damage of 0 or more and at most {hits} hits of a kind, found "
+            f"{skill.total_damage} damage and {most}",
+            f"{player}, skill {skill_id}",
+        )
     return {
         "player_name": player,
         "skill_id": skill_id,
@@ -326,61 +346,81 @@ def measured(damage: int | None, count: int | None) -> int | None:
     return None if damage == 0 and count else damage
 
 
-def _player_row(player: PlayerPart, log: MeterLog, seconds: int, raid_damage: int, span_ms: int) -> dict[str, Any]:
+def _player_row(
+    player: PlayerPart, log: MeterLog, seconds: int, raid_damage: int, span_ms: int
+) -> dict[str, Any]:
     stats, counts = player.stats, player.counts
     class_name, spec_name = identity(player.class_text, player.class_id, player.spec_text)
-    if counts.hits is not None and max(counts.crits or 0, counts.back_attacks or 0, counts.front_attacks or 0) > counts.hits:
-        raise LogRejected("impossible_value", f"expected at most {counts.hits} hits of a kind, found {counts}", player.name)
+    if (
+        counts.hits is not None
+        and max(counts.crits or 0, counts.back_attacks or 0, counts.front_attacks or 0) > counts.hits
+    ):
+        raise LogRejected(
+            "impossible_value", f"expected at most {counts.hits} hits of a kind, found {counts}", player.name
+        )
     died_at_s, dead_s = _death(player, log, span_ms)
-    return {
-        "player_name": player.name,
-        "is_name_known": is_name_known(player.name),
-        "character_id": player.character_id,
-        "class_id": player.class_id,
-        "class_name": class_name,
-        "spec_name": spec_name,
-        "item_level": item_level_or_none(player.item_level),
-        "combat_power": player.combat_power if player.combat_power and player.combat_power > 0 else None,
-        "is_support": is_support(spec_name, class_name),
-        "is_dead": player.is_dead,
-        "is_uploader": player.name == log.local_player if log.local_player else None,
-        "party_number": player.party_number,
-        "damage": stats.damage_dealt,
-        "dps": stats.damage_dealt // seconds,
-        "damage_share": stats.damage_dealt / raid_damage if raid_damage else None,
-        "meter_dps": player.meter_dps,
-        "damage_taken": stats.damage_taken,
-        "deaths": stats.deaths if stats.deaths is not None else len(stats.death_info) if stats.death_info else None,
-        "dead_s": dead_s,
-        "died_at_s": died_at_s,
-        "casts": counts.casts,
-        "hits": counts.hits,
-        "crits": counts.crits,
-        "back_attacks": counts.back_attacks,
-        "front_attacks": counts.front_attacks,
-        "counters": counts.counters,
-        "crit_damage": measured(stats.crit_damage, counts.crits),
-        "back_attack_damage": measured(stats.back_attack_damage, counts.back_attacks),
-        "front_attack_damage": measured(stats.front_attack_damage, counts.front_attacks),
-        "hyper_awakening_damage": stats.hyper_awakening_damage,
-        "stagger": stats.stagger,
-        "incapacitated_s": _incapacitated_s(player, log),
-        "damage_under_ap": stats.buffed_by_support,
-        "damage_under_brand": stats.debuffed_by_support,
-        "damage_under_identity": stats.buffed_by_identity,
-        "damage_under_hyper": stats.buffed_by_hat,
-        "unbuffed_damage": stats.unbuffed_damage,
-        "shields_given": stats.shields_given,
-        "damage_absorbed_on_others": stats.damage_absorbed_on_others,
-        "is_ark_passive_active": player.is_ark_passive_active,
-        "loadout_hash": player.loadout_hash,
-    } | _uptimes(player) | _contribution(player, log)
+    return (
+        {
+            "player_name": player.name,
+            "is_name_known": is_name_known(player.name),
+            "character_id": player.character_id,
+            "class_id": player.class_id,
+            "class_name": class_name,
+            "spec_name": spec_name,
+            "item_level": item_level_or_none(player.item_level),
+            "combat_power": player.combat_power if player.combat_power and player.combat_power > 0 else None,
+            "is_support": is_support(spec_name, class_name),
+            "is_dead": player.is_dead,
+            "is_uploader": player.name == log.local_player if log.local_player else None,
+            "party_number": player.party_number,
+            "damage": stats.damage_dealt,
+            "dps": stats.damage_dealt // seconds,
+            "damage_share": stats.damage_dealt / raid_damage if raid_damage else None,
+            "meter_dps": player.meter_dps,
+            "damage_taken": stats.damage_taken,
+            "deaths": stats.deaths
+            if stats.deaths is not None
+            else len(stats.death_info)
+            if stats.death_info
+            else None,
+            "dead_s": dead_s,
+            "died_at_s": died_at_s,
+            "casts": counts.casts,
+            "hits": counts.hits,
+            "crits": counts.crits,
+            "back_attacks": counts.back_attacks,
+            "front_attacks": counts.front_attacks,
+            "counters": counts.counters,
+            "crit_damage": measured(stats.crit_damage, counts.crits),
+            "back_attack_damage": measured(stats.back_attack_damage, counts.back_attacks),
+            "front_attack_damage": measured(stats.front_attack_damage, counts.front_attacks),
+            "hyper_awakening_damage": stats.hyper_awakening_damage,
+            "stagger": stats.stagger,
+            "incapacitated_s": _incapacitated_s(player, log),
+            "damage_under_ap": stats.buffed_by_support,
+            "damage_under_brand": stats.debuffed_by_support,
+            "damage_under_identity": stats.buffed_by_identity,
+            "damage_under_hyper": stats.buffed_by_hat,
+            "unbuffed_damage": stats.unbuffed_damage,
+            "shields_given": stats.shields_given,
+            "damage_absorbed_on_others": stats.damage_absorbed_on_others,
+            "is_ark_passive_active": player.is_ark_passive_active,
+            "loadout_hash": player.loadout_hash,
+        }
+        | _uptimes(player)
+        | _contribution(player, log)
+    )
 
 
 def _uptimes(player: PlayerPart) -> dict[str, float | None]:
-    """The meter's uptimes; for logs from before it stored them, the player's own share of damage under the buff."""
+    """The meter's uptimes; for logs without them, the player's share of damage under the buff."""
     stats = player.stats
-    buffed = (stats.buffed_by_support, stats.debuffed_by_support, stats.buffed_by_identity, stats.buffed_by_hat)
+    buffed = (
+        stats.buffed_by_support,
+        stats.debuffed_by_support,
+        stats.buffed_by_identity,
+        stats.buffed_by_hat,
+    )
     base = stats.damage_dealt - (stats.hyper_awakening_damage or 0)
     names = ("support_ap", "support_brand", "support_identity", "support_hyper")
     return {
@@ -390,7 +430,7 @@ def _uptimes(player: PlayerPart) -> dict[str, float | None]:
 
 
 def _contribution(player: PlayerPart, log: MeterLog) -> dict[str, int | None]:
-    """rDPS figures, where the meter vouches for them: an invalid log holds zeros."""
+    """RDPS figures, where the meter vouches for them: an invalid log holds zeros."""
     stats = player.stats
     names = ("rdps_damage_received", "rdps_damage_received_support", "rdps_damage_given", "rdps", "ndps")
     if not log.misc.rdps_valid:
@@ -414,10 +454,11 @@ def _death(player: PlayerPart, log: MeterLog, span_ms: int) -> tuple[float | Non
 
 
 def _incapacitated_s(player: PlayerPart, log: MeterLog) -> float | None:
-    """Union of the intervals, clipped to the fight. Cut short by death, a length is stored with the wrong sign."""
+    """Union of the intervals, clipped to the fight. Cut short by death, a length has the wrong sign."""
     if player.stats.incapacitations is None:
         return None
-    assert log.fight_started_ms is not None and log.last_packet_ms is not None
+    assert log.fight_started_ms is not None
+    assert log.last_packet_ms is not None
     covered, until = 0, log.fight_started_ms
     for begin, length in sorted((i.timestamp, abs(i.duration)) for i in player.stats.incapacitations):
         first, end = max(begin, until), min(begin + length, log.last_packet_ms)
@@ -428,9 +469,14 @@ def _incapacitated_s(player: PlayerPart, log: MeterLog) -> float | None:
 
 
 def _encounter_row(
-    log: MeterLog, started_at: datetime, match: GateMatch, difficulty: str | None, player_damage: int, seconds: int
+    log: MeterLog,
+    started_at: datetime,
+    match: GateMatch,
+    difficulty: str | None,
+    player_damage: int,
+    seconds: int,
 ) -> dict[str, Any]:
-    damage = log.meter_damage if log.meter_damage else player_damage
+    damage = log.meter_damage or player_damage
     ntp = log.misc.ntp_fight_start
     at_s, fractions = _boss_hp(log)
     return {
@@ -442,13 +488,17 @@ def _encounter_row(
         "difficulty": difficulty,
         "difficulty_reported": log.difficulty or None,
         "gate_resolution": match.resolution,
-        "gate_candidates": "; ".join(f"{r} {g}" for r, g in match.candidates) if len(match.candidates) > 1 else None,
+        "gate_candidates": "; ".join(f"{r} {g}" for r, g in match.candidates)
+        if len(match.candidates) > 1
+        else None,
         "is_cleared": log.is_cleared,
         "duration_s": seconds,
         "meter_version": log.misc.version,
         "measurement_rules": measurement_rules(log.misc.version, figure="dps"),
         "region": log.region,
-        "fight_started_ntp_at": datetime.fromtimestamp(ntp / 1000, UTC) if ntp and 1e12 < ntp < 4e12 else None,
+        "fight_started_ntp_at": datetime.fromtimestamp(ntp / 1000, UTC)
+        if ntp and 1e12 < ntp < 4e12
+        else None,
         "local_player_name": log.local_player,
         "raid_size": match.players,
         "damage": damage,

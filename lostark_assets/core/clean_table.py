@@ -1,8 +1,8 @@
 """Cleaning one encounter of a player table, of any era. Pure.
 
 Tables hold cleared fights only and know no skills or hits. Columns changed names and meanings between eras:
-``class`` holds the spec in the oldest, ``localPlayer`` is a flag in one and a name in another, ``percent`` runs
-to 100 or to 1. What does not belong here: reading files (``sources.player_table``).
+``class`` holds the spec in the oldest, ``localPlayer`` is a flag in one and a name in another, ``percent``
+runs to 100 or to 1. What does not belong here: reading files (``sources.player_table``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ from lostark_assets.core.documents import TableLog
 from lostark_assets.core.rows import HIT_DTYPES, LogHits
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.difficulties import resolve_difficulty
-from lostark_assets.game.raids import GateMatch, canonical_boss, gate_from_text, resolve_gate, resolve_named_gate
+from lostark_assets.game.raids import (
+    GateMatch,
+    canonical_boss,
+    gate_from_text,
+    resolve_gate,
+    resolve_named_gate,
+)
 from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
 from lostark_assets.sources.player_table import epoch_ms
@@ -65,7 +71,9 @@ def clean_table_log(log: TableLog, rules: Rules) -> tuple[CleanLog, list[tuple[s
     version = _text(first.get("version"))
     raid_dps = _int(first.get("totalDps"))
     if total is not None and raid_dps is not None and total // seconds != raid_dps:
-        raise LogRejected("meter_dps_mismatch", f"expected {total // seconds} raid DPS, the table holds {raid_dps}")
+        raise LogRejected(
+            "meter_dps_mismatch", f"expected {total // seconds} raid DPS, the table holds {raid_dps}"
+        )
     encounter = {
         "fight_started_at": started_at,
         "fight_date": started_at.date(),
@@ -75,7 +83,9 @@ def clean_table_log(log: TableLog, rules: Rules) -> tuple[CleanLog, list[tuple[s
         "difficulty": resolve_difficulty(reported, meter_version=version, raid_name=match.raid_name),
         "difficulty_reported": reported,
         "gate_resolution": match.resolution,
-        "gate_candidates": "; ".join(f"{r} {g}" for r, g in match.candidates) if len(match.candidates) > 1 else None,
+        "gate_candidates": "; ".join(f"{r} {g}" for r, g in match.candidates)
+        if len(match.candidates) > 1
+        else None,
         "is_cleared": True,
         "duration_s": seconds,
         "duration_ms": duration_ms,
@@ -136,10 +146,14 @@ def _players(
         name = _text(row.get("name")) or f"Unknown #{place}"
         dps = _int(row.get("dps"))
         if dps is None or dps < 0:
-            found = LogRejected("impossible_value", f"expected DPS of 0 or more, found {row.get('dps')!r}", name)
+            found = LogRejected(
+                "impossible_value", f"expected DPS of 0 or more, found {row.get('dps')!r}", name
+            )
             refused.append((name, found))
         elif name in players:
-            refused.append((name, LogRejected("duplicate_player", "expected a player once, found another row", name)))
+            refused.append(
+                (name, LogRejected("duplicate_player", "expected a player once, found another row", name))
+            )
         else:
             players[name] = _player_row(name, row, dps, share, total, seconds)
     return [players[name] for name in sorted(players)], refused

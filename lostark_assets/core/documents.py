@@ -1,7 +1,7 @@
 """The JSON documents inside a battle log, typed: only the fields that we use.
 
-Declaring less decodes faster. Field names are the meter's (camelCase on the wire). A field that a meter version
-does not write is None, never zero. What does not belong here: any judgement about the values.
+Declaring less decodes faster. Field names are the meter's (camelCase on the wire). A field that a meter
+version does not write is None, never zero. What does not belong here: any judgement about the values.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Misc(Document):
 
 
 class Entity(Document):
-    """One entity of an upload: player, boss, esther, …"""
+    """One entity of an upload: a player, a boss, an esther."""
 
     name: str | None = None
     character_id: str | int | None = None

@@ -1,8 +1,9 @@
 """Telling which logs are the same real fight, and which of them counts. Pure.
 
-Two logs are one fight if gate and difficulty agree, they start within 15 s and have the same players. Players are
-matched by name, and where a name is a stand-in by class, spec and item level. The result depends on the set of
-logs only, never on the order in which they came. What does not belong here: reading and writing tables.
+Two logs are one fight if gate and difficulty agree, they start within 15 s and have the same players. Players
+are matched by name, and where a name is a stand-in by class, spec and item level. The result depends on the
+set of logs only, never on the order in which they came. What does not belong here: reading and writing
+tables.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ SAME_PLAYERS = 0.75
 
 
 FIGHT_COLUMNS = [
-    "encounter_id", "raid_name", "gate_name", "boss_name", "fight_started_at", "fight_started_ntp_at", "source",
-    "source_log_id", "difficulty", "duration_ms", "completeness", "damage", "fetched_at",
+    "encounter_id", "raid_name", "gate_name", "boss_name", "fight_started_at", "fight_started_ntp_at",
+    "source", "source_log_id", "difficulty", "duration_ms", "completeness", "damage", "fetched_at",
 ]  # fmt: skip
 PLAYER_COLUMNS = ["encounter_id", "player_name", "is_name_known", "class_name", "spec_name", "item_level"]
 
@@ -110,7 +111,10 @@ def _parties(players: pd.DataFrame) -> dict[str, _Party]:
         else:
             stranger = (_none(class_name), _none(spec), None if pd.isna(level) else round(level, 1))
             strangers.setdefault(key, []).append(stranger)
-    return {k: _Party(frozenset(names.get(k, ())), tuple(strangers.get(k, ()))) for k in names.keys() | strangers.keys()}
+    return {
+        k: _Party(frozenset(names.get(k, ())), tuple(strangers.get(k, ())))
+        for k in names.keys() | strangers.keys()
+    }
 
 
 def _none(value: Any) -> Any:
@@ -135,8 +139,8 @@ def _is_same(one: Mapping[str, Any], other: Mapping[str, Any], parties: Mapping[
 def _strangers_matched(a: _Party, b: _Party) -> int:
     """How many stand-ins of two parties may be the same characters.
 
-    Two stand-ins match by class, spec and item level. A stand-in beside a known name that the other log lacks may
-    be that player: the smaller count of both sides.
+    Two stand-ins match by class, spec and item level. A stand-in beside a known name that the other log lacks
+    may be that player: the smaller count of both sides.
     """
     common = sum((Counter(a.strangers) & Counter(b.strangers)).values())
     only_a, only_b = len(a.names - b.names), len(b.names - a.names)

@@ -5,6 +5,7 @@ What does not belong here: rules about what a good log is (``clean``), and stora
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -152,7 +153,10 @@ def parse_db_log(payload: bytes, max_part_bytes: int) -> MeterLog:
     rows = _db_log.decode(payload)
     encounter = rows.encounter | (rows.preview or {})
     misc = _decode(_misc, encounter.get("misc"), max_part_bytes, "encounter.misc") or Misc()
-    hp = _decode(_boss_hp, encounter.get("boss_hp_log"), max_part_bytes, "encounter.boss_hp_log") or misc.boss_hp_log
+    hp = (
+        _decode(_boss_hp, encounter.get("boss_hp_log"), max_part_bytes, "encounter.boss_hp_log")
+        or misc.boss_hp_log
+    )
     boss_name = _text(encounter.get("current_boss"))
     log = MeterLog(
         fight_started_ms=_whole(encounter.get("fight_start")),
@@ -177,7 +181,10 @@ def parse_db_log(payload: bytes, max_part_bytes: int) -> MeterLog:
         name = _text(entity.get("name")) or ""
         kind = _text(entity.get("entity_type"))
         if name == boss_name and kind != "PLAYER":
-            log.boss_max_hp, log.boss_current_hp = _whole(entity.get("max_hp")), _whole(entity.get("current_hp"))
+            log.boss_max_hp, log.boss_current_hp = (
+                _whole(entity.get("max_hp")),
+                _whole(entity.get("current_hp")),
+            )
         elif _is_player(kind, name, _whole(entity.get("class_id")), log.local_player):
             log.players.append(_db_player(name, entity, max_part_bytes, parties.get(name)))
     return log
@@ -216,7 +223,7 @@ def _db_player(name: str, entity: dict[str, Any], limit: int, party: int | None)
 
 def _decode(decoder: msgspec.json.Decoder[T], value: object, limit: int, locator: str) -> T | None:
     """A JSON document from text, bytes or gzip; None for NULL and for nothing at all."""
-    if value is None or value == b"" or value == "":
+    if value in (None, b"", ""):
         return None
     data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
     if not isinstance(data, bytes):
@@ -224,11 +231,15 @@ def _decode(decoder: msgspec.json.Decoder[T], value: object, limit: int, locator
     if data.startswith(GZIP_MAGIC):
         data = gunzip(data, limit, locator)
     elif len(data) > limit:
-        raise LogRejected("payload_too_large", f"expected at most {limit:,} bytes, found {len(data):,}", locator)
+        raise LogRejected(
+            "payload_too_large", f"expected at most {limit:,} bytes, found {len(data):,}", locator
+        )
     try:
         return decoder.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise LogRejected("invalid_json", f"expected a document of the meter, found: {error}", locator) from error
+        raise LogRejected(
+            "invalid_json", f"expected a document of the meter, found: {error}", locator
+        ) from error
 
 
 def _parties(misc: Misc) -> dict[str, int]:
@@ -241,7 +252,7 @@ def _is_player(kind: str | None, name: str, class_id: int | None, local_player: 
     return kind == "PLAYER" or (name == local_player and bool(class_id) and kind in (None, "UNKNOWN"))
 
 
-def _cleared(stored: bool | None, misc: Misc) -> bool | None:
+def _cleared(stored: bool | None, misc: Misc) -> bool | None:  # noqa: FBT001 - a value, no switch
     """The meter writes raidClear only when it is true; before 1.3.1 there is no other mark."""
     if stored is None or (stored is False and misc.raid_clear):
         return True if misc.raid_clear else stored
@@ -249,13 +260,13 @@ def _cleared(stored: bool | None, misc: Misc) -> bool | None:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) > 2**62:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= 2**62:
         return None
     return int(value)
 
 
 def _real(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and value == value else None
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _flag(value: object) -> bool | None:

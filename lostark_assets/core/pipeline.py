@@ -1,8 +1,8 @@
 """Cleaning fight days: which raw logs are due, batch by batch, validated before they are committed.
 
-A log is due if it is new or was cleaned by another version. A batch's tables are committed in an order that ends
-with the encounters: a crash leaves the batch due again, and its rows are then replaced, not doubled. What does not
-belong here: the rules (``clean``, ``validate``) and Dagster.
+A log is due if it is new or was cleaned by another version. A batch's tables are committed in an order that
+ends with the encounters: a crash leaves the batch due again, and its rows are then replaced, not doubled.
+What does not belong here: the rules (``clean``, ``validate``) and Dagster.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ def _half_committed(lake: Lake, due: set[str], days: set[date] | None, since: da
     key = "encounter_id"
     found: set[str] = set()
     for name in ("core_hits", "core_skills", "core_players"):
-        for rows in lake.groups_with(name, key, by_encounter, [key], since=since, days=days, dictionary=[key]):
+        for rows in lake.groups_with(
+            name, key, by_encounter, [key], since=since, days=days, dictionary=[key]
+        ):
             found.update(pc.unique(rows[key].cast(pa.string())).to_pylist())
     return {by_encounter[e] for e in found}
 
@@ -141,7 +143,12 @@ def read_raw(lake: Lake, log_ids: set[str], since: datetime | None = None) -> It
 def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> None:
     for name, found in findings.items():
         run.findings[name] = merge([*run.findings.get(name, []), *found])
-    broken = [f"{name}: {f}" for name, group in findings.items() for f in group if f.severity == "error" and not f.passed]
+    broken = [
+        f"{name}: {f}"
+        for name, group in findings.items()
+        for f in group
+        if f.severity == "error" and not f.passed
+    ]
     if broken:
         raise ContractViolated("core", broken)
     run.encounters += tables["core_encounters"].num_rows
@@ -172,15 +179,27 @@ def settle_fights(lake: Lake, days: Iterable[date]) -> int:
     """
     days = set(days)
     around = {d + pd.Timedelta(days=n).to_pytimedelta() for d in days for n in (-1, 0, 1)}
-    stored = lake.read("core_encounters", columns=[*FIGHT_COLUMNS, "fight_date", "fight_id", "is_counted", "is_superseded"],
-                       days=around)
+    stored = lake.read(
+        "core_encounters",
+        columns=[*FIGHT_COLUMNS, "fight_date", "fight_id", "is_counted", "is_superseded"],
+        days=around,
+    )
     if not stored.num_rows:
         return 0
     encounters = stored.to_pandas(types_mapper=pd.ArrowDtype)
     near = near_in_time(encounters)
-    players = lake.read("core_players", columns=PLAYER_COLUMNS, days=around,
-                        where=pc.field("encounter_id").isin(sorted(near))) if near else pa.table(
-        {c: pa.array([], CONTRACTS["core_players"].schema.field(c).type) for c in PLAYER_COLUMNS})
+    players = (
+        lake.read(
+            "core_players",
+            columns=PLAYER_COLUMNS,
+            days=around,
+            where=pc.field("encounter_id").isin(sorted(near)),
+        )
+        if near
+        else pa.table(
+            {c: pa.array([], CONTRACTS["core_players"].schema.field(c).type) for c in PLAYER_COLUMNS}
+        )
+    )
     assigned = assign_fights(encounters, players.to_pandas(types_mapper=pd.ArrowDtype))
     ids = encounters["encounter_id"].tolist()
     fights = [assigned[e].fight_id if e in assigned else e for e in ids]

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_HITS, CORE_PLAYERS, CORE_QUARANTINE, CORE_SKILLS
+from lostark_assets.contracts.core import (
+    CORE_ENCOUNTERS,
+    CORE_HITS,
+    CORE_PLAYERS,
+    CORE_QUARANTINE,
+    CORE_SKILLS,
+)
 from lostark_assets.contracts.table import Contract
 
 HIT_DTYPES = {

@@ -80,20 +80,28 @@ def _dps_equals(name: str) -> Callable[[str, Severity, Tables, int], Finding]:
         measured = table.filter(pc.and_kleene(pc.is_valid(table["meter_dps"]), pc.is_valid(table["dps"])))
         if name == "core_encounters":
             # A meter that stored no raid DPS left a zero.
-            measured = measured.filter(pc.or_(pc.greater(measured["meter_dps"], 0), pc.equal(measured["dps"], 0)))
+            measured = measured.filter(
+                pc.or_(pc.greater(measured["meter_dps"], 0), pc.equal(measured["dps"], 0))
+            )
         different = measured.filter(pc.not_equal(measured["meter_dps"], measured["dps"]))
-        return _finding(rule, severity, measured.num_rows, different.num_rows, _show(different, ["dps", "meter_dps"]))
+        return _finding(
+            rule, severity, measured.num_rows, different.num_rows, _show(different, ["dps", "meter_dps"])
+        )
 
     return check
 
 
 def _skills_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Finding:
     by_player = tables["core_skills"].group_by(["encounter_id", "player_name"]).aggregate([("damage", "sum")])
-    both = tables["core_players"].select(["encounter_id", "player_name", "damage"]).join(
-        by_player, ["encounter_id", "player_name"], join_type="inner"
+    both = (
+        tables["core_players"]
+        .select(["encounter_id", "player_name", "damage"])
+        .join(by_player, ["encounter_id", "player_name"], join_type="inner")
     )
     limit = pc.add(pc.multiply(both["damage"].cast(pa.float64()), 0.001), 1.0)
-    off = both.filter(pc.greater(pc.abs(pc.subtract(both["damage"], both["damage_sum"])).cast(pa.float64()), limit))
+    off = both.filter(
+        pc.greater(pc.abs(pc.subtract(both["damage"], both["damage_sum"])).cast(pa.float64()), limit)
+    )
     return _finding(rule, severity, both.num_rows, off.num_rows, _show(off, ["damage", "damage_sum"]))
 
 
@@ -108,7 +116,9 @@ def _hits_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Finding:
     both = plain.join(tables["core_skills"].select([*keys, "damage"]), keys, join_type="left outer")
     limit = pc.add(pc.multiply(pc.fill_null(both["damage"], 0).cast(pa.float64()), 1.001), 1.0)
     off = both.filter(pc.greater(both["damage_sum"].cast(pa.float64()), limit))
-    return _finding(rule, severity, both.num_rows, off.num_rows, _show(off, ["skill_id", "damage", "damage_sum"]))
+    return _finding(
+        rule, severity, both.num_rows, off.num_rows, _show(off, ["skill_id", "damage", "damage_sum"])
+    )
 
 
 def _shares_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Finding:
@@ -120,10 +130,14 @@ def _shares_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Findin
 def _gates_known(rule: str, severity: Severity, tables: Tables, _: int) -> Finding:
     table = tables["core_encounters"]
     off = table.filter(pc.is_in(table["gate_resolution"], pa.array(["unknown", "ambiguous"])))
-    return _finding(rule, severity, table.num_rows, off.num_rows, _show(off, ["boss_name", "gate_candidates"]))
+    return _finding(
+        rule, severity, table.num_rows, off.num_rows, _show(off, ["boss_name", "gate_candidates"])
+    )
 
 
-def _finding(rule: str, severity: Severity, checked: int, failed: int, worst: list[dict[str, Any]]) -> Finding:
+def _finding(
+    rule: str, severity: Severity, checked: int, failed: int, worst: list[dict[str, Any]]
+) -> Finding:
     return Finding(rule, severity, checked, failed, worst[:WORST_ROWS] if failed else [])
 
 

@@ -1,7 +1,7 @@
 """Reading and writing the lake's Delta tables.
 
-The only place that knows the storage format. What does not belong here: what the rows mean (``contracts``), or
-when they are written (assets). Every write is one atomic Delta commit.
+The only place that knows the storage format. What does not belong here: what the rows mean (``contracts``),
+or when they are written (assets). Every write is one atomic Delta commit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
 
 ONE_FILE_BYTES = 8 << 30
-"""Above every batch that we commit: a batch's rows of one day stay in one file, in the order they were written."""
+"""Above every batch that we commit: a batch's rows of one day stay in one file, in the order of writing."""
 
 _PLAIN_INTEGERS = ColumnProperties(dictionary_enabled=False, encoding="BYTE_STREAM_SPLIT")
 _WRITER: dict[str, WriterProperties] = {
@@ -38,9 +38,9 @@ _WRITER: dict[str, WriterProperties] = {
     ),
     "stats_dps_timeline": WriterProperties(
         compression="LZ4_RAW",
-        column_properties={
-            c: _PLAIN_INTEGERS for c in ("second", "damage", "rolling_10s_dps", "cumulative_damage")
-        },
+        column_properties=dict.fromkeys(
+            ("second", "damage", "rolling_10s_dps", "cumulative_damage"), _PLAIN_INTEGERS
+        ),
     ),
     "raw_battle_logs": WriterProperties(
         compression="ZSTD",
@@ -61,8 +61,8 @@ _retry_commits = retry(
 
 def _give_up(contract: Contract) -> None:
     raise LakeBusy(
-        f"{contract.name}: eight attempts to commit lost to other writers. Nothing of this commit was written. "
-        "Run it again when the other writers are done."
+        f"{contract.name}: eight attempts to commit lost to other writers. Nothing of this commit was "
+        "written. Run it again when the other writers are done."
     )
 
 
@@ -90,7 +90,12 @@ class Lake:
         return None if table is None else table.version()
 
     def dataset(
-        self, name: str, *, days: Iterable[date] | None = None, dictionary: Sequence[str] = (), version: int | None = None
+        self,
+        name: str,
+        *,
+        days: Iterable[date] | None = None,
+        dictionary: Sequence[str] = (),
+        version: int | None = None,
     ) -> ds.Dataset:
         """The table's snapshot as an Arrow dataset, only files of ``days`` where given."""
         table = self.open(name, version)

@@ -1,8 +1,8 @@
 """From a source to the raw table: fetch what is new, in batches, once.
 
-Append-only and idempotent: a log is known by source, source's id and content hash. A batch is one commit, so a
-crash loses at most the batch in hand, which the next collection fetches again. What does not belong here: the
-meaning of a log.
+Append-only and idempotent: a log is known by source, source's id and content hash. A batch is one commit, so
+a crash loses at most the batch in hand, which the next collection fetches again. What does not belong here:
+the meaning of a log.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def collect(
                 done.known += 1
             else:
                 wanted.append(listed)
-        for batch in _batches(_new_rows(source, wanted, log_ids, done, run_id, earliest, progress), batch_bytes):
+        for batch in _batches(
+            _new_rows(source, wanted, log_ids, done, run_id, earliest, progress), batch_bytes
+        ):
             lake.append(RAW_BATTLE_LOGS, pa.Table.from_pylist(batch, schema=RAW_BATTLE_LOGS.schema))
             _count(done, batch)
     done.problems = list(source.problems)

@@ -12,7 +12,13 @@ from pathlib import Path
 from lostark_assets.errors import SourceError, SourceMissing, UnknownFormat
 from lostark_assets.sources.gzip_limit import GZIP_MAGIC, gunzip_start
 from lostark_assets.sources.loa_logs_db import SQLITE_MAGIC, LoaLogsDb
-from lostark_assets.sources.player_table import PARQUET_MAGIC, PlayerTable, csv_header, missing_columns, parquet_columns
+from lostark_assets.sources.player_table import (
+    PARQUET_MAGIC,
+    PlayerTable,
+    csv_header,
+    missing_columns,
+    parquet_columns,
+)
 from lostark_assets.sources.protocol import Source
 from lostark_assets.sources.upload_json import UploadJson, is_battle_log_json, looks_like_upload_json
 
@@ -54,7 +60,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Found:
-    """One file of a path: a source to read, or why not. ``skipped``: a file of a folder that is none of ours."""
+    """One file of a path: a source to read, or why not. ``skipped``: a folder's file that is none of ours."""
 
     path: Path
     source: Source | None = None
@@ -94,7 +100,9 @@ def _found(path: Path, arguments: ImportArguments, limits: Limits, *, named: boo
         return Found(path, error=error)
 
 
-def open_source(path: Path, arguments: ImportArguments = ImportArguments(), limits: Limits = Limits()) -> Source:
+def open_source(
+    path: Path, arguments: ImportArguments = ImportArguments(), limits: Limits = Limits()
+) -> Source:
     """The source that reads ``path``, chosen by the file's content.
 
     Raises:
@@ -125,7 +133,10 @@ def open_source(path: Path, arguments: ImportArguments = ImportArguments(), limi
         return _player_table(path, arguments)
     what = _OTHER_TABLE if columns else "none of their signatures"
     raise UnknownFormat(
-        path, what, "LOA Logs encounters.db, upload JSON (.json, .json.gz) or a player table (Parquet, CSV)", ""
+        path,
+        what,
+        "LOA Logs encounters.db, upload JSON (.json, .json.gz) or a player table (Parquet, CSV)",
+        "",
     )
 
 
@@ -137,7 +148,7 @@ def _player_table(path: Path, arguments: ImportArguments) -> PlayerTable:
 def _refuse_other_json(path: Path, head: bytes) -> None:
     """JSON that parses but is something else is not a broken battle log."""
     plain = gunzip_start(head) if head.startswith(GZIP_MAGIC) else head
-    if is_battle_log_json(plain) or path.stat().st_size > _HEAD_BYTES and _has_marks(path, head):
+    if is_battle_log_json(plain) or (path.stat().st_size > _HEAD_BYTES and _has_marks(path, head)):
         return
     import json  # noqa: PLC0415 - only for small files that hold no mark of a battle log
 

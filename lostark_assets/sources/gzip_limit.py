@@ -17,18 +17,25 @@ def gunzip(data: bytes, limit: int, locator: str = "") -> bytes:
     """The unpacked bytes, at most ``limit`` of them.
 
     Raises:
-        LogRejected: ``truncated_gzip`` if the stream ends early or is damaged, ``payload_too_large`` over the limit.
+        LogRejected: ``truncated_gzip`` if the stream ends early or is damaged, ``payload_too_large`` over the
+        limit.
     """
     stream = isal_zlib.decompressobj(_GZIP_WINDOW)
     try:
         plain = stream.decompress(data, limit + 1)
     except (isal_zlib.error, EOFError, ValueError) as error:
-        raise LogRejected("truncated_gzip", f"expected a whole gzip stream, found damage: {error}", locator) from error
+        raise LogRejected(
+            "truncated_gzip", f"expected a whole gzip stream, found damage: {error}", locator
+        ) from error
     if len(plain) > limit:
-        raise LogRejected("payload_too_large", f"expected at most {limit:,} bytes unpacked, found more", locator)
+        raise LogRejected(
+            "payload_too_large", f"expected at most {limit:,} bytes unpacked, found more", locator
+        )
     if not stream.eof:
         raise LogRejected(
-            "truncated_gzip", f"expected a whole gzip stream, found its end missing after {len(plain):,} bytes", locator
+            "truncated_gzip",
+            f"expected a whole gzip stream, found its end missing after {len(plain):,} bytes",
+            locator,
         )
     return plain
 

@@ -1,9 +1,9 @@
 """LOA Logs ``encounters.db``: every layout since 2023.
 
-The player's file is opened read-only and only for moments at a time, so that the meter can write meanwhile. A log
-is the encounter's row, its preview row and its entity rows, packed value by value (MessagePack keeps SQLite's
-types, so a blob stays the same bytes). ``favorite`` is left out: it is a bookmark of the meter's window, not part
-of the fight. What does not belong here: reading the values (``core.parse``).
+The player's file is opened read-only and only for moments at a time, so that the meter can write meanwhile. A
+log is the encounter's row, its preview row and its entity rows, packed value by value (MessagePack keeps
+SQLite's types, so a blob stays the same bytes). ``favorite`` is left out: it is a bookmark of the meter's
+window, not part of the fight. What does not belong here: reading the values (``core.parse``).
 """
 
 from __future__ import annotations
@@ -46,14 +46,16 @@ class _Layout:
 
     def listing(self) -> str:
         """Every small value of an encounter and the sizes of its blobs, keyed by e.id."""
-        parts = [_glance("e", c, _BLOBS) for c in self.encounter] + [_glance("p", c, _BLOBS) for c in self.preview]
+        parts = [_glance("e", c, _BLOBS) for c in self.encounter] + [
+            _glance("p", c, _BLOBS) for c in self.preview
+        ]
         join = " LEFT JOIN encounter_preview p ON p.id = e.id" if self.preview else ""
-        return f"SELECT e.id, {', '.join(parts)} FROM encounter e{join}"
+        return f"SELECT e.id, {', '.join(parts)} FROM encounter e{join}"  # noqa: S608 - quoted names of the file
 
     def entity_glance(self) -> str:
         """What of an entity row stands before its blobs, and the blobs' sizes (kept in the row's header)."""
         parts = [_glance("e", c, _ENTITY_BLOBS) for c in _ENTITY_GLANCE if c in self.entity]
-        return f"SELECT e.rowid, e.encounter_id, {', '.join(parts)} FROM entity e"
+        return f"SELECT e.rowid, e.encounter_id, {', '.join(parts)} FROM entity e"  # noqa: S608 - quoted names of the file
 
 
 def _glance(table: str, column: str, blobs: set[str]) -> str:
@@ -103,7 +105,9 @@ class LoaLogsDb:
                 except sqlite3.DatabaseError as error:
                     if _is_locked(error):
                         raise _busy(self.path) from error
-                    self.problems.append(Unreadable(f"{self.path}, encounter {listed.source_log_id}", str(error)))
+                    self.problems.append(
+                        Unreadable(f"{self.path}, encounter {listed.source_log_id}", str(error))
+                    )
                     continue
                 if log is not None:
                     yield log
@@ -148,25 +152,27 @@ def _read_log(connection: sqlite3.Connection, layout: _Layout, listed: Listed) -
         }
     )
     started = (preview or {}).get("fight_start") or encounter.get("fight_start")
-    return FetchedLog(listed.source_log_id, listed.fingerprint, payload, started if isinstance(started, int) else None)
+    return FetchedLog(
+        listed.source_log_id, listed.fingerprint, payload, started if isinstance(started, int) else None
+    )
 
 
 def _one(connection: sqlite3.Connection, table: str, columns: list[str], key: int) -> dict[str, Any] | None:
-    row = connection.execute(f"SELECT {_quoted(columns)} FROM {table} WHERE id = ?", (key,)).fetchone()
+    query = f"SELECT {_quoted(columns)} FROM {table} WHERE id = ?"  # noqa: S608 - quoted names of the file
+    row = connection.execute(query, (key,)).fetchone()
     return None if row is None else {c: v for c, v in zip(columns, row, strict=True) if v is not None}
 
 
 def _entities(
     connection: sqlite3.Connection, layout: _Layout, encounter_id: int, rowids: list[int]
 ) -> list[tuple[Any, ...]]:
-    """Entity rows by rowid: files exist without an index on encounter_id. VACUUM may have moved them meanwhile."""
+    """Entity rows by rowid: files exist without an index on encounter_id. VACUUM may have moved rows."""
     columns, at = _quoted(layout.entity), layout.entity.index("encounter_id")
-    by_rowid = f"SELECT {columns} FROM entity WHERE rowid IN ({','.join(map(str, rowids))}) ORDER BY rowid"
+    every = f"SELECT {columns} FROM entity WHERE"  # noqa: S608 - quoted names of the file
+    by_rowid = f"{every} rowid IN ({','.join(map(str, rowids))}) ORDER BY rowid"
     rows = connection.execute(by_rowid).fetchall() if rowids else []
     if len(rows) != len(rowids) or any(row[at] != encounter_id for row in rows):
-        rows = connection.execute(
-            f"SELECT {columns} FROM entity WHERE encounter_id = ? ORDER BY rowid", (encounter_id,)
-        ).fetchall()
+        rows = connection.execute(f"{every} encounter_id = ? ORDER BY rowid", (encounter_id,)).fetchall()
     return rows
 
 
@@ -178,12 +184,15 @@ def _quoted(columns: Iterable[str]) -> str:
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection that leaves no file behind beside the player's.
 
-    A file whose writer died in the middle can't be read in place without repairing it: a copy is repaired instead.
+    A file whose writer died in the middle can't be read in place without repairing it: a copy is repaired
+    instead.
     """
     with path.open("rb") as file:
         header = file.read(100)
     if not header.startswith(SQLITE_MAGIC):
-        raise UnknownFormat(path, "an empty file" if not header else "something else", "a SQLite database", "")
+        raise UnknownFormat(
+            path, "an empty file" if not header else "something else", "a SQLite database", ""
+        )
     in_wal_mode = header[18:20] == b"\x02\x02"
     wal = Path(f"{path}-wal")
     has_wal = wal.exists() and wal.stat().st_size > 0
@@ -197,7 +206,9 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             raise _busy(path) from error
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise UnknownFormat(path, f"damage ({error})", "a SQLite database", "Restore it from a copy.") from error
+        raise UnknownFormat(
+            path, f"damage ({error})", "a SQLite database", "Restore it from a copy."
+        ) from error
     else:
         with closing(connection):
             yield connection
@@ -212,7 +223,9 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True, timeout=_BUSY_TIMEOUT_S)
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?{mode}", uri=True, timeout=_BUSY_TIMEOUT_S
+    )
     connection.text_factory = _text
     return connection
 
@@ -230,7 +243,7 @@ def _is_locked(error: sqlite3.Error) -> bool:
 
 def _busy(path: object) -> SourceBusy:
     return SourceBusy(
-        f"{path}: locked by another program for more than {_BUSY_TIMEOUT_S:.0f} s (the meter saving a fight?). "
+        f"{path}: locked by another program for more than {_BUSY_TIMEOUT_S:.0f} s (the meter saving?). "
         "The file was left as it is and what was read before stays in the lake. Try again in a moment."
     )
 
@@ -243,10 +256,14 @@ def _layout(connection: sqlite3.Connection, path: str) -> _Layout:
     except sqlite3.DatabaseError as error:
         if _is_locked(error):
             raise _busy(path) from error
-        raise UnknownFormat(path, f"damage ({error})", "a SQLite database", "Restore it from a copy.") from error
+        raise UnknownFormat(
+            path, f"damage ({error})", "a SQLite database", "Restore it from a copy."
+        ) from error
     if not {"id", "last_combat_packet"} <= set(encounter) or not {"name", "encounter_id"} <= set(entity):
         found = f"a database with the tables {', '.join(sorted(map(str, tables))) or '(none)'}"
-        raise UnknownFormat(path, found, "the tables encounter and entity of LOA Logs", "Is it another meter's?")
+        raise UnknownFormat(
+            path, found, "the tables encounter and entity of LOA Logs", "Is it another meter's?"
+        )
     return _Layout(
         [c for c in encounter if c not in _LEFT_OUT], [c for c in preview if c not in _LEFT_OUT], entity
     )

@@ -1,14 +1,16 @@
 """Player tables (Parquet, CSV): one row a player in an encounter, of every era that public exports had.
 
-A log is the rows of one encounter id as the table holds them: typed values from Parquet, text from CSV, and what
-the import's arguments or the file's name say of raid, gate and difficulty. What does not belong here: what the
-columns mean (``core.parse``).
+A log is the rows of one encounter id as the table holds them: typed values from Parquet, text from CSV, and
+what the import's arguments or the file's name say of raid, gate and difficulty. What does not belong here:
+what the columns mean (``core.parse``).
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ FORMAT = "player_table"
 PARQUET_MAGIC = b"PAR1"
 START_COLUMNS = ("timestamp", "date")
 _NEEDED = ({"id"}, {"dps"}, {"duration"}, set(START_COLUMNS), {"class", "spec"})
+_LATEST_MS = 1e15
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -51,7 +54,10 @@ class PlayerTable:
         problem = missing_columns(table.column_names)
         if problem:
             raise UnknownFormat(
-                self.path, f"columns {table.column_names}", f"a player table with {problem}", "Is it another export?"
+                self.path,
+                f"columns {table.column_names}",
+                f"a player table with {problem}",
+                "Is it another export?",
             )
         ids = table["id"]
         if ids.null_count:
@@ -61,7 +67,7 @@ class PlayerTable:
         ids = table["id"].combine_chunks()
         starts = np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1
         bounds = [0, *starts.tolist(), len(ids)] if len(ids) else [0]
-        for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for first, end in pairwise(bounds):
             yield self._listed(table.slice(first, end - first))
 
     def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
@@ -91,23 +97,17 @@ def missing_columns(columns: Iterable[str]) -> str:
 
 
 def epoch_ms(value: Any) -> int | None:
-    """A fight start as epoch ms: number, digits, or an ISO time (UTC where it has no offset); None if it is neither."""
+    """A fight start as epoch ms: number, digits, or ISO time (UTC where it has no offset); else None."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, (int, float)):
-        return int(value) if value == value and abs(value) < 1e15 else None
+        return int(value) if abs(value) < _LATEST_MS else None
     if isinstance(value, datetime):
         return round((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
-    text = str(value).strip()
-    if text.lstrip("-").isdigit() and len(text) <= 16:
-        return int(text)
-    try:
-        return epoch_ms(datetime.fromisoformat(text))
-    except ValueError:
-        try:
-            return epoch_ms(float(text))
-        except ValueError:
-            return None
+    for reading in (int, float, datetime.fromisoformat):
+        with contextlib.suppress(ValueError):
+            return epoch_ms(reading(str(value).strip()))
+    return None
 
 
 def _plain(value: Any) -> Any:
@@ -121,10 +121,14 @@ def _read(path: Path) -> pa.Table:
             return pq.ParquetFile(path).read()
         head = path.open("rb").readline(65536).decode("utf-8-sig").strip()
         names = [c.strip().strip('"') for c in head.split(",")]
-        texts = pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True)
+        texts = pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True
+        )
         return pa_csv.read_csv(path, convert_options=texts)
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise UnknownFormat(path, f"damage ({error})", "a Parquet or CSV table", "Fetch the file again.") from error
+        raise UnknownFormat(
+            path, f"damage ({error})", "a Parquet or CSV table", "Fetch the file again."
+        ) from error
 
 
 def parquet_columns(path: Path) -> list[str]:

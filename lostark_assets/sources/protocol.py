@@ -24,7 +24,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class FetchedLog:
-    """One log as it goes to the raw table; ``fight_started_ms`` is epoch ms, None where a glance can't tell."""
+    """One log as it goes to the raw table; ``fight_started_ms``: epoch ms, None where a glance can't tell."""
 
     source_log_id: str
     fingerprint: str

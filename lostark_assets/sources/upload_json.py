@@ -27,7 +27,9 @@ class UploadJson:
 
     log_format = FORMAT
 
-    def __init__(self, path: Path, name: str = "upload_json", *, max_file_bytes: int, max_part_bytes: int) -> None:
+    def __init__(
+        self, path: Path, name: str = "upload_json", *, max_file_bytes: int, max_part_bytes: int
+    ) -> None:
         """``max_file_bytes`` of the file, ``max_part_bytes`` of what it unpacks to."""
         self.path = str(path)
         self.name = name
@@ -44,7 +46,10 @@ class UploadJson:
         size = Path(self.path).stat().st_size
         if size > self._max_file_bytes:
             raise UnknownFormat(
-                self.path, f"{size:,} bytes", f"at most {self._max_file_bytes:,} bytes", "Split it, or raise the limit."
+                self.path,
+                f"{size:,} bytes",
+                f"at most {self._max_file_bytes:,} bytes",
+                "Split it, or raise the limit.",
             )
         for document in self._documents(Path(self.path).read_bytes()):
             sha256 = content_sha256(document)
@@ -55,7 +60,10 @@ class UploadJson:
         for listed in wanted:
             start = _FIGHT_START.search(self._plain(listed.locator) or b"")
             yield FetchedLog(
-                listed.source_log_id, listed.fingerprint, listed.locator, int(start.group(1)) if start else None
+                listed.source_log_id,
+                listed.fingerprint,
+                listed.locator,
+                int(start.group(1)) if start else None,
             )
 
     def _documents(self, data: bytes) -> list[bytes]:

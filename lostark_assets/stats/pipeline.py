@@ -1,8 +1,8 @@
 """Computing the statistics of fight days: per log what is due, per day what goes across logs.
 
-What hits give is computed once a log and kept; shares, rates and percentiles of a day are computed anew, since
-they are cheap and depend on its neighbours. Rows are validated before they replace a day. What does not belong
-here: the figures themselves, and Dagster.
+What hits give is computed once a log and kept; shares, rates and percentiles of a day are computed anew,
+since they are cheap and depend on its neighbours. Rows are validated before they replace a day. What does not
+belong here: the figures themselves, and Dagster.
 """
 
 from __future__ import annotations
@@ -84,14 +84,16 @@ def compute_days(
 
 
 def _due(encounters: pa.Table, before: pa.Table) -> tuple[set[str], set[str], datetime | None]:
-    """Encounters to compute, those of them that have rows already, and when the oldest of them was cleaned."""
+    """Encounters to compute, those of them that have rows already, and when the oldest was cleaned."""
     done: dict[str, tuple[str, datetime]] = {}
     for e, version, at in zip(
         *(before[c].to_pylist() for c in ("encounter_id", "stats_version", "computed_at")), strict=True
     ):
         done[e] = (version, at)
     due, since = set(), None
-    for e, cleaned_at in zip(encounters["encounter_id"].to_pylist(), encounters["cleaned_at"].to_pylist(), strict=True):
+    for e, cleaned_at in zip(
+        encounters["encounter_id"].to_pylist(), encounters["cleaned_at"].to_pylist(), strict=True
+    ):
         version, computed_at = done.get(e, (None, None))
         if version != STATS_VERSION or computed_at is None or computed_at < cleaned_at:
             due.add(e)
@@ -133,10 +135,15 @@ def _bursts_of_due(
 
 
 def _with_timeline(lake: Lake, run: StatsRun, due: set[str], again: set[str]) -> set[str]:
-    """Logs whose timeline must go first: computed before, or left by a run that died before its last commit."""
+    """Logs whose timeline must go first: computed before, or left by a run that died before its end."""
     stored: set[str] = set()
     for rows in lake.groups_with(
-        STATS_DPS_TIMELINE.name, "encounter_id", due | again, ["encounter_id"], days=run.days, dictionary=["encounter_id"],
+        STATS_DPS_TIMELINE.name,
+        "encounter_id",
+        due | again,
+        ["encounter_id"],
+        days=run.days,
+        dictionary=["encounter_id"],
     ):
         stored.update(pc.unique(rows["encounter_id"].cast(pa.string())).to_pylist())
     return stored
@@ -144,7 +151,9 @@ def _with_timeline(lake: Lake, run: StatsRun, due: set[str], again: set[str]) ->
 
 def _remove_timelines(lake: Lake, run: StatsRun, ids: set[str]) -> None:
     if ids:
-        lake.replace_ids(STATS_DPS_TIMELINE, STATS_DPS_TIMELINE.empty(), "encounter_id", sorted(ids), run.days)
+        lake.replace_ids(
+            STATS_DPS_TIMELINE, STATS_DPS_TIMELINE.empty(), "encounter_id", sorted(ids), run.days
+        )
 
 
 def _hit_figures(
@@ -214,9 +223,17 @@ class _TimelineWriter:
 
 
 def _player_rows(
-    lake: Lake, run: StatsRun, encounters: pa.Table, players: pa.Table, bursts: pa.Table, engine: Engine, run_id: str
+    lake: Lake,
+    run: StatsRun,
+    encounters: pa.Table,
+    players: pa.Table,
+    bursts: pa.Table,
+    engine: Engine,
+    run_id: str,
 ) -> pa.Table:
-    covered = players.filter(pc.fill_null(pc.greater_equal(players["hit_coverage"], LEAST_COVERAGE), fill_value=True))
+    covered = players.filter(
+        pc.fill_null(pc.greater_equal(players["hit_coverage"], LEAST_COVERAGE), fill_value=True)
+    )
     bursts = bursts.join(covered.select(_IDS), _IDS, join_type="inner")
     rows = player_statistics(encounters, players, bursts, engine)
     rows = with_percentiles(rows, _pool(lake, run.days, rows), engine)
@@ -227,8 +244,9 @@ def _player_rows(
         ("stats_run_id", run_id, pa.string()),
     ):
         rows = rows.append_column(name, pa.repeat(pa.scalar(value, dtype), len(rows)))
-    return STATS_PLAYER_DPS.conform(rows).sort_by([("fight_started_at", "ascending"), ("encounter_id", "ascending"),
-                                                   ("damage_share", "descending")])
+    return STATS_PLAYER_DPS.conform(rows).sort_by(
+        [("fight_started_at", "ascending"), ("encounter_id", "ascending"), ("damage_share", "descending")]
+    )
 
 
 def _pool(lake: Lake, days: set[date], rows: pa.Table) -> pa.Table:
@@ -246,7 +264,9 @@ def refresh_distribution(lake: Lake, engine: Engine) -> StatsRun:
 def refresh_progression(lake: Lake, engine: Engine) -> StatsRun:
     """Compute the progression table anew from all player statistics."""
     hp_left = lake.read("core_encounters", columns=["encounter_id", "boss_hp_left"])
-    return _refresh(lake, STATS_RAID_PROGRESSION, raid_progression(lake.read(STATS_PLAYER_DPS.name), hp_left, engine))
+    return _refresh(
+        lake, STATS_RAID_PROGRESSION, raid_progression(lake.read(STATS_PLAYER_DPS.name), hp_left, engine)
+    )
 
 
 def _refresh(lake: Lake, contract: Contract, rows: pa.Table) -> StatsRun:
@@ -271,5 +291,7 @@ def due_stats_days(lake: Lake) -> list[date]:
     core = lake.read("core_encounters", columns=columns)
     stats = lake.read(STATS_PLAYER_DPS.name, columns=["encounter_id", "stats_version", "computed_at"])
     due, _, _ = _due(core, stats)
-    days: dict[str, Any] = dict(zip(core["encounter_id"].to_pylist(), core["fight_date"].to_pylist(), strict=True))
+    days: dict[str, Any] = dict(
+        zip(core["encounter_id"].to_pylist(), core["fight_date"].to_pylist(), strict=True)
+    )
     return sorted({days[e] for e in due})
