@@ -85,9 +85,10 @@ class LogRejected(PermanentError):
 class ContractViolated(PermanentError):
     """A frame breaks the contract of its table. Nothing was written; the last good rows stay."""
 
-    def __init__(self, table: str, problems: list[str]) -> None:
-        """``problems`` name column, rule and examples, one sentence each."""
+    def __init__(self, table: str, problems: list[str], findings: object = None) -> None:
+        """``problems`` name column, rule and examples, one sentence each; ``findings`` by table, to show them."""
         self.table = table
+        self.findings = findings or {}
         self.problems = problems
         listed = "; ".join(problems[:10])
         super().__init__(

@@ -150,7 +150,7 @@ def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> N
         if f.severity == "error" and not f.passed
     ]
     if broken:
-        raise ContractViolated("core", broken)
+        raise ContractViolated("core", broken, run.findings)
     run.encounters += tables["core_encounters"].num_rows
     run.hits += tables["core_hits"].num_rows
     run.days |= set(tables["core_encounters"]["fight_date"].unique().to_pylist())

@@ -103,7 +103,7 @@ class Lake:
             return ds.dataset(CONTRACTS[name].empty())
         partitions = None if days is None else [("fight_date", "in", [d.isoformat() for d in days])]
         options = ds.ParquetReadOptions(dictionary_columns=set(dictionary)) if dictionary else None
-        return table.to_pyarrow_dataset(partitions=partitions, parquet_read_options=options)
+        return table.to_pyarrow_dataset(file_pruning_predicate=partitions, parquet_read_options=options)
 
     def read(
         self,
@@ -160,6 +160,22 @@ class Lake:
         if table is None:
             return []
         return sorted({date.fromisoformat(p["fight_date"]) for p in table.partitions()})
+
+    def head(self, name: str, days: Iterable[date], columns: Sequence[str], rows: int = 50) -> pa.Table:
+        """The first rows of ``days``, without reading the others."""
+        return self.dataset(name, days=days).head(rows, columns=list(columns))
+
+    def rows_by_day(self, name: str) -> dict[date, int]:
+        """Number of rows of each fight day, from the table's log alone."""
+        table = self.open(name)
+        counts: dict[date, int] = {}
+        if table is not None:
+            added = pa.table(table.get_add_actions(flatten=True))
+            pairs = zip(added["partition.fight_date"].to_pylist(), added["num_records"].to_pylist(), strict=True)
+            for day, rows in pairs:
+                day = day if isinstance(day, date) else date.fromisoformat(day)
+                counts[day] = counts.get(day, 0) + rows
+        return counts
 
     def count(self, name: str, days: Iterable[date] | None = None) -> int:
         """Number of rows."""

@@ -94,7 +94,8 @@ def with_percentiles(rows: Any, pool: Any, engine: Engine = "pandas") -> pa.Tabl
     table = plain(to_arrow(rows))
     table = table.select([name for name in table.column_names if "percentile" not in name])
     facts = pa.concat_tables([_pool_facts(table, engine), _pool_facts(pool, engine)])
-    is_member = facts["is_member"].to_numpy() & (np.arange(len(facts)) >= len(table))
+    is_asked = np.arange(len(facts)) < len(table)
+    is_member = facts["is_member"].to_numpy() & ~is_asked
     group = np.where(
         facts["is_target"].to_numpy(),
         facts["pool_key"].combine_chunks().dictionary_encode().indices.to_numpy(),
@@ -107,11 +108,11 @@ def with_percentiles(rows: Any, pool: Any, engine: Engine = "pandas") -> pa.Tabl
         ("contribution_percentile", "support_share", None),
         ("uptime_percentile", "uptime", None),
     ):
-        figures = pool_percentiles(group, day, _floats(facts[value]), is_member, item_level).slice(
-            0, len(table)
+        figures = pool_percentiles(
+            group, day, _floats(facts[value]), is_member, item_level, is_target=is_asked
         )
         for suffix, column in zip(("", "_low", "_high", "_n"), figures.columns, strict=True):
-            table = table.append_column(name + suffix, column)
+            table = table.append_column(name + suffix, column.slice(0, len(table)))
     return table
 
 

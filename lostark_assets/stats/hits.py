@@ -97,8 +97,7 @@ def hit_figures(
     rows = int(seconds.sum()) if timeline else 0
     players = np.empty((len(PLAYER_FIGURES), len(lengths)), np.int64)
     skills = np.empty((len(RUN_FIGURES), len(run_starts) - 1), np.int64)
-    keys = np.empty((3, rows), np.int32)
-    series = np.empty((3, rows), np.int64)
+    keys, series = _reused((3, rows), np.int32), _reused((3, rows), np.int64)
     _scan(
         player_starts, run_starts, columns.encounter, columns.player, columns.hit_at_ms, columns.damage,
         *columns.flags, lengths, _bin_count(columns.hit_at_ms, seconds), timeline, players, skills, keys,
@@ -302,14 +301,17 @@ def _scan(
     last_in = np.full(bin_count, _NO_LAST, np.int32)
     row = 0
     for p in range(len(lengths)):
-        opener = np.int64(0)
+        opener, latest = np.int64(0), 0
         for run in range(player_starts[p], player_starts[p + 1]):
             hits = slice(run_starts[run], run_starts[run + 1])
             _sum_hits(damage[hits], crit[hits], back[hits], front[hits], skills[:, run])
-            opener += _bin_hits(hit_at_ms[hits], damage[hits], bins, first_in, last_in)
+            early, last_at = _bin_hits(hit_at_ms[hits], damage[hits], bins, first_in, last_in)
+            opener += early
+            latest = max(latest, last_at)
         _sum_runs(skills, player_starts[p], player_starts[p + 1], players[:, p])
         seconds = (lengths[p] + 999) // 1000
-        first, last, active = _activity(bins, first_in, last_in, seconds)
+        used = latest // 1000 + 1
+        first, last, active = _activity(bins[: max(used, seconds)], first_in[:used], last_in[:used], seconds)
         players[9, p], players[10, p], players[11, p] = first, last, active
         players[12, p] = _peak(bins, lengths[p] // 1000)
         players[13, p] = opener
@@ -344,8 +346,8 @@ def _sum_hits(damage, crit, back, front, out):
 
 @njit(cache=True, nogil=True)
 def _bin_hits(hit_at_ms, damage, bins, first_in, last_in):
-    """Add one run to the bins by second; the damage of its hits before 30 s."""
-    opener = np.int64(0)
+    """Add one run to the bins by second; the damage of its hits before 30 s, and the time of the latest."""
+    opener, latest = np.int64(0), hit_at_ms[0]
     for i in range(len(hit_at_ms)):
         at = hit_at_ms[i]
         second = np.uint32(max(at, 0)) // np.uint32(1000)
@@ -353,7 +355,8 @@ def _bin_hits(hit_at_ms, damage, bins, first_in, last_in):
         first_in[second] = min(first_in[second], at)
         last_in[second] = max(last_in[second], at)
         opener += damage[i] if at < OPENER_MS else 0
-    return opener
+        latest = max(latest, at)
+    return opener, latest
 
 
 @njit(cache=True, nogil=True)
@@ -372,7 +375,7 @@ def _activity(bins, first_in, last_in, seconds):
     """
     first = previous = np.int64(_NO_LAST)
     idle = np.int64(0)
-    for b in range(len(bins)):
+    for b in range(len(last_in)):
         if last_in[b] == _NO_LAST:
             continue
         if previous == _NO_LAST:
@@ -419,8 +422,14 @@ def _series(bins, length, seconds, second, series, row):
         series[2, row + t] = cumulative
 
 
+def _reused(shape: tuple[int, int], dtype: type) -> np.ndarray:
+    """An empty array from Arrow's pool, which keeps the pages of tables that were let go: no page faults."""
+    buffer = pa.allocate_buffer(shape[0] * shape[1] * np.dtype(dtype).itemsize)
+    return np.frombuffer(buffer, dtype).reshape(shape)
+
+
 def _named(codes: np.ndarray, names: pa.Array) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(codes), names)
+    return pa.DictionaryArray.from_arrays(pa.array(codes), names, safe=False)
 
 
 def _players_table(columns: _Columns, rows: np.ndarray, figures: np.ndarray) -> pa.Table:

@@ -50,20 +50,22 @@ def pool_percentiles(
 
     Returns:
         percentile, low, high (0..100) and n, in the order of the rows; low and high are the 95 % Wilson
-        interval of a share measured on n players. All four are null for a row without a pool, or not asked for.
+        interval of a share measured on n players. All four are null for a row without a pool or not asked
+        for.
     """
-    value = np.asarray(value, np.float64)
+    # Copies, as Numba would compile everything once more for arrays that are read-only.
+    value = np.array(value, np.float64)
     has_pool = (np.asarray(group) >= 0) & ~np.isnan(value)
-    level = value if item_level is None else np.asarray(item_level, np.float64)
+    level = value if item_level is None else np.array(item_level, np.float64)
     has_pool &= ~np.isnan(level)
     rows = np.flatnonzero(has_pool)
-    group, day = np.asarray(group, np.int64), np.asarray(day, np.int64)
+    group, day = np.array(group, np.int64), np.array(day, np.int64)
     order = rows[np.lexsort((level[rows], day[rows], group[rows]))]
-    asked = np.ones(len(value), np.bool_) if is_target is None else np.asarray(is_target, np.bool_)
+    asked = np.array(np.ones(len(value)) if is_target is None else is_target, np.bool_)
     percentile = np.full(len(value), np.nan)
     n = np.full(len(value), -1, np.int64)
     _slide(
-        order, group, day, value, np.asarray(is_member, np.bool_), asked, level, item_level is not None, days,
+        order, group, day, value, np.array(is_member, np.bool_), asked, level, item_level is not None, days,
         tolerance, percentile, n,
     )  # fmt: skip
     low, high = _wilson(percentile / 100, n)
@@ -145,12 +147,27 @@ def _merge(rows, today, days, is_member, level, value, keys, values, born, size,
 
 
 @njit(cache=True, nogil=True)
+def _first_at_least(ordered, x):
+    """Index of the first element that is not below ``x``."""
+    low, high = 0, len(ordered)
+    while low < high:
+        middle = (low + high) // 2
+        if ordered[middle] < x:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
 def _place(pool, x):
     """Percentile of ``x`` in a sorted pool, NaN if that is empty."""
     if len(pool) == 0:
         return np.nan
-    left = np.searchsorted(pool, x)
-    right = np.searchsorted(pool, x, side="right")
+    left = _first_at_least(pool, x)
+    right = left
+    while right < len(pool) and pool[right] == x:
+        right += 1
     below = pool[left - 1] if left > 0 else np.nan
     above = pool[right] if right < len(pool) else np.nan
     return _interpolate(len(pool), left, right - left, below, above, x)
@@ -159,8 +176,8 @@ def _place(pool, x):
 @njit(cache=True, nogil=True)
 def _place_by_level(levels, values, level, x, tolerance):
     """Number of members within reach of ``level`` and the percentile of ``x`` among them."""
-    start = np.searchsorted(levels, level - tolerance - 1e-6)
-    stop = np.searchsorted(levels, level + tolerance + 1e-6)
+    start = _first_at_least(levels, level - tolerance - 1e-6)
+    stop = _first_at_least(levels, level + tolerance + 1e-6)
     n = less = equal = 0
     below, above = -np.inf, np.inf
     for i in range(start, stop):

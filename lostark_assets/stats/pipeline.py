@@ -282,7 +282,7 @@ def _examine(run: StatsRun, contract: Contract, rows: pa.Table) -> None:
     run.findings[contract.name] = merge([*run.findings.get(contract.name, []), *found])
     broken = [str(f) for f in found if f.severity == "error" and not f.passed]
     if broken:
-        raise ContractViolated(contract.name, broken)
+        raise ContractViolated(contract.name, broken, run.findings)
 
 
 def due_stats_days(lake: Lake) -> list[date]:

@@ -1,0 +1,99 @@
+"""The platform's charts, each a function from a table to an Altair chart.
+
+What does not belong here: drawing them into a page or a report (``presentation``).
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+WIDTH, HEIGHT = 640, 260
+_FONT = "Noto Sans, Noto Sans KR, Malgun Gothic, Apple SD Gothic Neo, NanumGothic, sans-serif"
+
+
+def _finish(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart:
+    return chart.properties(title=title, width=WIDTH, height=HEIGHT).configure(font=_FONT).configure_view(stroke=None)
+
+
+def fights_per_day(encounters: pa.Table) -> alt.Chart:
+    """Encounters by fight day and outcome; needs fight_date, is_cleared."""
+    counts = encounters.group_by(["fight_date", "is_cleared"]).aggregate([([], "count_all")]).to_pandas()
+    counts["outcome"] = counts["is_cleared"].map({True: "clear", False: "wipe"}).fillna("unknown")
+    counts["day"] = pd.to_datetime(counts["fight_date"])
+    bars = alt.Chart(counts).mark_bar().encode(
+        x=alt.X("day:T", title="fight day"),
+        y=alt.Y("sum(count_all):Q", title="encounters"),
+        color=alt.Color("outcome:N", scale=alt.Scale(domain=["clear", "wipe", "unknown"],
+                                                      range=["#2a9d8f", "#e76f51", "#adb5bd"])),
+    )
+    return _finish(bars, "Encounters by fight day")
+
+
+def dps_by_spec(player_dps: pa.Table) -> alt.Chart:
+    """Box plots of DPS by spec for living dealers in clears; needs spec_name, dps, is_support, is_dead, is_cleared."""
+    table = player_dps.filter(pc.equal(pc.fill_null(player_dps["is_cleared"], False), True))
+    table = table.filter(pc.invert(pc.fill_null(table["is_support"], False)))
+    table = table.filter(pc.invert(pc.fill_null(table["is_dead"], False)))
+    frame = table.select(["spec_name", "class_name", "dps"]).to_pandas()
+    frame["spec"] = frame["spec_name"].fillna(frame["class_name"]).fillna("unknown")
+    frame["million"] = frame["dps"] / 1e6
+    top = frame["spec"].value_counts().head(25).index
+    order = frame.groupby("spec")["million"].median().loc[top].sort_values(ascending=False).index.tolist()
+    boxes = alt.Chart(frame[frame["spec"].isin(top)][["spec", "million"]].head(5000)).mark_boxplot(extent="min-max").encode(
+        y=alt.Y("spec:N", sort=order, title=None), x=alt.X("million:Q", title="DPS (million/s)")
+    )
+    chart = _finish(boxes, "DPS by spec (clears, living dealers)")
+    return chart.properties(height=18 * max(len(order), 4))
+
+
+def rolling_dps(timeline: pa.Table, title: str) -> alt.Chart:
+    """10 s DPS of every player of one encounter; needs player_name, second, rolling_10s_dps."""
+    frame = timeline.select(["player_name", "second", "rolling_10s_dps"]).to_pandas()
+    frame["million"] = frame["rolling_10s_dps"] / 1e6
+    lines = alt.Chart(frame[["player_name", "second", "million"]]).mark_line(strokeWidth=1.3).encode(
+        x=alt.X("second:Q", title="second of the fight"),
+        y=alt.Y("million:Q", title="10 s DPS (million/s)"),
+        color=alt.Color("player_name:N", title=None),
+    )
+    return _finish(lines, title)
+
+
+def median_by_spec(distribution: pa.Table) -> alt.Chart:
+    """Newest week's median DPS by spec with its interval; needs week_started_at, spec_name, p50, median_low/high."""
+    frame = distribution.filter(pc.invert(pc.fill_null(distribution["is_support"], False))).to_pandas()
+    columns = ["label", "p50", "median_low", "median_high", "player_count"]
+    if frame.empty:
+        frame = pd.DataFrame(columns=columns)
+    else:
+        frame = frame[frame["week_started_at"] == frame["week_started_at"].max()].copy()
+        frame["label"] = frame["spec_name"] + " · " + frame["raid_name"] + " " + frame["gate_name"]
+        frame = frame.nlargest(25, "player_count")
+        for name in ("p50", "median_low", "median_high"):
+            frame[name] = frame[name] / 1e6
+    base = alt.Chart(frame[columns]).encode(y=alt.Y("label:N", sort="-x", title=None))
+    points = base.mark_point(filled=True).encode(x=alt.X("p50:Q", title="median DPS (million/s), 95 % interval"))
+    rules = base.mark_rule().encode(x="median_low:Q", x2="median_high:Q")
+    return _finish(rules + points, "Median DPS by spec and gate, newest week")
+
+
+def clears_by_gate(progression: pa.Table) -> alt.Chart:
+    """Clears and wipes of all characters by gate; needs raid_name, gate_name, difficulty, clears, wipes."""
+    frame = progression.select(["raid_name", "gate_name", "difficulty", "clears", "wipes"]).to_pandas()
+    frame["gate"] = frame["raid_name"] + " " + frame["gate_name"] + " " + frame["difficulty"].fillna("")
+    long = frame.groupby("gate")[["clears", "wipes"]].sum().reset_index().melt("gate", var_name="outcome")
+    bars = alt.Chart(long).mark_bar().encode(
+        y=alt.Y("gate:N", sort="-x", title=None), x=alt.X("value:Q", title="pulls of characters"), color="outcome:N"
+    )
+    return _finish(bars, "Clears and wipes by gate")
+
+
+def quarantine_reasons(quarantine: pa.Table) -> alt.Chart:
+    """Entries by reason; needs reason_code."""
+    counts = quarantine.group_by("reason_code").aggregate([([], "count_all")]).to_pandas()
+    bars = alt.Chart(counts).mark_bar(color="#e76f51").encode(
+        y=alt.Y("reason_code:N", sort="-x", title=None), x=alt.X("count_all:Q", title="entries")
+    )
+    return _finish(bars, "Quarantine by reason")

@@ -1,0 +1,86 @@
+"""The checks of the core layer: specs for Dagster, and the same rules over what is stored.
+
+What does not belong here: the rules (contracts, ``validate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from lostark_assets.contracts.expectations import Finding, merge
+from lostark_assets.core.pipeline import COMMIT_ORDER
+from lostark_assets.core.validate import CROSS_RULES, RAW_ROWS_ACCOUNTED, examine_core, raw_rows_accounted
+from lostark_assets.lake.tables import Lake
+from lostark_assets.orchestration.specs import check_results, check_specs
+
+HITS_A_CHUNK = 5_000_000
+
+
+def core_check_specs() -> list[dg.AssetCheckSpec]:
+    """Every check of the core tables."""
+    return check_specs(reversed(COMMIT_ORDER), CROSS_RULES)
+
+
+def examine_stored(lake: Lake, days: Iterable[date]) -> dict[str, list[Finding]]:
+    """Findings over the stored rows of ``days``, some days at a time so that memory stays bounded."""
+    found: dict[str, list[Finding]] = {}
+    for chunk in _chunks(lake, sorted(days)) or [[]]:
+        for name, findings in _examine_chunk(lake, chunk).items():
+            found[name] = merge([*found.get(name, []), *findings])
+    return found
+
+
+def accounted(lake: Lake, days: Iterable[date]) -> Finding:
+    """Whether every stored raw log of ``days`` is an encounter or in quarantine."""
+    columns = {"core_encounters": ["log_id"], "core_quarantine": ["log_id", "scope"]}
+    tables = {name: lake.read(name, columns=names, days=days) for name, names in columns.items()}
+    return raw_rows_accounted(tables, _raw_logs(lake, days))
+
+
+def _examine_chunk(lake: Lake, days: list[date]) -> dict[str, list[Finding]]:
+    tables = {name: lake.read(name, days=days) for name in COMMIT_ORDER if name != "core_hits"}
+    ids = ["encounter_id", "player_name"]
+    hits = lake.dataset("core_hits", days=days, dictionary=ids).to_table() if days else lake.read("core_hits", days=[])
+    return examine_core(tables | {"core_hits": hits}, _raw_logs(lake, days))
+
+
+def _raw_logs(lake: Lake, days: Iterable[date]) -> int:
+    return lake.read("raw_battle_logs", columns=["log_id"], where=pc.field("fight_date").isin(list(days))).num_rows
+
+
+def _chunks(lake: Lake, days: list[date]) -> list[list[date]]:
+    hits, logs = lake.rows_by_day("core_hits"), lake.rows_by_day("core_encounters")
+    refused = lake.rows_by_day("core_quarantine")
+    chunks: list[list[date]] = []
+    room = 0
+    for day in days:
+        if day not in logs and day not in refused:
+            continue
+        rows = hits.get(day, 0)
+        if not chunks or rows > room:
+            chunks.append([])
+            room = HITS_A_CHUNK
+        chunks[-1].append(day)
+        room -= rows
+    return chunks
+
+
+def with_accounting(
+    findings: Mapping[str, Sequence[Finding]], lake: Lake, days: Iterable[date]
+) -> dict[str, list[Finding]]:
+    """Findings of the logs cleaned now, with the accounting of all logs of the days in place of theirs."""
+    found = {name: [f for f in group if f.rule != RAW_ROWS_ACCOUNTED] for name, group in findings.items()}
+    found.setdefault("core_encounters", []).append(accounted(lake, days))
+    return found
+
+
+def core_check_results(
+    findings: Mapping[str, Sequence[Finding]], lake: Lake, wanted: set[Any]
+) -> Iterator[dg.AssetCheckResult]:
+    """Findings as Dagster shows them."""
+    return check_results(findings, lake, CROSS_RULES, wanted)

@@ -1,0 +1,39 @@
+"""The code location of phase 1: everything that Dagster shows, on one screen.
+
+What does not belong here: any asset's body, and anything that connects or writes at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from lostark_assets.core.assets import core_assets
+from lostark_assets.orchestration.jobs import phase_one_jobs
+from lostark_assets.orchestration.partitions import fight_days
+from lostark_assets.resources import lake_of
+from lostark_assets.settings import Settings, get_settings
+from lostark_assets.sources.assets import raw_assets
+from lostark_assets.stats.assets import stats_assets
+
+
+def build_defs(*, settings: Settings | None = None, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """All of phase 1; ``resources`` replace ours by name (``lake``, ``settings``)."""
+    settings = settings or get_settings()
+    days = fight_days(settings)
+    layers = {"raw": raw_assets(), "core": core_assets(days), "stats": stats_assets(days)}
+    return dg.Definitions(
+        assets=[_in_group(asset, layer) for layer, assets in layers.items() for asset in assets],
+        jobs=phase_one_jobs(),
+        resources={"settings": settings, "lake": lake_of(settings), **(resources or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+def _in_group(asset: dg.AssetsDefinition, group: str) -> dg.AssetsDefinition:
+    return asset.map_asset_specs(lambda spec: spec.replace_attributes(group_name=group))
+
+
+defs = build_defs()

@@ -1,0 +1,30 @@
+"""The jobs of phase 1: a range of fight days, and what goes across them.
+
+What does not belong here: when they run (schedules, sensors), and their assets.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+FIGHT_DAYS_JOB = "fight_days"
+ACROSS_DAYS_JOB = "across_days"
+_DAILY = [
+    "core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine", "stats_player_dps",
+    "stats_dps_timeline",
+]  # fmt: skip
+_WHOLE = ["stats_dps_distribution", "stats_raid_progression"]
+
+
+def phase_one_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    """Both jobs."""
+    return [
+        dg.define_asset_job(
+            FIGHT_DAYS_JOB, dg.AssetSelection.assets(*_DAILY), description="Clean fight days and compute their statistics."
+        ),
+        dg.define_asset_job(
+            ACROSS_DAYS_JOB,
+            dg.AssetSelection.assets(*_WHOLE),
+            description="Compute the statistics that go across all fight days.",
+        ),
+    ]

@@ -1,0 +1,89 @@
+"""Materialising fight days in this process, without a daemon, on the platform's own Dagster instance.
+
+What does not belong here: choosing the days, and fetching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from lostark_assets.definitions import build_defs
+from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
+from lostark_assets.orchestration.partitions import SOURCES, ranges
+from lostark_assets.platform.dagster_home import dagster_instance, process_tag
+from lostark_assets.resources import lake_of
+from lostark_assets.settings import Settings
+from lostark_assets.sources.assets import RAW, raw_metadata
+
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass
+class MaterialiseResult:
+    """What was run, and what of it failed."""
+
+    run_ids: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def success(self) -> bool:
+        """Every run succeeded."""
+        return not self.failed
+
+
+def materialise_days(settings: Settings, days: Iterable[date], say: Callable[[str], None]) -> MaterialiseResult:
+    """Clean ``days`` and compute their statistics, then those across days; days that lie together are one run."""
+    days = sorted(set(days))
+    result = MaterialiseResult()
+    if not days:
+        return result
+    lake = lake_of(settings)
+    defs = build_defs(settings=settings)
+    with dagster_instance(settings) as instance:
+        _report_raw(settings, instance)
+        for first, last in ranges(days, lake.days("core_encounters")):
+            say(f"fight days {first} to {last}" if first != last else f"fight day {first}")
+            tags = {_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()} | process_tag()
+            _execute(defs.resolve_job_def(FIGHT_DAYS_JOB), instance, tags, f"{first} to {last}", result)
+        say("statistics across days")
+        _execute(defs.resolve_job_def(ACROSS_DAYS_JOB), instance, process_tag(), "across days", result)
+    return result
+
+
+def _execute(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], what: str, result: MaterialiseResult
+) -> None:
+    done = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    result.run_ids.append(done.run_id)
+    if not done.success:
+        causes = [e.event_specific_data.error_display_string.splitlines()[0] for e in done.get_step_failure_events()]
+        result.failed.append(f"{what}: {'; '.join(causes) or 'run failed'}")
+
+
+def _report_raw(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Show sources that were fetched outside of a run as partitions of the raw asset."""
+    lake = lake_of(settings)
+    known = set(instance.get_materialized_partitions(dg.AssetKey(RAW)))
+    rows = lake.read(RAW, columns=["source"])
+    sources = set(pc.unique(rows["source"]).to_pylist())
+    instance.add_dynamic_partitions(str(SOURCES.name), sorted(sources))
+    for source in sorted(sources):
+        metadata = raw_metadata(lake, {source})
+        if source not in known or _row_count(instance, source) != metadata["dagster/row_count"]:
+            event = dg.AssetMaterialization(asset_key=RAW, partition=source, metadata=metadata)
+            instance.report_runless_asset_event(event)
+
+
+def _row_count(instance: dg.DagsterInstance, source: str) -> object:
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(RAW), asset_partitions=[source]), limit=1
+    ).records
+    if not records or records[0].asset_materialization is None:
+        return None
+    count = records[0].asset_materialization.metadata.get("dagster/row_count")
+    return None if count is None else count.value

@@ -1,0 +1,96 @@
+"""Tables and pictures of data as Markdown, for Dagster metadata and reports.
+
+What does not belong here: computing figures, and the pages' own charts.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from lostark_assets.contracts.expectations import Finding
+    from lostark_assets.contracts.table import Contract
+
+PREVIEW_ROWS = 8
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+    """Rows as a Markdown table; empty text for no rows."""
+    if not rows:
+        return ""
+    names = list(columns or rows[0])
+    lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+    lines += [f"| {' | '.join(cell(row.get(name)) for name in names)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def cell(value: Any) -> str:
+    """One value as people read it in a table."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, (list, tuple)):
+        return f"{len(value)} values"
+    return str(value).replace("|", "\\|").replace("\n", " ").encode("utf-8", "backslashreplace").decode()[:80]
+
+
+def preview(table: pa.Table, columns: Sequence[str] | None = None, rows: int = PREVIEW_ROWS) -> str:
+    """The first rows of a table."""
+    names = [c for c in columns or table.column_names if c in table.column_names]
+    return markdown_table(table.select(names).slice(0, rows).to_pylist(), names)
+
+
+def findings_table(findings: Iterable[Finding]) -> str:
+    """What a check looked at, broken rules first, with their worst rows."""
+    ordered = sorted(findings, key=lambda f: (f.passed, f.severity))
+    rows = [
+        {
+            "rule": f.rule,
+            "severity": f.severity,
+            "rows checked": f.checked,
+            "rows that break it": f.failed,
+            "worst rows": "; ".join(", ".join(f"{k}={cell(v)}" for k, v in row.items()) for row in f.worst[:3]),
+        }
+        for f in ordered
+    ]
+    return "\n".join(
+        line[:600] for line in markdown_table(rows).splitlines()
+    )
+
+
+def dictionary_table(contract: Contract) -> str:
+    """The data dictionary of one table."""
+    rows = [
+        {
+            "column": c.name,
+            "type": str(c.dtype),
+            "unit": c.unit,
+            "null": "yes" if c.nullable else "never",
+            "description": c.description,
+        }
+        for c in contract.columns
+    ]
+    return markdown_table(rows)
+
+
+def picture(chart: alt.Chart, alternative: str) -> str:
+    """A chart as a Markdown picture (SVG, so that text stays text and every script renders)."""
+    import vl_convert  # noqa: PLC0415 - a JavaScript engine, loaded only where a picture is drawn
+
+    svg = vl_convert.vegalite_to_svg(chart.to_dict())
+    encoded = base64.b64encode(svg.encode()).decode()
+    return f"![{alternative}](data:image/svg+xml;base64,{encoded})"

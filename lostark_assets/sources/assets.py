@@ -1,0 +1,87 @@
+"""The raw layer as a Dagster asset: materialising a source's partition fetches what is new there.
+
+What does not belong here: reading sources (``collect``).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from lostark_assets.errors import LostarkError
+from lostark_assets.lake.tables import Lake
+from lostark_assets.orchestration.partitions import ONE_PASS, SOURCES
+from lostark_assets.orchestration.specs import asset_spec, table_metadata
+from lostark_assets.presentation import markdown_table
+from lostark_assets.resources import limits_of
+from lostark_assets.settings import Settings
+from lostark_assets.sources.collect import Collected, collect
+from lostark_assets.sources.configured import configured_paths
+from lostark_assets.sources.detect import find_sources
+
+RAW = "raw_battle_logs"
+_PREVIEW = ["log_id", "source", "source_log_id", "log_format", "fight_started_at", "payload_bytes", "fetched_at"]
+
+
+def raw_assets() -> list[dg.AssetsDefinition]:
+    """The raw battle logs."""
+
+    @dg.multi_asset(
+        name=RAW,
+        specs=[asset_spec(RAW, version="1", kinds={"python"}, partitions_def=SOURCES)],
+        backfill_policy=ONE_PASS,
+    )
+    def raw_battle_logs(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
+    ) -> Iterator[dg.MaterializeResult]:
+        wanted = set(context.partition_keys)
+        done, failed = _collect_sources(context, lake, settings, wanted)
+        yield dg.MaterializeResult(asset_key=RAW, metadata=raw_metadata(lake, wanted, done))
+        if failed:
+            raise dg.Failure(
+                f"{len(failed)} sources could not be read; the others are in",
+                metadata={"errors": dg.MetadataValue.md("\n".join(f"* {e}" for e in failed))},
+                allow_retries=False,
+            )
+
+    return [raw_battle_logs]
+
+
+def _collect_sources(
+    context: dg.AssetExecutionContext, lake: Lake, settings: Settings, wanted: set[str]
+) -> tuple[list[Collected], list[str]]:
+    done, failed = [], []
+    for path in configured_paths(settings):
+        for found in find_sources(path, limits=limits_of(settings)):
+            if found.source is None or found.source.name not in wanted:
+                continue
+            try:
+                collected = collect(
+                    found.source,
+                    lake,
+                    run_id=context.run_id,
+                    earliest=settings.earliest_fight_date,
+                    batch_bytes=int(settings.batch_bytes),
+                )
+            except LostarkError as error:
+                failed.append(str(error))
+                context.log.error(str(error))
+            else:
+                done.append(collected)
+    return done, failed
+
+
+def raw_metadata(lake: Lake, sources: set[str], done: Sequence[Collected] = ()) -> dict[str, Any]:
+    """Row counts and size of the sources' logs, and what a collection brought."""
+    rows = lake.read(RAW, columns=_PREVIEW, where=pc.field("source").isin(sorted(sources)))
+    rows = rows.sort_by([("fetched_at", "descending")])
+    brought = [
+        {"path": c.path, "format": c.log_format, "found": c.found, "new": c.new, "known": c.known}
+        | {"problems": "; ".join(f"{p.where}: {p.reason}" for p in c.problems)}
+        for c in done
+    ]
+    return table_metadata(lake, RAW, rows, rows.num_rows, _PREVIEW) | {
+        "collected": dg.MetadataValue.md(markdown_table(brought) or "nothing new was asked for"),
+        "bytes": sum(rows["payload_bytes"].to_pylist()),
+    }
