@@ -361,9 +361,12 @@ def _bin_hits(hit_at_ms, damage, bins, first_in, last_in):
 
 @njit(cache=True, nogil=True)
 def _sum_runs(skills, start, stop, out):
-    for figure in range(8):
-        out[figure] = skills[figure, start:stop].sum()
-    out[8] = skills[8, start:stop].max()
+    """A player's sums are the sums of his runs, his largest hit the largest of theirs."""
+    for figure in range(9):
+        out[figure] = 0
+        for run in range(start, stop):
+            value = skills[figure, run]
+            out[figure] = max(out[figure], value) if figure == 8 else out[figure] + value
 
 
 @njit(cache=True, nogil=True)

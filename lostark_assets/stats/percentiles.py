@@ -96,8 +96,7 @@ def _slide(order, group, day, value, is_member, asked, level, use_level, days, t
     Where levels do not count, ``level`` is the value. A day costs one merge into the pool; a row then costs a
     binary search, or a pass over the levels in reach.
     """
-    keys, values = np.empty(len(order)), np.empty(len(order))
-    born = np.empty(len(order), np.int64)
+    pool = np.empty(len(order)), np.empty(len(order)), np.empty(len(order), np.int64)
     spare = np.empty(len(order)), np.empty(len(order)), np.empty(len(order), np.int64)
     size = start = 0
     while start < len(order):
@@ -107,9 +106,9 @@ def _slide(order, group, day, value, is_member, asked, level, use_level, days, t
         stop = start + 1
         while stop < len(order) and group[order[stop]] == group[first] and day[order[stop]] == day[first]:
             stop += 1
-        size = _merge(
-            order[start:stop], day[first], days, is_member, level, value, keys, values, born, size, spare
-        )
+        size = _merge(order[start:stop], day[first], days, is_member, level, value, pool, size, spare)
+        pool, spare = spare, pool
+        keys, values, _ = pool
         for row in order[start:stop]:
             if not asked[row]:
                 continue
@@ -123,9 +122,10 @@ def _slide(order, group, day, value, is_member, asked, level, use_level, days, t
 
 
 @njit(cache=True, nogil=True)
-def _merge(rows, today, days, is_member, level, value, keys, values, born, size, spare):
-    """Drop what is too old, merge today's members (sorted by level) in; the new size."""
-    new_keys, new_values, new_born = spare
+def _merge(rows, today, days, is_member, level, value, pool, size, merged):
+    """Write the pool without what is too old, but with today's members, to ``merged``; its size."""
+    keys, values, born = pool
+    new_keys, new_values, new_born = merged
     made = i = 0
     for row in rows:
         if not is_member[row]:
@@ -142,7 +142,6 @@ def _merge(rows, today, days, is_member, level, value, keys, values, born, size,
             new_keys[made], new_values[made], new_born[made] = keys[i], values[i], born[i]
             made += 1
         i += 1
-    keys[:made], values[:made], born[:made] = new_keys[:made], new_values[:made], new_born[:made]
     return made
 
 

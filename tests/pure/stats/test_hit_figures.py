@@ -215,7 +215,7 @@ hit_keys = st.tuples(
 
 
 @given(st.lists(hit_keys, max_size=60))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_every_figure_equals_a_slow_reference(hits):
     figures = hit_figures(table_of(*sorted(hits)), LENGTHS)
 
@@ -225,7 +225,7 @@ def test_every_figure_equals_a_slow_reference(hits):
 
 
 @given(st.lists(hit_keys, max_size=60), st.lists(st.integers(0, 60), max_size=8))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 def test_where_batches_end_makes_no_difference(hits, cuts):
     hits = table_of(*sorted(hits))
     borders = sorted({0, len(hits), *(cut for cut in cuts if cut <= len(hits))})

@@ -79,6 +79,16 @@ def test_levels_five_apart_see_each_other():
     assert [row["n"] for row in rows] == [2, 2, 1]
 
 
+def test_members_whose_place_is_not_asked_for_count_all_the_same():
+    table = pool_percentiles(
+        np.zeros(3, int), np.zeros(3, int), np.array([1.0, 2, 3]), np.ones(3, bool), minimum=1,
+        is_target=np.array([False, True, False]),
+    )  # fmt: skip
+
+    assert table["percentile"].to_pylist() == [None, 50, None]
+    assert table["n"].to_pylist() == [None, 3, None]
+
+
 def test_no_rows_give_an_empty_table():
     assert place([]) == []
 
