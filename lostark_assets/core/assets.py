@@ -17,7 +17,7 @@ from lostark_assets.core.clean import CLEAN_VERSION
 from lostark_assets.core.pipeline import COMMIT_ORDER, CoreRun, clean_days
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
-from lostark_assets.orchestration.partitions import ONE_PASS, days_of
+from lostark_assets.orchestration.partitions import DRAWN_DAYS, ONE_PASS, days_of
 from lostark_assets.orchestration.specs import asset_spec, table_metadata
 from lostark_assets.presentation import markdown_table, picture
 from lostark_assets.resources import rules_of
@@ -99,10 +99,10 @@ def _metadata(lake: Lake, name: str, days: list[Any], run: CoreRun) -> dict[str,
         "logs cleaned now": run.due,
         "fights settled anew": run.changed_fights,
     }
-    if name == "core_encounters" and rows.num_rows:
+    if name == "core_encounters" and rows.num_rows and len(days) <= DRAWN_DAYS:
         metadata["encounters by day"] = dg.MetadataValue.md(picture(charts.fights_per_day(rows), "encounters by day"))
         metadata["logs of one fight"] = rows.num_rows - pc.count_distinct(rows["fight_id"]).as_py()
-    if name == "core_quarantine" and rows.num_rows:
+    if name == "core_quarantine" and rows.num_rows and len(days) <= DRAWN_DAYS:
         metadata["reasons"] = dg.MetadataValue.md(_reasons(rows))
         metadata["by reason"] = dg.MetadataValue.md(picture(charts.quarantine_reasons(rows), "quarantine by reason"))
     return metadata

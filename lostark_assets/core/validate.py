@@ -113,7 +113,7 @@ def _skills_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Findin
 def _hits_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Finding:
     """Hits explain at most the skill's damage; explaining less is real (``hit_coverage``)."""
     keys = ["encounter_id", "player_name", "skill_id"]
-    hits = tables["core_hits"].select([*keys, "damage"])
+    hits = tables["core_hits"].select([*keys, "damage"]).unify_dictionaries()
     plain = hits.group_by(keys, use_threads=False).aggregate([("damage", "sum")])
     plain = plain.set_column(0, keys[0], plain[keys[0]].cast(pa.string())).set_column(
         1, keys[1], plain[keys[1]].cast(pa.string())

@@ -13,6 +13,8 @@ import dagster as dg
 from lostark_assets.settings import Settings
 
 SOURCES = dg.DynamicPartitionsDefinition(name="battle_log_sources")
+DRAWN_DAYS = 100
+"""A longer range goes without pictures: every partition's event keeps a copy of its metadata."""
 ONE_PASS = dg.BackfillPolicy.single_run()
 
 

@@ -22,6 +22,8 @@ from lostark_assets.sources.assets import RAW, raw_metadata
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
 
 @dataclass
 class MaterialiseResult:
@@ -58,11 +60,19 @@ def materialise_days(settings: Settings, days: Iterable[date], say: Callable[[st
 def _execute(
     job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], what: str, result: MaterialiseResult
 ) -> None:
-    done = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    done = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=_QUIET)
     result.run_ids.append(done.run_id)
     if not done.success:
-        causes = [e.event_specific_data.error_display_string.splitlines()[0] for e in done.get_step_failure_events()]
-        result.failed.append(f"{what}: {'; '.join(causes) or 'run failed'}")
+        causes = [_cause(event) for event in done.all_events if event.is_step_failure]
+        result.failed.append(f"{what}: {'; '.join(causes) or 'the run failed'}")
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    """The first line of the error that our code raised, below Dagster's own."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip().splitlines()[0] if error is not None else event.step_key or "a step"
 
 
 def _report_raw(settings: Settings, instance: dg.DagsterInstance) -> None:

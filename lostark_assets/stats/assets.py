@@ -14,12 +14,25 @@ import pyarrow.compute as pc
 from lostark_assets import charts
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
-from lostark_assets.orchestration.partitions import ONE_PASS, days_of
+from lostark_assets.orchestration.partitions import DRAWN_DAYS, ONE_PASS, days_of
 from lostark_assets.orchestration.specs import asset_spec, table_metadata
 from lostark_assets.presentation import picture
 from lostark_assets.settings import Settings
-from lostark_assets.stats.checks import daily_check_specs, examine_days, has_rows, same_players, stats_check_results, table_check_specs
-from lostark_assets.stats.pipeline import STATS_VERSION, StatsRun, compute_days, refresh_distribution, refresh_progression
+from lostark_assets.stats.checks import (
+    daily_check_specs,
+    examine_days,
+    has_rows,
+    same_players,
+    stats_check_results,
+    table_check_specs,
+)
+from lostark_assets.stats.pipeline import (
+    STATS_VERSION,
+    StatsRun,
+    compute_days,
+    refresh_distribution,
+    refresh_progression,
+)
 
 DAILY = ("stats_player_dps", "stats_dps_timeline")
 _UPSTREAM = ("core_encounters", "core_players", "core_hits")
@@ -46,14 +59,19 @@ def stats_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinitio
         _daily(fight_days),
         _whole("stats_dps_distribution", refresh_distribution, ["stats_player_dps"], charts.median_by_spec),
         _whole(
-            "stats_raid_progression", refresh_progression, ["stats_player_dps", "core_encounters"], charts.clears_by_gate
+            "stats_raid_progression",
+            refresh_progression,
+            ["stats_player_dps", "core_encounters"],
+            charts.clears_by_gate,
         ),
     ]
 
 
 def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     specs = [
-        asset_spec(name, version=STATS_VERSION, kinds={"polars", "numba"}, deps=list(_UPSTREAM), skippable=True)
+        asset_spec(
+            name, version=STATS_VERSION, kinds={"polars", "numba"}, deps=list(_UPSTREAM), skippable=True
+        )
         for name in DAILY
     ]
 
@@ -75,7 +93,10 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             return
         try:
             run = compute_days(
-                lake, days, settings.engine, run_id=context.run_id,
+                lake,
+                days,
+                settings.engine,
+                run_id=context.run_id,
                 progress=lambda done, due: context.log.info(f"computed {done:,} of {due:,} logs"),
             )
         except ContractViolated as error:
@@ -94,13 +115,17 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 def _daily_metadata(lake: Lake, name: str, days: list[date], run: StatsRun) -> dict[str, Any]:
     columns = _PREVIEWS[name]
     rows = lake.read(name, days=days) if name == "stats_player_dps" else lake.head(name, days, columns)
-    metadata = table_metadata(lake, name, rows, lake.count(name, days), columns) | {"logs computed now": run.due}
-    if name == "stats_player_dps" and rows.num_rows:
+    metadata = table_metadata(lake, name, rows, lake.count(name, days), columns) | {
+        "logs computed now": run.due
+    }
+    if name == "stats_player_dps" and rows.num_rows and len(days) <= DRAWN_DAYS:
         metadata["dps by spec"] = dg.MetadataValue.md(picture(charts.dps_by_spec(rows), "DPS by spec"))
-    if name == "stats_dps_timeline" and rows.num_rows:
+    if name == "stats_dps_timeline" and rows.num_rows and len(days) <= DRAWN_DAYS:
         one = rows["encounter_id"][0].as_py()
         fight = lake.read(name, columns=columns, days=days, where=pc.field("encounter_id") == one)
-        metadata["one fight"] = dg.MetadataValue.md(picture(charts.rolling_dps(fight, f"Encounter {one}"), "10 s DPS"))
+        metadata["one fight"] = dg.MetadataValue.md(
+            picture(charts.rolling_dps(fight, f"Encounter {one}"), "10 s DPS")
+        )
     return metadata
 
 
