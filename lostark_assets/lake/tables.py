@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.fs as pa_fs
 from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from filelock import FileLock
@@ -103,7 +104,19 @@ class Lake:
             return ds.dataset(CONTRACTS[name].empty())
         partitions = None if days is None else [("fight_date", "in", [d.isoformat() for d in days])]
         options = ds.ParquetReadOptions(dictionary_columns=set(dictionary)) if dictionary else None
-        return table.to_pyarrow_dataset(file_pruning_predicate=partitions, parquet_read_options=options)
+        return table.to_pyarrow_dataset(
+            file_pruning_predicate=partitions, parquet_read_options=options, filesystem=self._filesystem(name)
+        )
+
+    def _filesystem(self, name: str) -> pa_fs.FileSystem | None:
+        """Arrow's own filesystem where the lake is a folder; None lets delta-rs read its object store.
+
+        delta-rs's readers are Python objects: an Arrow thread that lets go of one while the interpreter ends
+        aborts the process ("terminate called without an active exception").
+        """
+        if "://" in self.url:
+            return None
+        return pa_fs.SubTreeFileSystem(str(Path(self.table_url(name)).absolute()), pa_fs.LocalFileSystem())
 
     def read(
         self,
@@ -132,11 +145,13 @@ class Lake:
         since: datetime | None = None,
         days: Iterable[date] | None = None,
         dictionary: Sequence[str] = (),
+        all_there: bool = False,
     ) -> Iterator[pa.Table]:
         """The rows whose ``id_column`` is one of ``ids``, a row group at a time, in stored order.
 
         Reads no file written before ``since`` (the wanted rows are not older), and of the others only the row
-        groups that hold a wanted row.
+        groups that hold a wanted row. With ``all_there`` every id has rows: those that the newer files lack,
+        since a clock was put back, are looked for in the older ones.
         """
         wanted = pa.array(sorted(set(ids)), pa.string())
         table = self.open(name)
@@ -144,15 +159,19 @@ class Lake:
             return
         dataset = self.dataset(name, days=days, dictionary=dictionary)
         recent = _files_since(table, since)
-        for fragment in sorted(dataset.get_fragments(), key=lambda f: f.path):
-            if recent is not None and Path(fragment.path).name not in recent:
-                continue
-            for group in fragment.split_by_row_group():
-                ids_here = group.to_table(schema=dataset.schema, columns=[id_column])[id_column]
-                hit = pc.is_in(ids_here, wanted)
-                if pc.any(hit).as_py():
-                    rows = group.to_table(schema=dataset.schema, columns=list(columns))
-                    yield rows if pc.all(hit).as_py() else rows.filter(hit)
+        fragments = sorted(dataset.get_fragments(), key=lambda f: f.path)
+        newer = [f for f in fragments if recent is None or Path(f.path).name in recent]
+        found: set[str] = set()
+        for fragment in newer:
+            for ids_here, rows in _groups(fragment, dataset.schema, id_column, wanted, list(columns)):
+                if all_there:
+                    found.update(pc.unique(ids_here).to_pylist())
+                yield rows
+        missing = pa.array(sorted(set(wanted.to_pylist()) - found), pa.string())
+        if all_there and len(missing) and len(newer) < len(fragments):
+            for fragment in [f for f in fragments if f not in newer]:
+                for _, rows in _groups(fragment, dataset.schema, id_column, missing, list(columns)):
+                    yield rows
 
     def days(self, name: str) -> list[date]:
         """The fight days that have rows, ascending."""
@@ -234,6 +253,21 @@ class Lake:
             self.append(contract, rows)
         else:
             self._write(contract, rows, "overwrite", predicate)
+
+
+def _groups(
+    fragment: ds.ParquetFileFragment, schema: pa.Schema, id_column: str, wanted: pa.Array, columns: list[str]
+) -> Iterator[tuple[pa.ChunkedArray, pa.Table]]:
+    """The ids and rows of ``wanted``, row group by row group; groups without any are skipped."""
+    for group in fragment.split_by_row_group():
+        ids_here = group.to_table(schema=schema, columns=[id_column])[id_column]
+        hit = pc.is_in(ids_here, wanted)
+        if pc.any(hit).as_py():
+            rows = group.to_table(schema=schema, columns=columns)
+            if pc.all(hit).as_py():
+                yield ids_here, rows
+            else:
+                yield ids_here.filter(hit), rows.filter(hit)
 
 
 def _files_since(table: DeltaTable, since: datetime | None) -> set[str] | None:
