@@ -23,6 +23,8 @@ from lostark_assets.contracts.table import (
 from lostark_assets.core.reasons import REASONS
 
 DETAIL_LEVELS = ("players", "skills", "hits")
+LONGEST_FIGHT_S = 86_400
+"""The most that LOSTARK_MAX_FIGHT_S can allow; what is refused below it is a setting, not a contract."""
 GATE_RESOLUTIONS = ("boss", "difficulty", "boss_hp", "time", "import", "ambiguous", "unknown")
 
 LOG_KEY = (
@@ -56,7 +58,7 @@ ENCOUNTER_FACTS = concat(
             unit="s",
             nullable=False,
             minimum=1,
-            maximum=7200,
+            maximum=LONGEST_FIGHT_S,
             odd_above=1800,
         ),
         Column("meter_version", STRING, "version of the meter that wrote the log"),
@@ -104,7 +106,7 @@ CORE_ENCOUNTERS = Contract(
                 unit="ms",
                 nullable=False,
                 minimum=-1000,
-                maximum=7_200_000,
+                maximum=1000 * LONGEST_FIGHT_S,
             ),
             Column("intermission_ms", INT, "time cut out of the clock", unit="ms", minimum=0),
             Column("local_player_name", STRING, "player whose meter wrote the log"),
@@ -365,7 +367,7 @@ CORE_HITS = Contract(
                 unit="ms",
                 nullable=False,
                 minimum=-1000,
-                maximum=7_200_000,
+                maximum=1000 * (LONGEST_FIGHT_S + 1),
             ),
             Column("damage", INT, "damage of the hit", unit="damage", nullable=False, minimum=0),
             Column("is_crit", BOOL, "critical hit", nullable=False),

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
+from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_HITS, CORE_PLAYERS, CORE_SKILLS
 from lostark_assets.core.clean_meter import CleanLog, Rules, clean_meter_log
 from lostark_assets.core.clean_table import clean_table_log
-from lostark_assets.core.parse import parse_db_log, parse_table, parse_upload
-from lostark_assets.core.rows import Cleaned
+from lostark_assets.core.limits import GIVEN, check_limits
+from lostark_assets.core.parse import UNREADABLE, Budget, parse_db_log, parse_table, parse_upload
+from lostark_assets.core.rows import HIT_DTYPES, Cleaned
 from lostark_assets.errors import LogRejected
 from lostark_assets.sources.protocol import encounter_id_of
 
@@ -41,12 +41,33 @@ def clean_log(
         LogRejected: the log as a whole is refused.
     """
     try:
-        if log_format == "player_table":
-            return clean_table_log(parse_table(payload), rules)
-        parse = parse_db_log if log_format == "loa_logs_db" else parse_upload
-        return clean_meter_log(parse(payload, rules.max_part_bytes), rules), []
-    except msgspec.DecodeError as error:
+        log, refused = _rows(log_format, payload, rules)
+        _check_rows(log)
+    except UNREADABLE as error:
         raise LogRejected("invalid_json", f"expected a log of format {log_format}, found: {error}") from error
+    except OverflowError as error:
+        raise LogRejected("impossible_value", f"expected numbers of 64 bits, found more: {error}") from error
+    return log, refused
+
+
+def _rows(log_format: str, payload: bytes, rules: Rules) -> tuple[CleanLog, list[tuple[str, LogRejected]]]:
+    if log_format == "player_table":
+        return clean_table_log(parse_table(payload), rules)
+    parse = parse_db_log if log_format == "loa_logs_db" else parse_upload
+    budget = Budget(rules.max_part_bytes, rules.max_log_bytes)
+    return clean_meter_log(parse(payload, budget), rules), []
+
+
+def _check_rows(log: CleanLog) -> None:
+    """Every value fits the tables' contracts, so that no log can stop its day."""
+    check_limits(CORE_ENCOUNTERS, [log.encounter], given=GIVEN)
+    check_limits(CORE_PLAYERS, log.players, given=GIVEN)
+    check_limits(CORE_SKILLS, log.skills, given=GIVEN)
+    check_limits(
+        CORE_HITS,
+        ({"player_name": name, "skill_id": skill_id} for name, skill_id, _ in log.hits.runs),
+        given={*GIVEN, *HIT_DTYPES},
+    )
 
 
 def clean_logs(raw_rows: Iterable[Mapping[str, Any]], rules: Rules, stamp: Stamp) -> Cleaned:
@@ -63,8 +84,8 @@ def clean_logs(raw_rows: Iterable[Mapping[str, Any]], rules: Rules, stamp: Stamp
             cleaned.quarantine.add(quarantine_row(raw, error, "log", stamp))
         else:
             _add(cleaned, raw, log, stamp)
-            for _, error in refused:
-                cleaned.quarantine.add(quarantine_row(raw, error, "player", stamp))
+            for place, (_, error) in enumerate(refused):
+                cleaned.quarantine.add(quarantine_row(raw, error, "player", stamp, place))
     return cleaned
 
 
@@ -85,9 +106,11 @@ def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) 
     cleaned.hits.add(keys["encounter_id"], keys["fight_date"], log.hits)
 
 
-def quarantine_row(raw: Mapping[str, Any], error: LogRejected, scope: str, stamp: Stamp) -> dict[str, Any]:
-    """One entry of the quarantine."""
-    identity = "\x00".join((raw["log_id"], scope, error.reason_code, error.locator, error.detail))
+def quarantine_row(
+    raw: Mapping[str, Any], error: LogRejected, scope: str, stamp: Stamp, place: int = 0
+) -> dict[str, Any]:
+    """One entry of the quarantine; ``place`` tells rows of one log apart that are refused for the same."""
+    identity = "\x00".join((raw["log_id"], scope, str(place), error.reason_code, error.locator, error.detail))
     return {
         "quarantine_id": hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:16],
         "log_id": raw["log_id"],

@@ -6,15 +6,19 @@ What does not belong here: unpacking (``parse``), player tables (``clean_table``
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
+from lostark_assets.contracts.core import LONGEST_FIGHT_S
 from lostark_assets.core.documents import Hit, Skill
 from lostark_assets.core.parse import MeterLog, PlayerPart
 from lostark_assets.core.rows import HIT_DTYPES, LogHits
@@ -26,11 +30,16 @@ from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
 
 LARGEST_RAID = 16
+HIGHEST_ITEM_LEVEL = 3000.0
+_MOST_FRACTION = 2.0
+_MOST_HP = 1e17
+MOST_UPTIME = 1.5
+"""Real uptimes are up to a few percent above 1. What lies beyond is no uptime, and reads as unknown."""
 TOTAL_TOLERANCE = 0.01
 """Old meters kept running totals: real ones are up to 3e-5 above the players' sum; a lost player is more."""
 PART_TOLERANCE = 0.001
 _STAND_IN = re.compile(r"(?=.*\d)[0-9a-f]{5,16}|You|.+ #\d+|Unknown.*")
-_HIT_FIELDS = ("timestamp", "damage", "crit", "back_attack", "front_attack")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class Rules:
 
     max_fight_s: int = 7200
     max_part_bytes: int = 256 << 20
+    max_log_bytes: int = 1 << 30
     earliest_fight_date: date = date(2022, 1, 1)
     now: datetime | None = None
 
@@ -64,6 +74,7 @@ def clean_meter_log(log: MeterLog, rules: Rules) -> CleanLog:
         raise LogRejected("missing_field", "expected the time of the last combat packet, found none")
     if not log.players:
         raise LogRejected("no_players", "expected at least one player, found none")
+    _check_names(log.players)
     match, difficulty = _gate(log, started_at)
     check_player_count(len(log.players), match)
     player_damage = sum(p.stats.damage_dealt for p in log.players)
@@ -111,6 +122,15 @@ def checked_start(started_ms: int | None, rules: Rules) -> datetime:
     return started_at
 
 
+def _check_names(players: list[PlayerPart]) -> None:
+    counts = Counter(p.name for p in players)
+    name, times = counts.most_common(1)[0]
+    if times > 1:
+        raise LogRejected(
+            "duplicate_player", f"expected each player once, found {name!r} {times} times", name
+        )
+
+
 def check_player_count(count: int, match: GateMatch) -> None:
     """Refuse more players than the raid takes."""
     limit = match.players or LARGEST_RAID
@@ -121,10 +141,9 @@ def check_player_count(count: int, match: GateMatch) -> None:
 
 def check_duration(duration_ms: int, rules: Rules) -> None:
     """Refuse a fight that lasted too long or ended before it began; one-hit logs may be a moment negative."""
-    if not -1000 <= duration_ms <= rules.max_fight_s * 1000:
-        raise LogRejected(
-            "impossible_duration", f"expected at most {rules.max_fight_s * 1000} ms, found {duration_ms} ms"
-        )
+    limit = min(rules.max_fight_s, LONGEST_FIGHT_S) * 1000
+    if not -1000 <= duration_ms <= limit:
+        raise LogRejected("impossible_duration", f"expected at most {limit} ms, found {duration_ms} ms")
 
 
 def is_name_known(name: str) -> bool:
@@ -149,8 +168,8 @@ def identity(
 
 
 def item_level_or_none(value: float | None) -> float | None:
-    """Item levels have two decimals and are stored in single precision; 0 means not seen."""
-    return round(value, 2) if value is not None and value > 0 else None
+    """Item levels have two decimals, stored in single precision; 0 and what can't be mean not seen."""
+    return round(value, 2) if value is not None and 1 <= value <= HIGHEST_ITEM_LEVEL else None
 
 
 def _duration(log: MeterLog, rules: Rules) -> tuple[int, int]:
@@ -163,7 +182,7 @@ def _duration(log: MeterLog, rules: Rules) -> tuple[int, int]:
     candidates = [computed]
     if log.stored_duration_ms is not None and log.stored_duration_ms != computed:
         candidates.append(log.stored_duration_ms)
-    for duration in candidates:
+    for duration in (*candidates, computed + intermission):
         check_duration(duration, rules)
     for duration in candidates:
         if not _dps_mismatch(log, max(duration // 1000, 1)):
@@ -189,19 +208,23 @@ def _gate(log: MeterLog, started_at: datetime) -> tuple[GateMatch, str | None]:
     match = resolve_gate(
         log.boss_name,
         difficulty=log.difficulty,
-        boss_max_hp=log.boss_max_hp or _full_hp(log),
+        boss_max_hp=_boss_max_hp(log),
         fight_started_at=started_at,
     )
     version = log.misc.version
     return match, resolve_difficulty(log.difficulty, meter_version=version, raid_name=match.raid_name)
 
 
+def _boss_max_hp(log: MeterLog) -> int | None:
+    return log.boss_max_hp if log.boss_max_hp and log.boss_max_hp > 0 else _full_hp(log)
+
+
 def _full_hp(log: MeterLog) -> int | None:
     """The boss's full HP from the first second of its log, where the boss itself is not stored."""
-    first = log.boss_hp[0] if log.boss_hp else None
-    if first is None or not first.hp or not first.p:
+    first, fractions = log.boss_hp[0] if log.boss_hp else None, _boss_hp(log)[1]
+    if first is None or not fractions or first.p is None or first.hp is None:
         return None
-    return round(first.hp / (first.p if first.p <= 1 else first.p / 100))
+    return round(first.hp / fractions[0]) if fractions[0] and 0 < first.hp < _MOST_HP else None
 
 
 def _check_sums(log: MeterLog, player_damage: int) -> None:
@@ -275,7 +298,7 @@ def _add_skills(
 ) -> float | None:
     """Skill rows and hits of one player; the share of the damage that the hits explain, None without hits."""
     explained, has_hits = 0, False
-    for skill_id, skill in sorted(_by_id(player)):
+    for skill_id, skill in sorted(_by_id(player), key=itemgetter(0)):
         rows.append(_skill_row(player.name, skill_id, skill, seconds))
         listed = [h for cast in skill.skill_cast_log or () for h in cast.hits or ()]
         if not listed:
@@ -294,11 +317,20 @@ def _add_skills(
     return min(explained / player.stats.damage_dealt, 1.0) if player.stats.damage_dealt else 1.0
 
 
-def _by_id(player: PlayerPart) -> Iterable[tuple[int, Skill]]:
+def _by_id(player: PlayerPart) -> Iterator[tuple[int, Skill]]:
+    """Skills by the key that the meter kept them under; what it wrote inside may be an older form's id.
+
+    Raises:
+        LogRejected: a skill has no id, or two have the same.
+    """
+    seen: set[int] = set()
     for key, skill in player.skills.items():
-        skill_id = skill.id if skill.id is not None else int(key) if key.isdigit() else None
-        if skill_id is None or skill_id < 0:
-            raise LogRejected("impossible_value", f"expected a skill id, found {key!r}", player.name)
+        skill_id = int(key) if _NUMBER.fullmatch(key) else skill.id
+        if skill_id is None or skill_id < 0 or skill_id in seen:
+            raise LogRejected(
+                "impossible_value", f"expected a skill id of its own, found {key[:40]!r}", player.name
+            )
+        seen.add(skill_id)
         yield skill_id, skill
 
 
@@ -324,7 +356,7 @@ def _skill_row(player: str, skill_id: int, skill: Skill, seconds: int) -> dict[s
         "hits": hits,
         "crits": crits,
         "crit_rate": crits / hits if hits and crits is not None else None,
-        "adjusted_crit_rate": skill.adjusted_crit,
+        "adjusted_crit_rate": _within(skill.adjusted_crit, 1.0),
         "back_attacks": skill.back_attacks,
         "front_attacks": skill.front_attacks,
         "crit_damage": measured(skill.crit_damage, crits),
@@ -368,7 +400,7 @@ def _player_row(
             "class_name": class_name,
             "spec_name": spec_name,
             "item_level": item_level_or_none(player.item_level),
-            "combat_power": player.combat_power if player.combat_power and player.combat_power > 0 else None,
+            "combat_power": _within(player.combat_power or None, math.inf),
             "is_support": is_support(spec_name, class_name),
             "is_dead": player.is_dead,
             "is_uploader": player.name == log.local_player if log.local_player else None,
@@ -423,9 +455,10 @@ def _uptimes(player: PlayerPart) -> dict[str, float | None]:
     )
     base = stats.damage_dealt - (stats.hyper_awakening_damage or 0)
     names = ("support_ap", "support_brand", "support_identity", "support_hyper")
+    own = [damage / base if damage is not None and base > 0 else None for damage in buffed]
     return {
-        name: stored if stored is not None else damage / base if damage is not None and base > 0 else None
-        for name, stored, damage in zip(names, player.uptimes, buffed, strict=True)
+        name: _within(share if stored is None else stored, MOST_UPTIME)
+        for name, stored, share in zip(names, player.uptimes, own, strict=True)
     }
 
 
@@ -506,7 +539,7 @@ def _encounter_row(
         "player_damage": player_damage,
         "meter_damage": log.meter_damage,
         "meter_dps": log.meter_dps,
-        "boss_max_hp": log.boss_max_hp or _full_hp(log),
+        "boss_max_hp": _boss_max_hp(log),
         "boss_hp_left": _boss_hp_left(log),
         "boss_hp_at_s": at_s,
         "boss_hp": fractions,
@@ -517,19 +550,25 @@ def _encounter_row(
 
 
 def _boss_hp(log: MeterLog) -> tuple[list[int] | None, list[float] | None]:
-    """Seconds and HP fractions of the boss; old rows hold percent."""
-    points = [(int(b.time), b.p if b.p <= 1 else b.p / 100) for b in log.boss_hp if b.p is not None]
+    """Seconds and HP fractions of the boss. Old logs hold percent, which begins far above any fraction."""
+    points = [(int(b.time), b.p) for b in log.boss_hp if b.p is not None and math.isfinite(b.p + b.time)]
     if not points:
         return None, None
-    return [at for at, _ in points], [min(max(p, 0.0), 1.0) for _, p in points]
+    full = 100.0 if max(p for _, p in points) > _MOST_FRACTION else 1.0
+    return [at for at, _ in points], [min(max(p / full, 0.0), 1.0) for _, p in points]
 
 
 def _boss_hp_left(log: MeterLog) -> float | None:
-    if log.boss_max_hp and log.boss_current_hp is not None:
+    if log.boss_max_hp and log.boss_max_hp > 0 and log.boss_current_hp is not None:
         return min(max(log.boss_current_hp / log.boss_max_hp, 0.0), 1.0)
     fractions = _boss_hp(log)[1]
     return fractions[-1] if fractions else None
 
 
 def _whole_list(values: list[float] | None) -> list[int] | None:
-    return [int(v) for v in values] if values else None
+    return [int(v) if math.isfinite(v) else 0 for v in values] if values else None
+
+
+def _within(value: float | None, most: float) -> float | None:
+    """``value`` if it is in 0 to ``most``: a side figure that can't be is unknown, and refuses no log."""
+    return value if value is not None and 0 <= value <= most and math.isfinite(value) else None

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lostark_assets.contracts.core import CORE_PLAYERS
 from lostark_assets.core.clean_meter import (
     CleanLog,
     Rules,
@@ -26,6 +27,7 @@ from lostark_assets.core.clean_meter import (
     item_level_or_none,
 )
 from lostark_assets.core.documents import TableLog
+from lostark_assets.core.limits import GIVEN, check_limits
 from lostark_assets.core.rows import HIT_DTYPES, LogHits
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.difficulties import resolve_difficulty
@@ -54,7 +56,9 @@ def clean_table_log(log: TableLog, rules: Rules) -> tuple[CleanLog, list[tuple[s
     Raises:
         LogRejected: the encounter as a whole breaks a rule.
     """
-    rows = [dict(zip(log.columns, row, strict=True)) for row in log.rows]
+    rows = [dict(zip(log.columns, row, strict=False)) for row in log.rows]
+    if not rows:
+        raise LogRejected("no_players", "expected at least one player row, found none")
     first = rows[0]
     started_at = checked_start(epoch_ms(_get(first, "started")), rules)
     duration_ms = _int(first.get("duration"))
@@ -155,7 +159,13 @@ def _players(
                 (name, LogRejected("duplicate_player", "expected a player once, found another row", name))
             )
         else:
-            players[name] = _player_row(name, row, dps, share, total, seconds)
+            player = _player_row(name, row, dps, share, total, seconds)
+            try:
+                check_limits(CORE_PLAYERS, [player], given=GIVEN)
+            except LogRejected as error:
+                refused.append((name, error))
+            else:
+                players[name] = player
     return [players[name] for name in sorted(players)], refused
 
 
@@ -198,6 +208,8 @@ def _get(row: Mapping[str, Any], key: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
     return value.strip() if isinstance(value, str) and value.strip() else None
 
 

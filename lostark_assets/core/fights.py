@@ -18,7 +18,9 @@ import pandas as pd
 
 SAME_START_S = 15.0
 SAME_PLAYERS = 0.75
-"""Share of the larger party that must match: one of four may be missing from the other log."""
+"""Share of the larger party that must match. One player may be missing from the other log in any party."""
+SAME_CLOCK_S = 3.0
+"""Clocks of two meters may differ by this much; what began later, after the other's end, is the next pull."""
 
 
 FIGHT_COLUMNS = [
@@ -76,6 +78,8 @@ def assign_fights(encounters: pd.DataFrame, players: pd.DataFrame) -> dict[str, 
         for other_gate, other_start, other in ordered[place + 1 :]:
             if other_gate != gate or other_start - start > SAME_START_S:
                 break
+            if other_start - start > max(rows[one]["duration_ms"] / 1000, SAME_CLOCK_S):
+                continue
             if groups[one] is not groups[other] and _is_same(rows[one], rows[other], parties):
                 groups[one] |= groups[other]
                 for member in groups[one]:
@@ -131,9 +135,10 @@ def _is_same(one: Mapping[str, Any], other: Mapping[str, Any], parties: Mapping[
     by_name = len(a.names & b.names)
     if not by_name and abs(one["duration_ms"] - other["duration_ms"]) > SAME_START_S * 1000:
         return False
-    spare = max(a.size, b.size) - by_name
-    matched = by_name + min(_strangers_matched(a, b), spare)
-    return matched >= SAME_PLAYERS * max(a.size, b.size)
+    larger = max(a.size, b.size)
+    if by_name and by_name >= larger - 1:
+        return True
+    return by_name + min(_strangers_matched(a, b), larger - by_name) >= SAME_PLAYERS * larger
 
 
 def _strangers_matched(a: _Party, b: _Party) -> int:

@@ -29,6 +29,31 @@ from lostark_assets.sources.gzip_limit import GZIP_MAGIC, gunzip
 T = TypeVar("T")
 
 
+class Budget:
+    """How many bytes the parts of one log may still unpack to: each of them, and all together."""
+
+    def __init__(self, max_part_bytes: int, max_log_bytes: int) -> None:
+        """``max_part_bytes`` of one document, ``max_log_bytes`` of the log."""
+        self._part = max_part_bytes
+        self._left = max_log_bytes
+
+    def unpack(self, data: bytes, locator: str) -> bytes:
+        """``data`` as it is, or what its gzip stream holds.
+
+        Raises:
+            LogRejected: it is damaged, or larger than what is left.
+        """
+        limit = min(self._part, self._left)
+        if data.startswith(GZIP_MAGIC):
+            data = gunzip(data, limit, locator)
+        elif len(data) > limit:
+            raise LogRejected(
+                "payload_too_large", f"expected at most {limit:,} bytes, found {len(data):,}", locator
+            )
+        self._left -= len(data)
+        return data
+
+
 @dataclass(slots=True)
 class PlayerPart:
     """One player of a log, as the meter saw it."""
@@ -73,6 +98,9 @@ class MeterLog:
     players: list[PlayerPart] = field(default_factory=list)
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises on damaged bytes or values of a wrong type."""
+
 _skills = msgspec.json.Decoder(dict[str, Skill] | None, strict=False)
 _damage_stats = msgspec.json.Decoder(DamageStats, strict=False)
 _skill_stats = msgspec.json.Decoder(SkillStats | None, strict=False)
@@ -88,13 +116,15 @@ def parse_table(payload: bytes) -> TableLog:
     return _table_log.decode(payload)
 
 
-def parse_upload(payload: bytes, max_part_bytes: int) -> MeterLog:
+def parse_upload(payload: bytes, budget: Budget) -> MeterLog:
     """An upload JSON document, plain or gzip.
 
     Raises:
         LogRejected: it can't be unpacked, does not parse, or lacks what every log has.
     """
-    upload = _decode(_upload, payload, max_part_bytes, "document")
+    upload = _decode(_upload, payload, budget, "document")
+    if upload is None:
+        raise LogRejected("invalid_json", "expected a document of the meter, found nothing", "document")
     totals = upload.encounter_damage_stats
     misc = (totals.misc if totals else None) or Misc()
     bosses = (totals.boss_hp_log if totals else None) or misc.boss_hp_log or {}
@@ -144,7 +174,7 @@ def _upload_player(name: str, entity: Entity, stats: DamageStats, party: int | N
     )
 
 
-def parse_db_log(payload: bytes, max_part_bytes: int) -> MeterLog:
+def parse_db_log(payload: bytes, budget: Budget) -> MeterLog:
     """The packed rows of an ``encounters.db`` encounter, of any layout.
 
     Raises:
@@ -152,11 +182,8 @@ def parse_db_log(payload: bytes, max_part_bytes: int) -> MeterLog:
     """
     rows = _db_log.decode(payload)
     encounter = rows.encounter | (rows.preview or {})
-    misc = _decode(_misc, encounter.get("misc"), max_part_bytes, "encounter.misc") or Misc()
-    hp = (
-        _decode(_boss_hp, encounter.get("boss_hp_log"), max_part_bytes, "encounter.boss_hp_log")
-        or misc.boss_hp_log
-    )
+    misc = _decode(_misc, encounter.get("misc"), budget, "encounter.misc") or Misc()
+    hp = _decode(_boss_hp, encounter.get("boss_hp_log"), budget, "encounter.boss_hp_log") or misc.boss_hp_log
     boss_name = _text(encounter.get("current_boss"))
     log = MeterLog(
         fight_started_ms=_whole(encounter.get("fight_start")),
@@ -177,7 +204,7 @@ def parse_db_log(payload: bytes, max_part_bytes: int) -> MeterLog:
     )
     parties = _parties(misc)
     for values in rows.entities:
-        entity = dict(zip(rows.entity_columns, values, strict=True))
+        entity = dict(zip(rows.entity_columns, values, strict=False))
         name = _text(entity.get("name")) or ""
         kind = _text(entity.get("entity_type"))
         if name == boss_name and kind != "PLAYER":
@@ -186,13 +213,13 @@ def parse_db_log(payload: bytes, max_part_bytes: int) -> MeterLog:
                 _whole(entity.get("current_hp")),
             )
         elif _is_player(kind, name, _whole(entity.get("class_id")), log.local_player):
-            log.players.append(_db_player(name, entity, max_part_bytes, parties.get(name)))
+            log.players.append(_db_player(name, entity, budget, parties.get(name)))
     return log
 
 
-def _db_player(name: str, entity: dict[str, Any], limit: int, party: int | None) -> PlayerPart:
+def _db_player(name: str, entity: dict[str, Any], budget: Budget, party: int | None) -> PlayerPart:
     at = f"entity {name!r}"
-    stats = _decode(_damage_stats, entity.get("damage_stats"), limit, f"{at}, damage_stats")
+    stats = _decode(_damage_stats, entity.get("damage_stats"), budget, f"{at}, damage_stats")
     if stats is None:
         raise LogRejected("missing_field", "expected damage_stats, found NULL", at)
     meter_dps = _whole(entity.get("dps"))
@@ -206,8 +233,8 @@ def _db_player(name: str, entity: dict[str, Any], limit: int, party: int | None)
         character_id=str(entity["character_id"]) if entity.get("character_id") else None,
         is_dead=_flag(entity.get("is_dead")),
         stats=stats,
-        counts=_decode(_skill_stats, entity.get("skill_stats"), limit, f"{at}, skill_stats") or SkillStats(),
-        skills=_decode(_skills, entity.get("skills"), limit, f"{at}, skills") or {},
+        counts=_decode(_skill_stats, entity.get("skill_stats"), budget, f"{at}, skill_stats") or SkillStats(),
+        skills=_decode(_skills, entity.get("skills"), budget, f"{at}, skills") or {},
         meter_dps=stats.dps if meter_dps is None else meter_dps,
         party_number=party,
         uptimes=(
@@ -221,31 +248,26 @@ def _db_player(name: str, entity: dict[str, Any], limit: int, party: int | None)
     )
 
 
-def _decode(decoder: msgspec.json.Decoder[T], value: object, limit: int, locator: str) -> T | None:
+def _decode(decoder: msgspec.json.Decoder[T], value: object, budget: Budget, locator: str) -> T | None:
     """A JSON document from text, bytes or gzip; None for NULL and for nothing at all."""
     if value in (None, b"", ""):
         return None
     data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
     if not isinstance(data, bytes):
         raise LogRejected("invalid_json", f"expected a JSON document, found {type(value).__name__}", locator)
-    if data.startswith(GZIP_MAGIC):
-        data = gunzip(data, limit, locator)
-    elif len(data) > limit:
-        raise LogRejected(
-            "payload_too_large", f"expected at most {limit:,} bytes, found {len(data):,}", locator
-        )
+    data = budget.unpack(data, locator)
     try:
         return decoder.decode(data.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise LogRejected(
             "invalid_json", f"expected a document of the meter, found: {error}", locator
         ) from error
 
 
 def _parties(misc: Misc) -> dict[str, int]:
-    """Party number by name, from 1."""
+    """Party number by name, from 1; a raid has at most four parties."""
     pairs: Iterator[tuple[str, list[str]]] = iter((misc.party_info or {}).items())
-    return {name: int(key) + 1 for key, names in pairs if key.isdigit() for name in names}
+    return {name: int(key) + 1 for key, names in pairs if key in {"0", "1", "2", "3"} for name in names}
 
 
 def _is_player(kind: str | None, name: str, class_id: int | None, local_player: str | None) -> bool:
@@ -274,4 +296,6 @@ def _flag(value: object) -> bool | None:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """Text; SQLite gives bytes where it is no UTF-8."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return text if isinstance(text, str) and text else None

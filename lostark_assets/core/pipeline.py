@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -77,7 +77,10 @@ def clean_days(
             _commit(lake, tables, [row["log_id"] for row in chunk] if is_seen else [], chunk)
             if progress:
                 progress(run.encounters + sum(run.quarantined.values()), run.due)
-        run.changed_fights = settle_fights(lake, run.days)
+        # All days where all were asked for: a run that died after its last batch has settled none of its own.
+        unsettled = run.days if days is not None else lake.days("core_encounters")
+        run.changed_fights, changed_days = settle_fights(lake, unsettled)
+        run.days |= changed_days
     return run
 
 
@@ -86,13 +89,14 @@ def due_logs(
 ) -> tuple[set[str], set[str], datetime | None]:
     """Log ids to clean, those of them that already have rows somewhere, and when the oldest was fetched."""
     where = None if days is None else pc.field("fight_date").isin(sorted(days))
-    raw = lake.read("raw_battle_logs", columns=["log_id", "fight_started_at", "fetched_at"], where=where)
+    raw = lake.read(
+        "raw_battle_logs", columns=["log_id", "fight_started_at", "fight_date", "fetched_at"], where=where
+    )
     fetched = dict(zip(raw["log_id"].to_pylist(), raw["fetched_at"].to_pylist(), strict=True))
     there = set(fetched)
     if only is not None:
         there &= only
-    undated = days is not None and raw["fight_started_at"].null_count > 0
-    core_days = None if undated else days
+    core_days = None if _has_undated(raw) else days
     done: dict[str, str] = {}
     for name in ("core_encounters", "core_quarantine"):
         scope = pc.field("scope") == "log" if name == "core_quarantine" else None
@@ -101,6 +105,12 @@ def due_logs(
     due = there if again else {log_id for log_id in there if done.get(log_id) != CLEAN_VERSION}
     since = min((fetched[log_id] for log_id in due), default=None)
     return due, due & (done.keys() | _half_committed(lake, due, core_days, since)), since
+
+
+def _has_undated(raw: pa.Table) -> bool:
+    """Whether a raw row lies on another day than its fight, where cleaning by other rules may have put it."""
+    started = raw["fight_started_at"].cast(pa.date32())
+    return bool(pc.any(pc.fill_null(pc.not_equal(started, raw["fight_date"]), fill_value=True)).as_py())
 
 
 def _half_committed(lake: Lake, due: set[str], days: set[date] | None, since: datetime | None) -> set[str]:
@@ -136,7 +146,9 @@ def _chosen_batches(
 
 def read_raw(lake: Lake, log_ids: set[str], since: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Raw rows with their payload, fetched at or after ``since``."""
-    for rows in lake.groups_with("raw_battle_logs", "log_id", log_ids, _RAW_COLUMNS, since=since):
+    for rows in lake.groups_with(
+        "raw_battle_logs", "log_id", log_ids, _RAW_COLUMNS, since=since, all_there=True
+    ):
         yield from rows.to_pylist()
 
 
@@ -162,6 +174,7 @@ def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> N
 def _commit(lake: Lake, tables: Tables, seen: Sequence[str], chunk: list[dict[str, Any]]) -> None:
     """Write one batch; logs that have rows already give way in the same commit."""
     days = {row["fight_date"] for row in chunk} | set(tables["core_encounters"]["fight_date"].to_pylist())
+    days |= _days_of(lake, seen)
     for name in COMMIT_ORDER:
         contract, rows = CONTRACTS[name], tables[name]
         if not seen:
@@ -172,20 +185,29 @@ def _commit(lake: Lake, tables: Tables, seen: Sequence[str], chunk: list[dict[st
             lake.replace_ids(contract, rows, "encounter_id", [encounter_id_of(s) for s in seen], days)
 
 
-def settle_fights(lake: Lake, days: Iterable[date]) -> int:
-    """Give every log of ``days`` its fight; how many encounters changed.
+def _days_of(lake: Lake, log_ids: Sequence[str]) -> set[date]:
+    """Days on which logs have encounters now: other rules may have put them on another day."""
+    if not log_ids:
+        return set()
+    stored = lake.read("core_encounters", columns=["log_id", "fight_date"])
+    return set(stored.filter(pc.is_in(stored["log_id"], pa.array(log_ids)))["fight_date"].to_pylist())
 
-    Logs of the neighbouring days take part, since a fight may begin on both sides of midnight.
+
+def settle_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:
+    """Give every log of ``days`` its fight; how many encounters changed, and on which days.
+
+    Logs of the neighbouring days may change with them, since a fight may begin on both sides of midnight;
+    those in turn are judged beside their own neighbours.
     """
-    days = set(days)
-    around = {d + pd.Timedelta(days=n).to_pytimedelta() for d in days for n in (-1, 0, 1)}
+    may_change = {d + timedelta(days=n) for d in days for n in (-1, 0, 1)}
+    around = {d + timedelta(days=n) for d in may_change for n in (-1, 0, 1)}
     stored = lake.read(
         "core_encounters",
         columns=[*FIGHT_COLUMNS, "fight_date", "fight_id", "is_counted", "is_superseded"],
         days=around,
     )
     if not stored.num_rows:
-        return 0
+        return 0, set()
     encounters = stored.to_pandas(types_mapper=pd.ArrowDtype)
     near = near_in_time(encounters)
     players = (
@@ -209,9 +231,9 @@ def settle_fights(lake: Lake, days: Iterable[date]) -> int:
         (encounters["fight_id"] != fights)
         | (encounters["is_counted"] != counted)
         | (encounters["is_superseded"] != superseded)
-    ).to_numpy(dtype=bool)
+    ).to_numpy(dtype=bool) & encounters["fight_date"].isin(may_change).to_numpy(dtype=bool)
     if not changed.any():
-        return 0
+        return 0, set()
     changed_days = set(encounters.loc[changed, "fight_date"])
     new = dict(zip(ids, zip(fights, counted, superseded, strict=True), strict=True))
     rows = lake.read("core_encounters", days=changed_days)
@@ -220,4 +242,4 @@ def settle_fights(lake: Lake, days: Iterable[date]) -> int:
         values = pa.array([f[place] for f in fresh], CORE_ENCOUNTERS.schema.field(name).type)
         rows = rows.set_column(rows.schema.get_field_index(name), name, values)
     lake.replace_days(CORE_ENCOUNTERS, CORE_ENCOUNTERS.conform(rows), changed_days)
-    return int(changed.sum())
+    return int(changed.sum()), changed_days

@@ -190,9 +190,11 @@ class Lake:
         counts: dict[date, int] = {}
         if table is not None:
             added = pa.table(table.get_add_actions(flatten=True))
-            pairs = zip(added["partition.fight_date"].to_pylist(), added["num_records"].to_pylist(), strict=True)
-            for day, rows in pairs:
-                day = day if isinstance(day, date) else date.fromisoformat(day)
+            pairs = zip(
+                added["partition.fight_date"].to_pylist(), added["num_records"].to_pylist(), strict=True
+            )
+            for at, rows in pairs:
+                day = at if isinstance(at, date) else date.fromisoformat(at)
                 counts[day] = counts.get(day, 0) + rows
         return counts
 

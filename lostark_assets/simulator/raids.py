@@ -44,7 +44,7 @@ Final Act: Kazeros|G2|Archdemon Kazeros|8|960|485921|777|5|Normal:1710:7629 Hard
 Horizon Cathedral|G1|Archbishop Arcenos|4|600|487001|90|4|L1:1700:3314 L2:1720:7917 L3:1750:12166
 Horizon Cathedral|G2|Arcenos, Vanguard of Fanaticism|4|600|487021|90|4|L1:1700:3125 L2:1720:7653 L3:1750:11980
 Act 2: Brelshaza|G2|Phantom Legion Commander Brelshaza|8|900|485421|420|1.5|Normal:1670:3994 Hard:1690:8253
-Aegir|G1|Narok the Butcher|8|720|485301|300|1|Normal:1660:1615 Hard:1680:2698
+Aegir|G1|Akkan, Lord of Death|8|720|485301|300|1|Normal:1660:1615 Hard:1680:2698
 Aegir|G2|Aegir, the Oppressor|8|900|485321|400|1|Normal:1660:2132 Hard:1680:3985
 Behemoth|G2|Behemoth, the Storm Commander|16|1200|484021|500|1|Normal:1640:9000
 """

@@ -65,6 +65,8 @@ def compute_days(
         ContractViolated: a blocking rule is broken; the days keep the rows that they had.
     """
     run = StatsRun(days=set(days))
+    if not run.days:
+        return run
     with lake.lock("stats"):
         encounters = lake.read("core_encounters", days=run.days)
         before = lake.read(
@@ -286,12 +288,22 @@ def _examine(run: StatsRun, contract: Contract, rows: pa.Table) -> None:
 
 
 def due_stats_days(lake: Lake) -> list[date]:
-    """Fight days whose core rows are newer than their statistics, ascending."""
-    columns: list[str] = ["encounter_id", "fight_date", "cleaned_at"]
-    core = lake.read("core_encounters", columns=columns)
-    stats = lake.read(STATS_PLAYER_DPS.name, columns=["encounter_id", "stats_version", "computed_at"])
+    """Fight days whose statistics are not those of their core rows, ascending.
+
+    That is where logs were cleaned since, belong to another fight now, or have gone.
+    """
+    settled = ["encounter_id", "fight_date", "fight_id", "is_counted"]
+    core = lake.read("core_encounters", columns=[*settled, "cleaned_at"])
+    stats = lake.read(STATS_PLAYER_DPS.name, columns=[*settled, "stats_version", "computed_at"])
     due, _, _ = _due(core, stats)
-    days: dict[str, Any] = dict(
-        zip(core["encounter_id"].to_pylist(), core["fight_date"].to_pylist(), strict=True)
-    )
-    return sorted({days[e] for e in due})
+    now = _by_encounter(core, settled)
+    before = _by_encounter(stats, settled)
+    days = {now[e][0] for e in due}
+    days |= {facts[0] for e, facts in before.items() if now.get(e) != facts}
+    days |= {facts[0] for e, facts in now.items() if before.get(e, facts) != facts}
+    return sorted(days)
+
+
+def _by_encounter(table: pa.Table, columns: list[str]) -> dict[str, tuple[Any, ...]]:
+    key, *facts = (table[c].to_pylist() for c in columns)
+    return dict(zip(key, zip(*facts, strict=True), strict=True))
