@@ -1,0 +1,308 @@
+"""``lostark ingest``: bring what is new at some paths into the raw table, and say what became of it.
+
+One bad source never stops the others. Without ``--run`` the new logs are cleaned without writing, only to
+count what cleaning will refuse. What does not belong here: formats (``sources``), rules (``core``), runs
+(``platform.materialise``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from lostark_assets.commands.output import Say, print_table, progress, shown_path
+from lostark_assets.commands.pending import pending_days
+from lostark_assets.core.clean import clean_log
+from lostark_assets.core.pipeline import read_raw
+from lostark_assets.errors import LogRejected, LostarkError
+from lostark_assets.lake.tables import Lake
+from lostark_assets.resources import lake_of, limits_of, rules_of
+from lostark_assets.settings import Settings
+from lostark_assets.sources.collect import Collected, collect
+from lostark_assets.sources.detect import Found, ImportArguments, find_sources
+
+FORMATS = {
+    "loa_logs_db": "LOA Logs encounters.db",
+    "upload_json": "LOA Logs upload JSON",
+    "player_table": "player table",
+}
+_ROUNDS = 2
+
+
+@dataclass
+class Ingested:
+    """One file of an import. ``error``: it can't be read; ``skipped``: a folder's file that is none of ours."""
+
+    path: str
+    log_format: str | None = None
+    source: str | None = None
+    found: int = 0
+    new: int = 0
+    known: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    error: str | None = None
+    skipped: str | None = None
+    new_log_ids: list[str] = field(default_factory=list, repr=False)
+    days: set[date] = field(default_factory=set)
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything of the file is in, and nothing of it was refused."""
+        return not (self.error or self.problems or self.quarantined)
+
+    def document(self) -> dict[str, Any]:
+        """The file's part of ``--json``."""
+        return {
+            "path": self.path,
+            "format": self.log_format,
+            "source": self.source,
+            "found": self.found,
+            "new": self.new,
+            "known": self.known,
+            "quarantined": dict(sorted(self.quarantined.items())),
+            "problems": self.problems,
+            "error": self.error,
+            "skipped": self.skipped,
+        }
+
+
+@dataclass
+class RunDone:
+    """What ``--run`` did."""
+
+    success: bool = True
+    days: set[date] = field(default_factory=set)
+    run_ids: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """The run's part of ``--json``."""
+        return {
+            "success": self.success,
+            "days": sorted(self.days),
+            "run_ids": self.run_ids,
+            "failed": self.failed,
+        }
+
+
+@dataclass
+class Import:
+    """Everything that one command brought in."""
+
+    files: list[Ingested] = field(default_factory=list)
+    run: RunDone | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything is in, nothing was refused, no run failed."""
+        return all(file.is_whole for file in self.files) and (self.run is None or self.run.success)
+
+    def document(self) -> dict[str, Any]:
+        """``--json``."""
+        quarantined: Counter[str] = Counter()
+        for file in self.files:
+            quarantined.update(file.quarantined)
+        totals = {
+            "found": sum(file.found for file in self.files),
+            "new": sum(file.new for file in self.files),
+            "known": sum(file.known for file in self.files),
+            "quarantined": dict(sorted(quarantined.items())),
+            "problems": sum(len(file.problems) for file in self.files),
+            "errors": sum(file.error is not None for file in self.files),
+            "skipped": sum(file.skipped is not None for file in self.files),
+        }
+        return {
+            "paths": [file.document() for file in self.files],
+            "totals": totals,
+            "run": None if self.run is None else self.run.document(),
+        }
+
+
+def ingest(
+    settings: Settings,
+    paths: Sequence[Path],
+    say: Say,
+    arguments: ImportArguments | None = None,
+    *,
+    run: bool,
+) -> Import:
+    """Ingest ``paths`` one by one; with ``run`` also materialise the fight days that they touched."""
+    lake, started_at = lake_of(settings), datetime.now(UTC)
+    run_id = command_run_id("ingest", started_at)
+    done = Import(ingest_paths(settings, paths, say, arguments, run_id=run_id))
+    if run:
+        done.run = _materialise(settings, lake, done.files, say)
+        _count_quarantined(lake, done.files)
+    else:
+        _count_refusals(settings, lake, done.files, started_at)
+    return done
+
+
+def command_run_id(command: str, at: datetime) -> str:
+    """What raw and core rows note as the run that made them, when it is a command and not a Dagster run."""
+    return f"{command}-{at:%Y%m%dT%H%M%S.%f}"
+
+
+def ingest_paths(
+    settings: Settings,
+    paths: Sequence[Path],
+    say: Say,
+    arguments: ImportArguments | None = None,
+    *,
+    run_id: str,
+) -> list[Ingested]:
+    """Bring what is new at ``paths`` into the raw table; one entry a file, whatever became of it."""
+    files: list[Ingested] = []
+    for path in paths:
+        before = len(files)
+        # Absolute, so that a raw row still tells where it came from when someone else asks.
+        sources = find_sources(
+            path.expanduser().absolute(), arguments or ImportArguments(), limits_of(settings)
+        )
+        try:
+            files.extend(_ingest_file(settings, found, say, run_id) for found in sources)
+        except OSError as error:
+            files.append(_failed(Ingested(shown_path(path)), f"{path}: can't be read: {error}", say))
+        if all(file.skipped for file in files[before:]):
+            error = f"{path}: expected battle logs, found a folder without any. Check the path."
+            files.append(_failed(Ingested(shown_path(path)), error, say))
+    return files
+
+
+def _ingest_file(settings: Settings, found: Found, say: Say, run_id: str) -> Ingested:
+    file = Ingested(shown_path(found.path), skipped=found.skipped or None)
+    if found.error is not None:
+        return _failed(file, str(found.error), say)
+    if found.source is None:
+        return file
+    file.log_format, file.source = found.source.log_format, found.source.name
+    say(f"{found.path}: {FORMATS.get(found.source.log_format, found.source.log_format)}")
+    lake = lake_of(settings)
+    try:
+        with progress(found.path.name) as step:
+            _note(
+                file,
+                collect(
+                    found.source,
+                    lake,
+                    run_id=run_id,
+                    earliest=settings.earliest_fight_date,
+                    batch_bytes=int(settings.batch_bytes),
+                    progress=step,
+                ),
+            )
+    except (LostarkError, OSError) as error:
+        _note_committed(file, lake, run_id)
+        file.problems = _texts(found.source.problems)
+        return _failed(file, str(error), say)
+    return file
+
+
+def _failed(file: Ingested, error: str, say: Say) -> Ingested:
+    file.error = shown_path(error)
+    say(file.error)
+    return file
+
+
+def _note(file: Ingested, done: Collected) -> None:
+    file.found, file.new, file.known = done.found, done.new, done.known
+    file.new_log_ids, file.days = done.new_log_ids, done.days
+    file.problems = _texts(done.problems)
+
+
+def _texts(problems: Iterable[Any]) -> list[str]:
+    return [shown_path(f"{problem.where}: {problem.reason}") for problem in problems]
+
+
+def _note_committed(file: Ingested, lake: Lake, run_id: str) -> None:
+    """What went in before the source failed; batches are committed one by one."""
+    where = (pc.field("fetch_run_id") == run_id) & (pc.field("source_path") == file.path)
+    rows = lake.read("raw_battle_logs", columns=["log_id", "fight_date"], where=where)
+    file.new_log_ids, file.days = rows["log_id"].to_pylist(), set(rows["fight_date"].to_pylist())
+    file.found = file.new = rows.num_rows
+
+
+def _count_refusals(settings: Settings, lake: Lake, files: list[Ingested], started_at: datetime) -> None:
+    """Clean the new logs without writing anything, to count what will be refused and why."""
+    file_of = {log_id: file for file in files for log_id in file.new_log_ids}
+    rules = rules_of(settings)
+    with progress("checking the new logs", len(file_of)) as step:
+        for count, raw in enumerate(read_raw(lake, set(file_of), started_at - timedelta(seconds=1)), start=1):
+            reasons = file_of[raw["log_id"]].quarantined
+            try:
+                _, refused = clean_log(raw["log_format"], raw["payload"], rules)
+            except LogRejected as error:
+                reasons[error.reason_code] += 1
+            else:
+                reasons.update(error.reason_code for _, error in refused)
+            step(count, len(file_of))
+
+
+def _count_quarantined(lake: Lake, files: list[Ingested]) -> None:
+    file_of = {log_id: file for file in files for log_id in file.new_log_ids}
+    rows = lake.read(
+        "core_quarantine", columns=["log_id", "reason_code"], where=pc.field("log_id").isin(sorted(file_of))
+    )
+    for log_id, reason in zip(rows["log_id"].to_pylist(), rows["reason_code"].to_pylist(), strict=True):
+        file_of[log_id].quarantined[reason] += 1
+
+
+def _materialise(settings: Settings, lake: Lake, files: list[Ingested], say: Say) -> RunDone:
+    """Materialise what waits of the sources that were ingested, also from an import without ``--run``.
+
+    A second round takes days that only cleaning found: a log's day can differ from what a glance at it told.
+    """
+    done, sources = RunDone(), {file.source for file in files if file.source}
+    for _ in range(_ROUNDS):
+        days = pending_days(lake, sources) if sources else set()
+        if not days or not done.success:
+            break
+        run_days(settings, days, say, done)
+    if not done.days:
+        say("nothing to materialise: all of it is in already")
+    return done
+
+
+def run_days(settings: Settings, days: set[date], say: Say, done: RunDone) -> None:
+    """Materialise ``days`` in this process and add what came of it to ``done``."""
+    from lostark_assets.platform.materialise import materialise_days  # noqa: PLC0415 - Dagster takes seconds
+
+    say(f"materialising {len(days)} fight days")
+    result = materialise_days(settings, days, say)
+    done.days |= days
+    done.run_ids += result.run_ids
+    done.failed += result.failed
+    done.success = done.success and result.success
+    for text in result.failed:
+        say(f"failed: {text}")
+
+
+def show_import(done: Import) -> None:
+    """The table that an import ends with."""
+    columns = ("path", "format", "found", "new", "known", "quarantined", "problems")
+    shown = [file for file in done.files if not file.skipped]
+    print_table(columns, [_row(file) for file in shown])
+    skipped = len(done.files) - len(shown)
+    if skipped:
+        print_table(("skipped", "because"), [(f.path, f.skipped) for f in done.files if f.skipped])
+
+
+def _row(file: Ingested) -> tuple[Any, ...]:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(file.quarantined.items()))
+    problems = "\n".join([*file.problems, *([file.error] if file.error else [])])
+    return (
+        file.path,
+        FORMATS.get(file.log_format or "", file.log_format),
+        file.found,
+        file.new,
+        file.known,
+        reasons or "none",
+        problems or "none",
+    )

@@ -1,0 +1,136 @@
+"""How commands show things: results on stdout, progress and messages on stderr, JSON as one document.
+
+Battle logs hold names in any script, and broken ones: nothing that is printed may fail on them. What does not
+belong here: what is shown (the modules beside this one).
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+Say = Callable[[str], None]
+Step = Callable[[int, int], None]
+"""Called with what is done and what there is to do."""
+_WIDTH_OF_A_FILE = 240
+
+
+def prepare_streams() -> None:
+    """Let every text through: what the terminal's encoding lacks is shown by its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on today's stdout or stderr; a file or pipe gets wide lines instead of wrapped ones."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _WIDTH_OF_A_FILE
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+
+
+def say(text: str) -> None:
+    """One message for the person at the terminal, on stderr."""
+    console(stderr=True).print(text, markup=False, soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """``document`` as the one JSON document on stdout."""
+    sys.stdout.write(json.dumps(plain(document), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> None:
+    """Rows on stdout; whole numbers are aligned to the right and grouped by thousands."""
+    table = Table(title=title, title_justify="left")
+    rows = [list(row) for row in rows]
+    for place, name in enumerate(columns):
+        numbers = any(_is_number(row[place]) for row in rows)
+        table.add_column(escape(name), justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_cell(value)) for value in row))
+    console().print(table)
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Step]:
+    """A progress bar on stderr while the block runs, only where a person is looking."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    on_terminal = sys.stderr.isatty()
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console(stderr=True), transient=True, disable=not on_terminal
+    ) as bar:
+        task = bar.add_task(escape(what), total=total)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def plain(value: Any) -> Any:
+    """``value`` in JSON's types: instants and dates as ISO text, not-a-number as null, bytes as base64."""
+    if isinstance(value, dict):
+        return {str(plain(k)): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    if value is None or isinstance(value, (bool, int, float, Decimal)):
+        return _number(value)
+    return _text(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        # DuckDB's sums of whole numbers are decimals without a fraction.
+        return int(value) if value.as_tuple().exponent == 0 else float(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(value).decode()
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value.tzinfo else value.isoformat()
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    # A lone surrogate has no UTF-8: it is shown as its number.
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"<{len(value):,} bytes>"
+    value = plain(value)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def shown_path(path: Path | str) -> str:
+    """A path as text, whatever bytes its name holds."""
+    return _text(path)
