@@ -1,1 +1,1 @@
-"""What the ``lostark`` commands do: one module a command, plain functions. ``cli`` is the thin layer above."""
+"""What the ``lostark`` commands do: one module each, plain functions. ``cli`` is the thin layer above."""

@@ -37,7 +37,7 @@ _ROUNDS = 2
 
 @dataclass
 class Ingested:
-    """One file of an import. ``error``: it can't be read; ``skipped``: a folder's file that is none of ours."""
+    """One file of an import. ``error``: it can't be read; ``skipped``: a file of a folder, none of ours."""
 
     path: str
     log_format: str | None = None
@@ -131,16 +131,20 @@ def ingest(
     say: Say,
     arguments: ImportArguments | None = None,
     *,
-    run: bool,
+    run: bool = False,
+    check: bool = True,
 ) -> Import:
-    """Ingest ``paths`` one by one; with ``run`` also materialise the fight days that they touched."""
+    """Ingest ``paths`` one by one; with ``run`` also materialise the fight days that they touched.
+
+    Without either ``run`` or ``check`` nothing is said about what cleaning will refuse.
+    """
     lake, started_at = lake_of(settings), datetime.now(UTC)
     run_id = command_run_id("ingest", started_at)
     done = Import(ingest_paths(settings, paths, say, arguments, run_id=run_id))
     if run:
         done.run = _materialise(settings, lake, done.files, say)
         _count_quarantined(lake, done.files)
-    else:
+    elif check:
         _count_refusals(settings, lake, done.files, started_at)
     return done
 

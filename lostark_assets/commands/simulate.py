@@ -28,7 +28,7 @@ def simulate(
     file = path if path.suffix else path / _FILE_NAME
     if file.exists():
         raise PermanentError(
-            f"{file}: expected no file there, found one. It was left as it is. Choose another path or remove it."
+            f"{file}: expected no file there, found one. It was left as it is. Choose another path."
         )
     config = SeasonConfig(
         encounters=encounters,

@@ -23,9 +23,10 @@ from lostark_assets.errors import NotFound
 from lostark_assets.lake.tables import Lake
 
 _ENCOUNTER = (
-    "encounter_id", "log_id", "fight_id", "is_counted", "fight_date", "fight_started_at", "raid_name", "gate_name",
-    "boss_name", "difficulty", "is_cleared", "duration_s", "damage", "dps", "meter_damage", "meter_dps",
-    "detail_level", "source", "source_log_id", "log_format", "clean_version", "cleaned_at", "clean_run_id",
+    "encounter_id", "log_id", "fight_id", "is_counted", "fight_date", "fight_started_at", "raid_name",
+    "gate_name", "boss_name", "difficulty", "is_cleared", "duration_s", "damage", "dps", "meter_damage",
+    "meter_dps", "detail_level", "source", "source_log_id", "log_format", "clean_version", "cleaned_at",
+    "clean_run_id",
 )  # fmt: skip
 _PLAYER = (
     "player_name",
@@ -46,6 +47,7 @@ _RAW = (
     "content_sha256", "source_path",
 )  # fmt: skip
 _CANDIDATES = 5
+_ALL_IDS = 'lostark sql "select encounter_id from core_encounters"'
 
 
 @dataclass
@@ -174,19 +176,16 @@ def _why_no_encounter(lake: Lake, ids: pa.Table, wanted: str) -> str:
         entries = lake.read("core_quarantine", where=pc.field("log_id").isin(logs)).to_pylist()
         if entries:
             return (
-                f"{wanted}: the log is in the raw layer, but cleaning refused it: {entries[0]['reason_code']}, "
-                f"{entries[0]['detail']}. See `lostark quarantine`."
+                f"{wanted}: the log is in the raw layer, but cleaning refused it: "
+                f"{entries[0]['reason_code']}, {entries[0]['detail']}. See `lostark quarantine`."
             )
         return (
-            f"{wanted}: the log is in the raw layer, but it is not cleaned yet. Materialise its day, or ingest "
-            "it again with --run."
+            f"{wanted}: the log is in the raw layer, but it is not cleaned yet. Materialise its day, or "
+            "ingest it again with --run."
         )
     near = difflib.get_close_matches(wanted, ids["encounter_id"].to_pylist(), _CANDIDATES, 0.5)
-    return f"{wanted}: no encounter, log or fight begins so. {_nearest(near, 'select encounter_id from core_encounters')}"
-
-
-def _nearest(near: list[str], query: str) -> str:
-    return f"Nearest: {', '.join(near)}." if near else f'See `lostark sql "{query}"`.'
+    advice = f"Nearest: {', '.join(near)}." if near else f"See `{_ALL_IDS}`."
+    return f"{wanted}: no encounter, log or fight begins so. {advice}"
 
 
 def _find_player(lake: Lake, encounter: dict[str, Any], wanted: str) -> dict[str, Any]:

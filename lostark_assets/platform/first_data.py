@@ -17,7 +17,7 @@ from lostark_assets.sources.configured import configured_paths, demo_folder
 
 
 def first_data(settings: Settings, say: Callable[[str], None]) -> None:
-    """Ingest what is new at the configured sources and materialise the fight days that wait; does nothing twice.
+    """Ingest what is new at the configured sources and materialise what waits; does nothing twice.
 
     Without a configured source, demo data is made once and named as such.
     """

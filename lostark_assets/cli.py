@@ -1,0 +1,268 @@
+"""``lostark …``: the platform at the terminal.
+
+Exit codes: 0 all in, 1 something was quarantined or failed (the rest is in), 2 wrong usage. Results go to
+stdout, progress and messages to stderr. What does not belong here: what the commands do (``commands``). They
+are imported when they are called, since pandas and Dagster take seconds.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from lostark_assets.errors import LostarkError, SettingsError
+
+_FAILED, _WRONG_USAGE = 1, 2
+_ROWS_SHOWN = 200
+_FEWEST_ENCOUNTERS, _MOST_ENCOUNTERS = 20, 100_000
+
+
+class _Boundary(typer.core.TyperGroup):
+    """One clear line for every error that we raise on purpose; a traceback means a bug."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from lostark_assets.commands.output import prepare_streams, say
+
+        prepare_streams()
+        try:
+            return super().invoke(ctx)
+        except LostarkError as error:
+            say(f"error: {error}")
+            raise typer.Exit(_exit_code(error)) from None
+
+
+def _exit_code(error: LostarkError) -> int:
+    usage = isinstance(error, SettingsError) or type(error).__name__ == "WrongQuery"
+    return _WRONG_USAGE if usage else _FAILED
+
+
+app = typer.Typer(
+    cls=_Boundary,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Lost Ark battle logs become DPS statistics. LOSTARK_HOME is the one data folder.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Reason = Annotated[str | None, typer.Option(metavar="CODE", help="Only this reason code.")]
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if wanted:
+        typer.echo(f"lostark-analytics {importlib.metadata.version('lostark-analytics')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Lost Ark battle logs become DPS statistics. LOSTARK_HOME is the one data folder."""
+
+
+@app.command()
+def up() -> None:
+    """Run the platform in the foreground until Ctrl-C: PostgreSQL, Dagster, then the first data."""
+    from lostark_assets.platform.up import up as run_platform
+    from lostark_assets.settings import get_settings
+
+    raise typer.Exit(run_platform(get_settings()))
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders of battle logs.")],
+    *,
+    run: Annotated[bool, typer.Option("--run", help="Also materialise the fight days touched.")] = False,
+    as_json: AsJson = False,
+    source: Annotated[str | None, typer.Option(help="Name of the source that the logs belong to.")] = None,
+    raid: Annotated[str | None, typer.Option(help="Raid of player tables that don't say it.")] = None,
+    gate: Annotated[str | None, typer.Option(help="Gate of player tables that don't say it.")] = None,
+    boss: Annotated[str | None, typer.Option(help="Boss of player tables that don't say it.")] = None,
+    difficulty: Annotated[str | None, typer.Option(help="Difficulty of player tables.")] = None,
+    region: Annotated[str | None, typer.Option(help="Server region of player tables.")] = None,
+    check: Annotated[bool, typer.Option(help="Count what cleaning will refuse.")] = True,
+) -> None:
+    """Bring in battle logs: LOA Logs encounters.db, upload JSON, player tables (Parquet, CSV).
+
+    A path that is missing or broken does not stop the others. Exit code 1 says that something was refused.
+    """
+    from lostark_assets.commands import output
+    from lostark_assets.commands.ingest import ingest as bring_in
+    from lostark_assets.commands.ingest import show_import
+    from lostark_assets.settings import get_settings
+    from lostark_assets.sources.detect import ImportArguments
+
+    arguments = ImportArguments(source, raid, gate, boss, difficulty, region)
+    done = bring_in(get_settings(), paths, output.say, arguments, run=run, check=check)
+    if as_json:
+        output.print_json(done.document())
+    else:
+        show_import(done)
+        if not run and any(file.new for file in done.files):
+            output.say(
+                "the new logs wait to be cleaned: add --run, or materialise their days in the Dagster UI"
+            )
+    _exit_unless(done.is_whole)
+
+
+@app.command()
+def quarantine(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[reasons]", help="The closed list of reasons.")
+    ] = None,
+    *,
+    reason: Reason = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many entries to show, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Count and list what cleaning refused, and what to do about it."""
+    from lostark_assets.commands import output
+    from lostark_assets.core.reasons import REASONS
+
+    if what is not None:
+        if what != "reasons":
+            raise typer.BadParameter(f"expected nothing or 'reasons', found {what!r}")
+        if as_json:
+            output.print_json(REASONS)
+        else:
+            output.print_table(("reason", "what to do"), REASONS.items())
+        return
+    from lostark_assets.commands.quarantine import read_quarantine, show_quarantine
+    from lostark_assets.resources import lake_of
+    from lostark_assets.settings import get_settings
+
+    found = read_quarantine(lake_of(get_settings()), reason, limit)
+    if as_json:
+        output.print_json(found.document())
+    else:
+        show_quarantine(found)
+
+
+@app.command()
+def replay(
+    log_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[LOG_ID]...", help="Ids or their starts; none: all.")
+    ] = None,
+    *,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Clean quarantined logs again, after a fix; exit code 1 if some of them are still refused."""
+    from lostark_assets.commands import output
+    from lostark_assets.commands.replay import replay as run_again
+    from lostark_assets.commands.replay import show_replay
+    from lostark_assets.settings import get_settings
+
+    result = run_again(get_settings(), log_ids or [], output.say, reason=reason)
+    if as_json:
+        output.print_json(result.document())
+    else:
+        show_replay(result)
+    _exit_unless(result.is_done)
+
+
+@app.command()
+def trace(
+    encounter: Annotated[str, typer.Argument(help="Encounter, log or fight id, or the start of one.")],
+    player: Annotated[str, typer.Argument(help="Character name.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Walk a player's number back to the raw row, its hash, its source file and the runs."""
+    from lostark_assets.commands import output
+    from lostark_assets.commands.trace import show_trace
+    from lostark_assets.commands.trace import trace as walk_back
+    from lostark_assets.resources import lake_of
+    from lostark_assets.settings import get_settings
+
+    way = walk_back(lake_of(get_settings()), encounter, player)
+    if as_json:
+        output.print_json(way.document())
+    else:
+        show_trace(way)
+    _exit_unless(way.holds)
+
+
+@app.command()
+def sql(
+    query: Annotated[
+        str, typer.Argument(help="One query that reads; every lake table is there by its name.")
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="All rows as a JSON list of objects.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="All rows as CSV.")] = False,
+) -> None:
+    """Query the lake with DuckDB, read-only."""
+    from lostark_assets.commands import output
+    from lostark_assets.commands.sql import column_names, rows_of, run_query, write_csv, write_json
+    from lostark_assets.resources import lake_of
+    from lostark_assets.settings import get_settings
+
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    lake = lake_of(get_settings())
+    rows = run_query(lake, query, limit=None if as_json or as_csv else _ROWS_SHOWN + 1)
+    if as_json:
+        write_json(rows, sys.stdout)
+    elif as_csv:
+        write_csv(rows, sys.stdout)
+    else:
+        output.print_table(column_names(rows), rows_of(rows.slice(0, _ROWS_SHOWN)))
+        if rows.num_rows > _ROWS_SHOWN:
+            output.say(f"the first {_ROWS_SHOWN} rows; --json and --csv give all")
+
+
+@app.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Check the installation and say what is wrong; exit code 1 if something is."""
+    from lostark_assets.commands import output
+    from lostark_assets.commands.doctor import examine, show_findings
+
+    findings = examine()
+    if as_json:
+        output.print_json([finding.document() for finding in findings])
+    else:
+        show_findings(findings)
+    _exit_unless(all(finding.status != "wrong" for finding in findings))
+
+
+@app.command()
+def simulate(
+    path: Annotated[Path, typer.Argument(help="The new file, or a folder for an encounters.db.")],
+    *,
+    encounters: Annotated[
+        int, typer.Option(min=_FEWEST_ENCOUNTERS, max=_MOST_ENCOUNTERS, help="How many fights.")
+    ] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same fights.")] = 1,
+    hits_per_player: Annotated[int, typer.Option(min=1, help="Mean hits of a player in a fight.")] = 1400,
+    days: Annotated[int, typer.Option(min=1, help="Days that the fights spread over, up to yesterday.")] = 28,
+    dirt: Annotated[bool, typer.Option(help="Mix in broken logs, as they really occur.")] = True,
+) -> None:
+    """Write an encounters.db of made-up fights, with the truth about them beside it."""
+    from lostark_assets.commands import output
+    from lostark_assets.commands.simulate import simulate as write
+
+    done = write(
+        path, encounters=encounters, seed=seed, hits_per_player=hits_per_player, days=days, dirt=dirt
+    )
+    output.say(
+        f"{done.path}: {done.fights:,} made-up fights in {done.encounters:,} logs with {done.hits:,} hits; "
+        f"{done.quarantined:,} logs are broken on purpose. The truth lies beside it."
+    )
+
+
+def _exit_unless(well: bool) -> None:  # noqa: FBT001 - reads as a sentence
+    if not well:
+        raise typer.Exit(_FAILED)
