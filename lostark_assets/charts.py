@@ -15,7 +15,11 @@ _FONT = "Noto Sans, Noto Sans KR, Malgun Gothic, Apple SD Gothic Neo, NanumGothi
 
 
 def _finish(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart:
-    return chart.properties(title=title, width=WIDTH, height=HEIGHT).configure(font=_FONT).configure_view(stroke=None)
+    return (
+        chart.properties(title=title, width=WIDTH, height=HEIGHT)
+        .configure(font=_FONT)
+        .configure_view(stroke=None)
+    )
 
 
 def fights_per_day(encounters: pa.Table) -> alt.Chart:
@@ -23,11 +27,17 @@ def fights_per_day(encounters: pa.Table) -> alt.Chart:
     counts = encounters.group_by(["fight_date", "is_cleared"]).aggregate([([], "count_all")]).to_pandas()
     counts["outcome"] = counts["is_cleared"].map({True: "clear", False: "wipe"}).fillna("unknown")
     counts["day"] = pd.to_datetime(counts["fight_date"])
-    bars = alt.Chart(counts[["day", "outcome", "count_all"]]).mark_bar().encode(
-        x=alt.X("day:T", title="fight day"),
-        y=alt.Y("sum(count_all):Q", title="encounters"),
-        color=alt.Color("outcome:N", scale=alt.Scale(domain=["clear", "wipe", "unknown"],
-                                                      range=["#2a9d8f", "#e76f51", "#adb5bd"])),
+    bars = (
+        alt.Chart(counts[["day", "outcome", "count_all"]])
+        .mark_bar()
+        .encode(
+            x=alt.X("day:T", title="fight day"),
+            y=alt.Y("sum(count_all):Q", title="encounters"),
+            color=alt.Color(
+                "outcome:N",
+                scale=alt.Scale(domain=["clear", "wipe", "unknown"], range=["#2a9d8f", "#e76f51", "#adb5bd"]),
+            ),
+        )
     )
     return _finish(bars, "Encounters by fight day")
 
@@ -91,7 +101,9 @@ def median_by_spec(distribution: pa.Table) -> alt.Chart:
         for name in ("p50", "median_low", "median_high"):
             frame[name] = frame[name] / 1e6
     base = alt.Chart(frame[columns]).encode(y=alt.Y("label:N", sort="-x", title=None))
-    points = base.mark_point(filled=True).encode(x=alt.X("p50:Q", title="median DPS (million/s), 95 % interval"))
+    points = base.mark_point(filled=True).encode(
+        x=alt.X("p50:Q", title="median DPS (million/s), 95 % interval")
+    )
     rules = base.mark_rule().encode(x="median_low:Q", x2="median_high:Q")
     return _finish(rules + points, "Median DPS by spec and gate, newest week")
 
@@ -101,8 +113,14 @@ def clears_by_gate(progression: pa.Table) -> alt.Chart:
     frame = progression.select(["raid_name", "gate_name", "difficulty", "clears", "wipes"]).to_pandas()
     frame["gate"] = frame["raid_name"] + " " + frame["gate_name"] + " " + frame["difficulty"].fillna("")
     long = frame.groupby("gate")[["clears", "wipes"]].sum().reset_index().melt("gate", var_name="outcome")
-    bars = alt.Chart(long).mark_bar().encode(
-        y=alt.Y("gate:N", sort="-x", title=None), x=alt.X("value:Q", title="pulls of characters"), color="outcome:N"
+    bars = (
+        alt.Chart(long)
+        .mark_bar()
+        .encode(
+            y=alt.Y("gate:N", sort="-x", title=None),
+            x=alt.X("value:Q", title="pulls of characters"),
+            color="outcome:N",
+        )
     )
     return _finish(bars, "Clears and wipes by gate")
 
@@ -110,7 +128,9 @@ def clears_by_gate(progression: pa.Table) -> alt.Chart:
 def quarantine_reasons(quarantine: pa.Table) -> alt.Chart:
     """Entries by reason; needs reason_code."""
     counts = quarantine.group_by("reason_code").aggregate([([], "count_all")]).to_pandas()
-    bars = alt.Chart(counts).mark_bar(color="#e76f51").encode(
-        y=alt.Y("reason_code:N", sort="-x", title=None), x=alt.X("count_all:Q", title="entries")
+    bars = (
+        alt.Chart(counts)
+        .mark_bar(color="#e76f51")
+        .encode(y=alt.Y("reason_code:N", sort="-x", title=None), x=alt.X("count_all:Q", title="entries"))
     )
     return _finish(bars, "Quarantine by reason")

@@ -63,13 +63,13 @@ def findings_table(findings: Iterable[Finding]) -> str:
             "severity": f.severity,
             "rows checked": f.checked,
             "rows that break it": f.failed,
-            "worst rows": "; ".join(", ".join(f"{k}={cell(v)}" for k, v in row.items()) for row in f.worst[:3]),
+            "worst rows": "; ".join(
+                ", ".join(f"{k}={cell(v)}" for k, v in row.items()) for row in f.worst[:3]
+            ),
         }
         for f in ordered
     ]
-    return "\n".join(
-        line[:600] for line in markdown_table(rows).splitlines()
-    )
+    return "\n".join(line[:600] for line in markdown_table(rows).splitlines())
 
 
 def dictionary_table(contract: Contract) -> str:
@@ -91,6 +91,6 @@ def picture(chart: alt.Chart, alternative: str) -> str:
     """A chart as a Markdown picture (SVG, so that text stays text and every script renders)."""
     import vl_convert  # noqa: PLC0415 - a JavaScript engine, loaded only where a picture is drawn
 
-    svg = vl_convert.vegalite_to_svg(chart.to_dict())
+    svg = vl_convert.vegalite_to_svg(chart.to_json())
     encoded = base64.b64encode(svg.encode()).decode()
     return f"![{alternative}](data:image/svg+xml;base64,{encoded})"

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -18,12 +18,11 @@ import pyarrow.compute as pc
 
 from lostark_assets.contracts.table import Column, Contract
 
-if TYPE_CHECKING:
-    import great_expectations.expectations as gxe
-
 Severity = Literal["error", "warn"]
 WORST_ROWS = 5
-TALL_TABLES = {"core_hits", "stats_dps_timeline"}
+MEASURES = ("smallest", "minimum", "largest", "maximum", "offending")
+_UNIQUE_BY_CONSTRUCTION = {"stats_dps_timeline"}
+"""Its seconds are numbered by a loop; counting millions of keys again would cost more than they did."""
 
 
 @dataclass
@@ -60,49 +59,22 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def examine(contract: Contract, table: pa.Table) -> list[Finding]:
-    """Run the contract's suite over ``table`` with Great Expectations.
+    """Judge ``table`` by the contract's rules with Great Expectations.
 
-    Tables of hits and seconds are judged by each column's smallest, largest and null value, found by Arrow:
-    their rules need no more, and a suite over every row would cost more than the cleaning. A rule that could
-    not run (a bug of the rule, a column of the wrong type) raises; it is never "failed data".
+    Arrow measures what each rule needs (smallest, largest, number of offending rows), one row a rule, and the
+    suite judges these rows: an expectation a column would cost half a second a batch, one over every row more
+    than the cleaning. A rule that could not run (a bug of the rule, a column of the wrong type) raises; it is
+    never "failed data".
 
     Raises:
         RuntimeError: an expectation raised inside Great Expectations.
     """
     rules = [r for r in rules_of(contract) if set(r.columns) <= set(table.column_names)]
-    runnable = [
-        r for r in rules if table.num_rows and any(table[c].null_count < table.num_rows for c in r.columns)
-    ]
-    runnable += [r for r in rules if r not in runnable and r.kind == "not_null" and table.num_rows]
-    tall = contract.name in TALL_TABLES
-    frame = _extremes(table, runnable) if tall else _plain_frame(table, runnable)
-    broken = _run(frame, runnable) if runnable else set()
+    broken = _broken(pd.DataFrame([r.measure(table) for r in rules])) if table.num_rows and rules else set()
     return [
-        _explain(rule, contract, table)
-        if rule in broken
-        else Finding(rule.name, rule.severity, table.num_rows)
-        for rule in rules
-        if not (tall and rule.kind == "unique")
+        _explain(r, contract, table) if r.name in broken else Finding(r.name, r.severity, table.num_rows)
+        for r in rules
     ]
-
-
-def _plain_frame(table: pa.Table, rules: list[Rule]) -> pd.DataFrame:
-    """The rules' columns with NumPy types: Great Expectations walks Arrow-backed columns value by value."""
-    columns = list(dict.fromkeys(c for r in rules for c in r.columns))
-    return table.select(columns).to_pandas()
-
-
-def _extremes(table: pa.Table, rules: list[Rule]) -> pd.DataFrame:
-    """Three rows that break a rule of range or nullness exactly if the table does: minima, maxima, a null."""
-    columns: dict[str, list[Any]] = {}
-    for name in dict.fromkeys(c for r in rules if r.kind != "unique" for c in r.columns):
-        column = table[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        words = pc.min_max(column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column)
-        low, high = words["min"].as_py(), words["max"].as_py()
-        columns[name] = [low, high, None if column.null_count else high]
-    return pd.DataFrame(columns)
 
 
 @dataclass(frozen=True)
@@ -117,28 +89,23 @@ class Rule:
     maximum: float | None = None
     allowed: tuple[str, ...] | None = None
 
-    def expectations(self) -> list[gxe.Expectation]:
-        """The rule as Great Expectations knows it; a range is one of the minimum and one of the maximum."""
-        import great_expectations.expectations as gxe  # noqa: PLC0415 - takes seconds to import
-
+    def measure(self, table: pa.Table) -> dict[str, Any]:
+        """What the rule needs to be judged: the column's extremes beside its bounds, or offending rows."""
+        measured: dict[str, Any] = dict.fromkeys(MEASURES) | {"rule": self.name}
+        column = table[self.columns[0]]
         if self.kind == "not_null":
-            return [gxe.ExpectColumnValuesToNotBeNull(column=self.columns[0])]
-        if self.kind == "in_set":
-            return [
-                gxe.ExpectColumnValuesToBeInSet(column=self.columns[0], value_set=list(self.allowed or ()))
-            ]
-        if self.kind == "unique":
-            if len(self.columns) == 1:
-                return [gxe.ExpectColumnValuesToBeUnique(column=self.columns[0])]
-            return [
-                gxe.ExpectCompoundColumnsToBeUnique(column_list=list(self.columns), ignore_row_if="never")
-            ]
-        parts: list[gxe.Expectation] = []
-        if self.minimum is not None:
-            parts.append(gxe.ExpectColumnMinToBeBetween(column=self.columns[0], min_value=self.minimum))
-        if self.maximum is not None:
-            parts.append(gxe.ExpectColumnMaxToBeBetween(column=self.columns[0], max_value=self.maximum))
-        return parts
+            measured["offending"] = column.null_count
+        elif self.kind == "in_set":
+            known = pc.is_in(column, pa.array(self.allowed, pa.string()))
+            measured["offending"] = pc.sum(pc.and_(pc.is_valid(column), pc.invert(known))).as_py() or 0
+        elif self.kind == "unique":
+            distinct = table.select(self.columns).group_by(list(self.columns)).aggregate([]).num_rows
+            measured["offending"] = table.num_rows - distinct
+        else:
+            extremes = pc.min_max(column)
+            measured |= {"smallest": extremes["min"].as_py(), "minimum": self.minimum}
+            measured |= {"largest": extremes["max"].as_py(), "maximum": self.maximum}
+        return measured
 
     def broken_by(self, frame: pd.DataFrame) -> pd.Series:
         """A mask of the rows that break the rule, to show them."""
@@ -163,7 +130,7 @@ def _rules_by_name(name: str) -> tuple[Rule, ...]:
 
     contract = CONTRACTS[name]
     rules = [rule for column in contract.columns for rule in _column_rules(column)]
-    if contract.key:
+    if contract.key and name not in _UNIQUE_BY_CONSTRUCTION:
         rules.append(Rule(f"({', '.join(contract.key)}) is unique", "error", "unique", contract.key))
     return tuple(rules)
 
@@ -194,32 +161,39 @@ def _column_rules(column: Column) -> Iterable[Rule]:
             yield Rule(f"{name} is {span}", severity, "between", (name,), low, high)  # type: ignore[arg-type]
 
 
-def _run(frame: pd.DataFrame, rules: list[Rule]) -> set[Rule]:
-    """The rules that the frame breaks."""
+@lru_cache
+def _suite() -> tuple[Any, Any]:
+    """The context and the suite over measured rules."""
     import great_expectations as gx  # noqa: PLC0415 - takes seconds to import
+    import great_expectations.expectations as gxe  # noqa: PLC0415
 
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
-    asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")
-    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-    by_expectation = {_key_of(e.configuration): rule for rule in rules for e in rule.expectations()}
-    suite = gx.ExpectationSuite(
-        name="contract", expectations=[e for rule in rules for e in rule.expectations()]
-    )
-    broken = set()
-    for result in batch.validate(suite, result_format="BOOLEAN_ONLY").results:
+    asset = context.data_sources.add_pandas("rules").add_dataframe_asset("measured")
+    only_bounded = {"or_equal": True, "ignore_row_if": "either_value_is_missing"}
+    expectations = [
+        gxe.ExpectColumnValuesToBeBetween(column="offending", max_value=0),
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="smallest", column_B="minimum", **only_bounded),
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="maximum", column_B="largest", **only_bounded),
+    ]
+    suite = gx.ExpectationSuite(name="contract", expectations=expectations)
+    return asset.add_batch_definition_whole_dataframe("whole"), suite
+
+
+def _broken(measured: pd.DataFrame) -> set[str]:
+    """Names of the rules whose measures break their bounds."""
+    whole, suite = _suite()
+    frame = measured.astype(dict.fromkeys(MEASURES, "float64"))
+    unexpected = {"result_format": "COMPLETE", "unexpected_index_column_names": ["rule"]}
+    names: set[str] = set()
+    for result in whole.get_batch({"dataframe": frame}).validate(suite, result_format=unexpected).results:
         raised = _raised(result.exception_info)
         if raised:
             raise RuntimeError(f"{result.expectation_config.type} could not run: {raised}")
         if not result.success:
-            broken.add(by_expectation[_key_of(result.expectation_config)])
-    return broken
-
-
-def _key_of(config: Any) -> str:
-    kwargs = {k: v for k, v in config.kwargs.items() if k != "batch_id"}
-    return f"{config.type} {sorted(kwargs.items(), key=str)}"
+            names.update(row["rule"] for row in result.result["unexpected_index_list"])
+    return names
 
 
 def _raised(info: Any) -> str | None:

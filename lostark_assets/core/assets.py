@@ -75,8 +75,13 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
             return
         try:
             run = clean_days(
-                lake, days, rules_of(settings), run_id=context.run_id, batch_bytes=int(settings.batch_bytes),
-                again=config.again, progress=lambda done, due: context.log.info(f"cleaned {done:,} of {due:,} logs"),
+                lake,
+                days,
+                rules_of(settings),
+                run_id=context.run_id,
+                batch_bytes=int(settings.batch_bytes),
+                again=config.again,
+                progress=lambda done, due: context.log.info(f"cleaned {done:,} of {due:,} logs"),
             )
         except ContractViolated as error:
             yield from core_check_results(error.findings, lake, wanted)
@@ -100,14 +105,20 @@ def _metadata(lake: Lake, name: str, days: list[Any], run: CoreRun) -> dict[str,
         "fights settled anew": run.changed_fights,
     }
     if name == "core_encounters" and rows.num_rows and len(days) <= DRAWN_DAYS:
-        metadata["encounters by day"] = dg.MetadataValue.md(picture(charts.fights_per_day(rows), "encounters by day"))
+        metadata["encounters by day"] = dg.MetadataValue.md(
+            picture(charts.fights_per_day(rows), "encounters by day")
+        )
         metadata["logs of one fight"] = rows.num_rows - pc.count_distinct(rows["fight_id"]).as_py()
     if name == "core_quarantine" and rows.num_rows and len(days) <= DRAWN_DAYS:
         metadata["reasons"] = dg.MetadataValue.md(_reasons(rows))
-        metadata["by reason"] = dg.MetadataValue.md(picture(charts.quarantine_reasons(rows), "quarantine by reason"))
+        metadata["by reason"] = dg.MetadataValue.md(
+            picture(charts.quarantine_reasons(rows), "quarantine by reason")
+        )
     return metadata
 
 
 def _reasons(rows: pa.Table) -> str:
-    counts = rows.group_by("reason_code").aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
+    counts = (
+        rows.group_by("reason_code").aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
+    )
     return markdown_table(counts.rename_columns({"count_all": "entries"}).to_pylist())

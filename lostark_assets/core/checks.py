@@ -45,12 +45,18 @@ def accounted(lake: Lake, days: Iterable[date]) -> Finding:
 def _examine_chunk(lake: Lake, days: list[date]) -> dict[str, list[Finding]]:
     tables = {name: lake.read(name, days=days) for name in COMMIT_ORDER if name != "core_hits"}
     ids = ["encounter_id", "player_name"]
-    hits = lake.dataset("core_hits", days=days, dictionary=ids).to_table() if days else lake.read("core_hits", days=[])
+    hits = (
+        lake.dataset("core_hits", days=days, dictionary=ids).to_table()
+        if days
+        else lake.read("core_hits", days=[])
+    )
     return examine_core(tables | {"core_hits": hits}, _raw_logs(lake, days))
 
 
 def _raw_logs(lake: Lake, days: Iterable[date]) -> int:
-    return lake.read("raw_battle_logs", columns=["log_id"], where=pc.field("fight_date").isin(list(days))).num_rows
+    return lake.read(
+        "raw_battle_logs", columns=["log_id"], where=pc.field("fight_date").isin(list(days))
+    ).num_rows
 
 
 def _chunks(lake: Lake, days: list[date]) -> list[list[date]]:

@@ -27,6 +27,8 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
 
+_NO_COLUMN_STATISTICS = {"delta.dataSkippingNumIndexedCols": "0"}
+"""Column extremes in the log serve none of our reads (ids are hashes) and make opening a dataset slow."""
 ONE_FILE_BYTES = 8 << 30
 """Above every batch that we commit: a batch's rows of one day stay in one file, in the order of writing."""
 
@@ -228,6 +230,7 @@ class Lake:
             writer_properties=_WRITER.get(contract.name, _DEFAULT_WRITER),
             target_file_size=ONE_FILE_BYTES,
             storage_options=self.storage_options,
+            configuration=_NO_COLUMN_STATISTICS,
         )
 
     def append(self, contract: Contract, rows: pa.Table) -> None:

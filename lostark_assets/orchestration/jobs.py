@@ -20,7 +20,9 @@ def phase_one_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     """Both jobs."""
     return [
         dg.define_asset_job(
-            FIGHT_DAYS_JOB, dg.AssetSelection.assets(*_DAILY), description="Clean fight days and compute their statistics."
+            FIGHT_DAYS_JOB,
+            dg.AssetSelection.assets(*_DAILY),
+            description="Clean fight days and compute their statistics.",
         ),
         dg.define_asset_job(
             ACROSS_DAYS_JOB,

@@ -20,7 +20,9 @@ ONE_PASS = dg.BackfillPolicy.single_run()
 
 def fight_days(settings: Settings) -> dg.DailyPartitionsDefinition:
     """One partition a UTC day, from the earliest fight date up to today."""
-    return dg.DailyPartitionsDefinition(start_date=settings.earliest_fight_date.isoformat(), timezone="UTC", end_offset=1)
+    return dg.DailyPartitionsDefinition(
+        start_date=settings.earliest_fight_date.isoformat(), timezone="UTC", end_offset=1
+    )
 
 
 def days_of(context: dg.AssetExecutionContext) -> list[date]:
@@ -28,7 +30,9 @@ def days_of(context: dg.AssetExecutionContext) -> list[date]:
     return [date.fromisoformat(key) for key in context.partition_keys]
 
 
-def ranges(days: Iterable[date], present: Iterable[date] = (), longest_gap: int = 7) -> list[tuple[date, date]]:
+def ranges(
+    days: Iterable[date], present: Iterable[date] = (), longest_gap: int = 7
+) -> list[tuple[date, date]]:
     """Days as few ranges, each one run. A gap is bridged if it is short and no day in it has data (``present``):
     an empty day costs less than another run, and a day with data is not touched unasked.
     """

@@ -22,7 +22,9 @@ CONTRACT_HOLDS = "contract_holds"
 NOTHING_ODD = "nothing_is_odd"
 
 
-def asset_spec(name: str, *, version: str, kinds: Iterable[str], deps: Sequence[Any] = (), **more: Any) -> dg.AssetSpec:
+def asset_spec(
+    name: str, *, version: str, kinds: Iterable[str], deps: Sequence[Any] = (), **more: Any
+) -> dg.AssetSpec:
     """The spec of the asset that writes the contract's table."""
     contract = CONTRACTS[name]
     return dg.AssetSpec(
@@ -66,18 +68,34 @@ def _rules(column: Column) -> Iterator[str]:
         yield f"one of {', '.join(column.allowed)}"
 
 
-def check_specs(tables: Iterable[str], cross_rules: Mapping[str, tuple[str, str]] | None = None) -> list[dg.AssetCheckSpec]:
+def check_specs(
+    tables: Iterable[str], cross_rules: Mapping[str, tuple[str, str]] | None = None
+) -> list[dg.AssetCheckSpec]:
     """Checks of each table: its contract (blocking), what is odd (warning), and the rules across tables."""
     specs = []
     for table in tables:
         contract = CONTRACTS[table]
-        specs.append(dg.AssetCheckSpec(CONTRACT_HOLDS, asset=table, blocking=True,
-                                       description="Types, nulls, ranges, words and key of the contract."))
+        specs.append(
+            dg.AssetCheckSpec(
+                CONTRACT_HOLDS,
+                asset=table,
+                blocking=True,
+                description="Types, nulls, ranges, words and key of the contract.",
+            )
+        )
         if any(c.odd_above is not None or c.odd_below is not None for c in contract.columns):
-            specs.append(dg.AssetCheckSpec(NOTHING_ODD, asset=table, description="Values that are odd but real."))
+            specs.append(
+                dg.AssetCheckSpec(NOTHING_ODD, asset=table, description="Values that are odd but real.")
+            )
     for rule, (table, severity) in (cross_rules or {}).items():
-        specs.append(dg.AssetCheckSpec(rule, asset=table, blocking=severity == "error",
-                                       description=rule.replace("_", " ").capitalize() + "."))
+        specs.append(
+            dg.AssetCheckSpec(
+                rule,
+                asset=table,
+                blocking=severity == "error",
+                description=rule.replace("_", " ").capitalize() + ".",
+            )
+        )
     return specs
 
 
@@ -98,7 +116,11 @@ def check_results(
 
 
 def _result(table: str, name: str, findings: Sequence[Finding], lake: Lake) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.WARN if all(f.severity == "warn" for f in findings) else dg.AssetCheckSeverity.ERROR
+    severity = (
+        dg.AssetCheckSeverity.WARN
+        if all(f.severity == "warn" for f in findings)
+        else dg.AssetCheckSeverity.ERROR
+    )
     broken = [f for f in findings if not f.passed]
     return dg.AssetCheckResult(
         asset_key=table,
@@ -116,7 +138,9 @@ def _result(table: str, name: str, findings: Sequence[Finding], lake: Lake) -> d
     )
 
 
-def table_metadata(lake: Lake, name: str, rows: pa.Table, count: int, columns: Sequence[str]) -> dict[str, Any]:
+def table_metadata(
+    lake: Lake, name: str, rows: pa.Table, count: int, columns: Sequence[str]
+) -> dict[str, Any]:
     """What every materialisation shows: rows of the partitions, table version, a preview."""
     return {
         "dagster/row_count": count,

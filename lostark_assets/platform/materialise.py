@@ -38,7 +38,9 @@ class MaterialiseResult:
         return not self.failed
 
 
-def materialise_days(settings: Settings, days: Iterable[date], say: Callable[[str], None]) -> MaterialiseResult:
+def materialise_days(
+    settings: Settings, days: Iterable[date], say: Callable[[str], None]
+) -> MaterialiseResult:
     """Clean ``days`` and compute their statistics, then those across days; days that lie together are one run."""
     days = sorted(set(days))
     result = MaterialiseResult()
@@ -58,7 +60,11 @@ def materialise_days(settings: Settings, days: Iterable[date], say: Callable[[st
 
 
 def _execute(
-    job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], what: str, result: MaterialiseResult
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    tags: dict[str, str],
+    what: str,
+    result: MaterialiseResult,
 ) -> None:
     done = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=_QUIET)
     result.run_ids.append(done.run_id)

@@ -21,7 +21,15 @@ from lostark_assets.sources.configured import configured_paths
 from lostark_assets.sources.detect import find_sources
 
 RAW = "raw_battle_logs"
-_PREVIEW = ["log_id", "source", "source_log_id", "log_format", "fight_started_at", "payload_bytes", "fetched_at"]
+_PREVIEW = [
+    "log_id",
+    "source",
+    "source_log_id",
+    "log_format",
+    "fight_started_at",
+    "payload_bytes",
+    "fetched_at",
+]
 
 
 def raw_assets() -> list[dg.AssetsDefinition]:

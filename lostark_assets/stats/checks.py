@@ -30,7 +30,9 @@ def daily_check_specs() -> list[dg.AssetCheckSpec]:
 def examine_days(lake: Lake, days: Iterable[date]) -> dict[str, list[Finding]]:
     """Findings over the stored rows of ``days``."""
     days = list(days)
-    found = {"stats_player_dps": examine(CONTRACTS["stats_player_dps"], lake.read("stats_player_dps", days=days))}
+    found = {
+        "stats_player_dps": examine(CONTRACTS["stats_player_dps"], lake.read("stats_player_dps", days=days))
+    }
     found["stats_player_dps"].append(same_players(lake, days))
     found["stats_dps_timeline"] = examine(CONTRACTS["stats_dps_timeline"], _narrow_timeline(lake, days))
     return found
