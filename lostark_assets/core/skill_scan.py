@@ -1,0 +1,642 @@
+"""The ``skills`` document of a log straight from its bytes into arrays: one compiled pass, no object per hit.
+
+Only what is certain is read here: plain documents as the meter writes them. Anything else (another type, an
+escaped key, a number of more than 18 digits, deep nesting, damage) gives None, and the caller lets msgspec
+judge. What does not belong here: any judgement about the values.
+"""
+
+# ruff: noqa: C901, PLR0911, PLR0912, PLR1714 - a state machine, and Numba compares single numbers fastest
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from lostark_assets.core.documents import Skill
+
+_NUMBERS = (
+    "id",
+    "total_damage",
+    "max_damage",
+    "max_damage_cast",
+    "buffed_by_support",
+    "debuffed_by_support",
+    "buffed_by_identity",
+    "buffed_by_hat",
+    "casts",
+    "hits",
+    "crits",
+    "crit_damage",
+    "back_attacks",
+    "front_attacks",
+    "back_attack_damage",
+    "front_attack_damage",
+    "stagger",
+)
+_FLAGS = ("is_hyper_awakening", "special")
+_OTHERS = ("name", "adjusted_crit", "cast_log", "skill_cast_log")
+_FIELDS = (*_NUMBERS, *_FLAGS, *_OTHERS)
+_TOTAL_DAMAGE = _NUMBERS.index("total_damage")
+_FIRST_FLAG, _NAME = len(_NUMBERS), len(_NUMBERS) + len(_FLAGS)
+_ADJUSTED, _CAST_LOG, _SKILL_CAST_LOG = _NAME + 1, _NAME + 2, _NAME + 3
+# A row is what the document says of a skill, or where it says it: numbers and flags, then places.
+_TO_END = 3
+_KEY, _KEY_END, _HITS_END = range(_CAST_LOG + _TO_END + 1, _CAST_LOG + _TO_END + 4)
+_COLUMNS = _HITS_END + 1
+_MOST_SKILLS = 1024
+_NULL = -(2**63)
+_MOST_DIGITS = 18
+_DEEPEST = 60
+_PADDING = 32
+_INT64 = 2**63 - 1
+_FAILED = -1
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises on damaged bytes or values of a wrong type."""
+
+_DECODERS = {
+    "name": msgspec.json.Decoder(str | None, strict=False).decode,
+    "adjusted_crit": msgspec.json.Decoder(float | None, strict=False).decode,
+    "cast_log": msgspec.json.Decoder(list[int] | None, strict=False).decode,
+}
+
+_WIRE_NAMES = [f.encode_name.encode() for f in msgspec.structs.fields(Skill)]
+_WIRE = {f.name: f.encode_name.encode() for f in msgspec.structs.fields(Skill)}
+_LONGEST_NAME = max(map(len, _WIRE_NAMES))
+_TEXTS = np.zeros((len(_FIELDS), _LONGEST_NAME), np.uint8)
+_LENGTHS = np.array([len(_WIRE[name]) for name in _FIELDS])
+for _place, _field in enumerate(_FIELDS):
+    _TEXTS[_place, : _LENGTHS[_place]] = np.frombuffer(_WIRE[_field], np.uint8)
+
+
+def _word(text: bytes) -> int:
+    return int.from_bytes(text, "little")
+
+
+_TIMESTAM, _TIMESTAMP_END = np.uint64(_word(b"timestam")), np.uint64(_word(b"p"))
+_BACK_ATT, _BACK_END = np.uint64(_word(b"backAtta")), np.uint64(_word(b"ck"))
+_FRONT_AT, _FRONT_END = np.uint64(_word(b"frontAtt")), np.uint64(_word(b"ack"))
+_DAMAGE, _CRIT, _HITS = np.uint64(_word(b"damage")), np.uint64(_word(b"crit")), np.uint64(_word(b"hits"))
+_TRUE, _FALSE = np.uint64(_word(b"true")), np.uint64(_word(b"false"))
+_NULL_WORD = np.uint64(_word(b"null"))
+_ONE_BYTE, _TWO_BYTES, _THREE_BYTES = np.uint64(2**8 - 1), np.uint64(2**16 - 1), np.uint64(2**24 - 1)
+_FOUR_BYTES, _FIVE_BYTES, _SIX_BYTES = np.uint64(2**32 - 1), np.uint64(2**40 - 1), np.uint64(2**48 - 1)
+_ONES, _HIGHS, _SPACES, _QUOTES, _SLASHES, _DIGIT_ZEROS, _ABOVE_NINE = (
+    np.uint64(_word(bytes([byte]) * 8)) for byte in (0x01, 0x80, 0x20, 0x22, 0x5C, 0x30, 0x76)
+)
+_ZERO = np.uint64(0)
+
+
+@dataclass(slots=True)
+class ScannedSkills:
+    """All skills of one player in the order of the document: columns of values, and all hits flat.
+
+    ``keys`` are the ids that the skills are kept under, ``columns`` the fields of documents.Skill but its
+    casts. Hits of skill i are those from ``hit_edges[i]`` to ``hit_edges[i + 1]``; ``hit_flags`` has bit 0
+    for crit, 1 for back attack, 2 for front attack.
+    """
+
+    keys: list[str] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _FIELDS[:-1]})
+    hit_edges: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    hit_at_ms: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    hit_damage: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    hit_flags: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def scan_skills(data: bytes) -> ScannedSkills | None:
+    """The skills in ``data``, the JSON of ``{"<id>": {skill}, ...}``; None where only msgspec can tell."""
+    size = len(data)
+    text = np.empty(size + _PADDING, np.uint8)
+    text[:size] = np.frombuffer(data, np.uint8)
+    text[size:] = 0
+    most = data.count(b"{")
+    at_ms, damage, flags = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint8)
+    rows = np.empty((min(most, _MOST_SKILLS), _COLUMNS), np.int64)
+    end, skills = _scan(text.ctypes.data, rows, _TEXTS, _LENGTHS, at_ms, damage, flags)
+    if end != size:
+        return None
+    rows = rows[:skills]
+    columns = [
+        [None if value == _NULL else value for value in column] if _NULL in column else column
+        for column in rows.T.tolist()
+    ]
+    try:
+        keys = [data[i:j].decode() for i, j in zip(columns[_KEY], columns[_KEY_END], strict=True)]
+        made: dict[str, list[Any]] = dict(zip(_NUMBERS, columns, strict=False))
+        for place, name in enumerate(_FLAGS, _FIRST_FLAG):
+            made[name] = [None if value is None else value == 1 for value in columns[place]]
+        for place, name in enumerate(_OTHERS[:-1], _NAME):
+            decode = _DECODERS[name]
+            made[name] = [
+                None if i is None else decode(data[i:j])
+                for i, j in zip(columns[place], columns[place + _TO_END], strict=True)
+            ]
+    except UNREADABLE:
+        return None
+    if len(set(keys)) != skills:
+        return None
+    edges = np.zeros(skills + 1, np.int64)
+    edges[1:] = rows[:, _HITS_END]
+    count = edges[-1]
+    return ScannedSkills(keys, made, edges, at_ms[:count], damage[:count], flags[:count])
+
+
+def skills_of(documents: Mapping[str, Skill]) -> ScannedSkills:
+    """The same arrays of skills that msgspec decoded. Hits beyond 64 bits are cut to the nearest number."""
+    keys, skills = list(documents), list(documents.values())
+    hits = [[h for cast in skill.skill_cast_log or () for h in cast.hits or ()] for skill in skills]
+    return ScannedSkills(
+        keys,
+        {name: [getattr(skill, name) for skill in skills] for name in _FIELDS[:-1]},
+        np.cumsum([0, *map(len, hits)]),
+        _clipped([h.timestamp for of_skill in hits for h in of_skill]),
+        _clipped([h.damage for of_skill in hits for h in of_skill]),
+        np.array(
+            [h.crit + 2 * h.back_attack + 4 * h.front_attack for of_skill in hits for h in of_skill], np.uint8
+        ),
+    )
+
+
+def _clipped(values: list[int]) -> np.ndarray:
+    try:
+        return np.array(values, np.int64)
+    except OverflowError:
+        return np.array([min(max(value, -_INT64), _INT64) for value in values], np.int64)
+
+
+# Every function below takes the address of the document, zero bytes behind it, and a place in it. A zero byte
+# ends every loop and is no part of any token, so no place is ever beyond the padding. They return the place
+# after what they read, or _FAILED.
+
+
+def _load(builder, args, bits):
+    number = ir.IntType(bits)
+    place = builder.inttoptr(builder.add(args[0], args[1]), number.as_pointer())
+    return builder.load(place, align=1)
+
+
+@intrinsic
+def _byte(_typing, text, at):  # noqa: ARG001 - the types are fixed
+    """The byte at ``at``. Arrays cost more: a reference count and a look for negative places each time."""
+
+    def generate(_context, builder, _signature, args):
+        return builder.zext(_load(builder, args, 8), ir.IntType(64))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _eight(_typing, text, at):  # noqa: ARG001 - the types are fixed
+    """The eight bytes from ``at`` as one number, wherever they are aligned."""
+
+    def generate(_context, builder, _signature, args):
+        return _load(builder, args, 64)
+
+    return types.uint64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _first_byte(_typing, marks):
+    """Which of the eight bytes has the lowest bit that is set in ``marks``."""
+
+    def generate(context, builder, signature, args):
+        del context, signature
+        zeros = builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+        return builder.lshr(zeros, ir.Constant(ir.IntType(64), 3))
+
+    return types.int64(marks), generate
+
+
+@njit(cache=True, nogil=True)
+def _space(text, at):
+    while _byte(text, at) <= 32 and (
+        _byte(text, at) == 32 or _byte(text, at) == 10 or _byte(text, at) == 13 or _byte(text, at) == 9
+    ):
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _text_stop(text, at):
+    """The next quote, backslash or control character: what lies between can't end a string."""
+    while True:
+        word = _eight(text, at)
+        quotes, slashes = word ^ _QUOTES, word ^ _SLASHES
+        marks = (quotes - _ONES) & ~quotes | (slashes - _ONES) & ~slashes | (word - _SPACES) & ~word
+        marks &= _HIGHS
+        if marks != _ZERO:
+            return at + _first_byte(marks)
+        at += 8
+
+
+@njit(cache=True, nogil=True)
+def _number_stop(text, at):
+    """The next byte that is no digit."""
+    while True:
+        digits = _eight(text, at) ^ _DIGIT_ZEROS
+        marks = ((digits + _ABOVE_NINE) | digits) & _HIGHS
+        if marks != _ZERO:
+            return at + _first_byte(marks)
+        at += 8
+
+
+@njit(cache=True, nogil=True)
+def _string(text, at):
+    """Past a string whose opening quote is before ``at``. Escapes by code are for msgspec."""
+    while True:
+        at = _text_stop(text, at)
+        if _byte(text, at) == 34:
+            return at + 1
+        if _byte(text, at) != 92:
+            return _FAILED
+        code = _byte(text, at + 1)
+        if not (
+            code == 34
+            or code == 92
+            or code == 47
+            or code == 98
+            or code == 102
+            or code == 110
+            or code == 114
+            or code == 116
+        ):
+            return _FAILED
+        at += 2
+
+
+@njit(cache=True, nogil=True)
+def _colon(text, at):
+    """From behind a key's quote to its value."""
+    at = _space(text, at)
+    if _byte(text, at) != 58:
+        return _FAILED
+    return _space(text, at + 1)
+
+
+@njit(cache=True, nogil=True)
+def _number(text, at):
+    """Past any number."""
+    if _byte(text, at) == 45:
+        at += 1
+    first = at
+    at = _number_stop(text, at)
+    if at == first or (_byte(text, first) == 48 and at - first > 1):
+        return _FAILED
+    if _byte(text, at) == 46:
+        first = at + 1
+        at = _number_stop(text, first)
+        if at == first:
+            return _FAILED
+    if _byte(text, at) == 101 or _byte(text, at) == 69:
+        at += 1
+        if _byte(text, at) == 43 or _byte(text, at) == 45:
+            at += 1
+        first = at
+        at = _number_stop(text, at)
+        if at == first or at - first > 2:
+            return _FAILED
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _integer(text, at):
+    """A whole number and the place after it."""
+    is_negative = _byte(text, at) == 45
+    if is_negative:
+        at += 1
+    first = at
+    value = 0
+    while at - first <= _MOST_DIGITS and 48 <= _byte(text, at) <= 57:
+        value = value * 10 + _byte(text, at) - 48
+        at += 1
+    digits = at - first
+    if digits == 0 or digits > _MOST_DIGITS or (_byte(text, first) == 48 and digits > 1):
+        return 0, _FAILED
+    if _byte(text, at) == 46 or _byte(text, at) == 101 or _byte(text, at) == 69:
+        return 0, _FAILED
+    return (-value if is_negative else value), at
+
+
+@njit(cache=True, nogil=True)
+def _literal(text, at):
+    """1, 0 or _NULL for true, false and null, and the place after it."""
+    word = _eight(text, at)
+    if word & _FOUR_BYTES == _TRUE:
+        return 1, at + 4
+    if word & _FIVE_BYTES == _FALSE:
+        return 0, at + 5
+    if word & _FOUR_BYTES == _NULL_WORD:
+        return _NULL, at + 4
+    return 0, _FAILED
+
+
+@njit(cache=True, nogil=True)
+def _skip(text, at):
+    """Past any value that begins at ``at``."""
+    kinds, depth = 0, 0
+    while True:
+        char = _byte(text, at)
+        if char == 123:
+            at = _space(text, at + 1)
+            if _byte(text, at) == 125:
+                at += 1
+            else:
+                if depth == _DEEPEST or _byte(text, at) != 34:
+                    return _FAILED
+                kinds, depth = kinds << 1 | 1, depth + 1
+                at = _string(text, at + 1)
+                if at < 0:
+                    return _FAILED
+                at = _colon(text, at)
+                if at < 0:
+                    return _FAILED
+                continue
+        elif char == 91:
+            at = _space(text, at + 1)
+            if _byte(text, at) == 93:
+                at += 1
+            else:
+                if depth == _DEEPEST:
+                    return _FAILED
+                kinds, depth = kinds << 1, depth + 1
+                continue
+        elif char == 34:
+            at = _string(text, at + 1)
+        elif char == 45 or 48 <= char <= 57:
+            at = _number(text, at)
+        else:
+            _, at = _literal(text, at)
+        if at < 0:
+            return _FAILED
+        while True:
+            if depth == 0:
+                return at
+            at = _space(text, at)
+            char = _byte(text, at)
+            if char == 44:
+                at = _space(text, at + 1)
+                if kinds & 1:
+                    if _byte(text, at) != 34:
+                        return _FAILED
+                    at = _string(text, at + 1)
+                    if at < 0:
+                        return _FAILED
+                    at = _colon(text, at)
+                    if at < 0:
+                        return _FAILED
+                break
+            if char != (125 if kinds & 1 else 93):
+                return _FAILED
+            at += 1
+            kinds, depth = kinds >> 1, depth - 1
+
+
+@njit(cache=True, nogil=True)
+def _hit(text, at):
+    """The end of one hit whose opening brace is before ``at``, its time, damage and flags."""
+    seen, kinds, at_ms, damage = 0, 0, 0, 0
+    failed = (_FAILED, 0, 0, 0)
+    at = _space(text, at)
+    if _byte(text, at) == 125:
+        return failed
+    while True:
+        if _byte(text, at) != 34:
+            return failed
+        at += 1
+        word = _eight(text, at)
+        end = _text_stop(text, at)
+        if _byte(text, end) != 34:
+            return failed
+        length = end - at
+        tail = _eight(text, at + 8)
+        at = _colon(text, end + 1)
+        if at < 0:
+            return failed
+        if length == 9 and word == _TIMESTAM and tail & _ONE_BYTE == _TIMESTAMP_END:
+            at_ms, at = _integer(text, at)
+            seen |= 1
+        elif length == 6 and word & _SIX_BYTES == _DAMAGE:
+            damage, at = _integer(text, at)
+            seen |= 2
+        else:
+            kind = 0
+            if length == 4 and word & _FOUR_BYTES == _CRIT:
+                kind = 1
+            elif length == 10 and word == _BACK_ATT and tail & _TWO_BYTES == _BACK_END:
+                kind = 2
+            elif length == 11 and word == _FRONT_AT and tail & _THREE_BYTES == _FRONT_END:
+                kind = 4
+            if kind == 0:
+                at = _skip(text, at)
+            else:
+                is_true, at = _literal(text, at)
+                if is_true == _NULL:
+                    return failed
+                kinds = kinds & ~kind | (kind if is_true == 1 else 0)
+        if at < 0:
+            return failed
+        at = _space(text, at)
+        if _byte(text, at) == 44:
+            at = _space(text, at + 1)
+        elif _byte(text, at) == 125:
+            break
+        else:
+            return failed
+    return (at + 1, at_ms, damage, kinds) if seen == 3 else failed
+
+
+@njit(cache=True, nogil=True)
+def _hits(text, at, count, at_ms, damage, flags):
+    """A list of hits or null, and how many hits there are now."""
+    if _byte(text, at) != 91:
+        value, at = _literal(text, at)
+        return (at if value == _NULL else _FAILED), count
+    at = _space(text, at + 1)
+    if _byte(text, at) == 93:
+        return at + 1, count
+    while True:
+        if _byte(text, at) != 123 or count == at_ms.size:
+            return _FAILED, count
+        at, at_ms[count], damage[count], flags[count] = _hit(text, at + 1)
+        if at < 0:
+            return _FAILED, count
+        count += 1
+        at = _space(text, at)
+        if _byte(text, at) == 44:
+            at = _space(text, at + 1)
+        elif _byte(text, at) == 93:
+            return at + 1, count
+        else:
+            return _FAILED, count
+
+
+@njit(cache=True, nogil=True)
+def _casts(text, at, count, at_ms, damage, flags):
+    """A list of casts or null, and how many hits there are now."""
+    if _byte(text, at) != 91:
+        value, at = _literal(text, at)
+        return (at if value == _NULL else _FAILED), count
+    at = _space(text, at + 1)
+    if _byte(text, at) == 93:
+        return at + 1, count
+    while True:
+        if _byte(text, at) != 123:
+            return _FAILED, count
+        at = _space(text, at + 1)
+        is_seen = False
+        if _byte(text, at) == 125:
+            at += 1
+        else:
+            while True:
+                if _byte(text, at) != 34:
+                    return _FAILED, count
+                at += 1
+                word = _eight(text, at)
+                end = _text_stop(text, at)
+                if _byte(text, end) != 34:
+                    return _FAILED, count
+                is_hits = end - at == 4 and word & _FOUR_BYTES == _HITS
+                at = _colon(text, end + 1)
+                if at < 0 or (is_hits and is_seen):
+                    return _FAILED, count
+                if is_hits:
+                    is_seen = True
+                    at, count = _hits(text, at, count, at_ms, damage, flags)
+                else:
+                    at = _skip(text, at)
+                if at < 0:
+                    return _FAILED, count
+                at = _space(text, at)
+                if _byte(text, at) == 44:
+                    at = _space(text, at + 1)
+                elif _byte(text, at) == 125:
+                    at += 1
+                    break
+                else:
+                    return _FAILED, count
+        at = _space(text, at)
+        if _byte(text, at) == 44:
+            at = _space(text, at + 1)
+        elif _byte(text, at) == 93:
+            return at + 1, count
+        else:
+            return _FAILED, count
+
+
+@njit(cache=True, nogil=True)
+def _field_of(text, at, length, names, lengths):
+    """Which field has the name at ``at``; the number of names if none."""
+    for place in range(lengths.size):
+        if lengths[place] == length:
+            same = 0
+            while same < length and names[place, same] == _byte(text, at + same):
+                same += 1
+            if same == length:
+                return place
+    return lengths.size
+
+
+@njit(cache=True, nogil=True)
+def _value(text, at, which, row):
+    """Past the value of one known field but the casts; ``row`` notes what or where it is."""
+    char = _byte(text, at)
+    if char == 110:
+        row[which], at = _literal(text, at)
+        return _FAILED if which == _TOTAL_DAMAGE else at
+    if which < _FIRST_FLAG:
+        row[which], at = _integer(text, at)
+        return at
+    if which < _NAME:
+        row[which], at = _literal(text, at)
+        return at
+    expected = 34 if which == _NAME else 91
+    if which != _ADJUSTED and char != expected:
+        return _FAILED
+    if which == _ADJUSTED and (char == 34 or char == 91 or char == 123 or char == 116 or char == 102):
+        return _FAILED
+    row[which] = at
+    at = _skip(text, at)
+    row[which + _TO_END] = at
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _skill(text, at, row, count, names, lengths, at_ms, damage, flags):
+    """Past one skill whose opening brace is before ``at``, and how many hits there are now."""
+    row[:_KEY] = _NULL
+    row[_TOTAL_DAMAGE] = 0
+    has_casts = False
+    at = _space(text, at)
+    if _byte(text, at) == 125:
+        return at + 1, count
+    while True:
+        if _byte(text, at) != 34:
+            return _FAILED, count
+        at += 1
+        end = _text_stop(text, at)
+        if _byte(text, end) != 34:
+            return _FAILED, count
+        which = _field_of(text, at, end - at, names, lengths)
+        at = _colon(text, end + 1)
+        if at < 0 or (which == _SKILL_CAST_LOG and has_casts):
+            return _FAILED, count
+        if which == _SKILL_CAST_LOG:
+            has_casts = True
+            at, count = _casts(text, at, count, at_ms, damage, flags)
+        elif which < _SKILL_CAST_LOG:
+            at = _value(text, at, which, row)
+        else:
+            at = _skip(text, at)
+        if at < 0:
+            return _FAILED, count
+        at = _space(text, at)
+        if _byte(text, at) == 125:
+            return at + 1, count
+        if _byte(text, at) != 44:
+            return _FAILED, count
+        at = _space(text, at + 1)
+
+
+@njit(cache=True, nogil=True)
+def _scan(text, rows, names, lengths, at_ms, damage, flags):
+    """Past the whole document, and how many skills it has: one row of ``rows`` each."""
+    skills, count = 0, 0
+    at = _space(text, np.int64(0))
+    if _byte(text, at) != 123:
+        return _FAILED, 0
+    at = _space(text, at + 1)
+    if _byte(text, at) == 125:
+        return _space(text, at + 1), 0
+    while skills < len(rows) and _byte(text, at) == 34:
+        row = rows[skills]
+        row[_KEY] = at + 1
+        at = _text_stop(text, at + 1)
+        row[_KEY_END] = at
+        if _byte(text, at) != 34:
+            return _FAILED, 0
+        at = _colon(text, at + 1)
+        if at < 0 or _byte(text, at) != 123:
+            return _FAILED, 0
+        at, count = _skill(text, at + 1, row, count, names, lengths, at_ms, damage, flags)
+        if at < 0:
+            return _FAILED, 0
+        row[_HITS_END] = count
+        skills += 1
+        at = _space(text, at)
+        if _byte(text, at) == 125:
+            return _space(text, at + 1), skills
+        if _byte(text, at) != 44:
+            return _FAILED, 0
+        at = _space(text, at + 1)
+    return _FAILED, 0
