@@ -9,6 +9,7 @@ window, not part of the fight. What does not belong here: reading the values (``
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -16,19 +17,23 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from lostark_assets.errors import SourceBusy, UnknownFormat
+from lostark_assets.errors import SourceBusy, SourceMissing, UnknownFormat
 from lostark_assets.sources.protocol import FetchedLog, Listed, Unreadable
 
 FORMAT = "loa_logs_db"
 SQLITE_MAGIC = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_S = 5.0
 _ROWS_A_READ = 512
+_LEAST_KEY = -(1 << 63)
+_NO_ROWS = -1
+_LARGEST_FILE = 1 << 40
 _BLOBS = {"buffs", "debuffs", "applied_shield_buffs", "misc", "boss_hp_log", "stagger_log", "players"}
 _ENTITY_GLANCE = ("class_id", "gear_score", "max_hp", "is_dead", "skills", "damage_stats")
 _ENTITY_BLOBS = {"skills", "damage_stats"}
@@ -59,7 +64,7 @@ class _Layout:
 
 
 def _glance(table: str, column: str, blobs: set[str]) -> str:
-    name = f'{table}."{column}"'
+    name = f"{table}.{_quote(column)}"
     return f"length({name})" if column in blobs else name
 
 
@@ -84,16 +89,40 @@ class LoaLogsDb:
         """
         with _opened(Path(self.path)) as connection:
             layout = _layout(connection, self.path)
-            seen: dict[int, int] = {}
-            rowids: dict[int, list[int]] = {}
-            for rowid, encounter_id, *values in self._pages(connection, layout.entity_glance(), "rowid"):
-                seen[encounter_id] = zlib.crc32(repr(values).encode(), seen.get(encounter_id, 0))
-                rowids.setdefault(encounter_id, []).append(rowid)
+            glances, rowids = self._entities(connection, layout)
             for row in self._pages(connection, layout.listing(), "id"):
-                encounter_id = row[0]
-                glance = repr((row, seen.get(encounter_id))).encode("utf-8", "backslashreplace")
-                fingerprint = hashlib.blake2b(glance, digest_size=12).hexdigest()
-                yield Listed(str(encounter_id), fingerprint, (encounter_id, rowids.get(encounter_id, [])))
+                if row is not None:
+                    encounter_id = row[0]
+                    glance = repr((row, glances.get(encounter_id))).encode("utf-8", "backslashreplace")
+                    fingerprint = hashlib.blake2b(glance, digest_size=12).hexdigest()
+                    at = rowids.get(encounter_id, rowids.get(None, []))
+                    yield Listed(str(encounter_id), fingerprint, (encounter_id, at))
+
+    def _entities(
+        self, connection: sqlite3.Connection, layout: _Layout
+    ) -> tuple[dict[Any, int], dict[Any, list[int] | None]]:
+        """By encounter: a checksum of its entities' small values, and where they lie.
+
+        Where a damaged page may have cost some, the place is None: fetching then looks for them by
+        encounter. So it is under the key None, for encounters without any.
+        """
+        glances: dict[Any, int] = {}
+        rowids: dict[Any, list[int] | None] = {}
+        before, after_gap = None, False
+        for row in self._pages(connection, layout.entity_glance(), "rowid"):
+            if row is None:
+                rowids[before] = rowids[None] = None
+                after_gap = True
+                continue
+            rowid, encounter_id, *values = row
+            glances[encounter_id] = zlib.crc32(repr(values).encode(), glances.get(encounter_id, 0))
+            if after_gap:
+                rowids[encounter_id], after_gap = None, False
+            known = rowids.setdefault(encounter_id, [])
+            if known is not None:
+                known.append(rowid)
+            before = encounter_id
+        return glances, rowids
 
     def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
         """The wanted encounters' rows; an encounter deleted since the listing is left out."""
@@ -112,33 +141,93 @@ class LoaLogsDb:
                 if log is not None:
                     yield log
 
-    def _pages(self, connection: sqlite3.Connection, query: str, key: str) -> Iterator[tuple[Any, ...]]:
+    def _pages(
+        self, connection: sqlite3.Connection, query: str, key: str
+    ) -> Iterator[tuple[Any, ...] | None]:
         """Rows in key order, some hundred at a time, so that no lock is held while we work.
 
-        A damaged page ends the reading; what came before it still counts.
+        A damaged page costs its own rows: None stands in their place, and the reading goes on behind them.
         """
-        last, limit = -(1 << 63), _ROWS_A_READ
+        last, limit = _LEAST_KEY, _ROWS_A_READ
         while True:
             try:
-                page = connection.execute(
-                    f"{query} WHERE e.{key} > ? ORDER BY e.{key} LIMIT ?", (last, limit)
-                ).fetchall()
+                page = _page(connection, query, key, last, limit)
             except sqlite3.DatabaseError as error:
                 if _is_locked(error):
                     raise _busy(self.path) from error
                 if limit > 1:
                     limit = 1
                     continue
-                self.problems.append(Unreadable(f"{self.path}, rows after {key} {last}", str(error)))
-                return
-            yield from page
+                behind = _behind_damage(connection, query, key, last)
+                where = f"{self.path}, rows after {key} {max(last, 0)}"
+                self.problems.append(Unreadable(where, f"{error}; {_goes_on(key, behind)}"))
+                yield None
+                if behind is None:
+                    return
+                last, limit = behind - 1, _ROWS_A_READ
+                continue
+            for row in page:
+                last = row[0]
+                yield row
             if len(page) < limit:
                 return
-            last = page[-1][0]
+
+
+def _page(
+    connection: sqlite3.Connection, query: str, key: str, last: int, limit: int
+) -> list[tuple[Any, ...]]:
+    """Rows after ``last``; a damaged tree that leads back to where it came from is an error like any other."""
+    after = f"{query} WHERE e.{key} > ? ORDER BY e.{key} LIMIT ?"
+    rows = connection.execute(after, (last, limit)).fetchall()
+    if any(later[0] <= earlier[0] for earlier, later in pairwise([(last,), *rows])):
+        raise sqlite3.DatabaseError("database disk image is malformed: keys descend")
+    return rows
+
+
+def _behind_damage(connection: sqlite3.Connection, query: str, key: str, last: int) -> int | None:
+    """The first key behind a damaged page that can be read again, None if there is none."""
+
+    def readable(step: int) -> int | None:
+        try:
+            rows = _page(connection, query, key, max(last, 0) + step, 1)
+        except sqlite3.DatabaseError as error:
+            if _is_locked(error):
+                raise _busy("the database") from error
+            return None
+        return rows[0][0] if rows else _NO_ROWS
+
+    step = next((1 << n for n in range(62) if readable(1 << n) is not None), None)
+    if step is None:
+        return None
+    low, high = step // 2, step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if readable(middle) is not None else (middle, high)
+    found = readable(high)
+    return None if found == _NO_ROWS else found
+
+
+def _goes_on(key: str, behind: int | None) -> str:
+    return "nothing behind it can be read" if behind is None else f"reading goes on at {key} {behind}"
 
 
 def _read_log(connection: sqlite3.Connection, layout: _Layout, listed: Listed) -> FetchedLog | None:
     encounter_id, rowids = listed.locator
+    connection.execute("BEGIN")
+    try:
+        return _read_rows(connection, layout, listed, encounter_id, rowids)
+    finally:
+        connection.rollback()
+
+
+def _read_rows(
+    connection: sqlite3.Connection,
+    layout: _Layout,
+    listed: Listed,
+    encounter_id: int,
+    rowids: list[int] | None,
+) -> FetchedLog | None:
+    """All rows of a log as they stood at one moment."""
     encounter = _one(connection, "encounter", layout.encounter, encounter_id)
     if encounter is None:
         return None
@@ -164,52 +253,48 @@ def _one(connection: sqlite3.Connection, table: str, columns: list[str], key: in
 
 
 def _entities(
-    connection: sqlite3.Connection, layout: _Layout, encounter_id: int, rowids: list[int]
+    connection: sqlite3.Connection, layout: _Layout, encounter_id: int, rowids: list[int] | None
 ) -> list[tuple[Any, ...]]:
     """Entity rows by rowid: files exist without an index on encounter_id. VACUUM may have moved rows."""
     columns, at = _quoted(layout.entity), layout.entity.index("encounter_id")
     every = f"SELECT {columns} FROM entity WHERE"  # noqa: S608 - quoted names of the file
-    by_rowid = f"{every} rowid IN ({','.join(map(str, rowids))}) ORDER BY rowid"
-    rows = connection.execute(by_rowid).fetchall() if rowids else []
-    if len(rows) != len(rowids) or any(row[at] != encounter_id for row in rows):
+    rows: list[tuple[Any, ...]] = []
+    if rowids:
+        by_rowid = f"{every} rowid IN ({','.join(map(str, rowids))}) ORDER BY rowid"
+        rows = connection.execute(by_rowid).fetchall()
+    if rowids is None or len(rows) != len(rowids) or any(row[at] != encounter_id for row in rows):
         rows = connection.execute(f"{every} encounter_id = ? ORDER BY rowid", (encounter_id,)).fetchall()
+    if rowids is None and not rows:
+        raise sqlite3.DatabaseError("none of its players can be read")
     return rows
 
 
 def _quoted(columns: Iterable[str]) -> str:
-    return ", ".join(f'"{c}"' for c in columns)
+    return ", ".join(_quote(c) for c in columns)
+
+
+def _quote(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection that leaves no file behind beside the player's.
 
-    A file whose writer died in the middle can't be read in place without repairing it: a copy is repaired
-    instead.
+    What SQLite can't read in place without writing is copied first, and the copy is put in order: a file
+    whose writer died in the middle, a write-ahead log without its shared memory, a file that was cut off.
     """
-    with path.open("rb") as file:
-        header = file.read(100)
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except FileNotFoundError as error:
+        raise SourceMissing(path) from error
     if not header.startswith(SQLITE_MAGIC):
         raise UnknownFormat(
             path, "an empty file" if not header else "something else", "a SQLite database", ""
         )
-    in_wal_mode = header[18:20] == b"\x02\x02"
-    wal = Path(f"{path}-wal")
-    has_wal = wal.exists() and wal.stat().st_size > 0
-    mode = "mode=ro&immutable=1" if in_wal_mode and not has_wal else "mode=ro"
-    connection = _connect(path, mode)
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if _is_locked(error):
-            raise _busy(path) from error
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise UnknownFormat(
-            path, f"damage ({error})", "a SQLite database", "Restore it from a copy."
-        ) from error
-    else:
+    connection = _in_place(path, in_wal_mode=header[18:20] == b"\x02\x02")
+    if connection is not None:
         with closing(connection):
             yield connection
         return
@@ -218,8 +303,38 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         for suffix in ("", "-wal", "-journal"):
             if Path(f"{path}{suffix}").exists():
                 shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+        if not Path(f"{copy}-journal").exists():
+            _fill_up(copy, header)
         with closing(_connect(copy, "mode=rw")) as connection:
             yield connection
+
+
+def _in_place(path: Path, *, in_wal_mode: bool) -> sqlite3.Connection | None:
+    """A connection to the file itself; None where only a copy can be read."""
+    wal, shared_memory = Path(f"{path}-wal"), Path(f"{path}-shm")
+    has_wal = wal.exists() and wal.stat().st_size > 0
+    if in_wal_mode and has_wal and not shared_memory.exists():
+        return None
+    connection = _connect(path, "mode=ro&immutable=1" if in_wal_mode and not has_wal else "mode=ro")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if _is_locked(error):
+            raise _busy(path) from error
+        return None
+    except sqlite3.DatabaseError:
+        connection.close()
+        return None
+    return connection
+
+
+def _fill_up(copy: Path, header: bytes) -> None:
+    """Make a file that was cut off as long as its header says: SQLite refuses shorter ones as a whole."""
+    page_bytes = int.from_bytes(header[16:18], "big")
+    expected = (65536 if page_bytes == 1 else page_bytes) * int.from_bytes(header[28:32], "big")
+    if copy.stat().st_size < expected <= _LARGEST_FILE:
+        os.truncate(copy, expected)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
