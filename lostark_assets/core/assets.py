@@ -70,8 +70,9 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
     ) -> Iterator[Any]:
         days = days_of(context)
         wanted = context.selected_asset_check_keys
-        if not context.selected_asset_keys:
-            yield from core_check_results(examine_stored(lake, days), lake, wanted)
+        if days is None or not context.selected_asset_keys:
+            stored = lake.days("core_encounters") if days is None else days
+            yield from core_check_results(examine_stored(lake, stored), lake, wanted)
             return
         try:
             run = clean_days(

@@ -25,8 +25,10 @@ def fight_days(settings: Settings) -> dg.DailyPartitionsDefinition:
     )
 
 
-def days_of(context: dg.AssetExecutionContext) -> list[date]:
-    """The fight days of a run, one or a range."""
+def days_of(context: dg.AssetExecutionContext) -> list[date] | None:
+    """The fight days of a run, one or a range; None for a run of checks alone, which has no partition."""
+    if not context.has_partition_key and not context.has_partition_key_range:
+        return None
     return [date.fromisoformat(key) for key in context.partition_keys]
 
 

@@ -88,8 +88,9 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         days = days_of(context)
         wanted = context.selected_asset_check_keys
-        if not context.selected_asset_keys:
-            yield from stats_check_results(examine_days(lake, days), lake, wanted)
+        if days is None or not context.selected_asset_keys:
+            stored = lake.days("stats_player_dps") if days is None else days
+            yield from stats_check_results(examine_days(lake, stored), lake, wanted)
             return
         try:
             run = compute_days(
