@@ -1,0 +1,141 @@
+"""The documentation says what the code does: names, settings, commands, tables, figures, links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.core.reasons import REASONS
+from lostark_assets.core.validate import CROSS_RULES
+from lostark_assets.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def code_of(page: str) -> set[str]:
+    """Everything between single backticks."""
+    return set(re.findall(r"`([^`\n]+)`", text_of(page)))
+
+
+def command_lines(page: str) -> list[str]:
+    """Lines of code blocks that call ``lostark``, without their comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("lostark ")]
+
+
+def commands() -> dict[str, set[str]]:
+    """The options of every command, by its name."""
+    import typer
+
+    from lostark_assets.cli import app
+
+    group = typer.main.get_command(app)
+    return {
+        name: {
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+        for name, command in group.commands.items()
+    }
+
+
+def figures(table: str) -> list[str]:
+    return [
+        column.name
+        for column in CONTRACTS[table].columns
+        if pa.types.is_integer(column.dtype) or pa.types.is_floating(column.dtype)
+    ]
+
+
+def slugs(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_quarantine_page_explains_exactly_the_closed_list_of_reasons():
+    explained = re.findall(r"^\| `(\w+)` \|", text_of("docs/quarantine.md"), re.MULTILINE)
+
+    assert sorted(explained) == sorted(REASONS)
+
+
+def test_the_readme_lists_exactly_the_settings_that_there_are():
+    listed = re.findall(rf"^\| `({PREFIX}\w+)` \|", text_of("README.md"), re.MULTILINE)
+
+    assert sorted(listed) == sorted(PREFIX + field.upper() for field in Settings.model_fields)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_names_a_setting_that_is_not_there(page):
+    named = set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", page.read_text(encoding="utf-8")))
+
+    assert named <= {PREFIX + field.upper() for field in Settings.model_fields}
+
+
+def test_the_readme_lists_exactly_the_commands_that_there_are():
+    listed = re.findall(r"^\| `lostark (\w+)", text_of("README.md"), re.MULTILINE)
+
+    assert sorted(listed) == sorted(commands())
+
+
+def test_the_readme_lists_only_options_that_the_command_has():
+    known = commands()
+    rows = re.findall(r"^\| `lostark (\w+)[^|]*\|([^|]*)\|", text_of("README.md"), re.MULTILINE)
+
+    assert [
+        (name, o) for name, row in rows for o in re.findall(r"--[\w-]+", row) if o not in known[name]
+    ] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quarantine.md"])
+def test_every_command_line_of_a_page_uses_a_command_and_options_that_are_there(page):
+    known = commands()
+    lines = command_lines(page)
+
+    assert lines
+    for line in lines:
+        _, name, *words = shlex.split(line, comments=True)
+        assert name in known, line
+        assert {word for word in words if word.startswith("--")} <= known[name], line
+
+
+def test_every_make_target_of_the_readme_is_in_the_makefile():
+    targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", text_of("README.md"), re.MULTILINE))
+
+    assert {"run", "test", "bench"} <= named <= targets
+
+
+def test_the_architecture_page_lists_exactly_the_tables_of_the_lake():
+    section = text_of("docs/architecture.md").split("\n## Tables\n")[1].split("\n## ")[0]
+
+    assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == sorted(CONTRACTS)
+
+
+def test_the_architecture_page_names_every_rule_across_the_core_tables():
+    assert set(CROSS_RULES) <= code_of("docs/architecture.md")
+
+
+@pytest.mark.parametrize("table", [name for name in CONTRACTS if name.startswith("stats_")])
+def test_every_figure_is_explained(table):
+    assert [name for name in figures(table) if name not in code_of("docs/metrics.md")] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page):
+    links = [link for link in _LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        assert not anchor or anchor in slugs(target), f"{page.name}: {link}"
