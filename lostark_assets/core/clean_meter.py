@@ -9,19 +9,15 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
-import numpy as np
-
 from lostark_assets.contracts.core import LONGEST_FIGHT_S
-from lostark_assets.core.documents import Hit, Skill
+from lostark_assets.core.clean_skills import PART_TOLERANCE, SkillCollector, measured, within
 from lostark_assets.core.parse import MeterLog, PlayerPart
-from lostark_assets.core.rows import HIT_DTYPES, LogHits
+from lostark_assets.core.rows import LogHits
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.classes import class_name_of_id, resolve_class
 from lostark_assets.game.difficulties import resolve_difficulty
@@ -37,9 +33,7 @@ MOST_UPTIME = 1.5
 """Real uptimes are up to a few percent above 1. What lies beyond is no uptime, and reads as unknown."""
 TOTAL_TOLERANCE = 0.01
 """Old meters kept running totals: real ones are up to 3e-5 above the players' sum; a lost player is more."""
-PART_TOLERANCE = 0.001
 _STAND_IN = re.compile(r"(?=.*\d)[0-9a-f]{5,16}|You|.+ #\d+|Unknown.*")
-_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -82,13 +76,13 @@ def clean_meter_log(log: MeterLog, rules: Rules) -> CleanLog:
     duration_ms, intermission_ms = _duration(log, rules)
     seconds = max(duration_ms // 1000, 1)
     span_ms = duration_ms + intermission_ms
-    players, skills, hits = [], [], _HitBuilder()
+    players, collected = [], SkillCollector(seconds, span_ms)
     for player in sorted(log.players, key=lambda p: p.name):
-        coverage = _add_skills(player, seconds, span_ms, skills, hits)
+        coverage = collected.add(player)
         row = _player_row(player, log, seconds, player_damage, span_ms)
         row["hit_coverage"] = coverage
         players.append(row)
-    log_hits = hits.build()
+    skills, log_hits = collected.rows, collected.hits()
     detail = "hits" if log_hits.runs else "skills" if skills else "players"
     if detail != "hits":
         for row, player in zip(players, sorted(log.players, key=lambda p: p.name), strict=True):
@@ -236,7 +230,7 @@ def _check_sums(log: MeterLog, player_damage: int) -> None:
                 player.name,
             )
         if player.skills:
-            total = sum(s.total_damage for s in player.skills.values())
+            total = sum(player.skills.columns["total_damage"])
             if abs(total - player.stats.damage_dealt) > PART_TOLERANCE * max(player.stats.damage_dealt, 1):
                 raise LogRejected(
                     "broken_sums",
@@ -246,136 +240,6 @@ def _check_sums(log: MeterLog, player_damage: int) -> None:
     total = log.meter_damage
     if total and abs(total - player_damage) > TOTAL_TOLERANCE * max(total, player_damage):
         raise LogRejected("broken_sums", f"expected players of {total:,} damage, found {player_damage:,}")
-
-
-class _HitBuilder:
-    """Hits of one log, collected player by player, skill by skill."""
-
-    def __init__(self) -> None:
-        self._columns: dict[str, list[Any]] = {name: [] for name in HIT_DTYPES}
-        self._runs: list[tuple[str, int, int]] = []
-
-    def add(self, player: str, skill_id: int, hits: list[Hit], span_ms: int) -> int:
-        """The hits of one skill in time order; their summed damage.
-
-        Raises:
-            LogRejected: a hit can't be.
-        """
-        at = [h.timestamp for h in hits]
-        damage = [h.damage for h in hits]
-        if at[0] < -1000 or min(damage) < 0:
-            raise LogRejected(
-                "impossible_value",
-                "expected hits inside the fight with damage of 0 or more",
-                f"{player}, skill {skill_id}",
-            )
-        ordered = sorted(at)
-        if ordered != at:
-            hits = sorted(hits, key=lambda h: h.timestamp)
-            at, damage = ordered, [h.damage for h in hits]
-        if at[-1] > span_ms + 1000 or at[0] < -1000:
-            raise LogRejected(
-                "impossible_value",
-                f"expected hits within {span_ms} ms, found one at {at[-1]} ms",
-                f"{player}, skill {skill_id}",
-            )
-        columns = self._columns
-        columns["hit_at_ms"] += at
-        columns["damage"] += damage
-        columns["is_crit"] += [h.crit for h in hits]
-        columns["is_back_attack"] += [h.back_attack for h in hits]
-        columns["is_front_attack"] += [h.front_attack for h in hits]
-        self._runs.append((player, skill_id, len(hits)))
-        return sum(damage)
-
-    def build(self) -> LogHits:
-        """The arrays and runs."""
-        return LogHits({n: np.array(c, dtype=HIT_DTYPES[n]) for n, c in self._columns.items()}, self._runs)
-
-
-def _add_skills(
-    player: PlayerPart, seconds: int, span_ms: int, rows: list[dict[str, Any]], hits: _HitBuilder
-) -> float | None:
-    """Skill rows and hits of one player; the share of the damage that the hits explain, None without hits."""
-    explained, has_hits = 0, False
-    for skill_id, skill in sorted(_by_id(player), key=itemgetter(0)):
-        rows.append(_skill_row(player.name, skill_id, skill, seconds))
-        listed = [h for cast in skill.skill_cast_log or () for h in cast.hits or ()]
-        if not listed:
-            continue
-        has_hits = True
-        damage = hits.add(player.name, skill_id, listed, span_ms)
-        explained += damage
-        if damage > skill.total_damage * (1 + PART_TOLERANCE):
-            raise LogRejected(
-                "broken_sums",
-                f"expected hits of at most {skill.total_damage:,} damage, found {damage:,}",
-                f"{player.name}, skill {skill_id}",
-            )
-    if not has_hits:
-        return None
-    return min(explained / player.stats.damage_dealt, 1.0) if player.stats.damage_dealt else 1.0
-
-
-def _by_id(player: PlayerPart) -> Iterator[tuple[int, Skill]]:
-    """Skills by the key that the meter kept them under; what it wrote inside may be an older form's id.
-
-    Raises:
-        LogRejected: a skill has no id, or two have the same.
-    """
-    seen: set[int] = set()
-    for key, skill in player.skills.items():
-        skill_id = int(key) if _NUMBER.fullmatch(key) else skill.id
-        if skill_id is None or skill_id < 0 or skill_id in seen:
-            raise LogRejected(
-                "impossible_value", f"expected a skill id of its own, found {key[:40]!r}", player.name
-            )
-        seen.add(skill_id)
-        yield skill_id, skill
-
-
-def _skill_row(player: str, skill_id: int, skill: Skill, seconds: int) -> dict[str, Any]:
-    hits, crits = skill.hits, skill.crits
-    most = max(crits or 0, skill.back_attacks or 0, skill.front_attacks or 0)
-    if skill.total_damage < 0 or (hits is not None and most > hits):
-        raise LogRejected(
-            "impossible_value",
-            f"expected damage of 0 or more and at most {hits} hits of a kind, found "
-            f"{skill.total_damage} damage and {most}",
-            f"{player}, skill {skill_id}",
-        )
-    return {
-        "player_name": player,
-        "skill_id": skill_id,
-        "skill_name": skill.name if skill.name and not skill.name.isdigit() else None,
-        "damage": skill.total_damage,
-        "dps": skill.total_damage // seconds,
-        "max_hit_damage": skill.max_damage,
-        "max_cast_damage": skill.max_damage_cast,
-        "casts": skill.casts,
-        "hits": hits,
-        "crits": crits,
-        "crit_rate": crits / hits if hits and crits is not None else None,
-        "adjusted_crit_rate": _within(skill.adjusted_crit, 1.0),
-        "back_attacks": skill.back_attacks,
-        "front_attacks": skill.front_attacks,
-        "crit_damage": measured(skill.crit_damage, crits),
-        "back_attack_damage": measured(skill.back_attack_damage, skill.back_attacks),
-        "front_attack_damage": measured(skill.front_attack_damage, skill.front_attacks),
-        "stagger": skill.stagger,
-        "damage_under_ap": skill.buffed_by_support,
-        "damage_under_brand": skill.debuffed_by_support,
-        "damage_under_identity": skill.buffed_by_identity,
-        "damage_under_hyper": skill.buffed_by_hat,
-        "is_hyper_awakening": skill.is_hyper_awakening,
-        "is_special": skill.special,
-        "cast_at_ms": skill.cast_log,
-    }
-
-
-def measured(damage: int | None, count: int | None) -> int | None:
-    """Damage of a kind of hit; a zero beside hits of that kind is an old meter's "not measured"."""
-    return None if damage == 0 and count else damage
 
 
 def _player_row(
@@ -400,7 +264,7 @@ def _player_row(
             "class_name": class_name,
             "spec_name": spec_name,
             "item_level": item_level_or_none(player.item_level),
-            "combat_power": _within(player.combat_power or None, math.inf),
+            "combat_power": within(player.combat_power or None, math.inf),
             "is_support": is_support(spec_name, class_name),
             "is_dead": player.is_dead,
             "is_uploader": player.name == log.local_player if log.local_player else None,
@@ -457,7 +321,7 @@ def _uptimes(player: PlayerPart) -> dict[str, float | None]:
     names = ("support_ap", "support_brand", "support_identity", "support_hyper")
     own = [damage / base if damage is not None and base > 0 else None for damage in buffed]
     return {
-        name: _within(share if stored is None else stored, MOST_UPTIME)
+        name: within(share if stored is None else stored, MOST_UPTIME)
         for name, stored, share in zip(names, player.uptimes, own, strict=True)
     }
 
@@ -567,8 +431,3 @@ def _boss_hp_left(log: MeterLog) -> float | None:
 
 def _whole_list(values: list[float] | None) -> list[int] | None:
     return [int(v) if math.isfinite(v) else 0 for v in values] if values else None
-
-
-def _within(value: float | None, most: float) -> float | None:
-    """``value`` if it is in 0 to ``most``: a side figure that can't be is unknown, and refuses no log."""
-    return value if value is not None and 0 <= value <= most and math.isfinite(value) else None

@@ -23,6 +23,7 @@ from lostark_assets.core.documents import (
     TableLog,
     Upload,
 )
+from lostark_assets.core.skill_scan import UNREADABLE, ScannedSkills, scan_skills, skills_of
 from lostark_assets.errors import LogRejected
 from lostark_assets.sources.gzip_limit import GZIP_MAGIC, gunzip
 
@@ -68,7 +69,7 @@ class PlayerPart:
     is_dead: bool | None
     stats: DamageStats
     counts: SkillStats
-    skills: dict[str, Skill]
+    skills: ScannedSkills
     meter_dps: int | None
     party_number: int | None = None
     uptimes: tuple[float | None, float | None, float | None, float | None] = (None, None, None, None)
@@ -97,9 +98,6 @@ class MeterLog:
     region: str | None
     players: list[PlayerPart] = field(default_factory=list)
 
-
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises on damaged bytes or values of a wrong type."""
 
 _skills = msgspec.json.Decoder(dict[str, Skill] | None, strict=False)
 _damage_stats = msgspec.json.Decoder(DamageStats, strict=False)
@@ -166,7 +164,7 @@ def _upload_player(name: str, entity: Entity, stats: DamageStats, party: int | N
         is_dead=entity.is_dead,
         stats=stats,
         counts=entity.skill_stats or SkillStats(),
-        skills=entity.skills or {},
+        skills=skills_of(entity.skills or {}),
         meter_dps=stats.dps,
         party_number=party,
         is_ark_passive_active=entity.ark_passive_active,
@@ -234,7 +232,7 @@ def _db_player(name: str, entity: dict[str, Any], budget: Budget, party: int | N
         is_dead=_flag(entity.get("is_dead")),
         stats=stats,
         counts=_decode(_skill_stats, entity.get("skill_stats"), budget, f"{at}, skill_stats") or SkillStats(),
-        skills=_decode(_skills, entity.get("skills"), budget, f"{at}, skills") or {},
+        skills=_scan(entity.get("skills"), budget, f"{at}, skills"),
         meter_dps=stats.dps if meter_dps is None else meter_dps,
         party_number=party,
         uptimes=(
@@ -248,16 +246,32 @@ def _db_player(name: str, entity: dict[str, Any], budget: Budget, party: int | N
     )
 
 
+def _scan(value: object, budget: Budget, locator: str) -> ScannedSkills:
+    """The skills of one player; msgspec decodes those documents that the scanner leaves."""
+    data = _unpacked(value, budget, locator)
+    if data is None:
+        return ScannedSkills()
+    return scan_skills(data) or skills_of(_decoded(_skills, data, locator) or {})
+
+
 def _decode(decoder: msgspec.json.Decoder[T], value: object, budget: Budget, locator: str) -> T | None:
     """A JSON document from text, bytes or gzip; None for NULL and for nothing at all."""
+    data = _unpacked(value, budget, locator)
+    return None if data is None else _decoded(decoder, data, locator)
+
+
+def _unpacked(value: object, budget: Budget, locator: str) -> bytes | None:
     if value in (None, b"", ""):
         return None
     data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
     if not isinstance(data, bytes):
         raise LogRejected("invalid_json", f"expected a JSON document, found {type(value).__name__}", locator)
-    data = budget.unpack(data, locator)
+    return budget.unpack(data, locator).removeprefix(b"\xef\xbb\xbf")
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], data: bytes, locator: str) -> T:
     try:
-        return decoder.decode(data.removeprefix(b"\xef\xbb\xbf"))
+        return decoder.decode(data)
     except UNREADABLE as error:
         raise LogRejected(
             "invalid_json", f"expected a document of the meter, found: {error}", locator
