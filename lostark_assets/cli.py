@@ -57,7 +57,11 @@ Reason = Annotated[str | None, typer.Option(metavar="CODE", help="Only this reas
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
     if wanted:
-        typer.echo(f"lostark-analytics {importlib.metadata.version('lostark-analytics')}")
+        try:
+            version = importlib.metadata.version("lostark-analytics")
+        except importlib.metadata.PackageNotFoundError:
+            version = "(run from a checkout that is not installed)"
+        typer.echo(f"lostark-analytics {version}")
         raise typer.Exit
 
 
@@ -219,7 +223,7 @@ def sql(
     elif as_csv:
         write_csv(rows, sys.stdout)
     else:
-        output.print_table(column_names(rows), rows_of(rows.slice(0, _ROWS_SHOWN)))
+        output.print_rows(column_names(rows), rows_of(rows.slice(0, _ROWS_SHOWN)))
         if rows.num_rows > _ROWS_SHOWN:
             output.say(f"the first {_ROWS_SHOWN} rows; --json and --csv give all")
 

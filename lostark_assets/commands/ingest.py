@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
 from lostark_assets.commands.output import Say, print_table, progress, shown_path
-from lostark_assets.commands.pending import pending_days
 from lostark_assets.core.clean import clean_log
-from lostark_assets.core.pipeline import read_raw
 from lostark_assets.errors import LogRejected, LostarkError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.resources import lake_of, limits_of, rules_of
@@ -202,6 +201,8 @@ def _ingest_file(settings: Settings, found: Found, say: Say, run_id: str) -> Ing
                     progress=step,
                 ),
             )
+    except UnicodeError:
+        return _failed(file, f"{found.path}: its name is no text in this system's encoding. Rename it.", say)
     except (LostarkError, OSError) as error:
         _note_committed(file, lake, run_id)
         file.problems = _texts(found.source.problems)
@@ -237,8 +238,12 @@ def _count_refusals(settings: Settings, lake: Lake, files: list[Ingested], start
     """Clean the new logs without writing anything, to count what will be refused and why."""
     file_of = {log_id: file for file in files for log_id in file.new_log_ids}
     rules = rules_of(settings)
+    groups = lake.groups_with(
+        "raw_battle_logs", "log_id", file_of, ["log_id", "log_format", "payload"], since=started_at
+    )
+    raw_rows = chain.from_iterable(group.to_pylist() for group in groups)
     with progress("checking the new logs", len(file_of)) as step:
-        for count, raw in enumerate(read_raw(lake, set(file_of), started_at - timedelta(seconds=1)), start=1):
+        for count, raw in enumerate(raw_rows, start=1):
             reasons = file_of[raw["log_id"]].quarantined
             try:
                 _, refused = clean_log(raw["log_format"], raw["payload"], rules)
@@ -263,6 +268,8 @@ def _materialise(settings: Settings, lake: Lake, files: list[Ingested], say: Say
 
     A second round takes days that only cleaning found: a log's day can differ from what a glance at it told.
     """
+    from lostark_assets.commands.pending import pending_days  # noqa: PLC0415 - pandas and Numba take seconds
+
     done, sources = RunDone(), {file.source for file in files if file.source}
     for _ in range(_ROUNDS):
         days = pending_days(lake, sources) if sources else set()

@@ -11,7 +11,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -51,7 +51,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def say(text: str) -> None:
     """One message for the person at the terminal, on stderr."""
-    console(stderr=True).print(text, markup=False, soft_wrap=True)
+    console(stderr=True).print(_printable(text), markup=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
@@ -60,7 +60,7 @@ def print_json(document: Any) -> None:
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> None:
-    """Rows on stdout; whole numbers are aligned to the right and grouped by thousands."""
+    """Rows on stdout; numbers are aligned to the right, whole ones grouped by thousands."""
     table = Table(title=title, title_justify="left")
     rows = [list(row) for row in rows]
     for place, name in enumerate(columns):
@@ -69,6 +69,23 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title:
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row))
     console().print(table)
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Rows on stdout: a table where it fits the terminal, else one block a row, without what is missing."""
+    rows = [list(row) for row in rows]
+    widths = [max(len(name), *(len(_cell(row[at])) for row in rows), 0) for at, name in enumerate(columns)]
+    if sum(widths) + 3 * len(widths) < console().width:
+        print_table(columns, rows)
+        return
+    longest = max(map(len, columns), default=0)
+    for number, row in enumerate(rows, start=1):
+        lines = [
+            f"{name:{longest}}  {_cell(value)}"
+            for name, value in zip(columns, row, strict=True)
+            if value is not None
+        ]
+        console().print(f"row {number}", *lines, "", sep="\n", markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -124,7 +141,12 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _printable(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _printable(text: str) -> str:
+    """``text`` without characters that would steer the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _is_number(value: Any) -> bool:
