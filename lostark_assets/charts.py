@@ -45,7 +45,8 @@ def fights_per_day(encounters: pa.Table) -> alt.Chart:
 def dps_by_spec(player_dps: pa.Table) -> alt.Chart:
     """Box plots of DPS by spec for living dealers in clears; needs the columns named here.
 
-    class_name, spec_name, dps, is_support, is_dead, is_cleared. Boxes hold the middle half, lines 5 % to 95 %.
+    class_name, spec_name, dps, is_support, is_dead, is_cleared. Boxes hold the middle half,
+    lines 5 % to 95 %.
     """
     frame = player_dps.select(
         ["class_name", "spec_name", "dps", "is_support", "is_dead", "is_cleared"]
@@ -63,7 +64,7 @@ def dps_by_spec(player_dps: pa.Table) -> alt.Chart:
     )
     lines = base.mark_rule().encode(x=alt.X("p5:Q", title="DPS (million/s)"), x2="p95:Q")
     halves = base.mark_bar(size=10, color="#457b9d").encode(x="p25:Q", x2="p75:Q")
-    medians = base.mark_tick(color="white", size=10, thickness=2).encode(x="p50:Q")
+    medians = base.mark_tick(color="#e63946", size=12, thickness=2).encode(x="p50:Q")
     chart = _finish(lines + halves + medians, "DPS by spec (clears, living dealers)")
     return chart.properties(height=18 * max(len(boxes), 4))
 
@@ -89,8 +90,10 @@ def rolling_dps(timeline: pa.Table, title: str) -> alt.Chart:
 
 
 def median_by_spec(distribution: pa.Table) -> alt.Chart:
-    """Newest week's median DPS by spec with its interval; needs week_started_at, spec_name, p50, median_low/high."""
-    frame = distribution.filter(pc.invert(pc.fill_null(distribution["is_support"], False))).to_pandas()
+    """Newest week's median DPS by spec with its interval; needs a distribution table."""
+    frame = distribution.filter(
+        pc.invert(pc.fill_null(distribution["is_support"], fill_value=False))
+    ).to_pandas()
     columns = ["label", "p50", "median_low", "median_high", "player_count"]
     if frame.empty:
         frame = pd.DataFrame(columns=columns)

@@ -19,7 +19,9 @@ from lostark_assets.sources.assets import raw_assets
 from lostark_assets.stats.assets import stats_assets
 
 
-def build_defs(*, settings: Settings | None = None, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+def build_defs(
+    *, settings: Settings | None = None, resources: Mapping[str, Any] | None = None
+) -> dg.Definitions:
     """All of phase 1; ``resources`` replace ours by name (``lake``, ``settings``)."""
     settings = settings or get_settings()
     days = fight_days(settings)

@@ -33,19 +33,22 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | N
 
 def cell(value: Any) -> str:
     """One value as people read it in a table."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.3f}".rstrip("0").rstrip(".")
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, (list, tuple)):
-        return f"{len(value)} values"
-    return str(value).replace("|", "\\|").replace("\n", " ").encode("utf-8", "backslashreplace").decode()[:80]
+    match value:
+        case None:
+            text = ""
+        case bool():
+            text = "yes" if value else "no"
+        case int():
+            text = f"{value:,}"
+        case float():
+            text = f"{value:,.3f}".rstrip("0").rstrip(".")
+        case datetime():
+            text = f"{value:%Y-%m-%d %H:%M:%S}"
+        case list() | tuple():
+            text = f"{len(value)} values"
+        case _:
+            text = str(value).replace("|", "\\|").replace("\n", " ")
+    return text.encode("utf-8", "backslashreplace").decode()[:80]
 
 
 def preview(table: pa.Table, columns: Sequence[str] | None = None, rows: int = PREVIEW_ROWS) -> str:

@@ -1,7 +1,6 @@
 """What the settings make: the lake, the rules of cleaning, the limits of sources.
 
-One place, so that the command line, the Dagster assets and the first start see the same lake by the same rules.
-What does not belong here: reading the environment (``settings``), and anything that connects or writes.
+One place, so that the command line, the assets and the first start see the same lake by the same rules. What does not belong here: reading the environment (``settings``), and anything that connects or writes.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(
         max_fight_s=settings.max_fight_s,
         max_part_bytes=int(settings.max_part_bytes),
+        max_log_bytes=int(settings.max_log_bytes),
         earliest_fight_date=settings.earliest_fight_date,
     )
 

@@ -82,7 +82,7 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
                 run_id=context.run_id,
                 batch_bytes=int(settings.batch_bytes),
                 again=config.again,
-                progress=lambda done, due: context.log.info(f"cleaned {done:,} of {due:,} logs"),
+                progress=lambda done, due: context.log.info("cleaned %d of %d logs", done, due),
             )
         except ContractViolated as error:
             yield from core_check_results(error.findings, lake, wanted)

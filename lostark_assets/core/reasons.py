@@ -10,7 +10,7 @@ REASONS: dict[str, str] = {
     "invalid_json": "A JSON document does not parse, or a value has a wrong type. Ask for a new copy.",
     "truncated_gzip": "A compressed part ends early or is damaged. Fetch the log again if its source has it.",
     "payload_too_large": "A part unpacks to more than the limit. Raise LOSTARK_MAX_PART_BYTES if it is real.",
-    "missing_field": "A field without which a log says nothing (fight start, boss, players) is missing.",
+    "missing_field": "A field without which a log says nothing (start, end, duration) is missing.",
     "no_players": "The log holds no player.",
     "impossible_duration": "The fight lasted longer than LOSTARK_MAX_FIGHT_S, or ended before it began.",
     "impossible_time": "The fight started before the game's meters existed, or in the future.",

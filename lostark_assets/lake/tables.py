@@ -231,6 +231,8 @@ class Lake:
             target_file_size=ONE_FILE_BYTES,
             storage_options=self.storage_options,
             configuration=_NO_COLUMN_STATISTICS,
+            # A column that a contract gains is null in the rows committed before.
+            schema_mode="merge",
         )
 
     def append(self, contract: Contract, rows: pa.Table) -> None:

@@ -35,8 +35,10 @@ def days_of(context: dg.AssetExecutionContext) -> list[date] | None:
 def ranges(
     days: Iterable[date], present: Iterable[date] = (), longest_gap: int = 7
 ) -> list[tuple[date, date]]:
-    """Days as few ranges, each one run. A gap is bridged if it is short and no day in it has data (``present``):
-    an empty day costs less than another run, and a day with data is not touched unasked.
+    """Days as few ranges, each one run.
+
+    A gap is bridged if it is short and no day in it has data (``present``): an empty day costs less than
+    another run, and a day with data is not touched unasked.
     """
     filled, result = set(present), []
     for day in sorted(set(days)):

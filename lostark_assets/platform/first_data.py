@@ -13,7 +13,7 @@ from lostark_assets.commands.pending import pending_days
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings
 from lostark_assets.simulator.demo import write_demo
-from lostark_assets.sources.configured import configured_paths, demo_folder
+from lostark_assets.sources.configured import configured_arguments, configured_paths, demo_folder
 
 
 def first_data(settings: Settings, say: Callable[[str], None]) -> None:
@@ -25,7 +25,11 @@ def first_data(settings: Settings, say: Callable[[str], None]) -> None:
         _make_demo(settings, say)
     at = datetime.now(UTC)
     files = ingest_paths(
-        settings, configured_paths(settings), lambda _: None, run_id=command_run_id("start", at)
+        settings,
+        configured_paths(settings),
+        lambda _: None,
+        configured_arguments(settings),
+        run_id=command_run_id("start", at),
     )
     for file in files:
         if file.error or file.problems:

@@ -17,7 +17,7 @@ from lostark_assets.presentation import markdown_table
 from lostark_assets.resources import limits_of
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import Collected, collect
-from lostark_assets.sources.configured import configured_paths
+from lostark_assets.sources.configured import configured_arguments, configured_paths
 from lostark_assets.sources.detect import find_sources
 
 RAW = "raw_battle_logs"
@@ -61,7 +61,7 @@ def _collect_sources(
 ) -> tuple[list[Collected], list[str]]:
     done, failed = [], []
     for path in configured_paths(settings):
-        for found in find_sources(path, limits=limits_of(settings)):
+        for found in find_sources(path, configured_arguments(settings), limits_of(settings)):
             if found.source is None or found.source.name not in wanted:
                 continue
             try:
@@ -74,7 +74,7 @@ def _collect_sources(
                 )
             except LostarkError as error:
                 failed.append(str(error))
-                context.log.error(str(error))
+                context.log.warning(str(error))
             else:
                 done.append(collected)
     return done, failed

@@ -38,17 +38,19 @@ DAILY = ("stats_player_dps", "stats_dps_timeline")
 _UPSTREAM = ("core_encounters", "core_players", "core_hits")
 _PREVIEWS = {
     "stats_player_dps": [
-        "fight_started_at", "raid_name", "gate_name", "difficulty", "player_name", "spec_name", "item_level", "dps",
-        "damage_share", "crit_rate", "peak_10s_dps", "spec_percentile", "spec_percentile_n",
+        "fight_started_at", "raid_name", "gate_name", "difficulty", "player_name", "spec_name", "item_level",
+        "dps", "damage_share", "crit_rate", "peak_10s_dps", "spec_percentile", "spec_percentile_n",
     ],
-    "stats_dps_timeline": ["encounter_id", "player_name", "second", "damage", "rolling_10s_dps", "cumulative_damage"],
+    "stats_dps_timeline": [
+        "encounter_id", "player_name", "second", "damage", "rolling_10s_dps", "cumulative_damage",
+    ],
     "stats_dps_distribution": [
-        "raid_name", "gate_name", "difficulty", "spec_name", "item_level_bracket", "week_started_at", "player_count",
-        "p25", "p50", "p75", "trend",
+        "raid_name", "gate_name", "difficulty", "spec_name", "item_level_bracket", "week_started_at",
+        "player_count", "p25", "p50", "p75", "trend",
     ],
     "stats_raid_progression": [
-        "player_name", "region", "raid_name", "gate_name", "difficulty", "pulls", "clears", "best_boss_hp_left",
-        "best_dps",
+        "player_name", "region", "raid_name", "gate_name", "difficulty", "pulls", "clears",
+        "best_boss_hp_left", "best_dps",
     ],
 }  # fmt: skip
 
@@ -98,7 +100,7 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 days,
                 settings.engine,
                 run_id=context.run_id,
-                progress=lambda done, due: context.log.info(f"computed {done:,} of {due:,} logs"),
+                progress=lambda done, due: context.log.info("computed %d of %d logs", done, due),
             )
         except ContractViolated as error:
             yield from stats_check_results(error.findings, lake, wanted)
