@@ -56,6 +56,7 @@ _MOST_DIGITS = 18
 _DEEPEST = 60
 _PADDING = 32
 _INT64 = 2**63 - 1
+_SHORTEST_HIT = len('{"timestamp":1,"damage":1}')
 _FAILED = -1
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -120,9 +121,9 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
     text = np.empty(size + _PADDING, np.uint8)
     text[:size] = np.frombuffer(data, np.uint8)
     text[size:] = 0
-    most = data.count(b"{")
+    most = size // _SHORTEST_HIT + 1
     at_ms, damage, flags = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint8)
-    rows = np.empty((min(most, _MOST_SKILLS), _COLUMNS), np.int64)
+    rows = np.empty((_MOST_SKILLS, _COLUMNS), np.int64)
     end, skills = _scan(text.ctypes.data, rows, _TEXTS, _LENGTHS, at_ms, damage, flags)
     if end != size:
         return None
@@ -218,7 +219,7 @@ def _first_byte(_typing, marks):
     return types.int64(marks), generate
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _space(text, at):
     while _byte(text, at) <= 32 and (
         _byte(text, at) == 32 or _byte(text, at) == 10 or _byte(text, at) == 13 or _byte(text, at) == 9
@@ -227,7 +228,7 @@ def _space(text, at):
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _text_stop(text, at):
     """The next quote, backslash or control character: what lies between can't end a string."""
     while True:
@@ -240,7 +241,7 @@ def _text_stop(text, at):
         at += 8
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _number_stop(text, at):
     """The next byte that is no digit."""
     while True:
@@ -275,7 +276,7 @@ def _string(text, at):
         at += 2
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _colon(text, at):
     """From behind a key's quote to its value."""
     at = _space(text, at)
@@ -284,7 +285,7 @@ def _colon(text, at):
     return _space(text, at + 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _number(text, at):
     """Past any number."""
     if _byte(text, at) == 45:
@@ -309,7 +310,7 @@ def _number(text, at):
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _integer(text, at):
     """A whole number and the place after it."""
     is_negative = _byte(text, at) == 45
@@ -328,7 +329,7 @@ def _integer(text, at):
     return (-value if is_negative else value), at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _literal(text, at):
     """1, 0 or _NULL for true, false and null, and the place after it."""
     word = _eight(text, at)
@@ -402,6 +403,27 @@ def _skip(text, at):
             kinds, depth = kinds >> 1, depth - 1
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def _skip_of_hit(text, at):
+    """Past a value that is likely a whole number or a list of such."""
+    char = _byte(text, at)
+    if 49 <= char <= 57:
+        end = _number_stop(text, at)
+        after = _byte(text, end)
+        if after == 44 or after == 125:
+            return end
+    elif char == 91:
+        end = at
+        while 49 <= _byte(text, end + 1) <= 57:
+            end = _number_stop(text, end + 1)
+            after = _byte(text, end)
+            if after == 93:
+                return end + 1
+            if after != 44:
+                break
+    return _skip(text, at)
+
+
 @njit(cache=True, nogil=True)
 def _hit(text, at):
     """The end of one hit whose opening brace is before ``at``, its time, damage and flags."""
@@ -438,7 +460,7 @@ def _hit(text, at):
             elif length == 11 and word == _FRONT_AT and tail & _THREE_BYTES == _FRONT_END:
                 kind = 4
             if kind == 0:
-                at = _skip(text, at)
+                at = _skip_of_hit(text, at)
             else:
                 is_true, at = _literal(text, at)
                 if is_true == _NULL:
