@@ -256,6 +256,8 @@ def _count_refusals(settings: Settings, lake: Lake, files: list[Ingested], start
 
 def _count_quarantined(lake: Lake, files: list[Ingested]) -> None:
     file_of = {log_id: file for file in files for log_id in file.new_log_ids}
+    if not file_of:
+        return
     rows = lake.read(
         "core_quarantine", columns=["log_id", "reason_code"], where=pc.field("log_id").isin(sorted(file_of))
     )

@@ -72,7 +72,8 @@ def test_csv_has_a_header_empty_cells_and_names_that_are_unique(lake):
 @pytest.mark.parametrize(
     "query",
     ["show tables", "describe core_hits", "summarize core_hits", "from core_hits", "values (1)",
-     "explain select 1", "with h as (select * from core_hits) select * from h", "pivot core_hits on is_crit using sum(damage)"],
+     "explain select 1", "with h as (select * from core_hits) select * from h",
+     "pivot core_hits on is_crit using sum(damage)"],
 )  # fmt: skip
 def test_every_way_to_read_is_allowed(lake, query):
     assert run_query(lake, query, limit=5).num_rows > 0
@@ -86,7 +87,8 @@ def test_show_tables_names_the_whole_lake(lake):
     "query",
     ["copy core_hits to 'out.csv'", "create table x as select 1", "select 1; select 2", "",
      "set threads = 1", "attach 'x.db'", "install httpfs", "select * from read_csv('/etc/hostname')",
-     "select * from '/etc/hostname'", "select * from lake", "select * frm core_hits", "select nothing from core_hits", "delete from core_hits"],
+     "select * from '/etc/hostname'", "select * from lake",
+     "select * frm core_hits", "select nothing from core_hits", "delete from core_hits"],
 )  # fmt: skip
 def test_what_changes_something_or_reaches_outside_is_refused(lake, query):
     with pytest.raises(WrongQuery):

@@ -1,0 +1,176 @@
+"""What the command line materialises: `ingest --run`, `replay` after a fix, the first start; and the way back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lostark_assets.cli import app
+from lostark_assets.commands import ingest as ingest_command
+from lostark_assets.commands import replay as replay_command
+from lostark_assets.core.pipeline import clean_days
+from lostark_assets.platform import first_data as first_start
+from lostark_assets.resources import lake_of, rules_of
+from lostark_assets.settings import Settings, get_settings
+from lostark_assets.simulator.loa_logs_db import write_encounters_db
+from lostark_assets.simulator.season import SeasonConfig, generate_fights
+from lostark_assets.stats.pipeline import compute_days
+
+
+def write_season(path: Path, *, encounters: int, dirt: bool) -> int:
+    config = SeasonConfig(
+        encounters=encounters, seed=5, start=date(2026, 9, 2), days=2, hits_per_player=20, dirt=dirt
+    )
+    return write_encounters_db(path, generate_fights(config)).encounters
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("LOSTARK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LOSTARK_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def without_dagster(monkeypatch) -> list[set[date]]:
+    """The same pipeline called directly; returns the days that each run was asked for."""
+    asked: list[set[date]] = []
+
+    def run_days(settings: Settings, days: set[date], say: Any, done: Any) -> None:
+        asked.append(days)
+        lake = lake_of(settings)
+        run = clean_days(lake, days, rules_of(settings), run_id="test")
+        compute_days(lake, run.days, "polars", run_id="test")
+        done.days |= days
+
+    for module in (ingest_command, replay_command, first_start):
+        monkeypatch.setattr(module, "run_days", run_days)
+    return asked
+
+
+def lostark(*arguments: object, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return json.loads(result.stdout)
+
+
+def column(table: str, name: str) -> list[Any]:
+    return lake_of(get_settings()).read(table, columns=[name])[name].to_pylist()
+
+
+def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path):
+    logs = write_season(tmp_path / "encounters.db", encounters=8, dirt=True)
+    command = [sys.executable, "-c", "from lostark_assets.cli import app; app()"]
+    arguments = ["ingest", str(tmp_path / "encounters.db"), "--run", "--json"]
+
+    process = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=580, check=False)
+
+    assert process.stdout, process.stderr
+    done = json.loads(process.stdout)
+    assert done["run"]["success"], process.stderr
+    assert len(done["run"]["run_ids"]) >= 2
+    refused = Counter(column("core_quarantine", "reason_code"))
+    assert done["totals"]["quarantined"] == refused
+    assert len(column("core_encounters", "log_id")) + len(column("core_quarantine", "log_id")) == logs
+    assert process.returncode == (1 if refused else 0)
+
+    [row] = lostark("sql", "select encounter_id, player_name, dps from stats_player_dps limit 1")
+    way = lostark("trace", row["encounter_id"], row["player_name"])
+    assert way["stats"]["dps"] == row["dps"]
+    assert set(way["checks"].values()) == {True}
+    assert way["raw"]["source_is_still_there"]
+    assert way["stats"]["stats_run_id"] in done["run"]["run_ids"]
+    assert lostark("ingest", tmp_path / "encounters.db", "--run")["run"] == {
+        "success": True, "days": [], "run_ids": [], "failed": [],
+    }  # fmt: skip
+
+
+def test_logs_that_went_in_without_run_are_materialised_by_a_later_run(tmp_path, without_dagster):
+    write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
+    lostark("ingest", tmp_path / "encounters.db")
+
+    done = lostark("ingest", tmp_path / "encounters.db", "--run")
+
+    assert done["totals"]["new"] == 0
+    assert without_dagster == [set(column("core_encounters", "fight_date"))]
+
+
+def test_a_replay_after_a_fix_releases_every_log_once(tmp_path, without_dagster, monkeypatch):
+    logs = write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
+    monkeypatch.setenv("LOSTARK_EARLIEST_FIGHT_DATE", "2026-10-01")
+    refused = lostark("ingest", tmp_path / "encounters.db", "--run", code=1)
+    assert refused["totals"]["quarantined"] == {"impossible_time": logs}
+    assert lostark("replay", code=1)["still_quarantined"] == {"impossible_time": logs}
+    entries = lostark("quarantine", "--reason", "impossible_time")
+    assert entries["total"] == logs
+    one = entries["entries"][0]["log_id"]
+    explained = CliRunner().invoke(app, ["trace", one, "Anyone"])
+    assert "impossible_time" in explained.stderr
+
+    monkeypatch.setenv("LOSTARK_EARLIEST_FIGHT_DATE", "2022-01-01")
+    first = lostark("replay", one[:20])
+    rest = lostark("replay", "--reason", "impossible_time")
+
+    assert (first["logs_released"], rest["logs_released"]) == (1, logs - 1)
+    assert column("core_quarantine", "log_id") == []
+    assert sorted(column("core_encounters", "log_id")) == sorted(column("raw_battle_logs", "log_id"))
+    assert set(column("stats_player_dps", "log_id")) == set(column("raw_battle_logs", "log_id"))
+    assert lostark("replay")["logs"] == 0
+    lostark("replay", one, code=1)
+
+
+def test_a_trace_before_the_statistics_says_what_is_missing(tmp_path, monkeypatch):
+    write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
+    lostark("ingest", tmp_path / "encounters.db")
+    log_id = column("raw_battle_logs", "log_id")[0]
+    assert "not cleaned yet" in CliRunner().invoke(app, ["trace", log_id, "Anyone"]).stderr
+
+    clean_days(lake_of(get_settings()), None, rules_of(get_settings()), run_id="test")
+    [player, *_] = lostark("sql", f"select player_name from core_players where log_id = '{log_id}'")
+
+    assert lostark("trace", log_id[:12], player["player_name"].upper())["stats"] is None
+    text = CliRunner().invoke(app, ["trace", log_id, player["player_name"]]).stdout
+    assert "no statistics yet" in text
+    stranger = CliRunner().invoke(app, ["trace", log_id, player["player_name"] + "x"])
+    assert stranger.exit_code == 1
+    assert player["player_name"] in stranger.stderr
+
+
+def test_the_first_start_makes_demo_data_once_and_repeats_no_work(without_dagster, monkeypatch):
+    monkeypatch.setenv("LOSTARK_DEMO_ENCOUNTERS", "4")
+    said: list[str] = []
+    first_start.first_data(get_settings(), said.append)
+    first = (get_settings().landing_dir / "demo/encounters.db").stat().st_mtime_ns
+
+    first_start.first_data(get_settings(), said.append)
+
+    assert len(without_dagster) == 1
+    assert (get_settings().landing_dir / "demo/encounters.db").stat().st_mtime_ns == first
+    assert sum("making demo data" in text for text in said) == 1
+    assert said[-1] == "nothing to materialise: every fight day is up to date"
+    assert "demo data" in said[1]
+
+
+def test_a_configured_source_keeps_demo_data_out_and_a_missing_one_is_said(
+    tmp_path, without_dagster, monkeypatch
+):
+    logs = write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
+    paths = [tmp_path / "gone.db", tmp_path / "encounters.db"]
+    monkeypatch.setenv("LOSTARK_SOURCES", os.pathsep.join(map(str, paths)))
+    said: list[str] = []
+
+    first_start.first_data(get_settings(), said.append)
+
+    assert any("gone.db" in text and text.startswith("not read") for text in said)
+    assert f"battle logs: {logs} new, 0 already known" in said
+    assert not get_settings().landing_dir.exists()
