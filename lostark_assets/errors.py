@@ -86,7 +86,7 @@ class ContractViolated(PermanentError):
     """A frame breaks the contract of its table. Nothing was written; the last good rows stay."""
 
     def __init__(self, table: str, problems: list[str], findings: object = None) -> None:
-        """``problems`` name column, rule and examples, one sentence each; ``findings`` by table, to show them."""
+        """``problems`` name column, rule and examples; ``findings`` by table, to show them."""
         self.table = table
         self.findings = findings or {}
         self.problems = problems

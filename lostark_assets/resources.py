@@ -1,6 +1,7 @@
 """What the settings make: the lake, the rules of cleaning, the limits of sources.
 
-One place, so that the command line, the assets and the first start see the same lake by the same rules. What does not belong here: reading the environment (``settings``), and anything that connects or writes.
+One place, so that the command line, the assets and the first start see the same lake by the same rules.
+What does not belong here: reading the environment (``settings``), and anything that connects or writes.
 """
 
 from __future__ import annotations

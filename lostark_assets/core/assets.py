@@ -79,7 +79,7 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
                 lake,
                 days,
                 rules_of(settings),
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 batch_bytes=int(settings.batch_bytes),
                 again=config.again,
                 progress=lambda done, due: context.log.info("cleaned %d of %d logs", done, due),

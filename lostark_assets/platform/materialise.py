@@ -41,7 +41,7 @@ class MaterialiseResult:
 def materialise_days(
     settings: Settings, days: Iterable[date], say: Callable[[str], None]
 ) -> MaterialiseResult:
-    """Clean ``days``, compute their statistics, then those across days; days that lie together are one run."""
+    """Clean ``days``, compute their statistics, then those across days; days side by side are one run."""
     days = sorted(set(days))
     result = MaterialiseResult()
     if not days:

@@ -68,7 +68,7 @@ def _collect_sources(
                 collected = collect(
                     found.source,
                     lake,
-                    run_id=context.run_id,
+                    run_id=context.run.run_id,
                     earliest=settings.earliest_fight_date,
                     batch_bytes=int(settings.batch_bytes),
                 )

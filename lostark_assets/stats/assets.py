@@ -99,7 +99,7 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 lake,
                 days,
                 settings.engine,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 progress=lambda done, due: context.log.info("computed %d of %d logs", done, due),
             )
         except ContractViolated as error:

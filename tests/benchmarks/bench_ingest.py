@@ -1,0 +1,127 @@
+"""``encounters.db`` to committed core tables, against the plain way, and the memory that it takes.
+
+The plain way is zlib, json and a Python loop to rows of the same columns, without writing anything. Both read
+the same generated file of over 2 million hits; CPU seconds of the process (user and system, all threads), the
+runs interleaved. What does not belong here: statistics (``bench_hit_statistics``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+GOAL = 4.0
+ROUNDS = 3
+
+
+def main() -> None:
+    """Print CPU seconds, hits per CPU second, the ratio and peak memory."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--encounters", type=int, default=300)
+    parser.add_argument("--db", type=Path, help="use this file instead of generating one")
+    parser.add_argument("--variant", choices=("ours", "plain"))
+    arguments = parser.parse_args()
+    if arguments.variant:
+        _measure(arguments.variant, arguments.db)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.db or _generate(Path(folder), arguments.encounters)
+        results = {"ours": [], "plain": []}
+        for _ in range(ROUNDS):
+            for variant, runs in results.items():
+                command = [sys.executable, __file__, "--variant", variant, "--db", str(path)]
+                runs.append(
+                    json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                )
+    for variant, runs in results.items():
+        seconds, hits = median(r["cpu_s"] for r in runs), runs[0]["hits"]
+        print(
+            f"{variant:6} {hits:>10,} hits {seconds:7.2f} CPU s {hits / seconds:>10,.0f} hits/CPU s "
+            f"{max(r['peak_mb'] for r in runs):6.0f} MB peak"
+        )
+    ratio = median(p["cpu_s"] / o["cpu_s"] for o, p in zip(results["ours"], results["plain"], strict=True))
+    print(f"plain / ours (end to end, committed): {ratio:.2f}  (goal: at least {GOAL})")
+
+
+def _generate(folder: Path, encounters: int) -> Path:
+    from lostark_assets.simulator.loa_logs_db import write_encounters_db
+    from lostark_assets.simulator.season import SeasonConfig, generate_fights
+
+    path = folder / "encounters.db"
+    write_encounters_db(
+        path, generate_fights(SeasonConfig(encounters=encounters, seed=5, hits_per_player=1400))
+    )
+    return path
+
+
+def _measure(variant: str, path: Path) -> None:
+    run = {"ours": _ours, "plain": _plain}[variant]
+    print(json.dumps(run(path) | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def _ours(path: Path) -> dict[str, float]:
+    import great_expectations  # noqa: F401 - seconds of imports are paid once a process, not once a log
+    import pandas as pd  # noqa: F401
+
+    from lostark_assets.contracts.expectations import examine
+    from lostark_assets.contracts.registry import CONTRACTS
+    from lostark_assets.core.clean_meter import Rules
+    from lostark_assets.core.pipeline import clean_days
+    from lostark_assets.lake.tables import Lake
+    from lostark_assets.sources.collect import collect
+    from lostark_assets.sources.loa_logs_db import LoaLogsDb
+
+    examine(CONTRACTS["core_hits"], CONTRACTS["core_hits"].empty())
+    folder = Path(tempfile.mkdtemp())
+    try:
+        started = time.process_time()
+        lake = Lake(str(folder))
+        collect(LoaLogsDb(path), lake, run_id="bench", earliest=date(2022, 1, 1))
+        run = clean_days(lake, None, Rules(), run_id="bench")
+        return {"cpu_s": time.process_time() - started, "hits": run.hits}
+    finally:
+        shutil.rmtree(folder)
+
+
+def _plain(path: Path) -> dict[str, float]:
+    started = time.process_time()
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    rows = 0
+    for (encounter_id,) in connection.execute("SELECT id FROM encounter").fetchall():
+        rows += len(_plain_rows(connection, encounter_id))
+    return {"cpu_s": time.process_time() - started, "hits": rows}
+
+
+def _plain_rows(connection: sqlite3.Connection, encounter_id: int) -> list[tuple[object, ...]]:
+    rows = []
+    query = "SELECT name, skills, damage_stats FROM entity WHERE encounter_id = ? AND entity_type = 'PLAYER'"
+    for name, skills, stats in connection.execute(query, (encounter_id,)).fetchall():
+        try:
+            documents = [
+                json.loads(zlib.decompress(b, 31) if isinstance(b, bytes) else b) for b in (skills, stats)
+            ]
+        except (zlib.error, ValueError):
+            continue
+        for skill in documents[0].values():
+            for cast in skill.get("skillCastLog", ()):
+                for hit in cast["hits"]:
+                    rows.append(  # noqa: PERF401 - the plain way
+                        (encounter_id, name, skill["id"], hit["timestamp"], hit["damage"], hit["crit"],
+                         hit["backAttack"], hit["frontAttack"])
+                    )  # fmt: skip
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""The assets as Dagster runs them: values, checks on both sides, and which days a run touches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.compute as pc
+import pytest
+
+from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.core import pipeline
+from lostark_assets.core.rows import Cleaned
+from lostark_assets.definitions import build_defs
+from lostark_assets.lake.tables import Lake
+from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
+from lostark_assets.orchestration.partitions import ranges
+from lostark_assets.resources import lake_of
+from lostark_assets.settings import Settings, get_settings
+from lostark_assets.simulator.loa_logs_db import write_encounters_db
+from lostark_assets.simulator.season import SeasonConfig, generate_fights
+from lostark_assets.simulator.truth import read_truth
+from lostark_assets.sources.collect import collect
+from lostark_assets.sources.loa_logs_db import LoaLogsDb
+
+CORE = ["core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine"]
+DAILY = [*CORE, "stats_player_dps", "stats_dps_timeline"]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("season") / "encounters.db"
+    season = SeasonConfig(encounters=45, seed=11, days=4, start=date(2026, 9, 2), hits_per_player=40)
+    write_encounters_db(path, generate_fights(season))
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: Path) -> Settings:
+    return get_settings(home=tmp_path / "home", sources=(database,))
+
+
+@pytest.fixture
+def lake(settings: Settings, database: Path) -> Lake:
+    lake = lake_of(settings)
+    collect(LoaLogsDb(database), lake, run_id="test", earliest=settings.earliest_fight_date)
+    return lake
+
+
+def raw_days(lake: Lake) -> list[date]:
+    return sorted(set(lake.read("raw_battle_logs", columns=["fight_date"])["fight_date"].to_pylist()))
+
+
+@contextmanager
+def run(
+    settings: Settings, job: str, first: date | None = None, last: date | None = None
+) -> Iterator[dg.ExecuteInProcessResult]:
+    defs = build_defs(settings=settings)
+    tags = {}
+    if first is not None:
+        tags = {
+            "dagster/asset_partition_range_start": first.isoformat(),
+            "dagster/asset_partition_range_end": (last or first).isoformat(),
+        }
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield defs.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, dg.MetadataValue]:
+    events = result.asset_materializations_for_node("core_tables" if asset in CORE else "stats_tables")
+    return next(dict(e.metadata) for e in events if e.asset_key == dg.AssetKey(asset))
+
+
+def test_a_range_of_days_is_one_pass_that_ends_with_the_true_figures(
+    settings: Settings, lake: Lake, database: Path
+) -> None:
+    days = raw_days(lake)
+    with run(settings, FIGHT_DAYS_JOB, days[0], days[-1]) as result:
+        assert result.success
+        steps = {e.step_key for e in result.all_events if e.is_step_success}
+        assert steps == {"core_tables", "stats_tables"}
+        checks = {
+            (c.asset_key.to_user_string(), c.check_name): c.passed
+            for c in result.get_asset_check_evaluations()
+        }
+        metadata = metadata_of(result, "core_encounters")
+    truth = read_truth(database)
+    kept = truth.encounters[truth.encounters["expected_outcome"] == "kept"]
+    stats = lake.read("stats_player_dps").to_pandas()
+    by_player = stats.merge(
+        lake.read("core_encounters", columns=["encounter_id", "source_log_id"]).to_pandas()
+    )
+    true_dps = {(str(r.encounter_id), r.player_name): r.dps for r in truth.players.itertuples()}
+
+    assert lake.count("core_encounters") == len(kept)
+    assert lake.count("core_quarantine") == len(truth.encounters) - len(kept)
+    assert all(true_dps[(r.source_log_id, r.player_name)] == r.dps for r in by_player.itertuples())
+    assert metadata["dagster/row_count"].value == len(kept)
+    assert "data:image/svg+xml;base64," in metadata["encounters by day"].value
+    assert all(passed for (_, name), passed in checks.items() if name != "nothing_is_odd")
+    assert ("core_players", "core_dps_equals_meter_dps") in checks
+
+    with run(settings, ACROSS_DAYS_JOB) as result:
+        assert result.success
+    is_member = stats.is_cleared.eq(other=True) & stats.is_counted & ~stats.is_dead.eq(other=True)
+    members = stats[is_member & stats.spec_name.notna() & stats.gate_name.notna()]
+    assert sum(lake.read("stats_dps_distribution")["player_count"].to_pylist()) == len(members)
+
+
+def test_materialising_one_day_leaves_the_files_of_other_days_alone(settings: Settings, lake: Lake) -> None:
+    days = raw_days(lake)
+    with run(settings, FIGHT_DAYS_JOB, days[0], days[-1]) as result:
+        assert result.success
+    before = {name: _files(lake, name) for name in DAILY}
+    with run(settings, FIGHT_DAYS_JOB, days[1]) as result:
+        assert result.success
+    for name, files in before.items():
+        changed = files ^ _files(lake, name)
+        assert all(f"fight_date={days[1]}" in file for file in changed), name
+
+
+def _files(lake: Lake, name: str) -> set[str]:
+    table = lake.open(name)
+    return set() if table is None else set(table.file_uris())
+
+
+def test_a_broken_contract_fails_its_check_stops_downstream_and_keeps_the_old_rows(
+    settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = raw_days(lake)
+    with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
+        assert result.success
+    good = lake.read("core_players", days=[days[0]])
+    monkeypatch.setattr(pipeline, "tables_of", _with_negative_dps(pipeline.tables_of))
+    monkeypatch.setattr(pipeline, "CLEAN_VERSION", "broken")
+
+    with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
+        failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
+        steps = {e.step_key for e in result.all_events if e.is_step_success}
+
+    assert not result.success
+    assert [
+        (c.asset_key.to_user_string(), c.check_name) for c in failed if c.check_name == "contract_holds"
+    ] == [("core_players", "contract_holds")]
+    assert any("dps is at least 0" in str(c.metadata["findings"].value) for c in failed)
+    assert "stats_tables" not in steps
+    assert lake.read("core_players", days=[days[0]]).equals(good)
+
+
+def _with_negative_dps(tables_of: Callable[[Cleaned], dict]) -> Callable[[Cleaned], dict]:
+    def broken(cleaned: Cleaned) -> dict:
+        tables = tables_of(cleaned)
+        players = tables["core_players"]
+        place = players.schema.get_field_index("dps")
+        tables["core_players"] = players.set_column(
+            place, players.schema.field(place), pc.negate(players["dps"])
+        )
+        return tables
+
+    return broken
+
+
+def test_a_check_sees_a_row_that_went_missing_after_the_commit(settings: Settings, lake: Lake) -> None:
+    days = raw_days(lake)
+    with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
+        assert result.success
+    rows = lake.read("core_encounters", days=[days[0]])
+    lake.replace_days(
+        CONTRACTS["core_encounters"], CONTRACTS["core_encounters"].conform(rows.slice(1)), [days[0]]
+    )
+    from lostark_assets.core.checks import examine_stored
+
+    found = {f.rule: f for f in examine_stored(lake, [days[0]])["core_encounters"]}
+
+    assert found["raw_logs_in_equal_encounters_plus_quarantine"].failed == 1
+
+
+def test_every_asset_tells_its_row_owner_kinds_columns_and_code_version(settings: Settings) -> None:
+    graph = build_defs(settings=settings).resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node, contract = graph.get(key), CONTRACTS[key.to_user_string()]
+        assert node.description is not None
+        assert node.description.startswith("One row is ")
+        assert node.owners == ["team:data"]
+        assert node.group_name == contract.layer
+        assert node.code_version
+        columns = node.metadata["dagster/column_schema"].columns
+        assert [c.name for c in columns] == contract.names
+        with_unit = {c.name for c in contract.columns if c.unit}
+        assert all("[" in (c.description or "") for c in columns if c.name in with_unit)
+
+
+def test_days_side_by_side_become_one_range_and_days_with_data_are_not_bridged() -> None:
+    first = date(2026, 9, 1)
+    days = [first, first + timedelta(days=1), first + timedelta(days=4), first + timedelta(days=30)]
+
+    assert ranges(days) == [(days[0], days[2]), (days[3], days[3])]
+    assert ranges(days, present=[first + timedelta(days=2)]) == [
+        (days[0], days[1]),
+        (days[2], days[2]),
+        (days[3], days[3]),
+    ]
+    assert ranges([]) == []
