@@ -251,9 +251,37 @@ class Lake:
     def replace_ids(
         self, contract: Contract, rows: pa.Table, column: str, ids: Sequence[str], days: Iterable[date]
     ) -> None:
-        """Put ``rows`` in place of the rows of ``days`` whose ``column`` is one of ``ids``, in one commit."""
-        predicate = f"{_in('fight_date', [d.isoformat() for d in days])} AND {_in(column, ids)}"
-        self._replace(contract, rows, predicate)
+        """Put ``rows`` in place of the rows of ``days`` whose ``column`` is one of ``ids``, in one commit.
+
+        Days that hold nothing else are replaced whole, and ids that a table lacks are left out of the rest: a
+        predicate of many thousand ids costs more than the rows.
+        """
+        mixed, present = self._rest_of_days(contract.name, column, set(ids), set(days))
+        whole = set(days) - mixed
+        parts = [_in("fight_date", [d.isoformat() for d in whole])] if whole else []
+        if mixed:
+            on_mixed = rows.filter(pc.is_in(rows["fight_date"], pa.array(sorted(mixed), pa.date32())))
+            listed = present | set(pc.unique(on_mixed[column].cast(pa.string())).to_pylist())
+            if listed:
+                parts.append(
+                    f"({_in('fight_date', [d.isoformat() for d in mixed])} AND {_in(column, listed)})"
+                )
+        if parts:
+            self._replace(contract, rows, " OR ".join(parts))
+
+    def _rest_of_days(
+        self, name: str, column: str, ids: set[str], days: set[date]
+    ) -> tuple[set[date], set[str]]:
+        """Those of ``days`` that hold other ids too, and which of ``ids`` such days hold."""
+        stored: dict[date, set[str]] = {}
+        dataset = self.dataset(name, days=days, dictionary=[column])
+        for batch in dataset.to_batches(columns=[column, "fight_date"]):
+            if batch.num_rows:
+                # A batch is of one file, and a file of one day.
+                day = batch["fight_date"][0].as_py()
+                stored.setdefault(day, set()).update(pc.unique(batch[column]).to_pylist())
+        mixed = {day for day, found in stored.items() if day in days and not found <= ids}
+        return mixed, set().union(*(stored[day] & ids for day in mixed))
 
     def _replace(self, contract: Contract, rows: pa.Table, predicate: str) -> None:
         if self.open(contract.name) is None:

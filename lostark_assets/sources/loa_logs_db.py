@@ -176,7 +176,7 @@ class LoaLogsDb:
 def _page(
     connection: sqlite3.Connection, query: str, key: str, last: int, limit: int
 ) -> list[tuple[Any, ...]]:
-    """Rows after ``last``; a damaged tree that leads back to where it came from is an error like any other."""
+    """Rows after ``last``; a damaged tree that leads back to where it came from is an error too."""
     after = f"{query} WHERE e.{key} > ? ORDER BY e.{key} LIMIT ?"
     rows = connection.execute(after, (last, limit)).fetchall()
     if any(later[0] <= earlier[0] for earlier, later in pairwise([(last,), *rows])):

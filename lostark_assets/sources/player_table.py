@@ -59,10 +59,11 @@ class PlayerTable:
                 f"a player table with {problem}",
                 "Is it another export?",
             )
-        ids = table["id"]
-        if ids.null_count:
-            self.problems.append(Unreadable(self.path, f"{ids.null_count} rows without an encounter id"))
-            table = table.filter(pc.is_valid(ids))
+        has_id = pc.invert(pc.is_null(table["id"], nan_is_null=True))
+        without = table.num_rows - pc.sum(has_id.cast(pa.int64())).as_py() if table.num_rows else 0
+        if without:
+            self.problems.append(Unreadable(self.path, f"{without} rows without an encounter id"))
+            table = table.filter(has_id)
         table = table.take(pc.sort_indices(table, [("id", "ascending")]))
         ids = table["id"].combine_chunks()
         starts = np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1
@@ -87,7 +88,7 @@ class PlayerTable:
         )
         by_name = dict(zip(rows.column_names, values, strict=True))
         start = next(by_name[c][0] for c in START_COLUMNS if c in by_name)
-        return Listed(str(by_name["id"][0]), content_sha256(payload), (payload, epoch_ms(start)))
+        return Listed(_id_text(by_name["id"][0]), content_sha256(payload), (payload, epoch_ms(start)))
 
 
 def missing_columns(columns: Iterable[str]) -> str:
@@ -110,6 +111,12 @@ def epoch_ms(value: Any) -> int | None:
     return None
 
 
+def _id_text(value: Any) -> str:
+    """An id as text; one that went through a float column is still the same id."""
+    text = str(value).strip()
+    return text.removesuffix(".0")
+
+
 def _plain(value: Any) -> Any:
     """Values that MessagePack has no type for, as ISO text."""
     return value.isoformat() if hasattr(value, "isoformat") else value
@@ -117,10 +124,12 @@ def _plain(value: Any) -> Any:
 
 def _read(path: Path) -> pa.Table:
     try:
-        if path.open("rb").read(4) == PARQUET_MAGIC:
-            return pq.ParquetFile(path).read()
-        head = path.open("rb").readline(65536).decode("utf-8-sig").strip()
-        names = [c.strip().strip('"') for c in head.split(",")]
+        with path.open("rb") as file:
+            head = file.readline(65536)
+        if head.startswith(PARQUET_MAGIC):
+            with pq.ParquetFile(path) as parquet:
+                return parquet.read()
+        names = [c.strip().strip('"') for c in head.decode("utf-8-sig").strip().split(",")]
         texts = pa_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True
         )

@@ -1,0 +1,465 @@
+"""However often, in whatever order and however rudely interrupted logs come in, the lake ends up the same."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from lostark_assets.contracts.expectations import Finding, rules_of
+from lostark_assets.core import clean, pipeline, validate
+from lostark_assets.core.clean_meter import Rules
+from lostark_assets.core.pipeline import clean_days
+from lostark_assets.lake.tables import Lake
+from lostark_assets.simulator.loa_logs_db import write_encounters_db
+from lostark_assets.simulator.season import SeasonConfig, generate_fights
+from lostark_assets.simulator.truth import read_truth
+from lostark_assets.sources.collect import collect
+from lostark_assets.sources.loa_logs_db import LoaLogsDb
+from lostark_assets.sources.upload_json import UploadJson
+from lostark_assets.stats import pipeline as stats_pipeline
+from lostark_assets.stats.pipeline import compute_days, due_stats_days
+
+SEASON = SeasonConfig(encounters=14, seed=21, hits_per_player=6, duplicate_share=0.5, days=3)
+CORE = ("core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine")
+PASSING = {"fetched_at", "cleaned_at", "quarantined_at", "computed_at"}
+EARLIEST = date(2022, 1, 1)
+
+
+def quick_examine(contract, table):
+    """The contract's rules without Great Expectations, whose start costs seconds at every commit."""
+    rules = [r for r in rules_of(contract) if set(r.columns) <= set(table.column_names)]
+    frame = table.select([c for c in table.column_names if c != "payload"]).to_pandas()
+    return [Finding(r.name, r.severity, len(frame), int(r.broken_by(frame).sum())) for r in rules]
+
+
+@pytest.fixture(autouse=True)
+def _quick_rules(monkeypatch):
+    monkeypatch.setattr(validate, "examine", quick_examine)
+    monkeypatch.setattr(stats_pipeline, "examine", quick_examine)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    path = tmp_path_factory.mktemp("template") / "encounters.db"
+    write_encounters_db(path, generate_fights(SEASON))
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(template):
+    """Ids of logs that are kept, each the only one of its fight."""
+    logs = read_truth(template).encounters
+    alone = logs[~logs["fight_number"].duplicated(keep=False) & (logs["expected_outcome"] == "kept")]
+    return alone["encounter_id"].tolist()
+
+
+@pytest.fixture
+def db(template, tmp_path):
+    return shutil.copy(template, tmp_path / "encounters.db")
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return Lake(str(tmp_path / "lake"))
+
+
+class Slice(LoaLogsDb):
+    """A database of which only some encounters are there yet."""
+
+    def __init__(self, path, keep):
+        super().__init__(path)
+        self._keep = keep
+
+    def list_logs(self):
+        return (one for one in super().list_logs() if self._keep(int(one.source_log_id)))
+
+
+def take(lake, source, **options):
+    return collect(source, lake, run_id="r", earliest=EARLIEST, **options)
+
+
+def tidy(lake, days=None, **options):
+    return clean_days(lake, days, options.pop("rules", Rules()), run_id="r", **options)
+
+
+def contents(lake, tables=CORE):
+    """A hash of the rows of each table, without what tells one run from another."""
+    found = {}
+    for name in tables:
+        table = lake.read(name)
+        keep = [c for c in table.column_names if c not in PASSING and not c.endswith("run_id")]
+        rows = sorted(map(repr, table.select(keep).to_pylist()))
+        found[name] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(template, tmp_path_factory):
+    lake = Lake(str(tmp_path_factory.mktemp("expected") / "lake"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validate, "examine", quick_examine)
+        take(lake, LoaLogsDb(template))
+        tidy(lake)
+    return contents(lake)
+
+
+def files_of(lake, name):
+    """The data files of a table's newest version, by day."""
+    files = {}
+    for path in lake.open(name).file_uris():
+        day = next(
+            part.removeprefix("fight_date=") for part in Path(path).parts if part.startswith("fight_date=")
+        )
+        files.setdefault(date.fromisoformat(day), set()).add(path)
+    return files
+
+
+def versions(lake):
+    return {name: lake.version(name) for name in (*CORE, "raw_battle_logs")}
+
+
+def test_taking_in_twice_changes_nothing(db, lake, expected):
+    first = take(lake, LoaLogsDb(db))
+    tidy(lake)
+    before = versions(lake)
+
+    second = take(lake, LoaLogsDb(db))
+    again = tidy(lake)
+
+    assert (first.new, second.found, second.new, second.known) == (first.found, first.found, 0, first.found)
+    assert (again.due, versions(lake)) == (0, before)
+    assert contents(lake) == expected
+
+
+@pytest.mark.parametrize("first", ["odd", "even", "late"])
+def test_halves_in_either_order_end_up_as_the_whole(db, lake, expected, first):
+    keep = {"odd": lambda key: key % 2, "even": lambda key: not key % 2, "late": lambda key: key > 9}[first]
+    take(lake, Slice(db, keep), batch_bytes=150_000)
+    tidy(lake, batch_bytes=200_000)
+
+    take(lake, LoaLogsDb(db))
+    tidy(lake)
+
+    assert contents(lake) == expected
+
+
+class Killed(Exception):
+    """Stands in for a process that dies."""
+
+
+def die_after(monkeypatch, commits):
+    """Let the process die after so many commits, whatever they are."""
+    left = [commits]
+    write = Lake._write
+
+    def counted(self, contract, rows, mode, predicate=None):
+        if left[0] == 0:
+            raise Killed(contract.name)
+        left[0] -= 1
+        write(self, contract, rows, mode, predicate)
+
+    monkeypatch.setattr(Lake, "_write", counted)
+    return lambda: monkeypatch.setattr(Lake, "_write", write)
+
+
+@pytest.mark.parametrize("commits", [0, 1, 2, 3, 4, 5, 6, 7, 10, 12])
+def test_a_crash_after_any_commit_is_healed_by_the_next_run(db, lake, expected, monkeypatch, commits):
+    revive = die_after(monkeypatch, commits)
+
+    def run():
+        take(lake, LoaLogsDb(db), batch_bytes=450_000)
+        tidy(lake, batch_bytes=450_000)
+
+    with pytest.raises(Killed):
+        run()
+    revive()
+    run()
+
+    assert contents(lake) == expected
+    assert tidy(lake).due == 0
+
+
+@pytest.mark.parametrize("commits", [1, 3, 4, 5])
+def test_a_crash_while_cleaning_again_is_healed_too(db, lake, expected, monkeypatch, commits):
+    take(lake, LoaLogsDb(db))
+    tidy(lake)
+    monkeypatch.setattr(pipeline, "CLEAN_VERSION", "2")
+    monkeypatch.setattr(clean, "CLEAN_VERSION", "2")
+    revive = die_after(monkeypatch, commits)
+    with pytest.raises(Killed):
+        tidy(lake)
+    revive()
+
+    tidy(lake)
+
+    assert {name: count for name, (count, _) in contents(lake).items()} == {
+        name: count for name, (count, _) in expected.items()
+    }
+    assert set(lake.read("core_encounters", columns=["clean_version"])["clean_version"].to_pylist()) == {"2"}
+
+
+@pytest.mark.parametrize("batch_bytes", [300_000, 64 << 20])
+def test_another_version_of_the_cleaning_replaces_every_row(db, lake, expected, monkeypatch, batch_bytes):
+    take(lake, LoaLogsDb(db))
+    tidy(lake)
+    monkeypatch.setattr(pipeline, "CLEAN_VERSION", "2")
+    monkeypatch.setattr(clean, "CLEAN_VERSION", "2")
+
+    run = tidy(lake, batch_bytes=batch_bytes)
+
+    assert run.due == expected["core_encounters"][0] + expected["core_quarantine"][0]
+    assert {name: count for name, (count, _) in contents(lake).items()} == {
+        name: count for name, (count, _) in expected.items()
+    }
+    assert tidy(lake).due == 0
+
+
+def test_one_day_alone_touches_its_own_files_only(db, lake):
+    take(lake, LoaLogsDb(db))
+    tidy(lake)
+    day = lake.days("core_encounters")[1]
+    before = {name: files_of(lake, name) for name in CORE}
+
+    run = tidy(lake, {day}, again=True)
+
+    assert run.days == {day}
+    for name in CORE:
+        after = files_of(lake, name)
+        changed = {d for d in after.keys() | before[name].keys() if after.get(d) != before[name].get(d)}
+        assert changed <= {day}, name
+    assert files_of(lake, "core_encounters")[day] != before["core_encounters"][day]
+
+
+def test_a_late_log_touches_its_own_day_only(db, lake, expected, plain):
+    take(lake, Slice(db, lambda key: key != plain[1]))
+    tidy(lake)
+    compute_days(lake, lake.days("core_encounters"), "polars", run_id="r")
+    before = {name: files_of(lake, name) for name in (*CORE, "stats_player_dps", "stats_dps_timeline")}
+
+    late = take(lake, LoaLogsDb(db))
+    tidy(lake, late.days)
+    due = due_stats_days(lake)
+    statistics = compute_days(lake, due, "polars", run_id="r")
+
+    assert (late.new, len(late.days), due, statistics.due) == (1, 1, sorted(late.days), 1)
+    for name, files in before.items():
+        after = files_of(lake, name)
+        assert {d: after[d] for d in files if d not in late.days} == {
+            d: files[d] for d in files if d not in late.days
+        }, name
+    assert contents(lake) == expected
+
+
+def test_logs_come_out_of_quarantine_once_when_a_limit_is_raised(db, lake, expected):
+    take(lake, LoaLogsDb(db))
+    strict = Rules(max_fight_s=200)
+    refused = tidy(lake, rules=strict).quarantined["impossible_duration"]
+    table = lake.read("core_quarantine").to_pylist()
+    held = {row["log_id"] for row in table if row["reason_code"] == "impossible_duration"}
+    assert len(held) == refused > 5
+
+    run = tidy(lake, only=held, again=True)
+    once_more = tidy(lake, only=held, again=True)
+
+    assert (run.due, run.encounters, once_more.encounters) == (refused, refused - 1, refused - 1)
+    assert contents(lake) == expected
+
+
+def test_a_limit_of_more_than_two_hours_can_be_set(db, lake):
+    """The simulated one is of 72,654 s: a contract tighter than the setting would block its day."""
+    take(lake, LoaLogsDb(db))
+
+    run = tidy(lake, rules=Rules(max_fight_s=80_000))
+
+    assert "impossible_duration" not in run.quarantined
+
+
+def undated(db, start_ms):
+    with closing(sqlite3.connect(db, isolation_level=None)) as connection:
+        connection.execute("UPDATE encounter_preview SET fight_start = ? WHERE id = 1", (start_ms,))
+        connection.execute(
+            "UPDATE encounter SET last_combat_packet = ? + (SELECT duration FROM encounter_preview p "
+            "WHERE p.id = 1) WHERE id = 1",
+            (start_ms,),
+        )
+
+
+def test_a_log_from_before_the_limit_goes_to_its_true_day_once_the_limit_is_lowered(db, lake):
+    """It is kept under the day of fetching; its encounter then stands on another day than its raw row."""
+    start = datetime(2021, 5, 1, 12, tzinfo=UTC)
+    undated(db, int(start.timestamp() * 1000))
+    take(lake, Slice(db, lambda key: key == 1))
+    [day] = lake.read("raw_battle_logs", columns=["fight_date"])["fight_date"].to_pylist()
+    assert tidy(lake, {day}).quarantined == {"impossible_time": 1}
+    older = Rules(earliest_fight_date=date(2020, 1, 1))
+
+    for _ in range(2):
+        assert tidy(lake, {day}, rules=older, again=True).encounters == 1
+    assert tidy(lake, {day}, rules=older).due == 0
+    encounters = lake.read("core_encounters").to_pylist()
+    assert [row["fight_date"] for row in encounters] == [start.date()]
+    assert lake.count("core_quarantine") == 0
+    players = lake.count("core_players")
+
+    assert tidy(lake, {day}, again=True).quarantined == {"impossible_time": 1}
+
+    assert players > 0
+    assert [lake.count(name) for name in CORE] == [0, 0, 0, 0, 1]
+
+
+def test_an_edited_row_is_a_new_version_and_the_newest_counts(db, lake, plain):
+    take(lake, Slice(db, lambda key: key == plain[0]))
+    tidy(lake)
+    with closing(sqlite3.connect(db, isolation_level=None)) as connection:
+        connection.execute("UPDATE encounter_preview SET cleared = 1 - cleared WHERE id = ?", plain[:1])
+
+    again = take(lake, Slice(db, lambda key: key == plain[0]))
+    tidy(lake)
+
+    assert again.new == 1
+    rows = sorted(lake.read("core_encounters").to_pylist(), key=lambda row: row["fetched_at"])
+    assert [row["is_superseded"] for row in rows] == [True, False]
+    assert [row["is_counted"] for row in rows] == [False, True]
+    assert len({row["fight_id"] for row in rows}) == 1
+
+
+def test_a_reused_id_is_another_log_and_a_deleted_one_stays_in_raw(db, lake, plain):
+    deleted, reused, other = plain[:3]
+    wanted = Slice(db, lambda key: key in (deleted, reused))
+    take(lake, wanted)
+    with closing(sqlite3.connect(db, isolation_level=None)) as connection:
+        connection.executescript("DROP TRIGGER IF EXISTS encounter_preview_ad")
+        connection.executescript("DROP TRIGGER IF EXISTS encounter_preview_au")
+        for table, key in (("encounter", "id"), ("encounter_preview", "id"), ("entity", "encounter_id")):
+            connection.execute(f"DELETE FROM {table} WHERE {key} IN (?, ?)", (deleted, reused))
+            connection.execute(f"UPDATE {table} SET {key} = ? WHERE {key} = ?", (reused, other))
+
+    again = take(lake, wanted)
+    tidy(lake)
+
+    assert (again.found, again.new) == (1, 1)
+    rows = lake.read("core_encounters").to_pylist()
+    assert sorted(int(row["source_log_id"]) for row in rows) == sorted([deleted, reused, reused])
+    assert {row["is_counted"] for row in rows} == {True}
+    assert len({row["fight_id"] for row in rows}) == 3
+
+
+def test_a_fight_on_both_sides_of_midnight_stays_one_when_a_neighbouring_day_is_settled(db, lake, plain):
+    midnight = int(datetime(2026, 9, 3, tzinfo=UTC).timestamp() * 1000)
+    with closing(sqlite3.connect(db, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER IF EXISTS encounter_preview_ad")
+        connection.execute("DROP TRIGGER IF EXISTS encounter_preview_au")
+        for table, key in (("encounter", "id"), ("encounter_preview", "id"), ("entity", "encounter_id")):
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            chosen = ", ".join("900" if c == key else c for c in columns)
+            connection.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {chosen} FROM {table} WHERE {key} = ?",
+                plain[:1],
+            )
+        for log, start in ((plain[0], midnight - 4_000), (900, midnight + 3_000)):
+            connection.execute(
+                "UPDATE encounter SET misc = json_remove(misc, '$.ntpFightStart') WHERE id = ?", (log,)
+            )
+            connection.execute("UPDATE encounter_preview SET fight_start = ? WHERE id = ?", (start, log))
+            connection.execute(
+                "UPDATE encounter SET last_combat_packet = ? + (SELECT duration FROM encounter_preview p "
+                "WHERE p.id = encounter.id) WHERE id = ?",
+                (start, log),
+            )
+    take(lake, Slice(db, lambda key: key in (plain[0], 900)))
+    tidy(lake)
+    before = {
+        row["source_log_id"]: (row["fight_id"], row["is_counted"])
+        for row in lake.read("core_encounters").to_pylist()
+    }
+
+    tidy(lake, {date(2026, 9, 4)})
+    tidy(lake, {date(2026, 9, 1)})
+
+    rows = lake.read("core_encounters").to_pylist()
+    assert {row["source_log_id"]: (row["fight_id"], row["is_counted"]) for row in rows} == before
+    assert len({fight for fight, _ in before.values()}) == 1
+
+
+def test_logs_are_cleaned_though_the_clock_was_put_back(db, lake, monkeypatch):
+    """Files are chosen by the time they were written; a clock that jumps must not hide a log for ever."""
+    take(lake, LoaLogsDb(db))
+    monkeypatch.setattr("lostark_assets.lake.tables._files_since", lambda table, since: since and set())
+
+    run = tidy(lake)
+
+    assert run.encounters + sum(run.quarantined.values()) == run.due == lake.count("raw_battle_logs")
+
+
+def test_statistics_of_a_log_that_left_core_leave_too(db, lake):
+    take(lake, LoaLogsDb(db))
+    tidy(lake)
+    compute_days(lake, lake.days("core_encounters"), "polars", run_id="r")
+    assert due_stats_days(lake) == []
+    kept = lake.read("core_encounters", columns=["log_id", "encounter_id", "fight_date"]).to_pylist()[0]
+
+    tidy(lake, only={kept["log_id"]}, again=True, rules=Rules(max_fight_s=1))
+
+    assert kept["fight_date"] in due_stats_days(lake)
+    compute_days(lake, due_stats_days(lake), "polars", run_id="r")
+    for name in ("stats_player_dps", "stats_dps_timeline"):
+        assert (
+            kept["encounter_id"] not in lake.read(name, columns=["encounter_id"])["encounter_id"].to_pylist()
+        )
+    assert due_stats_days(lake) == []
+
+
+def test_one_bad_log_never_blocks_its_batch(db, lake, expected, plain):
+    """A value that breaks a contract refuses its own log: the rest of the day goes in."""
+    with closing(sqlite3.connect(db, isolation_level=None)) as connection:
+        connection.execute("UPDATE entity SET class_id = 1 << 40 WHERE encounter_id = ?", plain[:1])
+    take(lake, LoaLogsDb(db))
+
+    run = tidy(lake)
+
+    assert run.encounters == expected["core_encounters"][0] - 1
+    rows = [r for r in lake.read("core_quarantine").to_pylist() if r["source_log_id"] == str(plain[0])]
+    assert [(r["reason_code"], "class_id" in r["detail"]) for r in rows] == [("impossible_value", True)]
+
+
+def test_a_crash_while_collecting_loses_at_most_the_batch_in_hand(db, lake, monkeypatch):
+    revive = die_after(monkeypatch, 2)
+    with pytest.raises(Killed):
+        take(lake, LoaLogsDb(db), batch_bytes=300_000)
+    revive()
+    stored = lake.count("raw_battle_logs")
+
+    rest = take(lake, LoaLogsDb(db), batch_bytes=300_000)
+
+    assert 0 < stored < rest.found
+    assert rest.new == rest.found - stored
+    ids = lake.read("raw_battle_logs", columns=["log_id"])["log_id"].to_pylist()
+    assert len(ids) == len(set(ids)) == rest.found
+
+
+def test_the_payload_in_the_lake_is_the_one_that_was_fetched(db, lake):
+    take(lake, LoaLogsDb(db))
+    source = LoaLogsDb(db)
+    fetched = {log.source_log_id: log.payload for log in source.fetch(source.list_logs())}
+
+    rows = lake.read("raw_battle_logs").to_pylist()
+
+    assert {row["source_log_id"]: row["payload"] for row in rows} == fetched
+    assert all(hashlib.sha256(row["payload"]).hexdigest() == row["content_sha256"] for row in rows)
+
+
+def test_a_broken_upload_goes_to_quarantine_and_the_rest_goes_in(tmp_path, lake):
+    (tmp_path / "a.json").write_bytes(b'{"entities": {}, "fightStart": 17')
+    source = UploadJson(tmp_path / "a.json", max_file_bytes=1 << 20, max_part_bytes=1 << 20)
+
+    taken = take(lake, source)
+    run = tidy(lake)
+
+    assert (taken.new, run.quarantined) == (1, {"invalid_json": 1})
+    assert take(lake, source).new == 0
