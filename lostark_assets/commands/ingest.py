@@ -284,16 +284,21 @@ def _materialise(settings: Settings, lake: Lake, files: list[Ingested], say: Say
 
 
 def run_days(settings: Settings, days: set[date], say: Say, done: RunDone) -> None:
-    """Materialise ``days`` in this process and add what came of it to ``done``."""
+    """Materialise ``days`` in this process and add what came of it to ``done``, failures too."""
     from lostark_assets.platform.materialise import materialise_days  # noqa: PLC0415 - Dagster takes seconds
 
     say(f"materialising {len(days)} fight days")
-    result = materialise_days(settings, days, say)
     done.days |= days
-    done.run_ids += result.run_ids
-    done.failed += result.failed
-    done.success = done.success and result.success
-    for text in result.failed:
+    try:
+        result = materialise_days(settings, days, say)
+    except LostarkError as error:
+        failed = [str(error)]
+    else:
+        done.run_ids += result.run_ids
+        failed = result.failed
+    done.failed += failed
+    done.success = not done.failed
+    for text in failed:
         say(f"failed: {text}")
 
 

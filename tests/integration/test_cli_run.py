@@ -1,4 +1,4 @@
-"""What the command line materialises: `ingest --run`, `replay` after a fix, the first start; and the way back."""
+"""What the command line materialises: `ingest --run`, `replay` after a fix, the first start; the way back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from lostark_assets.cli import app
 from lostark_assets.commands import ingest as ingest_command
 from lostark_assets.commands import replay as replay_command
 from lostark_assets.core.pipeline import clean_days
+from lostark_assets.errors import PermanentError
 from lostark_assets.platform import first_data as first_start
 from lostark_assets.resources import lake_of, rules_of
 from lostark_assets.settings import Settings, get_settings
@@ -68,7 +71,15 @@ def column(table: str, name: str) -> list[Any]:
     return lake_of(get_settings()).read(table, columns=[name])[name].to_pylist()
 
 
-def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path):
+@pytest.fixture
+def reachable_home(monkeypatch) -> Iterator[Path]:
+    """Outside of pytest's folder, which another pytest closes to PostgreSQL's user while the server runs."""
+    with tempfile.TemporaryDirectory(prefix="lostark-test-") as folder:
+        monkeypatch.setenv("LOSTARK_HOME", folder)
+        yield Path(folder)
+
+
+def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reachable_home):
     logs = write_season(tmp_path / "encounters.db", encounters=8, dirt=True)
     command = [sys.executable, "-c", "from lostark_assets.cli import app; app()"]
     arguments = ["ingest", str(tmp_path / "encounters.db"), "--run", "--json"]
@@ -93,6 +104,20 @@ def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path):
     assert lostark("ingest", tmp_path / "encounters.db", "--run")["run"] == {
         "success": True, "days": [], "run_ids": [], "failed": [],
     }  # fmt: skip
+
+
+def test_a_run_that_fails_is_told_and_the_logs_are_in(tmp_path, monkeypatch):
+    logs = write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
+    monkeypatch.setattr("lostark_assets.platform.materialise.materialise_days", refuse_to_run)
+
+    done = lostark("ingest", tmp_path / "encounters.db", "--run", code=1)
+
+    assert done["run"]["failed"] == ["PostgreSQL does not start"]
+    assert (done["run"]["success"], done["totals"]["new"]) == (False, logs)
+
+
+def refuse_to_run(*_: object) -> None:
+    raise PermanentError("PostgreSQL does not start")
 
 
 def test_logs_that_went_in_without_run_are_materialised_by_a_later_run(tmp_path, without_dagster):
@@ -126,7 +151,7 @@ def test_a_replay_after_a_fix_releases_every_log_once(tmp_path, without_dagster,
     assert sorted(column("core_encounters", "log_id")) == sorted(column("raw_battle_logs", "log_id"))
     assert set(column("stats_player_dps", "log_id")) == set(column("raw_battle_logs", "log_id"))
     assert lostark("replay")["logs"] == 0
-    lostark("replay", one, code=1)
+    assert CliRunner().invoke(app, ["replay", one]).exit_code == 1
 
 
 def test_a_trace_before_the_statistics_says_what_is_missing(tmp_path, monkeypatch):
