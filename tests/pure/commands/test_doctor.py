@@ -38,7 +38,8 @@ def test_a_sound_installation_has_nothing_wrong():
 
 @pytest.mark.parametrize(
     ("package", "version", "check"),
-    [("sqlalchemy", "2.1.0", "sqlalchemy"), ("marshmallow", "4.0.0", "marshmallow"), ("pandas", "2.3.3", "pandas"),
+    [("sqlalchemy", "2.1.0", "sqlalchemy"),
+     ("marshmallow", "4.0.0", "marshmallow"), ("pandas", "2.3.3", "pandas"),
      ("dagster-postgres", "0.29.20", "dagster family"), ("duckdb", None, "packages")],
 )  # fmt: skip
 def test_versions_that_break_each_other_are_wrong(monkeypatch, package, version, check):
