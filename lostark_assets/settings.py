@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         ByteSize(1024 * MIB), gt=0, description="limit of one unpacked battle log"
     )
     earliest_fight_date: date = Field(date(2022, 1, 1), description="a fight before it has a wrong clock")
-    batch_bytes: ByteSize = Field(ByteSize(64 * MIB), gt=0, description="payload of one lake commit")
+    batch_bytes: ByteSize = Field(ByteSize(128 * MIB), gt=0, description="payload of one lake commit")
 
     dagster_postgres_url: PostgresUrl | None = Field(None, description="Dagster's storage; unset: embedded")
     postgres_url: PostgresUrl | None = Field(None, description="published marts; unset: embedded")

@@ -7,7 +7,7 @@ across tables (``core.validate``), and deciding what a finding stops.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -59,9 +59,14 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def examine(contract: Contract, table: pa.Table) -> list[Finding]:
-    """Judge ``table`` by the contract's rules with Great Expectations.
+    """Judge one table by its contract; see :func:`examine_all`."""
+    return examine_all({contract: table})[contract.name]
 
-    Arrow measures what each rule needs (smallest, largest, number of offending rows), one row a rule, and the
+
+def examine_all(tables: Mapping[Contract, pa.Table]) -> dict[str, list[Finding]]:
+    """Judge tables by their contracts' rules with Great Expectations; findings by table name.
+
+    Arrow measures what each rule needs (smallest, largest, number of offending rows), one row a rule, and one
     suite judges these rows: an expectation a column would cost half a second a batch, one over every row more
     than the cleaning. A rule that could not run (a bug of the rule, a column of the wrong type) raises; it is
     never "failed data".
@@ -69,12 +74,26 @@ def examine(contract: Contract, table: pa.Table) -> list[Finding]:
     Raises:
         RuntimeError: an expectation raised inside Great Expectations.
     """
-    rules = [r for r in rules_of(contract) if set(r.columns) <= set(table.column_names)]
-    broken = _broken(pd.DataFrame([r.measure(table) for r in rules])) if table.num_rows and rules else set()
-    return [
-        _explain(r, contract, table) if r.name in broken else Finding(r.name, r.severity, table.num_rows)
-        for r in rules
+    rules = {
+        contract: [r for r in rules_of(contract) if set(r.columns) <= set(table.column_names)]
+        for contract, table in tables.items()
+    }
+    measured = [
+        rule.measure(table) | {"place": f"{contract.name}: {rule.name}"}
+        for contract, table in tables.items()
+        if table.num_rows
+        for rule in rules[contract]
     ]
+    broken = _broken(pd.DataFrame(measured)) if measured else set()
+    return {
+        contract.name: [
+            _explain(rule, contract, table)
+            if f"{contract.name}: {rule.name}" in broken
+            else Finding(rule.name, rule.severity, table.num_rows)
+            for rule in rules[contract]
+        ]
+        for contract, table in tables.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,7 @@ class Rule:
 
     def measure(self, table: pa.Table) -> dict[str, Any]:
         """What the rule needs to be judged: the column's extremes beside its bounds, or offending rows."""
-        measured: dict[str, Any] = dict.fromkeys(MEASURES) | {"rule": self.name}
+        measured: dict[str, Any] = dict.fromkeys(MEASURES)
         column = table[self.columns[0]]
         if self.kind == "not_null":
             measured["offending"] = column.null_count
@@ -182,17 +201,17 @@ def _suite() -> tuple[Any, Any]:
 
 
 def _broken(measured: pd.DataFrame) -> set[str]:
-    """Names of the rules whose measures break their bounds."""
+    """Places (table and rule) whose measures break their bounds."""
     whole, suite = _suite()
     frame = measured.astype(dict.fromkeys(MEASURES, "float64"))
-    unexpected = {"result_format": "COMPLETE", "unexpected_index_column_names": ["rule"]}
+    unexpected = {"result_format": "COMPLETE", "unexpected_index_column_names": ["place"]}
     names: set[str] = set()
     for result in whole.get_batch({"dataframe": frame}).validate(suite, result_format=unexpected).results:
         raised = _raised(result.exception_info)
         if raised:
             raise RuntimeError(f"{result.expectation_config.type} could not run: {raised}")
         if not result.success:
-            names.update(row["rule"] for row in result.result["unexpected_index_list"])
+            names.update(row["place"] for row in result.result["unexpected_index_list"])
     return names
 
 

@@ -6,8 +6,7 @@ UI and the data dictionary. What does not belong here: the tables themselves (``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
@@ -41,7 +40,7 @@ class Column:
     odd_above: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contract:
     """One table: ``row`` completes "one row is …"; ``key`` is unique; other rules are per column."""
 
@@ -51,7 +50,6 @@ class Contract:
     key: tuple[str, ...]
     partition_by: tuple[str, ...] = ()
     notes: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def layer(self) -> str:

@@ -24,7 +24,7 @@ GIVEN = frozenset(
 )
 """Columns that come with the raw row or from the pass of cleaning, not from the log."""
 
-_Check = tuple[str, Callable[[Any], bool], str]
+_Check = tuple[str, Callable[[Any], bool], str, bool]
 
 
 def check_limits(contract: Contract, rows: Iterable[Mapping[str, Any]], *, given: Iterable[str] = ()) -> None:
@@ -33,15 +33,26 @@ def check_limits(contract: Contract, rows: Iterable[Mapping[str, Any]], *, given
     Raises:
         LogRejected: ``missing_field`` for a null that may not be, else ``impossible_value``.
     """
+    rows = list(rows)
     checks, needed = _checks(contract.name, frozenset(given))
-    for row in rows:
-        for name, fits, expected in checks:
-            value = row.get(name)
-            if value is not None and not fits(value):
-                raise _refused("impossible_value", contract, row, name, expected)
-        for name in needed:
+    for name, fits, expected, is_number in checks:
+        values = [value for row in rows if (value := row.get(name)) is not None]
+        if not (_numbers_fit(values, fits) if is_number else all(map(fits, values))):
+            row = next(row for row in rows if (value := row.get(name)) is not None and not fits(value))
+            raise _refused("impossible_value", contract, row, name, expected)
+    for name in needed:
+        for row in rows:
             if row.get(name) is None:
                 raise _refused("missing_field", contract, row, name, "a value")
+
+
+def _numbers_fit(values: list[Any], fits: Callable[[Any], bool]) -> bool:
+    """Of numbers of one kind it is enough to look at the smallest and the largest."""
+    if not values:
+        return True
+    if len(set(map(type, values))) > 1 or not math.isfinite(sum(values)):
+        return all(map(fits, values))
+    return fits(min(values)) and fits(max(values))
 
 
 def _refused(
@@ -58,8 +69,14 @@ def _refused(
 @cache
 def _checks(name: str, given: frozenset[str]) -> tuple[tuple[_Check, ...], tuple[str, ...]]:
     columns = [c for c in CONTRACTS[name].columns if c.name not in given]
-    checks = [(c.name, *check) for c in columns if (check := _check(c, c.dtype)) is not None]
+    checks = [
+        (c.name, *check, _is_number(c.dtype)) for c in columns if (check := _check(c, c.dtype)) is not None
+    ]
     return tuple(checks), tuple(c.name for c in columns if not c.nullable)
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return pa.types.is_integer(dtype) or pa.types.is_floating(dtype)
 
 
 def _check(column: Column, dtype: pa.DataType) -> tuple[Callable[[Any], bool], str] | None:

@@ -53,7 +53,7 @@ def clean_days(
     rules: Rules,
     *,
     run_id: str,
-    batch_bytes: int = 64 << 20,
+    batch_bytes: int = 128 << 20,
     only: set[str] | None = None,
     again: bool = False,
     progress: Progress | None = None,

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lostark_assets.contracts.expectations import WORST_ROWS, Finding, Severity, examine
+from lostark_assets.contracts.expectations import WORST_ROWS, Finding, Severity, examine_all
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.rows import Cleaned
 
@@ -52,7 +53,7 @@ def tables_of(cleaned: Cleaned) -> Tables:
 
 def examine_core(tables: Tables, raw_logs: int) -> dict[str, list[Finding]]:
     """Findings by table: every contract's rules, and the rules across tables. ``raw_logs`` went in."""
-    findings = {name: examine(CONTRACTS[name], table) for name, table in tables.items()}
+    findings = examine_all({CONTRACTS[name]: table for name, table in tables.items()})
     for rule, check in _CHECKS.items():
         table, severity = CROSS_RULES[rule]
         findings[table].append(check(rule, severity, tables, raw_logs))
@@ -113,17 +114,38 @@ def _skills_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Findin
 def _hits_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Finding:
     """Hits explain at most the skill's damage; explaining less is real (``hit_coverage``)."""
     keys = ["encounter_id", "player_name", "skill_id"]
-    hits = tables["core_hits"].select([*keys, "damage"]).unify_dictionaries()
-    plain = hits.group_by(keys, use_threads=False).aggregate([("damage", "sum")])
-    plain = plain.set_column(0, keys[0], plain[keys[0]].cast(pa.string())).set_column(
-        1, keys[1], plain[keys[1]].cast(pa.string())
-    )
-    both = plain.join(tables["core_skills"].select([*keys, "damage"]), keys, join_type="left outer")
+    both = _damage_of_runs(tables["core_hits"]).group_by(keys).aggregate([("hit_damage", "sum")])
+    both = both.join(tables["core_skills"].select([*keys, "damage"]), keys, join_type="left outer")
     limit = pc.add(pc.multiply(pc.fill_null(both["damage"], 0).cast(pa.float64()), 1.001), 1.0)
-    off = both.filter(pc.greater(both["damage_sum"].cast(pa.float64()), limit))
+    off = both.filter(pc.greater(both["hit_damage_sum"].cast(pa.float64()), limit))
     return _finding(
-        rule, severity, both.num_rows, off.num_rows, _show(off, ["skill_id", "damage", "damage_sum"])
+        rule, severity, both.num_rows, off.num_rows, _show(off, ["skill_id", "damage", "hit_damage_sum"])
     )
+
+
+def _damage_of_runs(hits: pa.Table) -> pa.Table:
+    """Damage of each run of hits of one skill: hits are sorted, so millions shrink to thousands of rows."""
+    hits = hits.unify_dictionaries().combine_chunks()
+    encounters, players = (_codes(hits[name]) for name in ("encounter_id", "player_name"))
+    skills = hits["skill_id"].to_numpy()
+    changes = (np.diff(encounters) != 0) | (np.diff(players) != 0) | (np.diff(skills) != 0)
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1]) if len(skills) else np.zeros(0, np.int64)
+    damage = hits["damage"].to_numpy()
+    return pa.table(
+        {
+            "encounter_id": hits["encounter_id"].take(starts).cast(pa.string()),
+            "player_name": hits["player_name"].take(starts).cast(pa.string()),
+            "skill_id": skills[starts],
+            "hit_damage": np.add.reduceat(damage, starts) if len(starts) else damage,
+        }
+    )
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    chunk = column.unify_dictionaries().combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return chunk.indices.to_numpy() if len(chunk) else np.zeros(0, np.int32)
 
 
 def _shares_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Finding:

@@ -45,14 +45,14 @@ _WRITER: dict[str, WriterProperties] = {
             ("second", "damage", "rolling_10s_dps", "cumulative_damage"), _PLAIN_INTEGERS
         ),
     ),
+    # Most payloads are gzip inside: a fast compressor for those that are not.
     "raw_battle_logs": WriterProperties(
-        compression="ZSTD",
-        compression_level=1,
+        compression="LZ4_RAW",
         max_row_group_size=64,
         column_properties={"payload": ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")},
     ),
 }
-_DEFAULT_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+_DEFAULT_WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 
 _retry_commits = retry(
     retry=retry_if_exception_type(CommitFailedError),

@@ -53,7 +53,7 @@ def collect(
     *,
     run_id: str,
     earliest: date,
-    batch_bytes: int = 64 << 20,
+    batch_bytes: int = 128 << 20,
     progress: Progress | None = None,
 ) -> Collected:
     """Bring what is new at ``source`` into the raw table.
@@ -74,7 +74,7 @@ def collect(
         for batch in _batches(
             _new_rows(source, wanted, log_ids, done, run_id, earliest, progress), batch_bytes
         ):
-            lake.append(RAW_BATTLE_LOGS, pa.Table.from_pylist(batch, schema=RAW_BATTLE_LOGS.schema))
+            lake.append(RAW_BATTLE_LOGS, _table(batch))
             _count(done, batch)
     done.problems = list(source.problems)
     return done
@@ -126,6 +126,11 @@ def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> di
         "fetched_at": now,
         "fetch_run_id": run_id,
     }
+
+
+def _table(batch: list[dict[str, object]]) -> pa.Table:
+    schema = RAW_BATTLE_LOGS.schema
+    return pa.table([pa.array([row[f.name] for row in batch], f.type) for f in schema], schema=schema)
 
 
 def _batches(rows: Iterator[dict[str, object]], batch_bytes: int) -> Iterator[list[dict[str, object]]]:
