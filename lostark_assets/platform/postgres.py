@@ -167,6 +167,9 @@ class _Server:
         if not self._alive():
             return
         socket_dir = Path(self._postmaster_file()[4])
+        if self._user:
+            # Someone may have closed a folder above since the start; the server's user has to pass it.
+            _let_traverse(self._data_dir)
         self._run("pg_ctl", "stop", "-s", "-w", "-m", "fast", "-t", str(_STOP_TIMEOUT_S))
         if socket_dir != self._data_dir:
             shutil.rmtree(socket_dir, ignore_errors=True)
