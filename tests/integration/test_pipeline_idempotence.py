@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lostark_assets.contracts.expectations import Finding, rules_of
-from lostark_assets.core import clean, pipeline, validate
+from lostark_assets.core import clean, pipeline
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days
 from lostark_assets.lake.tables import Lake
@@ -22,26 +21,12 @@ from lostark_assets.simulator.truth import read_truth
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.upload_json import UploadJson
-from lostark_assets.stats import pipeline as stats_pipeline
 from lostark_assets.stats.pipeline import compute_days, due_stats_days
 
 SEASON = SeasonConfig(encounters=14, seed=21, hits_per_player=6, duplicate_share=0.5, days=3)
 CORE = ("core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine")
 PASSING = {"fetched_at", "cleaned_at", "quarantined_at", "computed_at"}
 EARLIEST = date(2022, 1, 1)
-
-
-def quick_examine(contract, table):
-    """The contract's rules without Great Expectations, whose start costs seconds at every commit."""
-    rules = [r for r in rules_of(contract) if set(r.columns) <= set(table.column_names)]
-    frame = table.select([c for c in table.column_names if c != "payload"]).to_pandas()
-    return [Finding(r.name, r.severity, len(frame), int(r.broken_by(frame).sum())) for r in rules]
-
-
-@pytest.fixture(autouse=True)
-def _quick_rules(monkeypatch):
-    monkeypatch.setattr(validate, "examine", quick_examine)
-    monkeypatch.setattr(stats_pipeline, "examine", quick_examine)
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +87,8 @@ def contents(lake, tables=CORE):
 @pytest.fixture(scope="module")
 def expected(template, tmp_path_factory):
     lake = Lake(str(tmp_path_factory.mktemp("expected") / "lake"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(validate, "examine", quick_examine)
-        take(lake, LoaLogsDb(template))
-        tidy(lake)
+    take(lake, LoaLogsDb(template))
+    tidy(lake)
     return contents(lake)
 
 
