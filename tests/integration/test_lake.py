@@ -1,0 +1,182 @@
+"""The lake's tables on disk: what is read back, what a replacement touches, and who has to wait."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from deltalake.exceptions import CommitFailedError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lostark_assets.contracts.core import CORE_QUARANTINE
+from lostark_assets.errors import LakeBusy
+from lostark_assets.lake import tables
+from lostark_assets.lake.tables import Lake
+
+DAYS = [date(2026, 9, day) for day in (1, 2, 3)]
+NOW = datetime(2026, 9, 9, tzinfo=UTC)
+
+
+def rows(*entries):
+    """(log, day number) rows of the quarantine; the detail tells versions of a row apart."""
+    listed = []
+    for place, (log, day, *detail) in enumerate(entries):
+        listed.append(
+            {
+                "quarantine_id": f"{log}-{day}-{place}", "log_id": log, "fight_date": DAYS[day],
+                "scope": "log", "reason_code": "no_players", "detail": detail[0] if detail else "", "source": "s",
+                "source_log_id": log, "clean_version": "1", "quarantined_at": NOW, "clean_run_id": "r",
+            }
+        )  # fmt: skip
+    return pa.Table.from_pylist(listed, schema=CORE_QUARANTINE.schema)
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return Lake(str(tmp_path / "lake"))
+
+
+def stored(lake, **options):
+    table = lake.read(CORE_QUARANTINE.name, **options)
+    facts = zip(*(table[c].to_pylist() for c in ("log_id", "fight_date", "detail")), strict=True)
+    return sorted((log, DAYS.index(day), detail) for log, day, detail in facts)
+
+
+def test_a_table_that_was_never_written_is_empty(lake):
+    name = CORE_QUARANTINE.name
+
+    assert lake.read(name).schema == CORE_QUARANTINE.schema
+    assert (lake.count(name), lake.days(name), lake.version(name)) == (0, [], None)
+    assert list(lake.groups_with(name, "log_id", ["a"], ["log_id"])) == []
+
+
+def test_days_and_columns_narrow_what_is_read(lake):
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1), ("c", 1)))
+    name = CORE_QUARANTINE.name
+
+    assert stored(lake, days=[DAYS[1]]) == [("b", 1, ""), ("c", 1, "")]
+    assert (lake.days(name), lake.count(name), lake.count(name, [DAYS[0]])) == (DAYS[:2], 3, 1)
+    assert lake.read(name, columns=["log_id"], days=[]).schema == pa.schema([("log_id", pa.string())])
+    assert stored(lake, where=pc.field("log_id") == "a") == [("a", 0, "")]
+
+
+def test_an_append_of_nothing_is_no_commit(lake):
+    lake.append(CORE_QUARANTINE, rows(("a", 0)))
+    before = lake.version(CORE_QUARANTINE.name)
+
+    lake.append(CORE_QUARANTINE, rows())
+
+    assert lake.version(CORE_QUARANTINE.name) == before
+
+
+def test_an_older_version_stays_readable(lake):
+    lake.append(CORE_QUARANTINE, rows(("a", 0)))
+    first = lake.version(CORE_QUARANTINE.name)
+    lake.replace_all(CORE_QUARANTINE, rows(("b", 1)))
+
+    assert stored(lake) == [("b", 1, "")]
+    assert stored(lake, version=first) == [("a", 0, "")]
+
+
+def test_replacing_days_leaves_the_others(lake):
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1), ("c", 2)))
+
+    lake.replace_days(CORE_QUARANTINE, rows(("d", 1)), [DAYS[1], DAYS[2]])
+
+    assert stored(lake) == [("a", 0, ""), ("d", 1, "")]
+
+
+entries = st.lists(st.tuples(st.sampled_from("abcd'"), st.integers(0, 2)), max_size=8)
+
+
+@given(
+    entries, st.sets(st.sampled_from("abcd'"), min_size=1), st.sets(st.integers(0, 2), min_size=1), entries
+)
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_replacing_ids_gives_what_its_sentence_says(tmp_path_factory, before, ids, days, new):
+    """Days that hold nothing else are replaced whole, ids that a table lacks are left out: no difference."""
+    lake = Lake(str(tmp_path_factory.mktemp("lake")))
+    lake.append(CORE_QUARANTINE, rows(*before))
+    new = [(log, day, "new") for log, day in new if log in ids and day in days]
+
+    lake.replace_ids(CORE_QUARANTINE, rows(*new), "log_id", sorted(ids), [DAYS[d] for d in days])
+
+    kept = [(log, day, "") for log, day in before if not (log in ids and day in days)]
+    assert stored(lake) == sorted(kept + new)
+
+
+def test_groups_hold_the_wanted_rows_in_stored_order(lake):
+    for log in "abc":
+        lake.append(CORE_QUARANTINE, rows((log, 0), ("x", 1)))
+
+    found = list(lake.groups_with(CORE_QUARANTINE.name, "log_id", {"a", "c"}, ["log_id", "fight_date"]))
+
+    assert sorted(log for table in found for log in table["log_id"].to_pylist()) == ["a", "c"]
+    assert all(table.column_names == ["log_id", "fight_date"] for table in found)
+
+
+@pytest.mark.parametrize(("all_there", "expected"), [(False, []), (True, ["a"])])
+def test_rows_of_older_files_are_found_only_if_all_must_be_there(lake, all_there, expected):
+    lake.append(CORE_QUARANTINE, rows(("a", 0)))
+    later = datetime.now(UTC) + timedelta(hours=1)
+
+    found = lake.groups_with(
+        CORE_QUARANTINE.name, "log_id", ["a"], ["log_id"], since=later, all_there=all_there
+    )
+
+    assert [log for table in found for log in table["log_id"].to_pylist()] == expected
+
+
+def test_a_lost_commit_is_tried_again(lake, monkeypatch):
+    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
+    lake.append(CORE_QUARANTINE, rows(("a", 0)))
+    write, losses = tables.write_deltalake, [2]
+
+    def unlucky(*arguments, **options):
+        if losses[0]:
+            losses[0] -= 1
+            raise CommitFailedError("another writer was first")
+        write(*arguments, **options)
+
+    monkeypatch.setattr(tables, "write_deltalake", unlucky)
+    lake.append(CORE_QUARANTINE, rows(("b", 0)))
+
+    assert stored(lake) == [("a", 0, ""), ("b", 0, "")]
+
+
+def test_a_commit_that_is_always_lost_gives_up_and_says_what_is_left(lake, monkeypatch):
+    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
+
+    def lost(*arguments, **options):
+        raise CommitFailedError("another writer was first")
+
+    monkeypatch.setattr(tables, "write_deltalake", lost)
+
+    with pytest.raises(
+        LakeBusy, match=r"core_quarantine: eight attempts.*Nothing of this commit was written"
+    ):
+        lake.append(CORE_QUARANTINE, rows(("a", 0)))
+
+
+def test_a_second_writer_waits_for_the_lock(lake):
+    order = []
+    inside = threading.Event()
+
+    def second():
+        inside.wait(5)
+        with lake.lock("core"):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with lake.lock("core"):
+        inside.set()
+        thread.join(0.3)
+        order.append("first")
+    thread.join(5)
+
+    assert order == ["first", "second"]
