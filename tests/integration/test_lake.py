@@ -28,7 +28,8 @@ def rows(*entries):
         listed.append(
             {
                 "quarantine_id": f"{log}-{day}-{place}", "log_id": log, "fight_date": DAYS[day],
-                "scope": "log", "reason_code": "no_players", "detail": detail[0] if detail else "", "source": "s",
+                "scope": "log", "reason_code": "no_players",
+                "detail": detail[0] if detail else "", "source": "s",
                 "source_log_id": log, "clean_version": "1", "quarantined_at": NOW, "clean_run_id": "r",
             }
         )  # fmt: skip
