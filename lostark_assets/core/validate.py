@@ -60,11 +60,6 @@ def examine_core(tables: Tables, raw_logs: int) -> dict[str, list[Finding]]:
     return findings
 
 
-def raw_rows_accounted(tables: Tables, raw_logs: int) -> Finding:
-    """Whether ``raw_logs`` went in and as many encounters and refused logs came out."""
-    return _raw_rows_accounted(RAW_ROWS_ACCOUNTED, "error", tables, raw_logs)
-
-
 def _raw_rows_accounted(rule: str, severity: Severity, tables: Tables, raw_logs: int) -> Finding:
     refused = tables["core_quarantine"].filter(pc.field("scope") == "log").num_rows
     kept = tables["core_encounters"].num_rows
