@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 from lostark_assets.contracts.stats import STATS_DPS_TIMELINE
 from lostark_assets.stats.meter import meter_bursts, meter_timeline
 
-REAL = Path("../shared/data/loa_logs/encounters.db")
+DATA = Path(os.environ.get("LOSTARK_REAL_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data")
+REAL = DATA / "loa_logs" / "encounters.db"
 
 
 def stored(
