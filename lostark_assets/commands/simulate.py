@@ -13,7 +13,6 @@ from lostark_assets.errors import PermanentError
 from lostark_assets.simulator.loa_logs_db import TruthSummary, write_encounters_db
 from lostark_assets.simulator.season import SeasonConfig, generate_fights
 
-FEWEST, MOST = 20, 100_000
 _FILE_NAME = "encounters.db"
 
 

@@ -142,9 +142,10 @@ def table_metadata(
     lake: Lake, name: str, rows: pa.Table, count: int, columns: Sequence[str]
 ) -> dict[str, Any]:
     """What every materialisation shows: rows of the partitions, table version, a preview."""
+    version = lake.version(name)
     return {
         "dagster/row_count": count,
         "preview": dg.MetadataValue.md(preview(rows, columns) or "no rows"),
         "table": lake.table_url(name),
-        "table version": lake.version(name) if lake.version(name) is not None else -1,
+        "table version": -1 if version is None else version,
     }

@@ -32,7 +32,6 @@ COLUMNS = (
     "encounter_id", "player_name", "skill_id", "hit_at_ms", "damage", "is_crit", "is_back_attack",
     "is_front_attack",
 )  # fmt: skip
-FLAGS = COLUMNS[5:]
 
 RUN_FIGURES = (
     "hits", "crits", "back_attacks", "front_attacks",
