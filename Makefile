@@ -20,6 +20,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
+# Not `env`: while the lock files lack what requirements.in names, `env` refuses.
+$(BIN)/uv:
+	@$(MAKE) env
+
 env: $(STAMP)  ## Set up .venv from the lock; does nothing when it is up to date
 
 # uv installs in seconds what takes pip minutes. It comes by pip from the same lock; where it can't be had, or can't
@@ -61,7 +65,7 @@ bench: env  ## Run each benchmark in turn
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header
 
-lock: env  ## Renew the lock files from requirements*.in (UPGRADE=--upgrade for newest versions)
+lock: $(BIN)/uv  ## Renew the lock files from requirements*.in (UPGRADE=--upgrade for newest versions)
 	$(COMPILE) $(UPGRADE) requirements.in --output-file requirements.lock
 	$(COMPILE) $(UPGRADE) requirements-dev.in --output-file requirements-dev.lock
 

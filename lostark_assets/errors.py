@@ -8,11 +8,14 @@
     │   ├── SourceError           a source can't be read as what it claims to be
     │   │   ├── SourceMissing     no such path
     │   │   └── UnknownFormat     the content is none of the formats we read
+    │   ├── SourceRefused         a service says no: wrong key, no right, no such thing
     │   ├── LogRejected           one log can't become core rows: carries a quarantine reason code
     │   ├── ContractViolated      a frame breaks its table's contract; nothing was written
     │   └── NotFound              asked for an encounter, player or table that is not in the lake
     └── TransientError            the same call may work later
         ├── SourceBusy            a source is locked or being replaced right now
+        ├── SourceUnavailable     a service did not answer properly for as long as we tried
+        │   └── CircuitOpen       it failed so often that it is left alone for a while
         └── LakeBusy              another writer committed first, too often
 
 What does not belong here: handling. Callers decide between retry and quarantine by the two branches.
@@ -63,12 +66,24 @@ class SourceBusy(TransientError):
     """A source is locked, or changed while it was being read."""
 
 
+class SourceUnavailable(TransientError):
+    """A service did not answer as it should for as long as we tried; what came before stays."""
+
+
+class CircuitOpen(SourceUnavailable):
+    """A service failed so often that no request is made until the circuit lets one through."""
+
+
 class LakeBusy(TransientError):
     """Another writer committed to the same table first, more often than we tried."""
 
 
 class NotFound(PermanentError):
     """What was asked for is not in the lake."""
+
+
+class SourceRefused(PermanentError):
+    """A service answered that it won't: a wrong or missing key, no right, or no such resource."""
 
 
 class LogRejected(PermanentError):
