@@ -102,6 +102,11 @@ class Settings(BaseSettings):
         return self.home / "landing"
 
     @property
+    def state_dir(self) -> Path:
+        """What outlives a process: the ledger of collections, request budgets, circuits."""
+        return self.home / "state"
+
+    @property
     def logs_dir(self) -> Path:
         """One log file per service."""
         return self.home / "logs"

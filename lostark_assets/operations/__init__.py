@@ -1,0 +1,1 @@
+"""What the platform remembers about its own work: collections, cursors, small facts."""
