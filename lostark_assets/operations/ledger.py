@@ -146,9 +146,7 @@ class Ledger:
         with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S)) as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
                 connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(
-                    f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT"
-                )
+                connection.executescript(_SCHEMA)
             connection.execute("PRAGMA synchronous = NORMAL")
             with connection:
                 yield connection
