@@ -9,6 +9,7 @@ are imported when they are called, since pandas and Dagster take seconds.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -32,10 +33,20 @@ class _Boundary(typer.core.TyperGroup):
 
         prepare_streams()
         try:
+            _configure_logs()
             return super().invoke(ctx)
         except LostarkError as error:
             say(f"error: {error}")
             raise typer.Exit(_exit_code(error)) from None
+
+
+def _configure_logs() -> None:
+    from lostark_assets.observability.logs import configure_logs
+    from lostark_assets.settings import get_settings
+
+    # A wrong setting is said by the command that needs it, `doctor` above all.
+    with contextlib.suppress(SettingsError):
+        configure_logs(get_settings(), "cli")
 
 
 def _exit_code(error: LostarkError) -> int:

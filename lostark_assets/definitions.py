@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from lostark_assets.core.assets import core_assets
+from lostark_assets.observability.logs import configure_logs
 from lostark_assets.orchestration.jobs import phase_one_jobs
 from lostark_assets.orchestration.partitions import fight_days
 from lostark_assets.resources import lake_of
@@ -24,6 +25,7 @@ def build_defs(
 ) -> dg.Definitions:
     """All of phase 1; ``resources`` replace ours by name (``lake``, ``settings``)."""
     settings = settings or get_settings()
+    configure_logs(settings, "dagster")
     days = fight_days(settings)
     layers = {"raw": raw_assets(), "core": core_assets(days), "stats": stats_assets(days)}
     return dg.Definitions(

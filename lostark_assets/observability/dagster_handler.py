@@ -1,0 +1,101 @@
+"""What Dagster says in a run, as lines of the platform's own log.
+
+``dagster.yaml`` names the handler, so that each run hands it its events and ``context.log`` messages. It
+knows Dagster by the shape of its records alone and imports nothing of it. What does not belong here:
+Dagster's own event log, which keeps everything.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from lostark_assets.observability.logs import get_logger
+
+_RUN_EVENTS = {
+    "PIPELINE_START": "run_started",
+    "PIPELINE_SUCCESS": "run_succeeded",
+    "PIPELINE_FAILURE": "run_failed",
+    "PIPELINE_CANCELED": "run_canceled",
+    "STEP_START": "step_started",
+    "STEP_SUCCESS": "step_succeeded",
+    "STEP_FAILURE": "step_failed",
+    "STEP_UP_FOR_RETRY": "step_waits_for_retry",
+    "ASSET_MATERIALIZATION": "asset_materialized",
+    "ASSET_CHECK_EVALUATION": "check_failed",
+}
+_DEEPEST_CAUSE = 10
+
+
+class DagsterEventsHandler(logging.Handler):
+    """Writes the facts of a run; of an asset that a range of days materialises, one line a run."""
+
+    def __init__(self, level: int = logging.INFO) -> None:
+        super().__init__(level)
+        self._log = get_logger()
+        self._materialized: set[tuple[Any, str]] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write ``record`` if it tells a fact. Nothing that goes wrong here reaches the run."""
+        try:
+            self._emit(record)
+        except Exception:  # noqa: BLE001 - a log line never fails a run
+            self.handleError(record)
+
+    def _emit(self, record: logging.LogRecord) -> None:
+        said = getattr(record, "dagster_meta", None)
+        if said is None:
+            return
+        ids = {"run_id": said["run_id"], "job": said["job_name"], "step": said["step_key"]}
+        ids = {name: value for name, value in ids.items() if value is not None}
+        event = said["dagster_event"]
+        if event is None:
+            self._write(record.levelno, "run_message", ids | {"message": said["orig_message"]})
+            return
+        facts = self._facts(event, said["run_id"])
+        if facts is not None:
+            self._write(record.levelno, _RUN_EVENTS[event.event_type_value], ids | facts)
+
+    def _facts(self, event: Any, run_id: str | None) -> dict[str, Any] | None:
+        """What the event adds; None for an event that is not worth a line."""
+        kind, data = event.event_type_value, event.event_specific_data
+        if kind not in _RUN_EVENTS:
+            return None
+        if kind == "ASSET_MATERIALIZATION":
+            asset = event.asset_key.to_user_string()
+            if (run_id, asset) in self._materialized:
+                return None
+            self._materialized.add((run_id, asset))
+            return {"asset": asset}
+        if kind == "ASSET_CHECK_EVALUATION":
+            if data.passed:
+                return None
+            return {
+                "asset": data.asset_key.to_user_string(),
+                "check": data.check_name,
+                "severity": data.severity.value,
+                "detail": data.description,
+            }
+        facts: dict[str, Any] = {}
+        if kind == "STEP_SUCCESS":
+            facts["duration_s"] = round(data.duration_ms / 1000, 3)
+        if getattr(data, "error", None) is not None:
+            facts["error"] = _root_cause(data.error)
+        return facts
+
+    def _write(self, level: int, event: str, facts: dict[str, Any]) -> None:
+        if level >= logging.ERROR:
+            self._log.error(event, **facts)
+        elif level >= logging.WARNING or event == "check_failed":
+            self._log.warning(event, **facts)
+        else:
+            self._log.info(event, **facts)
+
+
+def _root_cause(error: Any) -> str:
+    """The message that our code raised, below Dagster's own."""
+    for _ in range(_DEEPEST_CAUSE):
+        if error.cause is None:
+            break
+        error = error.cause
+    return str(error.message).strip()

@@ -1,0 +1,105 @@
+"""Taking secrets out of text and values before anybody reads them.
+
+Two nets: the values of the secret settings, wherever they turn up, and what looks like a secret (credentials
+in addresses, authorization headers, webhook addresses, fields named like secrets). What does not belong here:
+writing anything.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import SecretStr
+
+from lostark_assets.settings import Settings
+
+REMOVED = "[removed]"
+_SHORTEST = 4
+"""A shorter secret would blot out ordinary words; where it is a field's whole value it still goes."""
+_SECRET_NAMES = re.compile(
+    r"authorization|password|passwd|secret|token|api_?key|webhook|credential|cookie", re.IGNORECASE
+)
+_LOOKS_SECRET = (
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {REMOVED}"),
+    (re.compile(r"(?i)\b(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic)[^\s'\",;}]+"), rf"\1{REMOVED}"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@'\"]+@"), rf"\1{REMOVED}@"),
+    (re.compile(r"(?i)(/api(?:/v\d+)?/webhooks/)[\w./~-]+"), rf"\1{REMOVED}"),
+    (re.compile(r"(?i)(hooks\.slack\.com/)[\w./~-]+"), rf"\1{REMOVED}"),
+)
+_DEEPEST = 8
+_SHORTEST_PATH = 16
+"""A webhook's path is its secret; a shorter path is an ordinary word."""
+
+
+class Redactor:
+    """Removes the given secrets, and what looks like one, from text and plain values."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        """``secrets`` are the values themselves; of an address its password and path go too."""
+        whole = {secret for secret in secrets if secret}
+        known = {form for secret in whole for form in _forms(secret) if len(form) >= _SHORTEST}
+        self._whole = whole
+        longest_first = sorted(known, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
+
+    def __repr__(self) -> str:
+        return "Redactor()"
+
+    def text(self, text: str) -> str:
+        """``text`` without secrets."""
+        if text in self._whole:
+            return REMOVED
+        if self._known is not None:
+            text = self._known.sub(REMOVED, text)
+        for pattern, replacement in _LOOKS_SECRET:
+            text = pattern.sub(replacement, text)
+        return text
+
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """``value`` in JSON's types, without secrets; what JSON lacks becomes its text."""
+        if value is None or isinstance(value, (bool, int, float)):
+            return value if not isinstance(value, float) or math.isfinite(value) else str(value)
+        if isinstance(value, SecretStr):
+            return REMOVED
+        if isinstance(value, Mapping) and depth < _DEEPEST:
+            return {self.text(str(name)): self._field(str(name), item, depth) for name, item in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)) and depth < _DEEPEST:
+            return [self.value(item, depth + 1) for item in value]
+        return self.text(value.isoformat() if isinstance(value, date) else str(value))
+
+    def _field(self, name: str, value: Any, depth: int) -> Any:
+        # `tokens=3` is a count, `token=None` says that there is none.
+        is_text = value is not None and not isinstance(value, (bool, int, float))
+        return REMOVED if is_text and _SECRET_NAMES.search(name) else self.value(value, depth + 1)
+
+
+def secrets_of(settings: Settings) -> set[str]:
+    """The values of every secret setting, those in lists too."""
+    return set(_secrets_in(getattr(settings, name) for name in type(settings).model_fields))
+
+
+def _secrets_in(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            yield from _secrets_in(value)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The secret, its spellings in addresses, and the parts of an address that are secret by themselves."""
+    yield from {secret, quote(secret, safe=""), quote(secret), unquote(secret)}
+    try:
+        parts = urlsplit(secret)
+        password = parts.password
+    except ValueError:
+        return
+    if password:
+        yield from {password, unquote(password)}
+    elif parts.scheme in ("http", "https") and len(parts.path) > _SHORTEST_PATH:
+        yield parts.path.strip("/")
