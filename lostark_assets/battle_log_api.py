@@ -1,13 +1,14 @@
-"""The battle-log HTTP contract: paths, query names, bodies. Whoever serves it and whoever reads it share this module.
+"""The battle-log HTTP contract: paths, query names, bodies. Who serves it and who reads it share this module.
 
-* ``GET /v1/battle-logs?after=CURSOR&limit=N`` lists logs ordered by ``(updated_at, id)``: those whose place in
-  that order is after the cursor, oldest first. Without ``after`` it begins at the oldest. ``next_cursor`` is never
-  null: asked again later, it gives what came since. No ``logs`` means nothing new now.
-* A log that is uploaded again keeps its ``id``, gets another ``content_sha256`` and a later ``updated_at``, and so
-  turns up again. A log that comes late has an old ``fight_started_at`` and a new ``updated_at``.
+* ``GET /v1/battle-logs?after=CURSOR&limit=N`` lists logs in the order of ``(updated_at, id)``: those that
+  come after the cursor, oldest first; without ``after`` from the oldest on. ``next_cursor`` is never null:
+  asked again later, it gives what came since. No ``logs`` means nothing new now.
+* A log that is uploaded again keeps its ``id``, gets another ``content_sha256`` and a later ``updated_at``,
+  and so is listed again. A log that comes late has an old ``fight_started_at`` and a new ``updated_at``.
 * A cursor is opaque. One that the server no longer knows is answered with 410: list again from the beginning.
 * ``GET /v1/battle-logs/{id}`` gives the newest upload JSON with ``Content-Encoding: gzip``.
-* Errors are problem documents (RFC 9457). ``Authorization: Bearer TOKEN`` where the server asks for it, else 401.
+* Errors are problem documents (RFC 9457). ``Authorization: Bearer TOKEN`` where the server asks for it, or
+  401.
 
 What does not belong here: serving and fetching.
 """
@@ -39,16 +40,14 @@ class _Body(BaseModel):
 class BattleLogEntry(_Body):
     """One battle log as the listing shows it; hash and size are those of the upload JSON before gzip."""
 
-    id: Annotated[
-        str, Field(pattern=ID_PATTERN, description="The log's own id; it needs no escaping in a URL.")
-    ]
+    id: Annotated[str, Field(pattern=ID_PATTERN, description="The log's own id; needs no escaping in a URL.")]
     content_sha256: Annotated[
         str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the upload JSON, lower hex.")
     ]
     fight_started_at: Annotated[AwareDatetime, Field(description="Start of the fight, UTC.")]
     updated_at: Annotated[
         AwareDatetime,
-        Field(description="When this content came to the server, UTC; first part of the order."),
+        Field(description="When this content came to the server, UTC; the order is by it."),
     ]
     size_bytes: Annotated[int, Field(ge=0, description="Size of the upload JSON before gzip.")]
 
@@ -56,9 +55,7 @@ class BattleLogEntry(_Body):
 class BattleLogPage(_Body):
     """One page of the listing; ``next_cursor`` continues after its last log."""
 
-    logs: Annotated[
-        list[BattleLogEntry], Field(description="Ordered by (updated_at, id); empty: nothing new now.")
-    ]
+    logs: Annotated[list[BattleLogEntry], Field(description="By (updated_at, id); empty: nothing new now.")]
     next_cursor: Annotated[
         str, Field(pattern=CURSOR_PATTERN, description="Opaque; it needs no escaping in a URL. Never null.")
     ]

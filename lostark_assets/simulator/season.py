@@ -39,12 +39,16 @@ class SeasonConfig:
 
 
 @lru_cache(maxsize=4)
-def _population(seed: int, size: int) -> Population:
+def population_of(seed: int, size: int) -> Population:
+    """The crowd of a season."""
     return Population(seed, size)
 
 
-def generate_fight(config: SeasonConfig, number: int) -> Fight:
-    """One fight of the season, from (seed, number) alone."""
+def generate_fight(config: SeasonConfig, number: int, weeks: float | None = None) -> Fight:
+    """One fight of the season, from (seed, number) alone.
+
+    `weeks` since the season's start replaces the moment that is drawn: the same group of chances plays then.
+    """
     rng = np.random.default_rng([config.seed, number])
     gates = [gate for gate in GATES if not config.raids or gate.raid in config.raids]
     if not gates:
@@ -54,11 +58,13 @@ def generate_fight(config: SeasonConfig, number: int) -> Fight:
     gate = gates[int(rng.choice(len(gates), p=weights / weights.sum()))]
     first = datetime(config.start.year, config.start.month, config.start.day, tzinfo=UTC)
     offset_ms = int(rng.integers(0, config.days * DAY_MS - 1_800_000))
+    if weeks is not None:
+        offset_ms = int(weeks * 7 * DAY_MS)
     dirt = dirt_of(number, rng) if config.dirt else None
     return build_fight(
         number=number,
         gate=gate,
-        population=_population(config.seed, config.characters),
+        population=population_of(config.seed, config.characters),
         started_at_ms=int(first.timestamp()) * 1000 + offset_ms,
         weeks=offset_ms / (7 * DAY_MS),
         hits_per_player=config.hits_per_player,

@@ -1,0 +1,86 @@
+"""The stand-in as one ASGI application. Starting a server for it is ``running``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from lostark_assets.simulator.stand_in import battle_logs, control
+from lostark_assets.simulator.stand_in.answers import problem
+from lostark_assets.simulator.stand_in.config import StandInConfig
+from lostark_assets.simulator.stand_in.context import StandIn
+from lostark_assets.simulator.stand_in.faults import FaultyServer
+from lostark_assets.simulator.stand_in.growing_season import GrowingSeason
+from lostark_assets.simulator.stand_in.limits import RenewedWindow, SlidingWindow
+from lostark_assets.simulator.stand_in.traffic import Traffic
+
+_LONGEST_NAP_S = 0.25
+
+
+def create_app(config: StandInConfig) -> ASGIApp:
+    """A stand-in of this configuration. The history is made before it returns; a few seconds for 60 fights.
+
+    Raises:
+        SourceBusy: another stand-in serves the season of the state folder.
+    """
+    return wrap(GrowingSeason(config))
+
+
+def wrap(season: GrowingSeason) -> ASGIApp:
+    """The application that serves a season; it grows while the application runs, and closes the season."""
+    config = season.config
+    traffic = Traffic(config.faults)
+
+    @contextlib.asynccontextmanager
+    async def grow(_: FastAPI) -> AsyncIterator[None]:
+        growing = asyncio.create_task(_grow(season))
+        try:
+            yield
+        finally:
+            growing.cancel()
+            await asyncio.wait([growing])
+            season.close()
+
+    app = FastAPI(
+        title="Battle logs, made up", lifespan=grow, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.state.stand_in = StandIn(
+        config=config,
+        season=season,
+        traffic=traffic,
+        battle_log_limit=SlidingWindow(config.battle_log_limit, config.limit_window_s),
+        open_api_limit=RenewedWindow(config.open_api_limit, config.limit_window_s),
+    )
+    app.include_router(battle_logs.router)
+    app.include_router(control.router)
+    app.add_exception_handler(RequestValidationError, _explain_request)
+    app.add_exception_handler(HTTPException, _explain_status)
+    return FaultyServer(app, traffic, config.clock)
+
+
+async def _grow(season: GrowingSeason) -> None:
+    while True:
+        await run_in_threadpool(season.advance)
+        await asyncio.sleep(min(max(season.seconds_to_next(), 0.005), _LONGEST_NAP_S))
+
+
+async def _explain_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    told = [
+        f"{'.'.join(map(str, one['loc']))}: {one['msg']}, found {one.get('input')!r}"
+        for one in error.errors()
+    ]
+    return problem(422, "; ".join(told))
+
+
+async def _explain_status(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, str(error.detail))

@@ -1,0 +1,163 @@
+"""The stand-in serves battle logs as the contract says, over real sockets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import httpx
+import pytest
+
+from lostark_assets.battle_log_api import LIST_PATH, BattleLogPage, Problem
+from lostark_assets.simulator.stand_in.config import StandInConfig
+from lostark_assets.simulator.stand_in.running import running_season, running_stand_in, stand_in_process
+
+TINY = StandInConfig(history=25, tiny_logs=True, new_fight_every_s=0, late_share=0, reupload_share=0)
+
+
+@pytest.fixture
+def stand_in():
+    with running_season(TINY) as (url, season), httpx.Client(base_url=url) as client:
+        yield client, season
+
+
+def page_of(client, **query):
+    answer = client.get(LIST_PATH, params=query)
+    assert answer.status_code == 200, answer.text
+    return BattleLogPage.model_validate_json(answer.content)
+
+
+def walk(client, limit, after=None):
+    """Every log from a cursor on, page by page, and the last cursor."""
+    found = []
+    for _ in range(100):
+        page = page_of(client, limit=limit, **({"after": after} if after else {}))
+        after = page.next_cursor
+        if not page.logs:
+            return found, after
+        found += page.logs
+    raise AssertionError("the listing does not end")
+
+
+def test_pages_give_every_log_once_in_the_order_of_updated_at_and_id(stand_in):
+    client, season = stand_in
+    logs, _ = walk(client, limit=7)
+
+    assert len(logs) == season.logs == 25
+    assert [(log.updated_at, log.id) for log in logs] == sorted((log.updated_at, log.id) for log in logs)
+    assert len({log.id for log in logs}) == 25
+
+
+def test_hash_and_size_are_those_of_the_json_before_gzip(stand_in):
+    client, _ = stand_in
+    entry = page_of(client, limit=1).logs[0]
+    answer = client.get(f"{LIST_PATH}/{entry.id}")
+
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) < entry.size_bytes == len(answer.content)
+    assert hashlib.sha256(answer.content).hexdigest() == entry.content_sha256
+    assert json.loads(answer.content)["fightStart"] == entry.fight_started_at.timestamp() * 1000
+
+
+def test_an_old_cursor_gives_what_came_since_new_late_and_edited(stand_in):
+    client, _ = stand_in
+    known, cursor = walk(client, limit=1000)
+    assert page_of(client, after=cursor).logs == []
+
+    fresh = client.post("/stand-in/grow", json={"fights": 1}).json()["logs"]
+    late = client.post("/stand-in/grow", json={"fights": 1, "late_days": 9}).json()["logs"]
+    edited = client.post("/stand-in/grow", json={"edited": 1}).json()["logs"]
+    since, _ = walk(client, limit=1, after=cursor)
+
+    assert [log.id for log in since] == [fresh[0]["id"], edited[0]["id"]]
+    assert edited[0]["id"] == late[0]["id"]
+    assert edited[0]["content_sha256"] != late[0]["content_sha256"]
+    assert (since[0].fight_started_at - since[1].fight_started_at).days in (8, 9)
+    body = client.get(f"{LIST_PATH}/{since[1].id}").content
+    assert hashlib.sha256(body).hexdigest() == since[1].content_sha256 == edited[0]["content_sha256"]
+    assert {log.id for log in since}.isdisjoint(log.id for log in known)
+
+
+def test_a_forgotten_cursor_is_410_and_the_logs_keep_their_ids(stand_in):
+    client, _ = stand_in
+    before, cursor = walk(client, limit=1000)
+    client.post("/stand-in/forget-cursors")
+    answer = client.get(LIST_PATH, params={"after": cursor})
+
+    assert answer.status_code == 410
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert cursor in Problem.model_validate_json(answer.content).detail
+    assert walk(client, limit=10)[0] == before
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/v1/battle-logs/nobody-0", 404, "nobody-0"),
+        ("/v1/battle-logs?limit=0", 422, "limit"),
+        ("/v1/battle-logs?limit=1001", 422, "1000"),
+        ("/v1/battle-logs?after=another-season", 410, "another-season"),
+        ("/v1/nothing", 404, "Not Found"),
+    ],
+)
+def test_errors_are_problem_documents_that_say_what_was_wrong(stand_in, path, status, says):
+    client, _ = stand_in
+    answer = client.get(path)
+    found = Problem.model_validate_json(answer.content)
+
+    assert (answer.status_code, found.status) == (status, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert says in found.detail
+
+
+def test_a_token_is_asked_for_where_the_server_has_one():
+    with running_stand_in(StandInConfig(history=1, tiny_logs=True, battle_log_token="s3cret")) as url:
+        statuses = [
+            httpx.get(url + LIST_PATH, headers=headers).status_code
+            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer s3cret"})
+        ]
+        refused = httpx.get(url + LIST_PATH)
+
+    assert statuses == [401, 401, 200]
+    assert "s3cret" not in refused.text
+
+
+def test_the_request_limit_is_exact_and_says_how_long_to_wait():
+    now = [1_795_000_000.0]
+    config = StandInConfig(
+        history=1, tiny_logs=True, new_fight_every_s=0, battle_log_limit=3, clock=lambda: now[0]
+    )
+    with running_stand_in(config) as url, httpx.Client(base_url=url) as client:
+        statuses = [client.get(LIST_PATH).status_code for _ in range(4)]
+        refused = client.get(LIST_PATH)
+        now[0] += 61
+        later = client.get(LIST_PATH)
+
+    assert statuses == [200, 200, 200, 429]
+    assert refused.headers["retry-after"] == "60"
+    assert later.status_code == 200
+
+
+def test_requests_are_counted_by_route_and_the_steering_is_not(stand_in):
+    client, _ = stand_in
+    client.delete("/stand-in/counts")
+    entry = page_of(client, limit=1).logs[0]
+    for _ in range(3):
+        client.get(f"{LIST_PATH}/{entry.id}")
+    client.get(f"{LIST_PATH}/nobody")
+    counts = client.get("/stand-in/counts").json()
+
+    assert counts["requests"]["battle_logs.list"] == 1
+    assert counts["requests"]["battle_logs.fetch"] == 4
+    assert counts["statuses"] == {"200": 4, "404": 1}
+    assert counts["busiest"] == {"battle_logs": 5}
+
+
+def test_a_stand_in_runs_in_a_process_of_its_own_too():
+    with stand_in_process(StandInConfig(history=3, tiny_logs=True)) as url:
+        logs = httpx.get(url + LIST_PATH).json()["logs"]
+
+    assert len(logs) == 3
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url + LIST_PATH)
