@@ -69,6 +69,11 @@ class SourceBusy(TransientError):
 class SourceUnavailable(TransientError):
     """A service did not answer as it should for as long as we tried; what came before stays."""
 
+    def __init__(self, message: str, *, kind: str = "") -> None:
+        """``kind`` of the last failure, as ``gateway.classify`` names it."""
+        self.kind = kind
+        super().__init__(message)
+
 
 class CircuitOpen(SourceUnavailable):
     """A service failed so often that no request is made until the circuit lets one through."""
@@ -84,6 +89,12 @@ class NotFound(PermanentError):
 
 class SourceRefused(PermanentError):
     """A service answered that it won't: a wrong or missing key, no right, or no such resource."""
+
+    def __init__(self, message: str, *, kind: str = "", status: int | None = None) -> None:
+        """``kind`` as ``gateway.classify`` names it, and the HTTP ``status``."""
+        self.kind = kind
+        self.status = status
+        super().__init__(message)
 
 
 class LogRejected(PermanentError):

@@ -1,0 +1,79 @@
+"""Request budgets: at most so many requests in any window, counted by all processes together.
+
+An exact sliding window in a SQLite file of the state folder. What does not belong here: reading the service's
+own counters, which are neither shared nor monotonic; its 429 is the truth (``classify``).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+from pyrate_limiter import Limiter, Rate, SQLiteBucket
+from pyrate_limiter.limiter import SingleBucketFactory
+
+_TRAVEL_S = 0.5
+"""A window is this much longer than told: for the service a request counts when it arrives."""
+_FORGET_EVERY = 1000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """At most ``requests`` in any ``window_s``, for everyone who names the budget ``name``; 0: no limit."""
+
+    name: str
+    requests: int
+    window_s: float = 60.0
+
+
+class BudgetGate:
+    """Lets a request through as soon as the budget allows it. Use it as a context manager."""
+
+    def __init__(self, budget: Budget, folder: Path) -> None:
+        """``folder`` holds one file for each budget."""
+        self._budget = budget
+        self._folder = folder
+        self._limiter: Limiter | None = None
+        self._bucket: SQLiteBucket | None = None
+        self._taken = 0
+
+    def __enter__(self) -> BudgetGate:
+        if self._budget.requests:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = self._folder / f"{quote(self._budget.name, safe='')}.sqlite"
+            window_ms = int((self._budget.window_s + _TRAVEL_S) * 1000)
+            rate = Rate(self._budget.requests, window_ms)
+            self._bucket = SQLiteBucket.init_from_file([rate], db_path=str(file), use_file_lock=True)
+            # Its own thread would hold the file open for the life of the process; old entries go with ours.
+            self._limiter = Limiter(SingleBucketFactory(self._bucket, schedule_leak=False), buffer_ms=5)
+            self._bucket.leak(self._bucket.now())
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._limiter is not None and self._bucket is not None:
+            self._limiter.close()
+            self._bucket.close()
+            self._limiter = self._bucket = None
+
+    async def take(self) -> float:
+        """Wait until one more request may leave. Seconds waited; cancelling takes nothing."""
+        if self._limiter is None or self._bucket is None:
+            return 0.0
+        if self._bucket.put(self._limiter.bucket_factory.wrap_item(self._budget.name)):
+            waited_s = 0.0
+        else:
+            before = time.monotonic()
+            await self._limiter.try_acquire_async(self._budget.name)
+            waited_s = time.monotonic() - before
+        self._taken += 1
+        if self._taken % _FORGET_EVERY == 0:
+            self._bucket.leak(self._bucket.now())
+        return waited_s

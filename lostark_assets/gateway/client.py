@@ -1,0 +1,325 @@
+"""The gateway: GET requests to one source, within budget, retried, behind a circuit breaker, counted.
+
+An answer that comes out of here was taken whole: right status, right content type, all bytes, decoded, and
+the caller's check agreed. What does not belong here: what a body means, and storing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import stamina
+
+from lostark_assets.errors import LogRejected, SourceRefused, SourceUnavailable
+from lostark_assets.gateway.budget import Budget, BudgetGate
+from lostark_assets.gateway.circuit import Circuit, ServedBadly
+from lostark_assets.gateway.classify import Verdict, classify
+from lostark_assets.sources.gzip_limit import gunzip
+
+JSON = ("application/json",)
+_CONNECT_TIMEOUT_S = 10.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S, _JITTER_S = 0.1, 10.0, 0.5
+_HEAD_BYTES = 400
+_SECRET_LENGTH = 6
+
+Check = Callable[[bytes], Any]
+"""Decodes a body. Raises ValueError or msgspec.DecodeError for one that is not what it should be."""
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """How to reach a source. ``headers`` may hold secrets: they are never shown.
+
+    Times in seconds. ``total_timeout_s`` limits one ``get`` with all its tries, without the time that it
+    waits for its budget; ``read_timeout_s`` the silence between two bytes. ``failures_to_open`` in a row
+    open the circuit for ``open_s``.
+    """
+
+    source: str
+    base_url: str
+    state_dir: Path
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    budget: Budget | None = None
+    total_timeout_s: float = 60.0
+    read_timeout_s: float = 15.0
+    max_body_bytes: int = 256 << 20
+    concurrency: int = 16
+    failures_to_open: int = 20
+    open_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer: header names in lower case, ``body`` decoded, ``value`` what the check made of it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    value: Any = field(default=None, repr=False)
+
+
+@dataclass
+class Counts:
+    """What a gateway did. ``failures`` by kind (``classify.FAILURE_KINDS``), one for each try that failed."""
+
+    requests: int = 0
+    retries: int = 0
+    waited_s: float = 0.0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def failed(self) -> int:
+        """Tries that failed."""
+        return self.failures.total()
+
+
+class _TryFailed(Exception):
+    """One try failed in a way that another may not: asked too often, or served badly."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.found)
+        self.verdict = verdict
+
+
+class _TryServedBadly(_TryFailed, ServedBadly):
+    """It counts against the circuit; being asked too often does not, the service is well."""
+
+
+class Gateway:
+    """An async context manager; ``get`` may be called from many tasks at once.
+
+    Raises, from ``get``:
+        SourceUnavailable: no good answer within the time limit (``kind`` says why).
+        CircuitOpen: the source is left alone for now.
+        SourceRefused: it answered that it won't (``status``, ``kind``).
+    """
+
+    def __init__(self, config: GatewayConfig) -> None:
+        """Nothing is opened yet."""
+        self.config = config
+        self.counts = Counts()
+        self._stack = AsyncExitStack()
+        self._held_until = 0.0
+
+    async def __aenter__(self) -> Self:
+        config = self.config
+        # stamina would print each retry to stdout through an unconfigured structlog; here they are counted.
+        stamina.instrumentation.set_on_retry_hooks([])
+        self._budget = self._stack.enter_context(
+            BudgetGate(config.budget or Budget(config.source, 0), config.state_dir / "budgets")
+        )
+        self._circuit = Circuit(
+            config.source, config.state_dir, failures=config.failures_to_open, open_s=config.open_s
+        )
+        self._slots = asyncio.Semaphore(config.concurrency)
+        limits = httpx.Limits(
+            max_connections=config.concurrency, max_keepalive_connections=config.concurrency
+        )
+        timeout = httpx.Timeout(config.read_timeout_s, connect=_CONNECT_TIMEOUT_S, pool=None)
+        headers = {"accept-encoding": "gzip", "user-agent": "lostark-analytics", **config.headers}
+        self._client = await self._stack.enter_async_context(
+            httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout)
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def get(
+        self, path_and_query: str, accept: Sequence[str] = JSON, check: Check | None = None
+    ) -> Answer:
+        """The answer to GET ``path_and_query``, which is sent as it is written.
+
+        ``accept`` are the content types that count as an answer. A body that ``check`` refuses is asked
+        again.
+        """
+        last: list[Verdict] = []
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self.config.total_timeout_s) as limit:
+                tries = stamina.retry_context(
+                    lambda error: self._wait_before_retry(error, limit, last),
+                    attempts=None,
+                    timeout=None,
+                    wait_initial=_FIRST_WAIT_S,
+                    wait_max=_LONGEST_WAIT_S,
+                    wait_jitter=_JITTER_S,
+                )
+                async for attempt in tries:
+                    with attempt:
+                        return await self._try(path_and_query, accept, check, limit)
+        except _TryFailed:
+            pass
+        except TimeoutError:
+            last.append(last[-1] if last else Verdict("retry", "timeout", "no whole answer"))
+        took_s = time.monotonic() - started
+        raise self._unavailable(path_and_query, last[-1], took_s)
+
+    def _wait_before_retry(
+        self, error: Exception, limit: asyncio.Timeout, last: list[Verdict]
+    ) -> bool | float:
+        """Whether and after how many seconds to try again."""
+        if not isinstance(error, _TryFailed):
+            return False
+        last.append(error.verdict)
+        asked_s = error.verdict.retry_after_s
+        left_s = (limit.when() or 0.0) - asyncio.get_running_loop().time()
+        if asked_s is None:
+            self.counts.retries += 1
+            return True
+        if asked_s >= left_s:
+            return False
+        # Everyone waits: the service spoke to all that come with our key, not to this request.
+        self._held_until = max(self._held_until, asyncio.get_running_loop().time() + asked_s)
+        self.counts.retries += 1
+        return asked_s + random.uniform(0, _JITTER_S)  # noqa: S311 - spreads requests, guards nothing
+
+    async def _try(
+        self, path: str, accept: Sequence[str], check: Check | None, limit: asyncio.Timeout
+    ) -> Answer:
+        async with self._slots, self._circuit.closed():
+            await self._wait_for_leave(limit)
+            self.counts.requests += 1
+            try:
+                async with asyncio.timeout(max(self.config.read_timeout_s, self.config.total_timeout_s / 2)):
+                    status, headers, raw = await self._fetch(path, accept)
+            except TimeoutError:
+                raise self._failed(Verdict("retry", "timeout", "a body that does not end")) from None
+            except httpx.TimeoutException as error:
+                found = f"silence ({type(error).__name__})"
+                raise self._failed(Verdict("retry", "timeout", found)) from None
+            except httpx.RemoteProtocolError as error:
+                kind = "short_body" if "complete message body" in str(error) else "connection"
+                raise self._failed(Verdict("retry", kind, str(error))) from None
+            except httpx.TransportError as error:
+                found = f"{type(error).__name__} {error}".strip()
+                raise self._failed(Verdict("retry", "connection", found)) from None
+            return self._judge(path, accept, check, Answer(status, headers, raw))
+
+    async def _wait_for_leave(self, limit: asyncio.Timeout) -> None:
+        """Wait for the budget, and as long as the service asked everyone to; the limit does not count it."""
+        loop = asyncio.get_running_loop()
+        before, deadline = loop.time(), limit.when() or 0.0
+        limit.reschedule(None)
+        while (held_s := self._held_until - loop.time()) > 0:
+            await asyncio.sleep(held_s)
+        await self._budget.take()
+        waited_s = loop.time() - before
+        limit.reschedule(deadline + waited_s)
+        self.counts.waited_s += waited_s
+
+    async def _fetch(self, path: str, accept: Sequence[str]) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and the body's bytes as they travelled."""
+        request = self._client.build_request(
+            "GET", self.config.base_url.rstrip("/") + path, headers={"accept": ", ".join(accept) or "*/*"}
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            parts, size = [], 0
+            async for part in response.aiter_raw():
+                size += len(part)
+                if size > self.config.max_body_bytes:
+                    raise self._refused(
+                        path, response.status_code, Verdict("permanent", "too_large", self._over())
+                    )
+                parts.append(part)
+        finally:
+            await response.aclose()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return response.status_code, headers, b"".join(parts)
+
+    def _judge(self, path: str, accept: Sequence[str], check: Check | None, answer: Answer) -> Answer:
+        """The answer with its body decoded and checked, or the error that it is."""
+        try:
+            body = self._decoded(answer)
+        except LogRejected as error:
+            if error.reason_code == "payload_too_large":
+                verdict = Verdict("permanent", "too_large", self._over())
+                raise self._refused(path, answer.status, verdict) from None
+            raise self._failed(Verdict("retry", "short_body", error.detail)) from None
+        verdict = classify(answer.status, answer.headers, body[:_HEAD_BYTES], accept)
+        if verdict.decision == "retry":
+            raise self._failed(verdict)
+        if verdict.decision == "permanent":
+            raise self._refused(path, answer.status, verdict)
+        if check is None:
+            return Answer(answer.status, answer.headers, body)
+        try:
+            return Answer(answer.status, answer.headers, body, check(body))
+        except (ValueError, msgspec.DecodeError) as error:
+            raise self._failed(Verdict("retry", "malformed", f"a malformed body: {error}")) from None
+
+    def _decoded(self, answer: Answer) -> bytes:
+        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+        if encoding == "gzip":
+            return gunzip(answer.body, self.config.max_body_bytes)
+        if encoding not in ("identity", ""):
+            raise self._failed(Verdict("retry", "wrong_type", f"content encoding {encoding}"))
+        return answer.body
+
+    def _over(self) -> str:
+        return f"a body of more than {self.config.max_body_bytes:,} bytes"
+
+    def _failed(self, verdict: Verdict) -> _TryFailed:
+        self.counts.failures[verdict.kind] += 1
+        return _TryFailed(verdict) if verdict.kind == "rate_limited" else _TryServedBadly(verdict)
+
+    def _refused(self, path: str, status: int, verdict: Verdict) -> SourceRefused:
+        self.counts.failures[verdict.kind] += 1
+        advice = _ADVICE.get(verdict.kind, "Check the address and what it serves.")
+        text = (
+            f"{self.config.source}: GET {path}: expected an answer, found {verdict.found}. It is not asked "
+            f"again, what came before stays. {advice}"
+        )
+        return SourceRefused(self._scrubbed(text), kind=verdict.kind, status=status)
+
+    def _unavailable(self, path: str, verdict: Verdict, took_s: float) -> SourceUnavailable:
+        asked = (
+            ""
+            if verdict.retry_after_s is None
+            else f"; it asks to come back in {verdict.retry_after_s:.0f} s"
+        )
+        text = (
+            f"{self.config.source}: GET {path}: expected an answer within {self.config.total_timeout_s:g} s, "
+            f"found {verdict.found} ({verdict.kind}{asked}) after {took_s:.1f} s. What came before "
+            "stays. It is asked again at the next collection."
+        )
+        return SourceUnavailable(self._scrubbed(text), kind=verdict.kind)
+
+    def _scrubbed(self, text: str) -> str:
+        """Without our secrets: services echo what they were sent."""
+        for value in self.config.headers.values():
+            for word in sorted(value.split(), key=len, reverse=True):
+                if len(word) >= _SECRET_LENGTH:
+                    text = text.replace(word, "***")
+        return text
+
+
+_ADVICE = {
+    "unauthorised": "Check the key or token.",
+    "not_found": "Check the address.",
+    "gone": "List again from the beginning.",
+    "too_large": "Raise LOSTARK_MAX_LOG_BYTES if it is a battle log.",
+}
+
+
+def quote_segment(text: str) -> str:
+    """One segment of a path, percent-encoded as UTF-8: a name with a slash or in Hangul stays one segment."""
+    return quote(text, safe="")
