@@ -92,6 +92,34 @@ class Lake:
         table = self.open(name)
         return None if table is None else table.version()
 
+    def is_at(self, name: str, version: int | None) -> bool:
+        """Whether ``version`` still is the table's newest (None: there is no table), without opening it."""
+        if "://" in self.url:
+            return self.version(name) == version
+        log = Path(self.table_url(name)) / "_delta_log"
+        if version is None:
+            return not log.is_dir()
+        # A version that is not there was cleaned up, or the table is another one: the slow way tells.
+        if not (log / f"{version:020}.json").exists():
+            return self.version(name) == version
+        return not (log / f"{version + 1:020}.json").exists()
+
+    def days_written(self, name: str, since: datetime) -> set[date]:
+        """Fight days of the files written at or after ``since``; rows rewritten by then count as written."""
+        table = self.open(name)
+        if table is None:
+            return set()
+        recent = _files_since(table, since) or set()
+        if "fight_date" in CONTRACTS[name].partition_by:
+            added = pa.table(table.get_add_actions(flatten=True))
+            pairs = zip(added["path"].to_pylist(), added["partition.fight_date"].to_pylist(), strict=True)
+            return {_as_date(at) for path, at in pairs if unquote(Path(path).name) in recent}
+        dataset, days = self.dataset(name), set()
+        for fragment in dataset.get_fragments():
+            if Path(fragment.path).name in recent:
+                days |= set(pc.unique(fragment.to_table(columns=["fight_date"])["fight_date"]).to_pylist())
+        return days
+
     def dataset(
         self,
         name: str,
@@ -196,7 +224,7 @@ class Lake:
                 added["partition.fight_date"].to_pylist(), added["num_records"].to_pylist(), strict=True
             )
             for at, rows in pairs:
-                day = at if isinstance(at, date) else date.fromisoformat(at)
+                day = _as_date(at)
                 counts[day] = counts.get(day, 0) + rows
         return counts
 
@@ -317,6 +345,10 @@ def _files_since(table: DeltaTable, since: datetime | None) -> set[str] | None:
 
 def _seconds(at: Any) -> float:
     return at.timestamp() if isinstance(at, datetime) else at / 1000
+
+
+def _as_date(at: date | str) -> date:
+    return at if isinstance(at, date) else date.fromisoformat(at)
 
 
 def _in(column: str, values: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The jobs of phase 1: a range of fight days, and what goes across them.
+"""The jobs of phase 1: collecting, a range of fight days, and what goes across them.
 
 What does not belong here: when they run (schedules, sensors), and their assets.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+COLLECT_JOB = "collect"
 FIGHT_DAYS_JOB = "fight_days"
 ACROSS_DAYS_JOB = "across_days"
 _DAILY = [
@@ -17,8 +18,13 @@ _WHOLE = ["stats_dps_distribution", "stats_raid_progression"]
 
 
 def phase_one_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
-    """Both jobs."""
+    """All of them."""
     return [
+        dg.define_asset_job(
+            COLLECT_JOB,
+            dg.AssetSelection.assets("raw_battle_logs"),
+            description="Fetch what is new at a source of battle logs.",
+        ),
         dg.define_asset_job(
             FIGHT_DAYS_JOB,
             dg.AssetSelection.assets(*_DAILY),

@@ -1,12 +1,12 @@
 """How assets are partitioned: raw by source, everything per fight by fight day.
 
-What does not belong here: which days need work (``core.pipeline``, ``stats.pipeline``).
+What does not belong here: which days need work (``core.pipeline``, ``stats.pipeline``), and when they get it
+(``automation``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 import dagster as dg
 
@@ -30,25 +30,3 @@ def days_of(context: dg.AssetExecutionContext) -> list[date] | None:
     if not context.has_partition_key and not context.has_partition_key_range:
         return None
     return [date.fromisoformat(key) for key in context.partition_keys]
-
-
-def ranges(
-    days: Iterable[date], present: Iterable[date] = (), longest_gap: int = 7
-) -> list[tuple[date, date]]:
-    """Days as few ranges, each one run.
-
-    A gap is bridged if it is short and no day in it has data (``present``): an empty day costs less than
-    another run, and a day with data is not touched unasked.
-    """
-    filled, result = set(present), []
-    for day in sorted(set(days)):
-        if result and _bridges(result[-1][1], day, filled, longest_gap):
-            result[-1] = (result[-1][0], day)
-        else:
-            result.append((day, day))
-    return result
-
-
-def _bridges(last: date, day: date, filled: set[date], longest_gap: int) -> bool:
-    gap: Sequence[date] = [last + timedelta(days=n) for n in range(1, (day - last).days)]
-    return len(gap) <= longest_gap and not filled & set(gap)

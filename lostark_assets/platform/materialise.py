@@ -12,9 +12,10 @@ from datetime import date
 import dagster as dg
 import pyarrow.compute as pc
 
+from lostark_assets.automation.day_ranges import ranges
 from lostark_assets.definitions import build_defs
 from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
-from lostark_assets.orchestration.partitions import SOURCES, ranges
+from lostark_assets.orchestration.partitions import SOURCES
 from lostark_assets.platform.dagster_home import dagster_instance, process_tag
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings

@@ -287,21 +287,24 @@ def _examine(run: StatsRun, contract: Contract, rows: pa.Table) -> None:
         raise ContractViolated(contract.name, broken, run.findings)
 
 
-def due_stats_days(lake: Lake) -> list[date]:
-    """Fight days whose statistics are not those of their core rows, ascending.
+def due_stats_days(lake: Lake, days: Iterable[date] | None = None) -> list[date]:
+    """Fight days (of ``days``, where given) whose statistics are not those of their core rows, ascending.
 
     That is where logs were cleaned since, belong to another fight now, or have gone.
     """
-    settled = ["encounter_id", "fight_date", "fight_id", "is_counted"]
-    core = lake.read("core_encounters", columns=[*settled, "cleaned_at"])
-    stats = lake.read(STATS_PLAYER_DPS.name, columns=[*settled, "stats_version", "computed_at"])
+    settled, days = (
+        ["encounter_id", "fight_date", "fight_id", "is_counted"],
+        None if days is None else set(days),
+    )
+    core = lake.read("core_encounters", columns=[*settled, "cleaned_at"], days=days)
+    stats = lake.read(STATS_PLAYER_DPS.name, columns=[*settled, "stats_version", "computed_at"], days=days)
     due, _, _ = _due(core, stats)
     now = _by_encounter(core, settled)
     before = _by_encounter(stats, settled)
-    days = {now[e][0] for e in due}
-    days |= {facts[0] for e, facts in before.items() if now.get(e) != facts}
-    days |= {facts[0] for e, facts in now.items() if before.get(e, facts) != facts}
-    return sorted(days)
+    waiting = {now[e][0] for e in due}
+    waiting |= {facts[0] for e, facts in before.items() if now.get(e) != facts}
+    waiting |= {facts[0] for e, facts in now.items() if before.get(e, facts) != facts}
+    return sorted(waiting)
 
 
 def _by_encounter(table: pa.Table, columns: list[str]) -> dict[str, tuple[Any, ...]]:

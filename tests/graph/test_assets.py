@@ -11,13 +11,13 @@ import dagster as dg
 import pyarrow.compute as pc
 import pytest
 
+from lostark_assets.automation.day_ranges import ranges
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core import pipeline
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import Lake
 from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
-from lostark_assets.orchestration.partitions import ranges
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.simulator.loa_logs_db import write_encounters_db

@@ -1,0 +1,31 @@
+"""Fight days as few ranges, each of which one run computes.
+
+What does not belong here: which days need work (``due``) and when they get it (``decisions``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+
+def ranges(
+    days: Iterable[date], present: Iterable[date] = (), longest_gap: int = 7
+) -> list[tuple[date, date]]:
+    """Days as few ranges, each one run.
+
+    A gap is bridged if it is short and no day in it has data (``present``): an empty day costs less than
+    another run, and a day with data is not touched unasked.
+    """
+    filled, result = set(present), []
+    for day in sorted(set(days)):
+        if result and _bridges(result[-1][1], day, filled, longest_gap):
+            result[-1] = (result[-1][0], day)
+        else:
+            result.append((day, day))
+    return result
+
+
+def _bridges(last: date, day: date, filled: set[date], longest_gap: int) -> bool:
+    gap: Sequence[date] = [last + timedelta(days=n) for n in range(1, (day - last).days)]
+    return len(gap) <= longest_gap and not filled & set(gap)

@@ -1,0 +1,180 @@
+"""The sensors that keep the platform fresh: from new logs to fight days, from days to the tables across them.
+
+A sensor looks (``due``), remembers (its cursor), decides (``decisions``) and asks for runs. What does not
+belong here: any of that itself, and schedules.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import dagster as dg
+import msgspec
+
+from lostark_assets.automation.decisions import (
+    Choice,
+    Memory,
+    choose,
+    is_time_across_days,
+    is_time_for_days,
+    plan_days,
+    settle,
+)
+from lostark_assets.automation.due import CORE, STATS, Seen, look
+from lostark_assets.automation.runs import days_in_progress, in_progress, outcomes_of, range_tags
+from lostark_assets.lake.tables import Lake
+from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
+from lostark_assets.settings import Settings
+from lostark_assets.stats.pipeline import STATS_VERSION
+
+EVERY_S = 30
+_ALL = "all days"
+_Cursor = TypeVar("_Cursor")
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class DaysCursor:
+    """What ``due_fight_days`` keeps from tick to tick."""
+
+    seen: Seen
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class AcrossCursor:
+    """What ``due_across_days`` keeps: the snapshot that is in the tables, and when it last asked."""
+
+    memory: Memory
+    version: int | None = None
+    done: str | None = None
+    asked_at: float = 0.0
+
+
+def automation_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
+    """All sensors of the automation, switched on by default; ``clock`` gives epoch seconds."""
+    return [_due_fight_days(clock), _due_across_days(clock)]
+
+
+def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        job_name=FIGHT_DAYS_JOB,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Cleans exactly the fight days that new logs touched, and computes their statistics.",
+    )
+    def due_fight_days(
+        context: dg.SensorEvaluationContext,
+        lake: dg.ResourceParam[Lake],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.SensorResult:
+        now = clock()
+        before = _read(context.cursor, DaysCursor)
+        memory = before.memory if before else _new_memory()
+        seen = look(lake, before.seen if before else None, now)
+        if not seen.due and not memory.attempts:
+            return _result(context, DaysCursor(seen, memory), "no fight day waits")
+        due = _with_partition(seen.due, settings)
+        outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
+        memory = settle(memory, due, outcomes, now)
+        working = in_progress(context.instance)
+        choice = choose(memory, due, now, busy=days_in_progress(working))
+        reason = _in_words(choice)
+        requests = []
+        if choice.ask and is_time_for_days(_collecting_since(working), now):
+            for first, last in plan_days(choice, memory, lake.days(CORE), now):
+                days = [day for day in choice.ask if first.isoformat() <= day <= last.isoformat()]
+                requests.append(dg.RunRequest(run_key=memory.next_request(), tags=range_tags(first, last)))
+                memory = memory.asked(due, days)
+        elif choice.ask:
+            reason = f"{len(choice.ask)} fight days wait for the collection that is running"
+        return _result(context, DaysCursor(seen, memory), reason, requests)
+
+    return due_fight_days
+
+
+def _due_across_days(clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        job_name=ACROSS_DAYS_JOB,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Computes the tables across all fight days after the statistics of days have changed.",
+    )
+    def due_across_days(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
+        now = clock()
+        cursor = _read(context.cursor, AcrossCursor) or AcrossCursor(_new_memory())
+        is_known = context.cursor and lake.is_at(STATS, cursor.version)
+        version = cursor.version if is_known else lake.version(STATS)
+        waits = f"version {version}, statistics {STATS_VERSION}"
+        if version is None or (waits == cursor.done and not cursor.memory.attempts):
+            now_cursor = AcrossCursor(cursor.memory, version, cursor.done, cursor.asked_at)
+            return _result(context, now_cursor, "the statistics of days are as they were")
+        memory, done = cursor.memory, cursor.done
+        outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
+        for attempt in memory.attempts.values():
+            done = attempt.input if outcomes.get(attempt.request) == "succeeded" else done
+        due = {} if waits == done else {_ALL: waits}
+        memory = settle(memory, due, outcomes, now)
+        choice = choose(memory, due, now)
+        days_wait = bool(choice.ask) and bool(in_progress(context.instance, FIGHT_DAYS_JOB))
+        requests, asked_at = [], cursor.asked_at
+        if choice.ask and is_time_across_days(days_wait=days_wait, last_asked_at=asked_at, now=now):
+            requests.append(dg.RunRequest(run_key=memory.next_request()))
+            memory, asked_at = memory.asked(due, [_ALL]), now
+        reason = _in_words(choice) if not choice.ask else "new statistics wait for more of them"
+        return _result(context, AcrossCursor(memory, version, done, asked_at), reason, requests)
+
+    return due_across_days
+
+
+def _new_memory() -> Memory:
+    return Memory(uuid.uuid4().hex[:12])
+
+
+def _read(text: str | None, kind: type[_Cursor]) -> _Cursor | None:
+    """The cursor, or None where there is none of this shape: then the sensor looks at everything."""
+    try:
+        return msgspec.json.decode(text or "", type=kind)
+    except msgspec.DecodeError:
+        return None
+
+
+def _result(
+    context: dg.SensorEvaluationContext, cursor: Any, reason: str, requests: list[dg.RunRequest] | None = None
+) -> dg.SensorResult:
+    text = msgspec.json.encode(cursor).decode()
+    # An unchanged cursor isn't written again.
+    changed = text if text != context.cursor else None
+    if requests:
+        return dg.SensorResult(run_requests=requests, cursor=text)
+    return dg.SensorResult(skip_reason=reason, cursor=changed)
+
+
+def _with_partition(due: dict[str, str], settings: Settings) -> dict[str, str]:
+    """The days that are partitions; a fight of tomorrow, by a clock that is ahead, waits for its day."""
+    first, last = settings.earliest_fight_date.isoformat(), datetime.now(UTC).date().isoformat()
+    return {day: waits for day, waits in due.items() if first <= day <= last}
+
+
+def _collecting_since(working: list[dg.RunRecord]) -> float | None:
+    begun = [r.create_timestamp.timestamp() for r in working if r.dagster_run.job_name == COLLECT_JOB]
+    return min(begun, default=None)
+
+
+def _in_words(choice: Choice) -> str:
+    parts = [f"{len(choice.ask)} ready"] if choice.ask else []
+    if choice.running:
+        parts.append(f"{len(choice.running)} being worked on")
+    if choice.waiting:
+        until = datetime.fromtimestamp(min(choice.waiting.values()), UTC)
+        parts.append(f"{len(choice.waiting)} failed and tried again, the first at {until:%H:%M:%S} UTC")
+    if choice.given_up:
+        shown = ", ".join(choice.given_up[:10])
+        parts.append(
+            f"{len(choice.given_up)} failed too often with the same input and rest until that or the code "
+            f"changes: {shown}"
+        )
+    return "; ".join(parts) or "nothing waits"

@@ -1,0 +1,272 @@
+"""The sensors on a real lake and real runs: which days they ask for, and when they don't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lostark_assets.automation.decisions import TRIES
+from lostark_assets.automation.runs import RANGE_END, RANGE_START
+from lostark_assets.automation.sensors import automation_sensors
+from lostark_assets.core import pipeline
+from lostark_assets.definitions import build_defs
+from lostark_assets.errors import PermanentError
+from lostark_assets.lake.tables import Lake
+from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
+from lostark_assets.resources import lake_of, rules_of
+from lostark_assets.settings import Settings, get_settings
+from lostark_assets.simulator.loa_logs_db import write_encounters_db
+from lostark_assets.simulator.season import SeasonConfig, generate_fights
+from lostark_assets.sources.collect import collect
+from lostark_assets.sources.loa_logs_db import LoaLogsDb
+from lostark_assets.stats.pipeline import compute_days, due_stats_days
+
+FIRST = date(2026, 9, 2)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return get_settings(home=tmp_path / "home")
+
+
+class Platform:
+    """A lake, an instance and the sensors, driven tick by tick; the clock is ours."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        self.settings, self.instance, self.lake = settings, instance, lake_of(settings)
+        self.now = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+        self.defs = build_defs(settings=settings)
+        self.sensors = {s.name: s for s in automation_sensors(clock=lambda: self.now)}
+        self.cursors: dict[str, str | None] = {}
+
+    def add_logs(self, days: int, *, first: date = FIRST, encounters: int = 6) -> None:
+        path = self.settings.home.parent / f"{first}-{days}-{encounters}.db"
+        season = SeasonConfig(
+            encounters=encounters, seed=days, days=days, start=first, hits_per_player=10, dirt=False
+        )
+        write_encounters_db(path, generate_fights(season))
+        source = LoaLogsDb(path, path.stem)
+        collect(source, self.lake, run_id="test", earliest=self.settings.earliest_fight_date)
+
+    def tick(self, sensor: str, *, remember: bool = True) -> dg.SensorResult:
+        resources = {"lake": self.lake, "settings": self.settings}
+        with dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursors.get(sensor), resources=resources
+        ) as context:
+            data = self.sensors[sensor].evaluate_tick(context)
+        if remember:
+            self.cursors[sensor] = data.cursor
+        self.now += 30
+        return data
+
+    def run(self, job: str, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            tags={**request.tags, "dagster/run_key": request.run_key},
+            raise_on_error=False,
+        )
+
+    def work(self, request: dg.RunRequest, *, fails: bool = False) -> None:
+        """What a run of fight days leaves behind, without the run: rows and a run record."""
+        if not fails:
+            first, last = (date.fromisoformat(day) for day in asked_range(request))
+            days = {first + timedelta(days=n) for n in range((last - first).days + 1)}
+            cleaned = pipeline.clean_days(self.lake, days, rules_of(self.settings), run_id="test")
+            compute_days(self.lake, cleaned.days, "polars", run_id="test")
+        self.instance.create_run_for_job(
+            self.defs.resolve_job_def(FIGHT_DAYS_JOB),
+            status=dg.DagsterRunStatus.FAILURE if fails else dg.DagsterRunStatus.SUCCESS,
+            tags={**request.tags, "dagster/run_key": request.run_key},
+        )
+
+    def raw_days(self) -> set[str]:
+        return {
+            d.isoformat()
+            for d in self.lake.read("raw_battle_logs", columns=["fight_date"])["fight_date"].to_pylist()
+        }
+
+
+@pytest.fixture
+def platform(settings: Settings) -> Iterator[Platform]:
+    with dg.DagsterInstance.local_temp() as instance:
+        yield Platform(settings, instance)
+
+
+def asked_range(request: dg.RunRequest) -> tuple[str, str]:
+    return request.tags[RANGE_START], request.tags[RANGE_END]
+
+
+def asked(data) -> list[tuple[str, str]]:
+    return [asked_range(request) for request in data.run_requests]
+
+
+def test_new_logs_are_one_run_over_exactly_their_days_and_then_nothing(platform: Platform) -> None:
+    assert platform.tick("due_fight_days").skip_message == "no fight day waits"
+    platform.add_logs(3)
+    days = sorted(platform.raw_days())
+
+    data = platform.tick("due_fight_days")
+
+    assert asked(data) == [(days[0], days[-1])]
+    assert platform.tick("due_fight_days").run_requests == []
+    assert platform.run(FIGHT_DAYS_JOB, data.run_requests[0]).success
+    assert platform.tick("due_fight_days").run_requests == []
+    idle = platform.tick("due_fight_days")
+    assert idle.skip_message == "no fight day waits"
+    assert due_stats_days(platform.lake) == []
+
+
+def test_a_late_log_asks_for_its_own_day_alone(platform: Platform) -> None:
+    platform.add_logs(3)
+    platform.work(platform.tick("due_fight_days").run_requests[0])
+    platform.tick("due_fight_days")
+    late = FIRST - timedelta(days=30)
+    platform.add_logs(1, first=late, encounters=2)
+
+    assert asked(platform.tick("due_fight_days")) == [(late.isoformat(), late.isoformat())]
+
+
+def test_days_that_were_materialised_by_hand_are_not_asked_for(platform: Platform) -> None:
+    platform.add_logs(2)
+    request = platform.tick("due_fight_days", remember=False).run_requests[0]
+    platform.work(request)
+
+    assert platform.tick("due_fight_days").skip_message == "no fight day waits"
+
+
+def test_a_tick_that_was_not_remembered_asks_again_under_the_same_key(platform: Platform) -> None:
+    platform.tick("due_fight_days")
+    platform.add_logs(2)
+
+    keys = {platform.tick("due_fight_days", remember=False).run_requests[0].run_key for _ in range(2)}
+
+    assert len(keys) == 1
+
+
+def test_a_day_that_fails_for_ever_is_run_three_times_and_again_with_new_code(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.add_logs(1)
+    runs = 0
+    for _ in range(100):
+        data = platform.tick("due_fight_days")
+        for request in data.run_requests:
+            platform.work(request, fails=True)
+            runs += 1
+    assert runs == TRIES
+    assert "rest until" in data.skip_message
+
+    monkeypatch.setattr("lostark_assets.automation.due.CODE", "clean 2, statistics 1")
+    platform.now += 3600
+    assert len(platform.tick("due_fight_days").run_requests) == 1
+
+
+def fail(*_: object, **__: object) -> None:
+    raise PermanentError("no")
+
+
+def test_days_wait_while_a_run_of_anyone_works_on_them(platform: Platform) -> None:
+    platform.tick("due_fight_days")
+    platform.add_logs(1)
+    tags = {"dagster/partition": FIRST.isoformat()}
+    run = platform.instance.create_run_for_job(
+        platform.defs.resolve_job_def(FIGHT_DAYS_JOB), status=dg.DagsterRunStatus.STARTED, tags=tags
+    )
+
+    waiting = platform.tick("due_fight_days")
+    platform.instance.report_run_canceled(run)
+
+    assert waiting.run_requests == []
+    assert waiting.skip_message == "1 being worked on"
+    assert len(platform.tick("due_fight_days").run_requests) == 1
+
+
+def test_days_wait_for_the_end_of_a_collection(platform: Platform) -> None:
+    platform.tick("due_fight_days")
+    platform.add_logs(1)
+    collecting = platform.instance.create_run_for_job(
+        platform.defs.resolve_job_def("collect"), status=dg.DagsterRunStatus.STARTED
+    )
+    platform.now = datetime.now(UTC).timestamp()
+
+    assert "wait for the collection" in platform.tick("due_fight_days").skip_message
+    platform.instance.report_run_failed(collecting)
+    assert len(platform.tick("due_fight_days").run_requests) == 1
+
+
+def test_a_table_that_was_deleted_is_made_again(platform: Platform) -> None:
+    import shutil
+
+    platform.add_logs(2)
+    platform.work(platform.tick("due_fight_days").run_requests[0])
+    platform.tick("due_fight_days")
+    shutil.rmtree(platform.lake.table_url("core_encounters"))
+
+    assert len(platform.tick("due_fight_days").run_requests) == 1
+
+
+def test_a_fight_of_tomorrow_waits_for_its_day(platform: Platform) -> None:
+    platform.add_logs(1, first=datetime.now(UTC).date() + timedelta(days=1))
+    days = platform.raw_days()
+
+    requested = asked(platform.tick("due_fight_days"))
+
+    today = datetime.now(UTC).date().isoformat()
+    assert all(last <= today for _, last in requested)
+    assert len(days) == 1
+
+
+def test_the_tables_across_days_follow_the_statistics_once(platform: Platform) -> None:
+    assert platform.tick("due_across_days").run_requests == []
+    platform.add_logs(2)
+    platform.work(platform.tick("due_fight_days").run_requests[0])
+
+    [request] = platform.tick("due_across_days").run_requests
+
+    assert platform.tick("due_across_days").run_requests == []
+    assert platform.run(ACROSS_DAYS_JOB, request).success
+    for _ in range(10):
+        assert platform.tick("due_across_days").run_requests == []
+    assert "as they were" in platform.tick("due_across_days").skip_message
+
+
+def test_an_idle_tick_asks_neither_dagster_nor_the_tables(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.add_logs(2)
+    platform.work(platform.tick("due_fight_days").run_requests[0])
+    across = platform.tick("due_across_days").run_requests[0]
+    platform.instance.create_run_for_job(
+        platform.defs.resolve_job_def(ACROSS_DAYS_JOB),
+        status=dg.DagsterRunStatus.SUCCESS,
+        tags={"dagster/run_key": across.run_key},
+    )
+    for sensor in platform.sensors:
+        platform.tick(sensor), platform.tick(sensor)
+    cursors = dict(platform.cursors)
+    monkeypatch.setattr(Lake, "open", fail)
+    monkeypatch.setattr(platform.instance, "get_run_records", fail)
+
+    assert [platform.tick(sensor).run_requests for sensor in platform.sensors] == [[], []]
+    assert platform.cursors == cursors
+
+
+def test_half_cleaned_days_of_a_killed_run_are_due_again(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.add_logs(2)
+    request = platform.tick("due_fight_days").run_requests[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "settle_fights", fail)
+        assert not platform.run(FIGHT_DAYS_JOB, request).success
+    assert platform.lake.count("core_encounters")
+
+    platform.tick("due_fight_days")
+    platform.now += 60
+    data = platform.tick("due_fight_days")
+
+    assert len(data.run_requests) == 1

@@ -1,0 +1,220 @@
+"""What automation asks for next: tables of cases, each with its counter-case."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from lostark_assets.automation.decisions import (
+    LONGEST_PAUSE_S,
+    TRIES,
+    Attempt,
+    Choice,
+    Memory,
+    choose,
+    is_time_across_days,
+    is_time_for_days,
+    pause_s,
+    plan_days,
+    settle,
+)
+
+DAY = "2026-09-02"
+NOW = 1_000_000.0
+EMPTY = Memory("m")
+
+
+def failed(failures: int, *, failed_at: float, same: int | None = None) -> Memory:
+    same = failures if same is None else same
+    attempt = Attempt("a", "m-0", is_settled=True, failures=failures, same=same, failed_at=failed_at)
+    return Memory("m", attempts={DAY: attempt})
+
+
+def asked(**facts) -> Memory:
+    return Memory("m", requests=1, attempts={DAY: Attempt("a", "m-0", **facts)})
+
+
+@pytest.mark.parametrize(
+    ("what", "memory", "due", "busy", "outcome"),
+    [
+        ("nothing new", EMPTY, {}, (), "nothing"),
+        ("a new day", EMPTY, {DAY: "a"}, (), "ask"),
+        ("a day that someone else's run works on", EMPTY, {DAY: "a"}, (DAY,), "running"),
+        ("a day whose request runs", asked(), {DAY: "a"}, (), "running"),
+        ("a late log on a day whose request runs", asked(), {DAY: "b"}, (), "running"),
+        ("failed once, a moment ago", failed(1, failed_at=NOW - 1), {DAY: "a"}, (), "waiting"),
+        ("failed once, a minute ago", failed(1, failed_at=NOW - 60), {DAY: "a"}, (), "ask"),
+        ("failed twice, a minute ago", failed(2, failed_at=NOW - 60), {DAY: "a"}, (), "waiting"),
+        ("failed for ever", failed(3, failed_at=0), {DAY: "a"}, (), "given up"),
+        ("failed for ever, then its input changed", failed(3, failed_at=0), {DAY: "b"}, (), "ask"),
+        (
+            "always new input, always failing",
+            failed(9, same=1, failed_at=NOW - 600), {DAY: "b"}, (), "waiting",
+        ),
+    ],
+)  # fmt: skip
+def test_a_due_day_is_asked_for_or_it_is_said_why_not(what, memory, due, busy, outcome):
+    choice = choose(memory, due, NOW, busy=busy)
+
+    assert (
+        choice
+        == {
+            "nothing": Choice(),
+            "ask": Choice(ask=[DAY]),
+            "running": Choice(running=[DAY]),
+            "waiting": Choice(waiting=choice.waiting),
+            "given up": Choice(given_up=[DAY]),
+        }[outcome]
+    )
+    assert all(until > NOW for until in choice.waiting.values())
+    assert bool(choice.waiting) == (outcome == "waiting")
+
+
+def test_a_source_is_never_given_up():
+    memory = failed(50, failed_at=NOW - LONGEST_PAUSE_S)
+
+    assert choose(memory, {DAY: "a"}, NOW, tries=None).ask == [DAY]
+    assert choose(memory, {DAY: "a"}, NOW).given_up == [DAY]
+
+
+@pytest.mark.parametrize(
+    ("what", "outcome", "due", "failures", "same"),
+    [
+        ("it helped", "succeeded", {}, None, None),
+        ("it failed, but someone else helped", "failed", {}, None, None),
+        ("it helped, and a late log came", "succeeded", {DAY: "b"}, None, None),
+        ("it succeeded and changed nothing", "succeeded", {DAY: "a"}, 1, 1),
+        ("it failed", "failed", {DAY: "a"}, 1, 1),
+        ("it failed, and a late log came", "failed", {DAY: "b"}, 1, 1),
+        ("its run has gone", "unknown", {DAY: "a"}, 1, 1),
+        ("it still runs", "running", {DAY: "a"}, 0, 0),
+    ],
+)
+def test_a_request_is_judged_by_whether_it_helped(what, outcome, due, failures, same):
+    memory = settle(asked(), due, {"m-0": outcome}, NOW)
+
+    attempt = memory.attempts.get(DAY)
+    counted = (attempt.failures, attempt.same) if attempt else (None, None)
+    assert counted == (failures, same)
+    assert memory.failed_in_a_row == (1 if failures else 0)
+
+
+def test_a_request_of_which_dagster_knows_nothing_is_a_failed_one():
+    assert settle(asked(), {DAY: "a"}, {}, NOW).attempts[DAY].failures == 1
+
+
+def test_pauses_grow_and_end_at_an_hour():
+    assert [pause_s(n) for n in range(7)] == [0, 60, 240, 960, 3600, 3600, 3600]
+    assert pause_s(10_000) == LONGEST_PAUSE_S
+
+
+def test_a_day_that_fails_for_ever_is_tried_three_times_and_again_when_it_changes():
+    assert run_for_a_day({DAY: "a"}) == TRIES
+
+    memory = EMPTY
+    memory, first = drive(memory, {DAY: "a"}, hours=24)
+    memory, second = drive(memory, {DAY: "b"}, hours=24, start=NOW + 24 * 3600)
+
+    assert (first, second) == (TRIES, TRIES)
+
+
+def test_today_that_fails_while_logs_keep_coming_is_tried_about_once_an_hour():
+    """Its input is another with every log: the limit of tries never holds, the pauses must."""
+    requests = run_for_a_day({DAY: "a"}, changing=True)
+
+    assert 20 < requests < 30
+
+
+def test_a_success_that_leaves_the_day_due_makes_no_storm():
+    assert run_for_a_day({DAY: "a"}, outcome="succeeded") == TRIES
+
+
+def run_for_a_day(due, *, changing=False, outcome="failed") -> int:
+    return drive(EMPTY, due, hours=24, changing=changing, outcome=outcome)[1]
+
+
+def drive(memory, due, *, hours, start=NOW, changing=False, outcome="failed", bad=None):
+    """Ticks every 30 s in which every run ends at once; returns the memory and the number of runs."""
+    runs = 0
+    outcomes = {}
+    for tick in range(hours * 120):
+        now = start + tick * 30
+        if changing:
+            due = {day: str(tick) for day in due}
+        memory = settle(memory, due, outcomes, now)
+        choice = choose(memory, due, now)
+        for first, last in plan_days(choice, memory, present=(), now=now):
+            days = [day for day in due if first.isoformat() <= day <= last.isoformat()]
+            key = memory.next_request()
+            memory = memory.asked(due, days)
+            runs += 1
+            if bad is None or bad & set(days):
+                outcomes[key] = outcome
+            else:
+                outcomes[key] = "succeeded"
+                due = {day: waits for day, waits in due.items() if day not in days}
+    drive.left = due
+    return memory, runs
+
+
+def days_from(first: date, count: int) -> dict[str, str]:
+    return {(first + timedelta(days=n)).isoformat(): "a" for n in range(count)}
+
+
+def test_a_year_is_one_run():
+    due = days_from(date(2025, 9, 1), 365)
+
+    assert plan_days(choose(EMPTY, due, NOW), EMPTY, (), NOW) == [(date(2025, 9, 1), date(2026, 8, 31))]
+
+
+def test_one_bad_day_in_a_year_ends_up_alone_and_the_others_are_done():
+    due = days_from(date(2025, 9, 1), 365)
+    bad = {"2026-01-15"}
+
+    _, runs = drive(EMPTY, due, hours=48, bad=bad)
+
+    assert set(drive.left) == bad
+    assert runs < 40
+
+
+def test_a_year_of_which_everything_fails_costs_about_one_run_an_hour():
+    _, runs = drive(EMPTY, days_from(date(2025, 9, 1), 365), hours=24)
+
+    assert runs < 30
+
+
+def test_days_that_rest_are_not_bridged_into_the_run_of_others():
+    due = {"2026-09-01": "a", "2026-09-02": "a", "2026-09-03": "a"}
+    memory = Memory("m", attempts={"2026-09-02": Attempt("a", "m-0", is_settled=True, failures=3, same=3)})
+
+    plan = plan_days(choose(memory, due, NOW), memory, (), NOW)
+
+    assert plan == [(date(2026, 9, 1), date(2026, 9, 1)), (date(2026, 9, 3), date(2026, 9, 3))]
+
+
+def test_scattered_days_are_a_few_runs_a_tick():
+    due = {(date(2026, 1, 1) + timedelta(days=20 * n)).isoformat(): "a" for n in range(9)}
+
+    assert len(plan_days(choose(EMPTY, due, NOW), EMPTY, (), NOW)) == 5
+
+
+def test_a_request_that_was_not_remembered_has_the_same_key_again():
+    memory = replace(EMPTY, requests=7)
+
+    assert memory.next_request() == memory.next_request() == "m-7"
+    assert memory.asked({DAY: "a"}, [DAY]).next_request() == "m-8"
+
+
+@pytest.mark.parametrize(
+    ("days_wait", "seconds_ago", "is_time"),
+    [(False, 119, False), (False, 120, True), (True, 120, False), (True, 600, True)],
+)
+def test_tables_across_days_wait_for_the_days_but_not_for_ever(days_wait, seconds_ago, is_time):
+    assert is_time_across_days(days_wait=days_wait, last_asked_at=NOW - seconds_ago, now=NOW) is is_time
+
+
+@pytest.mark.parametrize(("since", "is_time"), [(None, True), (NOW - 599, False), (NOW - 600, True)])
+def test_days_wait_for_a_collection_but_not_for_ever(since, is_time):
+    assert is_time_for_days(since, NOW) is is_time
