@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from lostark_assets.simulator.stand_in import battle_logs, control
+from lostark_assets.simulator.stand_in import battle_logs, control, open_api
 from lostark_assets.simulator.stand_in.answers import problem
 from lostark_assets.simulator.stand_in.config import StandInConfig
 from lostark_assets.simulator.stand_in.context import StandIn
@@ -61,6 +61,7 @@ def wrap(season: GrowingSeason) -> ASGIApp:
     )
     app.include_router(battle_logs.router)
     app.include_router(control.router)
+    app.include_router(open_api.router)
     app.add_exception_handler(RequestValidationError, _explain_request)
     app.add_exception_handler(HTTPException, _explain_status)
     return FaultyServer(app, traffic, config.clock)

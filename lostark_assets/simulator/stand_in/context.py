@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from lostark_assets.simulator.stand_in.body_cache import BodyCache
 from lostark_assets.simulator.stand_in.config import StandInConfig
 from lostark_assets.simulator.stand_in.growing_season import GrowingSeason
 from lostark_assets.simulator.stand_in.limits import RenewedWindow, SlidingWindow
 from lostark_assets.simulator.stand_in.traffic import Traffic
+
+_BODIES_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
@@ -22,6 +25,7 @@ class StandIn:
     traffic: Traffic
     battle_log_limit: SlidingWindow
     open_api_limit: RenewedWindow
+    bodies: BodyCache = field(default_factory=lambda: BodyCache(_BODIES_BYTES))
     is_in_maintenance: bool = False
 
 
