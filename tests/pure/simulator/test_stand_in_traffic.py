@@ -1,0 +1,163 @@
+"""Which request goes wrong, how limits count, what bodies are kept: decided without a server."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+
+from lostark_assets.errors import SettingsError
+from lostark_assets.simulator.stand_in.body_cache import BodyCache
+from lostark_assets.simulator.stand_in.calendar import is_weekly_maintenance
+from lostark_assets.simulator.stand_in.config import FAULT_KINDS, FaultConfig
+from lostark_assets.simulator.stand_in.fault_kinds import PAGE_KINDS
+from lostark_assets.simulator.stand_in.limits import RenewedWindow, SlidingWindow
+from lostark_assets.simulator.stand_in.open_api import filters_of
+from lostark_assets.simulator.stand_in.traffic import CONTROL_ROUTE, Traffic, fault_of, route_of
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v1/battle-logs", "battle_logs.list"),
+        ("/v1/battle-logs/abc-000001-0", "battle_logs.fetch"),
+        ("/open-api/armories/characters/이다", "open_api.armories"),
+        ("/open-api/characters/이다/siblings", "open_api.characters"),
+        ("/open-api/news/notices", "open_api.news"),
+        ("/open-api/markets/items", "open_api.other"),
+        ("/stand-in/counts", "control"),
+        ("/favicon.ico", "other"),
+    ],
+)
+def test_every_path_has_a_route_of_a_closed_list(path, route):
+    assert route_of(path) == route
+
+
+def test_a_fault_follows_from_seed_and_number_alone():
+    faults = FaultConfig(share=0.2, seed=7)
+    first = [fault_of(faults, number, "battle_logs.list") for number in range(1, 500)]
+    other_seed = [fault_of(FaultConfig(share=0.2, seed=8), n, "battle_logs.list") for n in range(1, 500)]
+
+    assert first == [fault_of(faults, number, "battle_logs.list") for number in range(1, 500)]
+    assert first != other_seed
+
+
+def test_the_share_is_kept_and_every_kind_comes_about_as_often():
+    faults = FaultConfig(share=0.2)
+    kinds = Counter(fault_of(faults, number, "battle_logs.list") for number in range(1, 20_001))
+    wrong = 20_000 - kinds[None]
+
+    assert wrong == pytest.approx(4_000, rel=0.05)
+    assert set(kinds) - {None} == set(FAULT_KINDS)
+    assert all(kinds[kind] == pytest.approx(wrong / len(FAULT_KINDS), rel=0.2) for kind in FAULT_KINDS)
+
+
+def test_a_larger_share_keeps_the_faults_of_a_smaller_one():
+    few = [fault_of(FaultConfig(share=0.1), number, "battle_logs.list") for number in range(1, 2_000)]
+    many = [fault_of(FaultConfig(share=0.4), number, "battle_logs.list") for number in range(1, 2_000)]
+
+    assert all(more == less for less, more in zip(few, many, strict=True) if less)
+
+
+def test_pages_are_repeated_and_mixed_up_in_the_listing_alone():
+    faults = FaultConfig(share=1.0)
+    seen = {fault_of(faults, number, "battle_logs.fetch") for number in range(1, 2_000)}
+
+    assert seen == set(FAULT_KINDS) - PAGE_KINDS
+    only_pages = FaultConfig(share=1.0, kinds=("duplicated_page", "reordered_page"))
+    assert fault_of(only_pages, 1, "battle_logs.fetch") is None
+
+
+def test_nothing_goes_wrong_without_a_share_and_never_with_the_steering():
+    assert {fault_of(FaultConfig(), number, "battle_logs.list") for number in range(1, 500)} == {None}
+    assert {fault_of(FaultConfig(share=1), number, CONTROL_ROUTE) for number in range(1, 500)} == {None}
+
+
+@pytest.mark.parametrize("wrong", [{"share": 1.2}, {"share": -0.1}, {"kinds": ("404",)}, {"kinds": ()}])
+def test_faults_that_make_no_sense_are_refused_with_the_list_of_kinds(wrong):
+    with pytest.raises(SettingsError, match="reordered_page"):
+        FaultConfig(**wrong)
+
+
+def test_traffic_counts_requests_and_numbers_them_without_the_steering():
+    traffic = Traffic(FaultConfig(share=1.0, kinds=("500",)))
+    for path in ("/v1/battle-logs", "/stand-in/counts", "/v1/battle-logs/a"):
+        traffic.arrive(path, 10.0)
+
+    assert traffic.requests == {"battle_logs.list": 1, "control": 1, "battle_logs.fetch": 1}
+    assert traffic.faults_made == {"500": 2}
+    traffic.forget()
+    assert traffic.requests == {}
+
+
+def test_the_busiest_window_is_found_to_the_request():
+    traffic = Traffic(FaultConfig())
+    for at_s in (0.0, 1.0, 1.5, 1.9, 2.0, 5.0):
+        traffic.arrive("/v1/battle-logs", at_s)
+
+    assert traffic.busiest("battle_logs", 1.0) == 3
+    assert traffic.busiest("battle_logs", 10.0) == 6
+    assert traffic.busiest("open_api", 10.0) == 0
+
+
+def test_a_renewed_window_lets_a_key_in_again_when_it_ends():
+    limit = RenewedWindow(2, 60.0)
+    verdicts = [limit.count("a", at_s) for at_s in (100.0, 110.0, 159.9, 160.0)]
+
+    assert [one.is_allowed for one in verdicts] == [True, True, False, True]
+    assert [one.remaining for one in verdicts] == [1, 0, 0, 1]
+    assert [one.reset_at_s for one in verdicts] == [160.0, 160.0, 160.0, 220.0]
+    assert limit.count("b", 159.9).remaining == 1
+
+
+def test_a_sliding_window_never_lets_more_in_within_any_stretch():
+    limit = SlidingWindow(2, 60.0)
+    verdicts = [limit.count("a", at_s) for at_s in (100.0, 150.0, 155.0, 160.0, 165.0)]
+
+    assert [one.is_allowed for one in verdicts] == [True, True, False, True, False]
+    assert verdicts[2].reset_at_s == 160.0
+    assert verdicts[4].reset_at_s == 210.0
+
+
+def test_the_cache_forgets_what_was_asked_for_longest_ago():
+    cache = BodyCache(max_bytes=10)
+    cache.put("a", b"12345")
+    cache.put("b", b"12345")
+    cache.get("a")
+    cache.put("c", b"1")
+
+    assert (cache.get("a"), cache.get("b"), cache.get("c")) == (b"12345", None, b"1")
+    cache.put("d", b"x" * 20)
+    assert cache.get("d") == b"x" * 20
+    assert cache.get("a") is None
+
+
+@pytest.mark.parametrize(
+    ("at", "is_down"),
+    [
+        (datetime(2026, 11, 24, 20, 59, 59, tzinfo=UTC), False),
+        (datetime(2026, 11, 24, 21, tzinfo=UTC), True),
+        (datetime(2026, 11, 25, 0, 59, 59, tzinfo=UTC), True),
+        (datetime(2026, 11, 25, 1, tzinfo=UTC), False),
+        (datetime(2026, 11, 25, 21, tzinfo=UTC), False),
+    ],
+)
+def test_the_weekly_maintenance_is_wednesday_six_to_ten_in_korea(at, is_down):
+    assert is_weekly_maintenance(at.timestamp()) is is_down
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        (b"filters=profiles+gems", ["profiles", "gems"]),
+        (b"filters=profiles%2Bgems", ["profiles+gems"]),
+        (b"x=1&filters=combat-skills", ["combat-skills"]),
+    ],
+)
+def test_filters_are_parted_by_a_literal_plus(query, names):
+    assert filters_of(query) == names
+
+
+def test_without_filters_all_are_asked_for():
+    assert len(filters_of(b"")) == len(filters_of(b"filters=")) == 11
