@@ -97,7 +97,10 @@ def up() -> None:
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders of battle logs.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Files or folders of battle logs, or http addresses."),
+    ],
     *,
     run: Annotated[bool, typer.Option("--run", help="Also materialise the fight days touched.")] = False,
     as_json: AsJson = False,
@@ -109,7 +112,7 @@ def ingest(
     region: Annotated[str | None, typer.Option(help="Server region of player tables.")] = None,
     check: Annotated[bool, typer.Option(help="Count what cleaning will refuse.")] = True,
 ) -> None:
-    """Bring in battle logs: LOA Logs encounters.db, upload JSON, player tables (Parquet, CSV).
+    """Bring in battle logs: LOA Logs encounters.db, upload JSON, player tables (Parquet, CSV), a service's.
 
     A path that is missing or broken does not stop the others. Exit code 1 says that something was refused.
     """

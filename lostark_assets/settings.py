@@ -7,9 +7,11 @@ What does not belong here: reading anything at import, creating folders, connect
 from __future__ import annotations
 
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +22,7 @@ PREFIX = "LOSTARK_"
 MIB = 1024 * 1024
 _DRIVER = "postgresql+psycopg2://"
 _EXPECTED = {"byte_size": "a size like 128MiB", "int_": "a whole number", "date_": "a date like 2022-01-01"}
+_NAMED = re.compile(r"[A-Za-z0-9._-]{1,64}=")
 _SPELLINGS_OF_POSTGRES = ("postgres://", "postgresql://", _DRIVER)
 
 
@@ -39,6 +42,34 @@ def _split_paths(value: object) -> object:
     return value
 
 
+def _split_words(value: object) -> object:
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return value
+
+
+def named_urls(values: tuple[str, ...]) -> tuple[str, ...]:
+    """``name=URL`` each; a bare URL is named by its host and port."""
+    named: dict[str, str] = {}
+    for value in values:
+        name, url = value.split("=", 1) if _NAMED.match(value) else ("", value)
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+            raise ValueError("should be addresses like http://host:8750 or name=https://host")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("should be addresses without user, password, query or fragment; use the token")
+        default_port = 443 if parts.scheme == "https" else 80
+        name = name or f"http:{parts.hostname}:{port or default_port}"
+        if name in named:
+            raise ValueError(f"should be addresses of different names; {name} is there twice")
+        named[name] = url.rstrip("/")
+    return tuple(f"{name}={url}" for name, url in named.items())
+
+
 def _local_or_url(value: str) -> str:
     return value if "://" in value else str(_absolute(Path(value)))
 
@@ -54,6 +85,7 @@ def _with_driver(value: SecretStr) -> SecretStr:
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
 PathList = Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_split_paths)]
+UrlList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words), AfterValidator(named_urls)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_with_driver)]
 
 
@@ -74,6 +106,11 @@ class Settings(BaseSettings):
     )
     engine: Literal["polars", "pandas"] = Field("polars", description="what computes across fights")
     sources: PathList = Field((), description="battle logs that are ingested by themselves")
+    battle_log_urls: UrlList = Field((), description="services that offer the battle-log HTTP contract")
+    battle_log_token: SecretStr | None = Field(None, description="bearer token of those services")
+    battle_log_requests_per_minute: int = Field(0, ge=0, description="budget of each service; 0: no limit")
+    http_concurrency: int = Field(16, ge=1, le=256, description="requests to one service at once")
+    http_total_timeout_s: float = Field(60.0, gt=0, description="one request with all its tries")
 
     max_fight_s: int = Field(7200, gt=0, description="a longer fight is a broken one")
     max_part_bytes: ByteSize = Field(ByteSize(256 * MIB), gt=0, description="limit of one unpacked JSON part")
@@ -131,7 +168,9 @@ def get_settings(**overrides: Any) -> Settings:
 
 def _explain(problem: Any) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
-    found = "a hidden value" if field.endswith("_url") else repr(problem["input"])
+    # An address may hold a password, though it should not.
+    is_secret = field.endswith(("_url", "_urls", "_token"))
+    found = "a hidden value" if is_secret else repr(problem["input"])
     kind = problem["type"]
     expected = next((words for start, words in _EXPECTED.items() if kind.startswith(start)), problem["msg"])
     expected = expected.removeprefix("Value error, ").removeprefix("Input ").removeprefix("should be ")

@@ -29,7 +29,9 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.platform.postgres import embedded_postgres
 from lostark_assets.resources import lake_of, limits_of
 from lostark_assets.settings import Settings, get_settings, project_root
+from lostark_assets.sources.configured import ServiceOrigin, has_sources, service_at
 from lostark_assets.sources.detect import find_sources
+from lostark_assets.sources.peek import peek
 
 Status = Literal["ok", "warning", "wrong"]
 _LEAST_PYTHON = (3, 11)
@@ -237,10 +239,20 @@ def _quarantine(entries: int, logs: int) -> Finding:
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:
-    if not settings.sources:
+    if not has_sources(settings):
         yield Finding("sources", "ok", "none configured (LOSTARK_SOURCES): a first start makes demo data")
     for path in settings.sources:
         yield _source(path, settings)
+    for url in settings.battle_log_urls:
+        yield _service(service_at(url), settings)
+
+
+def _service(origin: ServiceOrigin, settings: Settings) -> Finding:
+    try:
+        has_new = peek(origin, settings).has_new
+    except LostarkError as error:
+        return Finding("source", "wrong", str(error), "Check LOSTARK_BATTLE_LOG_URLS and the token.")
+    return Finding("source", "ok", f"{origin.url} answers, {'something' if has_new else 'nothing'} new")
 
 
 def _source(path: Path, settings: Settings) -> Finding:

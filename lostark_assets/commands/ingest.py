@@ -19,12 +19,21 @@ import pyarrow.compute as pc
 
 from lostark_assets.commands.output import Say, print_table, progress, shown_path
 from lostark_assets.core.clean import clean_log
-from lostark_assets.errors import LogRejected, LostarkError
+from lostark_assets.errors import LogRejected, LostarkError, SettingsError
 from lostark_assets.lake.tables import Lake
-from lostark_assets.resources import lake_of, limits_of, rules_of
+from lostark_assets.resources import lake_of, rules_of
 from lostark_assets.settings import Settings
-from lostark_assets.sources.collect import Collected, collect
-from lostark_assets.sources.detect import Found, ImportArguments, find_sources
+from lostark_assets.sources.collect import Collected, collect_and_record
+from lostark_assets.sources.configured import (
+    FolderOrigin,
+    Origin,
+    is_address,
+    ledger_of,
+    service_at,
+    sources_at,
+)
+from lostark_assets.sources.detect import Found, ImportArguments
+from lostark_assets.sources.peek import glance_of, note_collected
 
 FORMATS = {
     "loa_logs_db": "LOA Logs encounters.db",
@@ -126,14 +135,14 @@ class Import:
 
 def ingest(
     settings: Settings,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     say: Say,
     arguments: ImportArguments | None = None,
     *,
     run: bool = False,
     check: bool = True,
 ) -> Import:
-    """Ingest ``paths`` one by one; with ``run`` also materialise the fight days that they touched.
+    """Ingest paths and addresses one by one; with ``run`` also materialise the fight days that they touched.
 
     Without either ``run`` or ``check`` nothing is said about what cleaning will refuse.
     """
@@ -155,28 +164,47 @@ def command_run_id(command: str, at: datetime) -> str:
 
 def ingest_paths(
     settings: Settings,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     say: Say,
     arguments: ImportArguments | None = None,
     *,
     run_id: str,
 ) -> list[Ingested]:
-    """Bring what is new at ``paths`` into the raw table; one entry a file, whatever became of it."""
+    """Bring what is new at paths and addresses into the raw table; one entry a file, whatever comes of it."""
     files: list[Ingested] = []
     for path in paths:
-        before = len(files)
-        # Absolute, so that a raw row still tells where it came from when someone else asks.
-        sources = find_sources(
-            path.expanduser().absolute(), arguments or ImportArguments(), limits_of(settings)
-        )
+        here: list[Ingested] = []
         try:
-            files.extend(_ingest_file(settings, found, say, run_id) for found in sources)
+            origin = _origin(path, arguments or ImportArguments())
+            glance = _glance(origin)
+            here.extend(_ingest_file(settings, found, say, run_id) for found in sources_at(origin, settings))
+            if here and not any(file.error for file in here):
+                note_collected(origin, settings, glance)
+        except SettingsError as error:
+            here.append(_failed(Ingested("an address"), str(error), say))
         except OSError as error:
-            files.append(_failed(Ingested(shown_path(path)), f"{path}: can't be read: {error}", say))
-        if all(file.skipped for file in files[before:]):
+            here.append(_failed(Ingested(shown_path(path)), f"{path}: can't be read: {error}", say))
+        if all(file.skipped for file in here):
             error = f"{path}: expected battle logs, found a folder without any. Check the path."
-            files.append(_failed(Ingested(shown_path(path)), error, say))
+            here.append(_failed(Ingested(shown_path(path)), error, say))
+        files += here
     return files
+
+
+def _origin(path: Path | str, arguments: ImportArguments) -> Origin:
+    if isinstance(path, str) and is_address(path):
+        named = f"{arguments.source}={path}" if arguments.source else path
+        return service_at(named)
+    # Absolute, so that a raw row still tells where it came from when someone else asks.
+    return FolderOrigin(Path(path).expanduser().absolute(), arguments)
+
+
+def _glance(origin: Origin) -> str | None:
+    try:
+        return glance_of(origin)
+    except LostarkError:
+        # What is wrong with it is told file by file.
+        return None
 
 
 def _ingest_file(settings: Settings, found: Found, say: Say, run_id: str) -> Ingested:
@@ -189,12 +217,13 @@ def _ingest_file(settings: Settings, found: Found, say: Say, run_id: str) -> Ing
     say(f"{found.path}: {FORMATS.get(found.source.log_format, found.source.log_format)}")
     lake = lake_of(settings)
     try:
-        with progress(found.path.name) as step:
+        with progress(Path(found.path).name) as step:
             _note(
                 file,
-                collect(
+                collect_and_record(
                     found.source,
                     lake,
+                    ledger_of(settings),
                     run_id=run_id,
                     earliest=settings.earliest_fight_date,
                     batch_bytes=int(settings.batch_bytes),

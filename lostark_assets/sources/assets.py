@@ -14,11 +14,11 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.orchestration.partitions import ONE_PASS, SOURCES
 from lostark_assets.orchestration.specs import asset_spec, table_metadata
 from lostark_assets.presentation import markdown_table
-from lostark_assets.resources import limits_of
 from lostark_assets.settings import Settings
-from lostark_assets.sources.collect import Collected, collect
-from lostark_assets.sources.configured import configured_arguments, configured_paths
-from lostark_assets.sources.detect import find_sources
+from lostark_assets.sources.collect import Collected, collect_and_record
+from lostark_assets.sources.configured import configured_origins, ledger_of, sources_at
+from lostark_assets.sources.peek import glance_of, note_collected
+from lostark_assets.sources.protocol import Source
 
 RAW = "raw_battle_logs"
 _PREVIEW = [
@@ -59,25 +59,47 @@ def raw_assets() -> list[dg.AssetsDefinition]:
 def _collect_sources(
     context: dg.AssetExecutionContext, lake: Lake, settings: Settings, wanted: set[str]
 ) -> tuple[list[Collected], list[str]]:
-    done, failed = [], []
-    for path in configured_paths(settings):
-        for found in find_sources(path, configured_arguments(settings), limits_of(settings)):
-            if found.source is None or found.source.name not in wanted:
-                continue
-            try:
-                collected = collect(
-                    found.source,
-                    lake,
-                    run_id=context.run.run_id,
-                    earliest=settings.earliest_fight_date,
-                    batch_bytes=int(settings.batch_bytes),
-                )
-            except LostarkError as error:
-                failed.append(str(error))
-                context.log.warning(str(error))
-            else:
-                done.append(collected)
+    done: list[Collected] = []
+    failed: list[str] = []
+    for origin in configured_origins(settings):
+        try:
+            glance = glance_of(origin)
+            failed_before = len(failed)
+            sources = [found.source for found in sources_at(origin, settings) if found.source is not None]
+            for source in (one for one in sources if one.name in wanted):
+                _collect_source(context, source, lake, settings, done, failed)
+            if len(failed) == failed_before and wanted.issuperset(one.name for one in sources):
+                note_collected(origin, settings, glance)
+        except LostarkError as error:
+            failed.append(str(error))
+            context.log.warning(str(error))
     return done, failed
+
+
+def _collect_source(
+    context: dg.AssetExecutionContext,
+    source: Source,
+    lake: Lake,
+    settings: Settings,
+    done: list[Collected],
+    failed: list[str],
+) -> None:
+    """One source, whatever becomes of it: a failing one never stops the others."""
+    collected = Collected(source.name, source.log_format, source.path)
+    try:
+        collect_and_record(
+            source,
+            lake,
+            ledger_of(settings),
+            done=collected,
+            run_id=context.run.run_id,
+            earliest=settings.earliest_fight_date,
+            batch_bytes=int(settings.batch_bytes),
+        )
+    except (LostarkError, OSError) as error:
+        failed.append(str(error))
+        context.log.warning(str(error))
+    done.append(collected)
 
 
 def raw_metadata(lake: Lake, sources: set[str], done: Sequence[Collected] = ()) -> dict[str, Any]:

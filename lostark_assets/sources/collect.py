@@ -1,24 +1,31 @@
 """From a source to the raw table: fetch what is new, in batches, once.
 
 Append-only and idempotent: a log is known by source, source's id and content hash. A batch is one commit, so
-a crash loses at most the batch in hand, which the next collection fetches again. What does not belong here:
-the meaning of a log.
+a crash loses at most the batch in hand, which the next collection fetches again. A source that is listed by
+cursor has its cursor moved only behind what is committed. What does not belong here: the meaning of a log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
+from lostark_assets.errors import LostarkError, SourceRefused, TransientError
 from lostark_assets.lake.tables import Lake
+from lostark_assets.operations.ledger import CollectionRecord, Ledger, Outcome
 from lostark_assets.sources.protocol import (
     FetchedLog,
     Listed,
+    PagedSource,
     Source,
     Unreadable,
     content_sha256,
@@ -29,6 +36,10 @@ from lostark_assets.sources.protocol import (
 
 Progress = Callable[[int, int], None]
 """Called with logs fetched and logs to fetch."""
+KIND = "battle_logs"
+_LONGEST_BATCH_S = 30.0
+"""A slow source's logs are committed at least so often."""
+_LONGEST_ERROR = 2000
 
 
 @dataclass
@@ -55,29 +66,150 @@ def collect(
     earliest: date,
     batch_bytes: int = 128 << 20,
     progress: Progress | None = None,
+    done: Collected | None = None,
 ) -> Collected:
-    """Bring what is new at ``source`` into the raw table.
+    """Bring what is new at ``source`` into the raw table; ``done`` tells how far it came, also if it fails.
 
     Raises:
         SourceError, SourceBusy: the source can't be read; logs committed before stay.
     """
-    done = Collected(source.name, source.log_format, source.path)
-    with lake.lock(RAW_BATTLE_LOGS.name):
-        fingerprints, log_ids = _known(lake, source.name)
-        wanted = []
-        for listed in source.list_logs():
-            done.found += 1
-            if (listed.source_log_id, listed.fingerprint) in fingerprints:
-                done.known += 1
-            else:
-                wanted.append(listed)
-        for batch in _batches(
-            _new_rows(source, wanted, log_ids, done, run_id, earliest, progress), batch_bytes
-        ):
-            lake.append(RAW_BATTLE_LOGS, _table(batch))
-            _count(done, batch)
+    done = done or Collected(source.name, source.log_format, source.path)
+    # Of this source alone: a slow one must not keep the others out. Appends of several don't conflict.
+    with lake.lock(f"{RAW_BATTLE_LOGS.name}-{quote(source.name, safe='')}"):
+        _Collection(source, lake, done, run_id, earliest, batch_bytes, progress).work()
     done.problems = list(source.problems)
     return done
+
+
+def collect_and_record(
+    source: Source, lake: Lake, ledger: Ledger, *, done: Collected | None = None, **options: Any
+) -> Collected:
+    """``collect``, with an entry in the ledger of how it ended."""
+    started = datetime.now(UTC)
+    done = done or Collected(source.name, source.log_format, source.path)
+    outcome: Outcome = "failed"
+    error = None
+    try:
+        collect(source, lake, done=done, **options)
+        outcome = "ok"
+        error = "; ".join(f"{p.where}: {p.reason}" for p in done.problems) or None
+    except (LostarkError, OSError) as raised:
+        outcome, error = outcome_of(raised), str(raised)
+        raise
+    finally:
+        counts = getattr(source, "counts", None)
+        ledger.record_collection(
+            CollectionRecord(
+                source=source.name,
+                kind=KIND,
+                started_at=started,
+                ended_at=datetime.now(UTC),
+                outcome=outcome,
+                requests=counts.requests if counts else 0,
+                failed_requests=counts.failed if counts else 0,
+                found=done.found,
+                new=done.new,
+                known=done.known,
+                error=error and error[:_LONGEST_ERROR],
+            )
+        )
+    return done
+
+
+def outcome_of(error: Exception) -> Outcome:
+    """What the ledger calls a collection or a peek that ended with ``error``."""
+    if isinstance(error, TransientError | OSError):
+        return "unavailable"
+    return "refused" if isinstance(error, SourceRefused) else "failed"
+
+
+class _Collection:
+    """One collection while it runs: what is known, the batch in hand, the cursor behind it."""
+
+    def __init__(
+        self,
+        source: Source,
+        lake: Lake,
+        done: Collected,
+        run_id: str,
+        earliest: date,
+        batch_bytes: int,
+        progress: Progress | None,
+    ) -> None:
+        self._source, self._lake, self._done = source, lake, done
+        self._run_id, self._earliest, self._batch_bytes = run_id, earliest, batch_bytes
+        self._progress = progress
+        self._fingerprints, self._log_ids = _known(lake, source.name)
+        self._batch: list[dict[str, object]] = []
+        self._bytes = 0
+        self._begun = time.monotonic()
+        self._fetched = self._to_fetch = 0
+        self._cursor: str | None = None
+
+    def work(self) -> None:
+        if not isinstance(self._source, PagedSource):
+            self._take(self._new_ones(self._source.list_logs()))
+            self._commit()
+            return
+        try:
+            for page in self._source.list_pages():
+                self._take(self._new_ones(page.logs))
+                self._cursor = page.cursor
+                if not self._batch:
+                    self._commit()
+            self._commit()
+            self._source.finish()
+        except LostarkError:
+            # Logs in hand were asked for at a price: they stay, and only the cursor does not move.
+            self._commit()
+            raise
+        finally:
+            self._source.close()
+
+    def _new_ones(self, listing: Iterable[Listed]) -> list[Listed]:
+        wanted = []
+        for listed in listing:
+            self._done.found += 1
+            key = (listed.source_log_id, listed.fingerprint)
+            if key in self._fingerprints:
+                self._done.known += 1
+            else:
+                self._fingerprints.add(key)
+                wanted.append(listed)
+        return wanted
+
+    def _take(self, wanted: list[Listed]) -> None:
+        self._to_fetch += len(wanted)
+        # Closed at once: a fetch in the middle of its work may hold connections.
+        with closing(self._source.fetch(wanted)) as logs:  # type: ignore[type-var]
+            self._take_logs(logs)
+
+    def _take_logs(self, logs: Iterable[FetchedLog]) -> None:
+        for log in logs:
+            row = _raw_row(self._source, log, self._run_id, self._earliest)
+            # A listing may change while the content stays.
+            if row["log_id"] in self._log_ids:
+                self._done.known += 1
+            else:
+                self._log_ids.add(str(row["log_id"]))
+                self._batch.append(row)
+                self._bytes += len(log.payload)
+            self._fetched += 1
+            if self._progress:
+                self._progress(self._fetched, self._to_fetch)
+            is_old = time.monotonic() - self._begun > _LONGEST_BATCH_S
+            if self._bytes >= self._batch_bytes or (is_old and self._batch):
+                self._commit()
+
+    def _commit(self) -> None:
+        """Write the batch in hand, then move the cursor behind the last page that is all in."""
+        if self._batch:
+            self._lake.append(RAW_BATTLE_LOGS, _table(self._batch))
+            _count(self._done, self._batch)
+        self._batch, self._bytes, self._begun = [], 0, time.monotonic()
+        if self._cursor is not None and isinstance(self._source, PagedSource):
+            self._source.keep(self._cursor)
+            self._cursor = None
 
 
 def _known(lake: Lake, source: str) -> tuple[set[tuple[str, str]], set[str]]:
@@ -85,27 +217,6 @@ def _known(lake: Lake, source: str) -> tuple[set[tuple[str, str]], set[str]]:
     rows = lake.read(RAW_BATTLE_LOGS.name, columns=columns, where=pc.field("source") == source)
     ids, fingerprints = rows["source_log_id"].to_pylist(), rows["listing_fingerprint"].to_pylist()
     return set(zip(ids, fingerprints, strict=True)), set(rows["log_id"].to_pylist())
-
-
-def _new_rows(
-    source: Source,
-    wanted: list[Listed],
-    log_ids: set[str],
-    done: Collected,
-    run_id: str,
-    earliest: date,
-    progress: Progress | None,
-) -> Iterator[dict[str, object]]:
-    """The raw rows of logs whose content we don't have; a listing may change while the content stays."""
-    for count, log in enumerate(source.fetch(wanted), start=1):
-        row = _raw_row(source, log, run_id, earliest)
-        if row["log_id"] in log_ids:
-            done.known += 1
-        else:
-            log_ids.add(str(row["log_id"]))
-            yield row
-        if progress:
-            progress(count, len(wanted))
 
 
 def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> dict[str, object]:
@@ -131,19 +242,6 @@ def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> di
 def _table(batch: list[dict[str, object]]) -> pa.Table:
     schema = RAW_BATTLE_LOGS.schema
     return pa.table([pa.array([row[f.name] for row in batch], f.type) for f in schema], schema=schema)
-
-
-def _batches(rows: Iterator[dict[str, object]], batch_bytes: int) -> Iterator[list[dict[str, object]]]:
-    batch: list[dict[str, object]] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        size += int(str(row["payload_bytes"]))
-        if size >= batch_bytes:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _count(done: Collected, batch: list[dict[str, object]]) -> None:

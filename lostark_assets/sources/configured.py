@@ -1,16 +1,55 @@
-"""Which paths the platform collects from: the configured ones, else the demo data.
+"""Which places the platform collects from: the configured ones, else the demo data.
 
-What does not belong here: making demo data (``platform.first_data``).
+What does not belong here: making demo data (``platform.first_data``), looking for news (``peek``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from lostark_assets.settings import Settings
-from lostark_assets.sources.detect import ImportArguments
+from lostark_assets.errors import SettingsError
+from lostark_assets.gateway.budget import Budget
+from lostark_assets.gateway.client import GatewayConfig
+from lostark_assets.operations.ledger import LEDGER_FILE, Ledger
+from lostark_assets.resources import limits_of
+from lostark_assets.settings import Settings, named_urls
+from lostark_assets.sources.battle_log_http import BattleLogHttp
+from lostark_assets.sources.detect import Found, ImportArguments, find_sources
 
 DEMO_SOURCE = "demo"
+
+
+@dataclass(frozen=True)
+class FolderOrigin:
+    """A file, or a folder that is watched."""
+
+    path: Path
+    arguments: ImportArguments = field(default_factory=ImportArguments)
+
+    @property
+    def where(self) -> str:
+        """The path as text."""
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class ServiceOrigin:
+    """A service that offers the battle-log HTTP contract; ``name`` is that of its source."""
+
+    name: str
+    url: str
+
+    @property
+    def where(self) -> str:
+        """The address."""
+        return self.url
+
+
+Origin = FolderOrigin | ServiceOrigin
+"""One configured place that battle logs come from."""
 
 
 def demo_folder(settings: Settings) -> Path:
@@ -18,11 +57,78 @@ def demo_folder(settings: Settings) -> Path:
     return settings.landing_dir / "demo"
 
 
+def has_sources(settings: Settings) -> bool:
+    """Whether any source is configured; without one there is demo data."""
+    return bool(settings.sources or settings.battle_log_urls)
+
+
 def configured_paths(settings: Settings) -> list[Path]:
     """The files and folders to collect from."""
-    return list(settings.sources) or [demo_folder(settings)]
+    if settings.sources or settings.battle_log_urls:
+        return list(settings.sources)
+    return [demo_folder(settings)]
 
 
 def configured_arguments(settings: Settings) -> ImportArguments:
     """What to say about the configured paths: demo logs carry a source name of their own."""
     return ImportArguments() if settings.sources else ImportArguments(source=DEMO_SOURCE)
+
+
+def configured_origins(settings: Settings) -> list[Origin]:
+    """Every place to collect from: paths, then services."""
+    arguments = configured_arguments(settings)
+    folders: list[Origin] = [FolderOrigin(path, arguments) for path in configured_paths(settings)]
+    return folders + [service_at(url) for url in settings.battle_log_urls]
+
+
+def service_at(address: str) -> ServiceOrigin:
+    """The service at ``name=URL`` or a bare URL.
+
+    Raises:
+        SettingsError: not an address of a service.
+    """
+    try:
+        [named] = named_urls((address,))
+    except ValueError as error:
+        # The address itself stays out of the text: it may hold a password.
+        shown = urlsplit(address.split("=", 1)[-1]).hostname or "an address"
+        raise SettingsError(f"{shown}: {error}. Nothing was started or changed.") from None
+    name, url = named.split("=", 1)
+    return ServiceOrigin(name, url)
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` names a service rather than a path."""
+    return "://" in text
+
+
+def sources_at(origin: Origin, settings: Settings) -> Iterator[Found]:
+    """The sources of one place: each file of a folder, or the service."""
+    if isinstance(origin, FolderOrigin):
+        yield from find_sources(origin.path, origin.arguments, limits_of(settings))
+    else:
+        yield Found(origin.url, service_source(origin, settings))
+
+
+def service_source(
+    origin: ServiceOrigin, settings: Settings, *, total_timeout_s: float | None = None
+) -> BattleLogHttp:
+    """The source that reads a service, within its budget; nothing is asked yet."""
+    token = settings.battle_log_token
+    headers = {} if token is None else {"authorization": f"Bearer {token.get_secret_value()}"}
+    gateway = GatewayConfig(
+        source=origin.name,
+        base_url=origin.url,
+        state_dir=settings.state_dir,
+        headers=headers,
+        budget=Budget(origin.name, settings.battle_log_requests_per_minute),
+        total_timeout_s=total_timeout_s or settings.http_total_timeout_s,
+        max_body_bytes=int(settings.max_log_bytes),
+        concurrency=settings.http_concurrency,
+    )
+    return BattleLogHttp(gateway, ledger_of(settings))
+
+
+def ledger_of(settings: Settings) -> Ledger:
+    """The ledger in the state folder."""
+    return Ledger(settings.state_dir / LEDGER_FILE)

@@ -60,9 +60,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Found:
-    """One file of a path: a source to read, or why not. ``skipped``: a folder's file that is none of ours."""
+    """One file of a path, or a URL: a source to read, or why not. ``skipped``: a folder's file of others."""
 
-    path: Path
+    path: Path | str
     source: Source | None = None
     error: SourceError | OSError | None = None
     skipped: str = field(default="")

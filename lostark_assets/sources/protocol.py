@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,35 @@ class Source(Protocol):
 
     def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
         """The wanted logs; one that has gone since the listing is left out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPage:
+    """A part of a long listing; ``cursor`` is where the listing goes on once its logs are committed."""
+
+    logs: list[Listed]
+    cursor: str
+
+
+@runtime_checkable
+class PagedSource(Source, Protocol):
+    """A source that is listed page by page and remembers how far it came."""
+
+    def list_pages(self) -> Iterator[ListedPage]:
+        """What came since the cursor that was kept last."""
+        ...
+
+    def keep(self, cursor: str) -> None:
+        """Everything listed before ``cursor`` is committed."""
+        ...
+
+    def finish(self) -> None:
+        """The listing came to its end and all of it is committed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; the source can be used again."""
         ...
 
 
