@@ -1,8 +1,8 @@
 """Which fight days wait for work, found cheaply: only what was written since the last look is looked at.
 
 A look costs two file probes a table while nothing changes. After a change it reads the days written since,
-and those that waited before; once a day, and when the code is another, it looks at everything. What does not
-belong here: what is done about it (``decisions``), and Dagster.
+and those that waited before. Once a day, and when the code is another, it goes over every day, a bounded part
+with each look. What does not belong here: what is done about it (``decisions``), and Dagster.
 """
 
 from __future__ import annotations
@@ -26,53 +26,72 @@ CODE = f"clean {CLEAN_VERSION}, statistics {STATS_VERSION}"
 FULL_LOOK_EVERY_S = 24 * 3600.0
 _SLACK_S = 900.0
 """Files carry the time of their writing; the commit that shows them comes later, never by as much as this."""
+_ROWS_A_LOOK = 50_000
+"""Of the full look: statistics rows whose days one look goes over, about a second of work."""
 _FACTS = ["encounter_id", "fight_id", "is_counted", "cleaned_at", "fight_date"]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The lake at the last look. Times: epoch seconds; ``due``: a digest of what waits, by fight day."""
+    """The lake at the last look. Times: epoch seconds; ``due``: a digest of what waits, by fight day.
+
+    ``unlooked`` are the days that the full look has still to go over, ascending.
+    """
 
     code: str
     versions: dict[str, int | None]
     looked_at: float
     fully_looked_at: float
     due: dict[str, str] = field(default_factory=dict)
+    unlooked: list[str] = field(default_factory=list)
 
 
 def look(lake: Lake, seen: Seen | None, now: float) -> Seen:
     """The lake now, from what was ``seen`` before (None: never)."""
     if seen is None or seen.code != CODE or now - seen.fully_looked_at >= FULL_LOOK_EVERY_S:
-        return _look_at_all(lake, now)
+        return _go_over(lake, _begin_full_look(lake, seen, now), set())
     moved = [name for name in WATCHED if not lake.is_at(name, seen.versions.get(name))]
     if not moved:
-        return seen
+        return _go_over(lake, seen, set()) if seen.unlooked else seen
     # Before anything is read: what is committed meanwhile is seen by the next look.
     versions = {**seen.versions, **{name: lake.version(name) for name in moved}}
     if any(_went_back(seen.versions.get(name), versions[name]) for name in moved):
-        return _look_at_all(lake, now)
+        return _go_over(lake, _begin_full_look(lake, seen, now), set())
     since = datetime.fromtimestamp(seen.looked_at - _SLACK_S, UTC)
-    days = {date.fromisoformat(day) for day in seen.due}
-    for name in moved:
-        days |= lake.days_written(name, since)
-    return replace(seen, versions=versions, looked_at=now, due=waiting_days(lake, days))
+    days = {day for name in moved for day in lake.days_written(name, since)}
+    return _go_over(lake, replace(seen, versions=versions, looked_at=now), days)
 
 
 def _went_back(before: int | None, after: int | None) -> bool:
     return before is not None and (after is None or after < before)
 
 
-def _look_at_all(lake: Lake, now: float) -> Seen:
+def _begin_full_look(lake: Lake, seen: Seen | None, now: float) -> Seen:
     versions = {name: lake.version(name) for name in WATCHED}
-    return Seen(CODE, versions, looked_at=now, fully_looked_at=now, due=waiting_days(lake, None))
+    raw = lake.read(RAW, columns=["fight_date"])
+    days = {*pc.unique(raw["fight_date"]).to_pylist(), *lake.days(CORE), *lake.days(STATS)}
+    unlooked = sorted(day.isoformat() for day in days)
+    return Seen(CODE, versions, now, now, seen.due if seen else {}, unlooked)
 
 
-def waiting_days(lake: Lake, days: Iterable[date] | None) -> dict[str, str]:
-    """A digest of the work that waits, by fight day (of ``days``, where given); idle days are left out."""
-    days = None if days is None else set(days)
-    if days == set():
+def _go_over(lake: Lake, seen: Seen, days: set[date]) -> Seen:
+    """Look at ``days``, at those that waited, and at the next part of a full look, newest days first."""
+    unlooked = list(seen.unlooked)
+    days = days | {date.fromisoformat(day) for day in seen.due}
+    if unlooked:
+        rows_of, rows = lake.rows_by_day(STATS), 0
+        while unlooked and rows <= _ROWS_A_LOOK:
+            day = date.fromisoformat(unlooked.pop())
+            days.add(day)
+            rows += rows_of.get(day, 0)
+    return replace(seen, unlooked=unlooked, due=waiting_days(lake, days))
+
+
+def waiting_days(lake: Lake, days: set[date]) -> dict[str, str]:
+    """A digest of the work that waits on each of ``days``; idle ones are left out."""
+    if not days:
         return {}
-    wanted = None if days is None else pc.field("fight_date").isin(sorted(days))
+    wanted = pc.field("fight_date").isin(sorted(days))
     raw = lake.read(RAW, columns=["log_id", "fight_date"], where=wanted)
     logs, _, _ = due_logs(lake, days) if raw.num_rows else (set(), set(), None)
     parts: dict[date, list[str]] = defaultdict(list)

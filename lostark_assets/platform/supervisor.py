@@ -30,6 +30,9 @@ _KILL_TIMEOUT_S = 3.0
 _POLL_S = 0.2
 _LOG_LIMIT_BYTES = 5_000_000
 _TAIL_LINES = 15
+_LONGEST_PAUSE_S = 60.0
+_WELL_AFTER_S = 300.0
+"""An expendable service that lived so long is well again: its deaths before don't count."""
 # Whatever proxy the environment names, it is not for this machine's own services.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -39,7 +42,8 @@ class Service:
     """One child process.
 
     ``ready`` tells when it can be used: an address that answers with success, a function, or None for at
-    once. ``restarts`` is how often it may die before everything stops.
+    once. ``restarts`` is how often it may die before everything stops. The others do without an
+    ``is_expendable`` one: it is started again whenever it dies, after ever longer pauses, and nothing stops.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Service:
     ready: str | Callable[[], bool] | None = None
     ready_timeout_s: float = 180.0
     restarts: int = 0
+    is_expendable: bool = False
 
 
 class _Stop(BaseException):
@@ -106,6 +111,8 @@ class _Supervisor:
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._deaths: dict[str, int] = {}
+        self._started_at: dict[str, float] = {}
+        self._start_again_at: dict[str, float] = {}
         self._failure: str | None = None
         self._signals_seen = 0
         self._raising = False
@@ -183,6 +190,7 @@ class _Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._started_at[service.name] = time.monotonic()
         self._write_note()
 
     def _write_note(self) -> None:
@@ -207,6 +215,11 @@ class _Supervisor:
                 if answers(service.ready) if isinstance(service.ready, str) else service.ready():
                     waiting.remove(service)
                     self._say(f"{service.name} is ready ({elapsed:.0f} s)")
+                elif elapsed > service.ready_timeout_s and service.is_expendable:
+                    waiting.remove(service)
+                    self._say(
+                        f"{service.name} is not ready after {elapsed:.0f} s; the others go on without it"
+                    )
                 elif elapsed > service.ready_timeout_s:
                     self._fail(service, f"was not ready after {service.ready_timeout_s:.0f} s")
                     raise _Stop
@@ -216,8 +229,29 @@ class _Supervisor:
         while not self._finished.wait(_POLL_S):
             for service in self._services:
                 status = self._processes[service.name].poll()
-                if status is not None and not self._revive(service, status):
+                if status is None:
+                    continue
+                if service.is_expendable:
+                    self._revive_in_time(service, status)
+                elif not self._revive(service, status):
                     return
+
+    def _revive_in_time(self, service: Service, status: int) -> None:
+        now = time.monotonic()
+        if service.name not in self._start_again_at:
+            self._end_session(self._processes[service.name].pid)
+            lived_s = now - self._started_at[service.name]
+            deaths = 1 if lived_s > _WELL_AFTER_S else self._deaths.get(service.name, 0) + 1
+            self._deaths[service.name] = deaths
+            pause_s = min(2.0 ** min(deaths - 1, 9), _LONGEST_PAUSE_S)
+            self._start_again_at[service.name] = now + pause_s
+            self._say(
+                f"{service.name} died ({_in_words(status)}); the others go on, it is started again in "
+                f"{pause_s:.0f} s"
+            )
+        elif now >= self._start_again_at[service.name]:
+            del self._start_again_at[service.name]
+            self._start(service)
 
     def _revive(self, service: Service, status: int) -> bool:
         self._end_session(self._processes[service.name].pid)

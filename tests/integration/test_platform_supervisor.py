@@ -34,7 +34,8 @@ def ready(name):
     log = home / "logs" / f"{name}.log"
     return lambda: "up" in log.read_text()
 children = [
-    supervisor.Service(name, [sys.executable, "-c", code], ready=ready(name), restarts=restarts)
+    supervisor.Service(name, [sys.executable, "-c", code], ready=ready(name), restarts=max(restarts, 0),
+                       is_expendable=restarts < 0, ready_timeout_s=3.0 if restarts < 0 else 180.0)
     for name, code, restarts in services
 ]
 say = lambda text: print(text, flush=True)
@@ -44,7 +45,7 @@ sys.exit(supervisor.run_services(
 
 
 class Running:
-    """A supervisor in a process of its own, with the services ``name -> (code, restarts)``."""
+    """A supervisor in a process of its own; services are (name, code, restarts), -1 for an expendable one."""
 
     def __init__(self, home: Path, *services: tuple[str, str, int], ignore_sigint: bool = False) -> None:
         self.home = home
@@ -66,6 +67,10 @@ class Running:
         while text not in self.said():
             assert time.monotonic() < deadline, self.said()
             time.sleep(0.05)
+
+    def pids(self) -> dict[str, int]:
+        noted = json.loads((self.home / "services.json").read_text())
+        return {entry["name"]: entry["pid"] for entry in noted}
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -145,6 +150,32 @@ def test_a_service_is_started_again_as_often_as_it_may_die(start):
     assert running.process.wait(PATIENCE_S) == 1
     assert running.said().count("b died (status 0) and is started again") == 1
     assert running.said().count("b died (status 0); everything was stopped") == 1
+
+
+def test_an_expendable_service_comes_back_and_the_others_never_notice(start):
+    running = start(("a", SLEEPER, 0), ("extra", SLEEPER, -1))
+    running.await_text("all ready")
+    first = running.pids()
+    for pause in (1, 2):
+        before = running.pids()["extra"]
+        os.kill(before, signal.SIGKILL)
+        running.await_text(f"started again in {pause} s")
+        deadline = time.monotonic() + PATIENCE_S
+        while running.pids()["extra"] == before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert running.pids()["extra"] != before
+
+    assert running.pids()["a"] == first["a"]
+    assert running.stop() == 0
+
+
+def test_an_expendable_service_that_never_gets_ready_keeps_nobody_waiting(start):
+    running = start(("a", SLEEPER, 0), ("extra", "import sys; sys.exit(3)", -1))
+
+    running.await_text("all ready")
+
+    assert "extra is not ready after" in running.said()
+    assert running.stop() == 0
 
 
 def test_a_second_signal_does_not_wait_for_the_stubborn(start):
