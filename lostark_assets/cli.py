@@ -22,6 +22,7 @@ from lostark_assets.errors import LostarkError, SettingsError
 
 _FAILED, _WRONG_USAGE = 1, 2
 _ROWS_SHOWN = 200
+_SERVE = "serve"
 _FEWEST_ENCOUNTERS, _MOST_ENCOUNTERS = 20, 100_000
 
 
@@ -258,22 +259,71 @@ def doctor(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def simulate(
-    path: Annotated[Path, typer.Argument(help="The new file, or a folder for an encounters.db.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH|serve", help="A new file, a folder for one, or 'serve'."),
+    ],
     *,
     encounters: Annotated[
-        int, typer.Option(min=_FEWEST_ENCOUNTERS, max=_MOST_ENCOUNTERS, help="How many fights.")
+        int, typer.Option(min=_FEWEST_ENCOUNTERS, max=_MOST_ENCOUNTERS, help="How many fights to write.")
     ] = 60,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same fights.")] = 1,
-    hits_per_player: Annotated[int, typer.Option(min=1, help="Mean hits of a player in a fight.")] = 1400,
+    hits_per_player: Annotated[
+        int | None, typer.Option(min=1, help="Mean hits of a player in a fight: 1400, serve: 300.")
+    ] = None,
     days: Annotated[int, typer.Option(min=1, help="Days that the fights spread over, up to yesterday.")] = 28,
     dirt: Annotated[bool, typer.Option(help="Mix in broken logs, as they really occur.")] = True,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="serve: the port; 0: any.")] = None,
+    history: Annotated[
+        int | None, typer.Option(min=0, max=_MOST_ENCOUNTERS, help="serve: fights that are there at once.")
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(min=0, help="serve: seconds to the next new fight; 0: none by itself.")
+    ] = None,
+    faults: Annotated[
+        float, typer.Option(min=0, max=1, help="serve: share of requests that go wrong.")
+    ] = 0.0,
+    fault: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="serve: only this kind of fault; repeatable.")
+    ] = None,
+    maintenance: Annotated[
+        bool, typer.Option("--maintenance", help="serve: be down on Wednesdays as the game is.")
+    ] = False,
 ) -> None:
-    """Write an encounters.db of made-up fights, with the truth about them beside it."""
+    """Write an encounters.db of made-up fights with the truth about them, or serve them over HTTP."""
     from lostark_assets.commands import output
+
+    if str(path) == _SERVE:
+        from lostark_assets.commands.serve_stand_in import serve, stand_in_config
+        from lostark_assets.settings import get_settings
+
+        settings = get_settings()
+        config = stand_in_config(
+            settings,
+            seed=seed,
+            hits_per_player=hits_per_player,
+            days=days,
+            dirt=dirt,
+            history=history,
+            every=every,
+            faults=faults,
+            fault_kinds=fault or [],
+            maintenance=maintenance,
+        )
+        serve(config, settings.stand_in_port if port is None else port, output.say, takes_next=port is None)
+        return
+    if {port, history, every} != {None} or faults or fault or maintenance:
+        raise typer.BadParameter("--port, --history, --every, --faults, --fault, --maintenance need 'serve'")
+    from lostark_assets.commands.simulate import HITS_PER_PLAYER
     from lostark_assets.commands.simulate import simulate as write
 
     done = write(
-        path, encounters=encounters, seed=seed, hits_per_player=hits_per_player, days=days, dirt=dirt
+        path,
+        encounters=encounters,
+        seed=seed,
+        hits_per_player=hits_per_player or HITS_PER_PLAYER,
+        days=days,
+        dirt=dirt,
     )
     output.say(
         f"{done.path}: {done.fights:,} made-up fights in {done.encounters:,} logs with {done.hits:,} hits; "

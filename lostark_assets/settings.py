@@ -127,6 +127,12 @@ class Settings(BaseSettings):
         3000, ge=1, le=65535, description="port of the Dagster UI; the next free one is taken"
     )
     demo_encounters: int = Field(60, ge=1, description="size of the demo data when there is no source")
+    stand_in_port: int = Field(
+        8750, ge=1, le=65535, description="port of the stand-in server; the next free one is taken"
+    )
+    stand_in_new_fight_every_s: float = Field(
+        30.0, ge=0, description="seconds between made-up fights of the stand-in; 0: no new ones"
+    )
 
     @property
     def dagster_home(self) -> Path:

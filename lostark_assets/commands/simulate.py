@@ -14,6 +14,7 @@ from lostark_assets.simulator.loa_logs_db import TruthSummary, write_encounters_
 from lostark_assets.simulator.season import SeasonConfig, generate_fights
 
 _FILE_NAME = "encounters.db"
+HITS_PER_PLAYER = 1400
 
 
 def simulate(

@@ -136,7 +136,7 @@ class GrowingSeason:
         every, now = self.config.new_fight_every_s, self.config.clock()
         if every <= 0 or self.is_paused or now < self._due_s:
             return
-        self._due_s = max(self._due_s + every, now)
+        self._due_s = self._due_s + every if now < self._due_s + every else now + every
         if not (self.config.weekly_maintenance and is_weekly_maintenance(now)):
             self.grow(1)
 

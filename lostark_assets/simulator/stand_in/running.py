@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import socket
 import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -15,33 +14,10 @@ from lostark_assets.errors import SourceUnavailable
 from lostark_assets.simulator.stand_in.app import wrap
 from lostark_assets.simulator.stand_in.config import StandInConfig
 from lostark_assets.simulator.stand_in.growing_season import GrowingSeason
+from lostark_assets.simulator.stand_in.listening import listen, url_of
 
-HOST = "127.0.0.1"
 _START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 10.0
-_BACKLOG = 2048
-
-
-def listen(port: int = 0) -> socket.socket:
-    """A socket on 127.0.0.1; port 0 takes a free one.
-
-    Raises:
-        OSError: the port is taken.
-    """
-    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        opened.bind((HOST, port))
-    except OSError:
-        opened.close()
-        raise
-    opened.listen(_BACKLOG)
-    return opened
-
-
-def url_of(opened: socket.socket) -> str:
-    """The address of a stand-in that listens there."""
-    return f"http://{HOST}:{opened.getsockname()[1]}"
 
 
 def server_of(season: GrowingSeason) -> uvicorn.Server:

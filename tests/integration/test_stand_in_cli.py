@@ -1,0 +1,92 @@
+"""``lostark simulate serve`` as a process: it says where it is, serves, stops, and goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from lostark_assets.battle_log_api import LIST_PATH
+from lostark_assets.simulator.stand_in.listening import listen
+
+COMMAND = [sys.executable, "-c", "from lostark_assets.cli import app; app()", "simulate", "serve"]
+FEW = ["--history", "2", "--every", "0", "--hits-per-player", "20", "--no-dirt"]
+_START_LIMIT_S = 60
+
+
+def start(home, *options):
+    """A process that serves, and its address from the first line of its output."""
+    process = subprocess.Popen(
+        [*COMMAND, *FEW, *options],
+        env={**os.environ, "LOSTARK_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return process, process.stdout.readline().strip()
+
+
+def stop(process, how=signal.SIGTERM):
+    process.send_signal(how)
+    return process.communicate(timeout=_START_LIMIT_S)[1]
+
+
+def test_it_serves_stops_and_goes_on_where_it_was(tmp_path):
+    process, url = start(tmp_path, "--port", "0")
+    try:
+        before = httpx.get(url + LIST_PATH).json()
+        grown = httpx.post(f"{url}/stand-in/grow", json={"fights": 1}).json()["logs"]
+    finally:
+        said = stop(process)
+    again, url = start(tmp_path, "--port", "0")
+    try:
+        after = httpx.get(url + LIST_PATH, params={"after": before["next_cursor"]}).json()
+        is_told = httpx.get(f"{url}/stand-in").json()["is_demo_data"]
+    finally:
+        stop(again, signal.SIGINT)
+
+    assert len(before["logs"]) >= 2
+    assert after["logs"] == grown
+    assert is_told is True
+    assert "demo data" in said
+    assert f"{LIST_PATH}" in said
+    assert again.returncode == 0
+    assert (tmp_path / "state" / "stand_in" / "season.jsonl").exists()
+
+
+def test_a_named_port_that_is_taken_is_refused_with_what_to_do(tmp_path):
+    taken = listen()
+    port = taken.getsockname()[1]
+    process, url = start(tmp_path, "--port", str(port))
+    said = process.communicate(timeout=_START_LIMIT_S)[1]
+    taken.close()
+
+    assert (process.returncode, url) == (1, "")
+    assert f"127.0.0.1:{port}: expected a free port, found none" in said
+    assert "--port" in said
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["simulate", "somewhere", "--port", "1"], "need 'serve'"),
+        (["simulate", "serve", "--fault", "404", "--faults", "0.1"], "reordered_page"),
+        (["simulate", "serve", "--faults", "2"], "less than or equal to 1"),
+    ],
+)
+def test_wrong_words_are_wrong_usage(monkeypatch, tmp_path, words, says):
+    from lostark_assets.cli import app
+
+    monkeypatch.setenv("LOSTARK_HOME", str(tmp_path))
+    result = CliRunner().invoke(app, words)
+
+    assert result.exit_code == 2
+    assert says in " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
+    assert list(tmp_path.iterdir()) == []

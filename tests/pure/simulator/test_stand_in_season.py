@@ -1,0 +1,318 @@
+"""The stand-in's season: its history, its growth, restarts; without HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from isal import igzip
+
+from lostark_assets.core.clean import clean_log
+from lostark_assets.core.clean_meter import Rules
+from lostark_assets.errors import LogRejected, SourceBusy
+from lostark_assets.simulator.dirt import QUARANTINE, dirt_of
+from lostark_assets.simulator.season import DAY_MS, SeasonConfig, generate_fight
+from lostark_assets.simulator.stand_in.config import StandInConfig
+from lostark_assets.simulator.stand_in.growing_season import LAST_WEEK, CursorForgotten, GrowingSeason
+
+NOW_S = datetime(2026, 11, 19, 3, 0, tzinfo=UTC).timestamp()
+REASON_OF_DIRT = {
+    "invalid_json": "invalid_json",
+    "truncated_gzip": "truncated_gzip",
+    "impossible_duration": "impossible_duration",
+    "too_many_players": "too_many_players",
+    "broken_player_sum": "broken_sums",
+    "broken_total": "broken_sums",
+    "negative_damage": "impossible_value",
+}
+
+
+class Clock:
+    """Epoch seconds that a test moves."""
+
+    def __init__(self):
+        self.at_s = NOW_S
+
+    def __call__(self):
+        return self.at_s
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def tiny(clock):
+    """A configuration of tiny logs by a clock that stands still."""
+    return StandInConfig(history=30, tiny_logs=True, clock=clock, late_share=0.0, reupload_share=0.0)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A season as the demo has it, with small fights."""
+    season = GrowingSeason(StandInConfig(history=40, hits_per_player=30, clock=lambda: NOW_S))
+    yield season
+    season.close()
+
+
+def content_of(season, record):
+    return igzip.decompress(season.body(record))
+
+
+def everything(season):
+    return season.page(None, 100_000).records
+
+
+def test_the_history_lies_in_the_days_before_the_first_start(whole):
+    records = everything(whole)
+
+    assert all(whole.started_ms - 5_000 <= one.fight_started_ms < NOW_S * 1000 for one in records)
+    assert all(one.fight_started_ms < one.updated_ms <= NOW_S * 1000 for one in records)
+    assert len({one.number for one in records}) == 40
+    assert len({one.fight_started_ms // DAY_MS for one in records}) > 15
+
+
+def test_the_history_has_late_edited_and_shared_logs():
+    config = StandInConfig(history=400, tiny_logs=True, clock=lambda: NOW_S)
+    records = everything(GrowingSeason(config))
+    waited_days = [(one.updated_ms - one.fight_started_ms) / DAY_MS for one in records]
+
+    assert 15 <= sum(days > 0.8 for days in waited_days) <= 90
+    assert 10 <= sum(one.revision for one in records) <= 45
+
+
+def test_what_the_listing_says_of_a_log_is_true_of_its_content(whole):
+    for record in everything(whole):
+        content = content_of(whole, record)
+
+        assert hashlib.sha256(content).hexdigest() == record.content_sha256
+        assert len(content) == record.size_bytes
+
+
+def test_cleaning_refuses_the_broken_logs_for_the_expected_reason_and_keeps_the_others(whole):
+    rules = Rules(now=datetime.fromtimestamp(NOW_S, UTC))
+    found, expected = {}, {}
+    for record in everything(whole):
+        kind = dirt_of(record.number, None)
+        expected[record.id] = REASON_OF_DIRT[kind] if kind in QUARANTINE else "kept"
+        try:
+            log, _ = clean_log("upload_json", content_of(whole, record), rules)
+        except LogRejected as error:
+            found[record.id] = error.reason_code
+            continue
+        found[record.id] = "kept"
+        assert log.encounter["region"] == "KR"
+
+    assert found == expected
+    assert Counter(found.values())["kept"] >= 33
+
+
+def test_one_seed_and_moment_give_one_season(whole):
+    again = GrowingSeason(whole.config)
+
+    assert everything(again) == everything(whole)
+    other = GrowingSeason(replace(whole.config, seed=2, history=3))
+    assert {one.content_sha256 for one in everything(other)}.isdisjoint(
+        one.content_sha256 for one in everything(whole)
+    )
+
+
+def test_fight_i_does_not_depend_on_how_many_there_are(whole):
+    small = GrowingSeason(replace(whole.config, history=10))
+    large = {one.id: one.content_sha256 for one in everything(whole)}
+
+    assert all(large[one.id] == one.content_sha256 for one in everything(small))
+
+
+def test_a_body_that_was_forgotten_is_made_again_the_same(whole):
+    forgetful = GrowingSeason(replace(whole.config, history=8, cache_bytes=1))
+    records = everything(forgetful)
+
+    assert sum(forgetful.ready_body(one) is not None for one in records) == 1
+    assert [content_of(forgetful, one) for one in records] == [
+        content_of(whole, whole.find(one.id)) for one in records
+    ]
+
+
+def test_new_fights_come_as_the_clock_says_and_never_in_the_future(clock):
+    season = GrowingSeason(
+        StandInConfig(history=2, hits_per_player=30, clock=clock, new_fight_every_s=30, late_share=0)
+    )
+    before = {one.id for one in everything(season)}
+    cursor = season.page(None, 1000).next_cursor
+    for _ in range(200):
+        clock.at_s += 1
+        season.advance()
+    came = season.page(cursor, 1000).records
+
+    assert len({one.number for one in came if one.id not in before}) == 6
+    assert all(one.fight_started_ms < one.updated_ms <= clock.at_s * 1000 for one in came)
+    for one in (one for one in came if one.revision == 0):
+        fight = generate_fight(SeasonConfig(hits_per_player=30), one.number, one.weeks)
+        ended_ms = one.true_start_ms + fight.wall_ms
+        assert 0 < one.updated_ms - ended_ms < 60_000
+
+
+def test_a_long_sleep_is_not_caught_up_with(clock, tiny):
+    season = GrowingSeason(tiny)
+    clock.at_s += 100_000
+    for _ in range(10):
+        season.advance()
+
+    assert season.logs == 31
+    assert 0 < season.seconds_to_next() <= 30
+
+
+def test_nothing_comes_while_paused_or_without_a_pace_or_in_maintenance(clock, tiny):
+    for config in (replace(tiny, new_fight_every_s=0), replace(tiny, weekly_maintenance=True), tiny):
+        clock.at_s = datetime(2026, 11, 24, 20, 59, tzinfo=UTC).timestamp()
+        season = GrowingSeason(config)
+        season.is_paused = config is tiny
+        for _ in range(5):
+            clock.at_s += 60
+            season.advance()
+
+        assert season.logs == 30
+
+
+def test_characters_grow_by_the_calendar_in_the_history_and_faster_after_it(clock, tiny):
+    season = GrowingSeason(replace(tiny, speed=24.0))
+
+    assert season.weeks_at(season.started_ms) == 0.0
+    assert season.weeks_at(season.started_ms + 7 * DAY_MS) == 1.0
+    assert season.weeks_at(season.epoch_ms) == 4.0
+    assert season.weeks_at(season.epoch_ms + 7 * 3_600_000) == 5.0
+    assert season.weeks_at(season.epoch_ms + 365 * DAY_MS) == LAST_WEEK
+
+
+def test_an_edited_log_keeps_its_id_and_fight_and_moves_to_the_end(tiny):
+    season = GrowingSeason(tiny)
+    cursor = season.page(None, 1000).next_cursor
+    old = everything(season)[-1]
+    new = season.upload_again(1)[0]
+
+    assert (new.id, new.fight_started_ms, new.revision) == (old.id, old.fight_started_ms, 1)
+    assert new.content_sha256 != old.content_sha256
+    assert season.page(cursor, 10).records == [new]
+    assert season.logs == len(everything(season)) == 30
+
+
+def test_logs_of_one_moment_never_slip_in_before_a_cursor(tiny):
+    season = GrowingSeason(tiny)
+    season.grow(5)
+    cursor = season.page(None, 1000).next_cursor
+    came = season.grow(1) + season.upload_again(3)
+    keys = [one.key for one in everything(season)]
+
+    assert keys == sorted(set(keys))
+    assert {one.id for one in season.page(cursor, 100).records} == {one.id for one in came}
+
+
+def test_a_late_log_comes_now_and_was_fought_days_ago(clock, tiny):
+    season = GrowingSeason(tiny)
+    late = season.grow(1, late_days=9)[0]
+
+    assert late.updated_ms == clock.at_s * 1000
+    assert 9 <= (late.updated_ms - late.fight_started_ms) / DAY_MS < 9.01
+
+
+def test_a_season_goes_on_where_it_was(clock, tiny, tmp_path):
+    config = replace(tiny, state_dir=tmp_path)
+    first = GrowingSeason(config)
+    first.grow(2)
+    first.upload_again(1)
+    cursor = first.page(None, 10).next_cursor
+    before = everything(first)
+    first.close()
+    clock.at_s += 3600
+    second = GrowingSeason(config)
+
+    assert everything(second) == before
+    assert second.token == first.token
+    assert second.page(cursor, 100).records == before[10:]
+    came = second.grow(1)[0]
+    assert came.number == 32
+    assert [content_of(second, one) for one in before[-2:]] == [content_of(first, one) for one in before[-2:]]
+    second.close()
+
+
+def test_a_line_that_was_half_written_is_dropped(tiny, tmp_path):
+    config = replace(tiny, state_dir=tmp_path)
+    season = GrowingSeason(config)
+    season.grow(2)
+    season.close()
+    path = tmp_path / "season.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    again = GrowingSeason(config)
+    again.grow(1)
+    again.close()
+    last = GrowingSeason(config)
+
+    assert last.logs == 32
+    assert path.read_bytes().endswith(b"}\n")
+    last.close()
+
+
+@pytest.mark.parametrize("change", [{"seed": 2}, {"history": 31}, {"hits_per_player": 301}])
+def test_another_shape_is_another_season_and_old_cursors_are_forgotten(clock, tiny, tmp_path, change):
+    config = replace(tiny, state_dir=tmp_path)
+    first = GrowingSeason(config)
+    cursor = first.page(None, 10).next_cursor
+    first.close()
+    clock.at_s += 1
+    second = GrowingSeason(replace(config, **change))
+
+    assert second.token != first.token
+    with pytest.raises(CursorForgotten):
+        second.page(cursor, 10)
+    second.close()
+
+
+def test_logs_that_this_code_would_make_otherwise_are_another_season(clock, tiny, tmp_path):
+    config = replace(tiny, state_dir=tmp_path)
+    first = GrowingSeason(config)
+    first.close()
+    path = tmp_path / "season.jsonl"
+    sha256 = everything(first)[0].content_sha256
+    path.write_text(path.read_text().replace(sha256, "0" * 64))
+    clock.at_s += 1
+    second = GrowingSeason(config)
+
+    assert second.token != first.token
+    assert everything(second)[0].content_sha256 != "0" * 64
+    second.close()
+
+
+def test_cursors_that_were_forgotten_stay_forgotten(tiny, tmp_path):
+    config = replace(tiny, state_dir=tmp_path)
+    first = GrowingSeason(config)
+    old = first.page(None, 10).next_cursor
+    first.forget_cursors()
+    new = first.page(None, 10).next_cursor
+    first.close()
+    second = GrowingSeason(config)
+
+    with pytest.raises(CursorForgotten):
+        second.page(old, 10)
+    assert len(second.page(new, 100).records) == 20
+    second.close()
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "a.b.c.d", "a.0.12", "....", "ß"])
+def test_a_cursor_of_nowhere_is_a_forgotten_one(tiny, cursor):
+    with pytest.raises(CursorForgotten):
+        GrowingSeason(tiny).page(cursor, 10)
+
+
+def test_two_stand_ins_never_share_a_folder(tiny, tmp_path):
+    config = replace(tiny, state_dir=tmp_path)
+    first = GrowingSeason(config)
+
+    with pytest.raises(SourceBusy, match="another stand-in"):
+        GrowingSeason(config)
+    first.close()
+    GrowingSeason(config).close()
