@@ -161,3 +161,26 @@ def test_a_stand_in_runs_in_a_process_of_its_own_too():
     assert len(logs) == 3
     with pytest.raises(httpx.ConnectError):
         httpx.get(url + LIST_PATH)
+
+
+def test_a_body_at_hand_and_one_made_again_are_answered_alike():
+    config = StandInConfig(history=2, hits_per_player=20, new_fight_every_s=0, cache_bytes=1, dirt=False)
+    with running_season(config) as (url, season), httpx.Client(base_url=url) as client:
+        record = season.page(None, 1).records[0]
+        season.grow(1)
+        assert season.ready_body(record) is None
+        made, at_hand = (client.get(f"{LIST_PATH}/{record.id}") for _ in range(2))
+        assert season.ready_body(record) is not None
+
+    assert made.content == at_hand.content
+    assert dict(made.headers) | {"date": ""} == dict(at_hand.headers) | {"date": ""}
+
+
+def test_a_body_at_hand_asks_for_the_token_and_counts_against_the_limit_too():
+    config = StandInConfig(history=1, tiny_logs=True, battle_log_token="s3cret", battle_log_limit=2)
+    with running_season(config) as (url, season):
+        path = f"{url}{LIST_PATH}/{season.page(None, 1).records[0].id}"
+        right = {"Authorization": "Bearer s3cret"}
+        statuses = [httpx.get(path, headers=headers).status_code for headers in ({}, right, right, right)]
+
+    assert statuses == [401, 200, 200, 429]

@@ -52,19 +52,20 @@ def wrap(season: GrowingSeason) -> ASGIApp:
     app = FastAPI(
         title="Battle logs, made up", lifespan=grow, docs_url=None, redoc_url=None, openapi_url=None
     )
-    app.state.stand_in = StandIn(
+    shared = StandIn(
         config=config,
         season=season,
         traffic=traffic,
         battle_log_limit=SlidingWindow(config.battle_log_limit, config.limit_window_s),
         open_api_limit=RenewedWindow(config.open_api_limit, config.limit_window_s),
     )
+    app.state.stand_in = shared
     app.include_router(battle_logs.router)
     app.include_router(control.router)
     app.include_router(open_api.router)
     app.add_exception_handler(RequestValidationError, _explain_request)
     app.add_exception_handler(HTTPException, _explain_status)
-    return FaultyServer(app, traffic, config.clock)
+    return FaultyServer(battle_logs.ReadyBodies(app, shared), traffic, config.clock)
 
 
 async def _grow(season: GrowingSeason) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lostark_assets.battle_log_api import (
     CURSOR_FORGOTTEN_STATUS,
@@ -30,6 +31,8 @@ from lostark_assets.simulator.stand_in.log_record import page_json
 
 router = APIRouter(tags=["battle logs"])
 _PACKED = {"content-encoding": "gzip"}
+_LOG_PREFIX = LIST_PATH + "/"
+_READY_HEADERS = [(b"content-type", JSON_TYPE.encode()), (b"content-encoding", b"gzip")]
 _encoder = msgspec.json.Encoder()
 
 
@@ -69,7 +72,7 @@ async def list_battle_logs(
     ] = DEFAULT_LIMIT,
 ) -> Response:
     """Logs after ``after`` in the order of (updated_at, id)."""
-    refusal = _refusal(request, shared)
+    refusal = _refusal(request.headers.get("authorization", ""), shared)
     if refusal is not None:
         return refusal
     try:
@@ -100,7 +103,7 @@ async def fetch_battle_log(
     id: Annotated[str, Path(pattern=ID_PATTERN, description="The id from the listing.")],  # noqa: A002 - the contract's
 ) -> Response:
     """The newest revision of one log."""
-    refusal = _refusal(request, shared)
+    refusal = _refusal(request.headers.get("authorization", ""), shared)
     if refusal is not None:
         return refusal
     record = shared.season.find(id)
@@ -112,9 +115,38 @@ async def fetch_battle_log(
     return Response(body, headers=_PACKED, media_type=JSON_TYPE)
 
 
-def _refusal(request: Request, shared: StandIn) -> Response | None:
-    """Why a request is not answered: no right, or too many."""
-    token, sent = shared.config.battle_log_token, request.headers.get("authorization", "")
+class ReadyBodies:
+    """Answers for logs whose body is at hand, ahead of the routes: those take seven times as long (600 us)."""
+
+    def __init__(self, app: ASGIApp, shared: StandIn) -> None:
+        self._app, self._shared = app, shared
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for such a log as the route would; hand on any other."""
+        body = self._body(scope) if scope["type"] == "http" else None
+        if body is None:
+            await self._app(scope, receive, send)
+            return
+        sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        refusal = _refusal(sent.decode("latin-1"), self._shared)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        headers = [*_READY_HEADERS, (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _body(self, scope: Scope) -> bytes | None:
+        path: str = scope["path"]
+        if scope["method"] != "GET" or not path.startswith(_LOG_PREFIX):
+            return None
+        record = self._shared.season.find(path[len(_LOG_PREFIX) :])
+        return None if record is None else self._shared.season.ready_body(record)
+
+
+def _refusal(sent: str, shared: StandIn) -> Response | None:
+    """Why a request with this ``Authorization`` is not answered: no right, or too many."""
+    token = shared.config.battle_log_token
     if token is not None and not secrets.compare_digest(sent.encode(), f"Bearer {token}".encode()):
         detail = "Send the header Authorization: Bearer with the server's token."
         return problem(401, detail, {"www-authenticate": "Bearer"})
