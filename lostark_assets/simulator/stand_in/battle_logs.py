@@ -116,7 +116,7 @@ async def fetch_battle_log(
 
 
 class ReadyBodies:
-    """Answers for logs whose body is at hand, ahead of the routes: those take seven times as long (600 us)."""
+    """Answers for logs whose body is at hand, ahead of the routes, which take seven times as long."""
 
     def __init__(self, app: ASGIApp, shared: StandIn) -> None:
         self._app, self._shared = app, shared

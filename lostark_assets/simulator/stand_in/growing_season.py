@@ -66,7 +66,9 @@ class GrowingSeason:
             characters=config.characters,
         )
         self._cache = BodyCache(config.cache_bytes)
-        self._lock = threading.RLock()
+        # Making a fight takes tens of ms: a listing waits for neither.
+        self._making = threading.RLock()
+        self._lock = threading.Lock()
         self._state = SeasonState(config.state_dir)
         self._state.open()
         if not self._goes_on():
@@ -127,7 +129,7 @@ class GrowingSeason:
 
     def body(self, record: LogRecord) -> bytes:
         """The gzip body of a log; made again where it is not at hand, which takes some 20 ms."""
-        with self._lock:
+        with self._making:
             ready = self.ready_body(record)
             return ready if ready is not None else self._pack(record, self._content(record))
 
@@ -147,14 +149,14 @@ class GrowingSeason:
     def grow(self, fights: int = 1, *, late_days: float | None = None) -> list[LogRecord]:
         """Let that many fights come now, ``late_days`` after they were fought (None: by chance)."""
         came: list[LogRecord] = []
-        with self._lock:
+        with self._making:
             for _ in range(fights):
                 came += self._grow_one(late_days)
         return came
 
     def upload_again(self, count: int = 1) -> list[LogRecord]:
         """Let that many of the newest logs come again, edited."""
-        with self._lock:
+        with self._making:
             return [self._edit(record) for record in (self._listing[-count:] if count else [])]
 
     def forget_cursors(self) -> None:
@@ -237,17 +239,19 @@ class GrowingSeason:
 
     def _arrive(self, record: LogRecord) -> LogRecord:
         """Put a log at the end of the listing, behind everything that a cursor may have passed."""
-        if self._keys and record.key <= self._keys[-1]:
-            record = replace(record, updated_ms=self._keys[-1][0] + 1)
-        older = self._newest.get(record.id)
-        if older is not None:
-            place = bisect_right(self._keys, older.key) - 1
-            del self._listing[place], self._keys[place]
-        self._newest[record.id] = record
-        self._listing.append(record)
-        self._keys.append(record.key)
-        self._state.add([record])
-        return record
+        with self._lock:
+            if self._keys and record.key <= self._keys[-1]:
+                record = replace(record, updated_ms=self._keys[-1][0] + 1)
+            older = self._newest.get(record.id)
+            if older is not None:
+                place = bisect_right(self._keys, older.key) - 1
+                del self._listing[place], self._keys[place]
+            # Kept before it is shown: what a client has seen is there after a restart.
+            self._state.add([record])
+            self._newest[record.id] = record
+            self._listing.append(record)
+            self._keys.append(record.key)
+            return record
 
     def _record(
         self,

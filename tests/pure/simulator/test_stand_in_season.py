@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -316,3 +317,9 @@ def test_two_stand_ins_never_share_a_folder(tiny, tmp_path):
         GrowingSeason(config)
     first.close()
     GrowingSeason(config).close()
+
+
+def test_listing_does_not_wait_for_fights_that_are_being_made(tiny):
+    season = GrowingSeason(tiny)
+    with season._making, ThreadPoolExecutor(1) as other:
+        assert len(other.submit(season.page, None, 10).result(timeout=5).records) == 10
