@@ -1,0 +1,44 @@
+"""Statistics that one odd value does not move, and shares that know how few they were counted on.
+
+Pure numbers; what they are numbers of is the detectors' business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+_MAD_TO_SIGMA = 1.4826
+"""Scales the median absolute deviation to the standard deviation of a normal distribution."""
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Middle and spread of positive values on the log scale."""
+
+    middle: float
+    sigma_log: float
+    n: int
+
+    def limit(self, sigmas: float, smallest_sigma: float) -> float:
+        """The value ``sigmas`` above the middle; a spread below ``smallest_sigma`` counts as that."""
+        return self.middle * math.exp(sigmas * max(self.sigma_log, smallest_sigma))
+
+
+def usual(values: Sequence[float]) -> Usual:
+    """Median and scaled MAD of the logarithms of ``values``, which are positive and at least one."""
+    logs = [math.log(value) for value in values]
+    middle = median(logs)
+    return Usual(math.exp(middle), _MAD_TO_SIGMA * median(abs(x - middle) for x in logs), len(logs))
+
+
+def share_bounds(hits: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's interval of a share of ``hits`` in ``n``: honest for few and for none. (0, 1) where n is 0."""
+    if n <= 0:
+        return 0.0, 1.0
+    share, z2 = hits / n, z * z
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
