@@ -331,6 +331,51 @@ def simulate(
     )
 
 
+@app.command()
+def alerts(
+    what: Annotated[str, typer.Argument(metavar="[list|mute|test]", help="What to do.")] = "list",
+    key: Annotated[
+        str | None, typer.Argument(metavar="[KEY]", help="With mute: a problem or a kind, as listed.")
+    ] = None,
+    *,
+    how_long: Annotated[
+        str, typer.Option("--for", help="With mute: how long, such as 30min, 2h, 1d.")
+    ] = "2h",
+    as_json: AsJson = False,
+) -> None:
+    """List what is wrong now, mute a problem for a time, or send a test message to every channel.
+
+    Exit code 1: something is wrong now, or a channel did not take the test message.
+    """
+    from lostark_assets.commands import alerts as command
+    from lostark_assets.commands import output
+    from lostark_assets.settings import get_settings
+
+    if what not in ("list", "mute", "test") or (what == "mute") != (key is not None):
+        raise typer.BadParameter(
+            f"expected list, mute KEY or test, found {' '.join(filter(None, (what, key)))}"
+        )
+    settings = get_settings()
+    if what == "mute":
+        until = command.mute(settings, str(key), how_long)
+        output.say(f"{key} is muted until {until:%Y-%m-%d %H:%M} UTC")
+        return
+    if what == "test":
+        outcomes = command.send_test(settings)
+        if as_json:
+            output.print_json(outcomes)
+        else:
+            command.show_test(outcomes)
+        _exit_unless(all(error is None for error in outcomes.values()))
+        return
+    found = command.read_alerts(settings)
+    if as_json:
+        output.print_json(found.document())
+    else:
+        command.show_alerts(found)
+    _exit_unless(not found.problems)
+
+
 def _exit_unless(well: bool) -> None:  # noqa: FBT001 - reads as a sentence
     if not well:
         raise typer.Exit(_FAILED)

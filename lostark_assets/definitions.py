@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from lostark_assets.alerts.sensors import alert_sensor
 from lostark_assets.automation.sensors import automation_sensors
 from lostark_assets.core.assets import core_assets
 from lostark_assets.observability.logs import configure_logs
@@ -32,7 +33,7 @@ def build_defs(
     return dg.Definitions(
         assets=[_in_group(asset, layer) for layer, assets in layers.items() for asset in assets],
         jobs=phase_one_jobs(),
-        sensors=automation_sensors(),
+        sensors=[*automation_sensors(), alert_sensor()],
         resources={"settings": settings, "lake": lake_of(settings), **(resources or {})},
         executor=dg.in_process_executor,
     )

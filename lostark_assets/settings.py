@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -83,7 +84,17 @@ def _with_driver(value: SecretStr) -> SecretStr:
     raise ValueError("should be a postgresql:// address")
 
 
+def _with_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"should be an address like {schemes[0]}://host")
+    return value
+
+
 Folder = Annotated[Path, AfterValidator(_absolute)]
+WebAddress = Annotated[SecretStr, AfterValidator(partial(_with_scheme, schemes=("https", "http")))]
+MailAddress = Annotated[SecretStr, AfterValidator(partial(_with_scheme, schemes=("smtp", "smtps")))]
+WordList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words)]
 PathList = Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_split_paths)]
 UrlList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words), AfterValidator(named_urls)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_with_driver)]
@@ -126,6 +137,10 @@ class Settings(BaseSettings):
     dagster_port: int = Field(
         3000, ge=1, le=65535, description="port of the Dagster UI; the next free one is taken"
     )
+    alert_discord_webhook: WebAddress | None = Field(None, description="Discord webhook that gets alerts")
+    alert_slack_webhook: WebAddress | None = Field(None, description="Slack webhook that gets alerts")
+    alert_smtp_url: MailAddress | None = Field(None, description="mail server that sends alerts")
+    alert_mail_to: WordList = Field((), description="mail addresses that get alerts")
     demo_encounters: int = Field(60, ge=1, description="size of the demo data when there is no source")
     stand_in_port: int = Field(
         8750, ge=1, le=65535, description="port of the stand-in server; the next free one is taken"
@@ -175,7 +190,7 @@ def get_settings(**overrides: Any) -> Settings:
 def _explain(problem: Any) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
     # An address may hold a password, though it should not.
-    is_secret = field.endswith(("_url", "_urls", "_token"))
+    is_secret = field.endswith(("_url", "_urls", "_token", "_webhook"))
     found = "a hidden value" if is_secret else repr(problem["input"])
     kind = problem["type"]
     expected = next((words for start, words in _EXPECTED.items() if kind.startswith(start)), problem["msg"])

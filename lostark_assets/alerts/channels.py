@@ -130,7 +130,7 @@ def channels_of(settings: Settings) -> list[Channel]:
     if settings.alert_smtp_url is not None:
         if not settings.alert_mail_to:
             raise SettingsError(
-                "LOSTARK_ALERT_MAIL_TO: expected an address or more beside LOSTARK_ALERT_SMTP_URL, found none."
+                "LOSTARK_ALERT_MAIL_TO: expected addresses beside LOSTARK_ALERT_SMTP_URL, found none."
             )
         channels.append(Mail(settings.alert_smtp_url.get_secret_value(), settings.alert_mail_to))
     return channels

@@ -71,12 +71,9 @@ def follow_runs(units: Iterable[FailedUnit], runs: Iterable[FinishedRun], now: d
         elif not run.will_retry:
             same = next((u for u in left if (u.job, u.first, u.last) == (run.job, run.first, run.last)), None)
             if same is None:
-                left.append(
-                    FailedUnit(run.job, run.first, run.last, run.ended_at, run.run_id, run.step, run.error)
-                )
+                left.append(_failed_unit(run, run.ended_at))
             elif same.run_id != run.run_id:
-                again = replace(same, run_id=run.run_id, step=run.step, error=run.error, times=same.times + 1)
-                left[left.index(same)] = again
+                left[left.index(same)] = replace(_failed_unit(run, same.since), times=same.times + 1)
     return [unit for unit in left if now - unit.since < _FAILURES_REMEMBERED][-_UNITS_REMEMBERED:]
 
 
@@ -346,7 +343,9 @@ def slow_steps(facts: Facts) -> list[Problem]:
     problems = []
     for step, times in by_step.items():
         *history, newest = sorted(times, key=lambda time: (time.is_running, time.at))
-        limit = step_limit(history[-_STEP_HISTORY:], newest.work)
+        # How much there is to do is known at the end: a running step may have as much as any before.
+        work = max((time.work for time in times), default=1.0) if newest.is_running else newest.work
+        limit = step_limit(history[-_STEP_HISTORY:], work)
         if limit is None or newest.seconds <= limit[1]:
             continue
         foretold, _ = limit
@@ -356,7 +355,7 @@ def slow_steps(facts: Facts) -> list[Problem]:
                 "slow_step",
                 step,
                 f"step {step} {verb} {newest.seconds:,.0f} s; its last {len(history[-_STEP_HISTORY:])} runs "
-                f"foretell {foretold:,.0f} s for {newest.work:,.0f} logs (run {newest.run_id})",
+                f"foretell {foretold:,.0f} s for {work:,.0f} logs (run {newest.run_id})",
                 newest.at - timedelta(seconds=0 if newest.is_running else newest.seconds),
                 "the machine is busy or short of memory, another process holds a table, or unusual logs",
             )

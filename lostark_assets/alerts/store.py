@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -33,8 +33,8 @@ log = get_logger()
 class Memory:
     """Everything remembered.
 
-    Runs that ended before ``runs_until`` are in ``failed_units`` and ``step_times``, and so are ``runs_seen``,
-    those around that instant. Nobody listened before ``listening_since``.
+    Runs that ended before ``runs_until`` are in ``failed_units`` and ``step_times``, and so are those of
+    ``runs_seen``, around that instant. Nobody listened before ``listening_since``.
     """
 
     state: State = field(default_factory=State)
@@ -45,6 +45,10 @@ class Memory:
     runs_seen: tuple[str, ...] = ()
     last_look_at: datetime | None = None
     listening_since: datetime | None = None
+
+    def with_state(self, state: State) -> Memory:
+        """The same with another state."""
+        return replace(self, state=state)
 
 
 _ADAPTER = TypeAdapter(Memory)

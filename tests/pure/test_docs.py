@@ -9,13 +9,21 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lostark_assets.alerts.problems import KINDS, anchor_of
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.reasons import REASONS
 from lostark_assets.core.validate import CROSS_RULES
 from lostark_assets.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "deploy/README.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -129,6 +137,13 @@ def test_the_architecture_page_names_every_rule_across_the_core_tables():
 @pytest.mark.parametrize("table", [name for name in CONTRACTS if name.startswith("stats_")])
 def test_every_figure_is_explained(table):
     assert [name for name in figures(table) if name not in code_of("docs/metrics.md")] == []
+
+
+def test_the_runbook_has_a_paragraph_for_every_kind_of_alert_and_the_messages_lead_there():
+    for kind in KINDS:
+        page, anchor = anchor_of(kind).split("#")
+        assert anchor in slugs(ROOT / page), kind
+    assert set(KINDS) <= code_of("docs/architecture.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

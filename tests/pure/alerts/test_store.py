@@ -1,0 +1,114 @@
+"""What alerts remember survives a process, a broken file and two writers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lostark_assets.alerts.deliver import Outbox, Outgoing, Pause
+from lostark_assets.alerts.detect import Detected
+from lostark_assets.alerts.facts import FailedUnit, StepTime
+from lostark_assets.alerts.look import conclude, wake
+from lostark_assets.alerts.messages import Text
+from lostark_assets.alerts.problems import Problem
+from lostark_assets.alerts.reconcile import Open, State
+from lostark_assets.alerts.store import Memory, load, locked, memory_path, save
+from lostark_assets.commands.alerts import mute, parse_length, read_alerts
+from lostark_assets.errors import NotFound, SettingsError, TransientError
+from lostark_assets.settings import get_settings
+
+NOW = datetime(2026, 10, 30, 20, tzinfo=UTC)
+PROBLEM = Problem("source_failing", "demo", "down", NOW, "a plug")
+
+
+def full_memory() -> Memory:
+    text = Text("title", is_over=False, at=NOW, facts=(("What", "한국"),))
+    return Memory(
+        State({PROBLEM.key: Open(PROBLEM, NOW, None)}, {"slow_step": NOW}, {"a": (NOW,)}),
+        Outbox((Outgoing(text, ("slack",)),), {"slack": Pause(2, NOW, "down")}),
+        (FailedUnit("fight_days", "2026-10-01", "2026-10-02", NOW, NOW, NOW, "r1", None, "boom", 2),),
+        (StepTime("core_tables", 1.5, 3.0, NOW, "r1"),),
+        NOW,
+        ("r1",),
+        NOW,
+        NOW,
+    )
+
+
+def test_everything_is_remembered(tmp_path):
+    path = tmp_path / "state/alerts.json"
+    assert load(path) == Memory()
+
+    save(path, full_memory())
+    assert load(path) == full_memory()
+    assert [p.name for p in path.parent.iterdir()] == ["alerts.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"state": 3}'])
+def test_a_broken_memory_is_set_aside(tmp_path, content):
+    path = tmp_path / "alerts.json"
+    path.write_bytes(content)
+
+    assert load(path) == Memory()
+    assert (tmp_path / "alerts.broken").read_bytes() == content
+
+
+def test_two_writers_take_turns(tmp_path, monkeypatch):
+    monkeypatch.setattr("lostark_assets.alerts.store._LOCK_TIMEOUT_S", 0.05)
+    with (
+        locked(tmp_path / "alerts.json"),
+        pytest.raises(TransientError, match="Nothing was"),
+        locked(tmp_path / "alerts.json"),
+    ):
+        pass
+
+
+def test_what_is_to_be_said_is_written_before_it_is_sent(tmp_path):
+    path = tmp_path / "alerts.json"
+
+    class Killed(BaseException):
+        pass
+
+    class Fatal:
+        name = "slack"
+
+        def send(self, text):
+            raise Killed
+
+    with pytest.raises(Killed):
+        conclude(path, Memory(), Detected([PROBLEM]), [Fatal()], NOW)
+    memory = load(path)
+    assert [message.missing for message in memory.outbox.messages] == [("slack",)]
+    assert PROBLEM.key in memory.state.open
+
+
+def test_listening_begins_anew_after_a_pause():
+    memory = wake(Memory(), NOW)
+    assert memory.listening_since == NOW
+    memory = wake(memory, NOW + timedelta(minutes=1))
+    assert memory.listening_since == NOW
+    assert wake(memory, NOW + timedelta(hours=1)).listening_since == NOW + timedelta(hours=1)
+
+
+def test_muting_from_the_terminal_is_seen_by_the_next_look(tmp_path):
+    settings = get_settings(home=tmp_path)
+    save(memory_path(settings), full_memory())
+
+    until = mute(settings, PROBLEM.key, "2h")
+    assert load(memory_path(settings)).state.muted[PROBLEM.key] == until
+    (listed,) = read_alerts(settings).problems
+    assert listed["key"] == PROBLEM.key
+    assert listed["muted_until"] == until
+    assert listed["runbook"] == "deploy/README.md#a-source-does-not-answer"
+    assert read_alerts(settings).unsent == {"slack": 1}
+    with pytest.raises(NotFound, match="Nothing was muted"):
+        mute(settings, "nonsense", "2h")
+
+
+def test_lengths_of_time():
+    assert parse_length("90min") == parse_length("1.5h") == timedelta(minutes=90)
+    assert parse_length("1d") == timedelta(days=1)
+    for text in ("", "2", "h", "0h", "-1h", "1000d", "2 weeks"):
+        with pytest.raises(SettingsError, match="Nothing was muted"):
+            parse_length(text)
