@@ -17,7 +17,7 @@ from lostark_assets.alerts.detect import Detected
 from lostark_assets.alerts.messages import text_of
 from lostark_assets.alerts.reconcile import Message, reconcile
 from lostark_assets.alerts.store import Memory, save
-from lostark_assets.observability.logs import get_logger
+from lostark_assets.observability.logs import get_logger, redacted
 
 ASLEEP_AFTER = timedelta(minutes=5)
 
@@ -35,7 +35,9 @@ def conclude(
     path: Path, memory: Memory, found: Detected, channels: Sequence[Channel], now: datetime
 ) -> tuple[Memory, list[Message]]:
     """Reconcile ``found``, log what is new, and hand it to ``channels``."""
-    state, messages = reconcile(memory.state, found, now)
+    # Other people's errors are quoted in problems: no channel and no file gets what looks like a secret.
+    quoted = [replace(p, what=redacted(p.what), subject=redacted(p.subject)) for p in found.problems]
+    state, messages = reconcile(memory.state, replace(found, problems=quoted), now)
     for message in messages:
         _log(message)
     outbox = put(memory.outbox, [text_of(message) for message in messages], channels, now)

@@ -1,0 +1,168 @@
+"""The alert sensor on a real instance: each trouble arrives at a webhook once, and its end once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster import instance_for_test
+
+from lostark_assets.alerts.dagster_facts import ticking
+from lostark_assets.alerts.sensors import alert_sensor
+from lostark_assets.alerts.store import load, memory_path
+from lostark_assets.definitions import build_defs
+from lostark_assets.observability.logs import configure_logs
+from lostark_assets.operations.ledger import LEDGER_FILE, CollectionRecord, Ledger
+from lostark_assets.resources import lake_of
+from lostark_assets.settings import Settings, get_settings
+from tests.pure.alerts.receivers import Webhooks, webhooks
+
+SECRET = "S3CRET-T0KEN-0123456789"
+
+
+class Platform:
+    """An instance, the sensor and a receiver, driven look by look; the clock is ours."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, receiver: Webhooks) -> None:
+        self.settings, self.instance, self.receiver = settings, instance, receiver
+        self.now = datetime.now(UTC) + timedelta(seconds=5)
+        self.lake = lake_of(settings)
+        self.sensor = alert_sensor(clock=self._seconds)
+        self.ledger = Ledger(settings.state_dir / LEDGER_FILE)
+
+    def _seconds(self) -> float:
+        return self.now.timestamp()
+
+    def look(self, times: int = 1) -> list[tuple[str, str]]:
+        """Look each half minute; what arrived: by path, the title."""
+        before = len(self.receiver.got)
+        for _ in range(times):
+            resources = {"lake": self.lake, "settings": self.settings}
+            with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
+                self.sensor.evaluate_tick(context)
+            self.now += timedelta(seconds=30)
+        return [(path.strip("/").split("/")[0], title_of(body)) for path, body in self.receiver.got[before:]]
+
+    def collected(self, outcome: str, source: str = "demo") -> None:
+        self.ledger.record_collection(
+            CollectionRecord(
+                source, "battle_logs", self.now, self.now, outcome, 1, int(outcome != "ok"),
+                error=None if outcome == "ok" else f"no answer, Bearer {SECRET}",
+            )
+        )  # fmt: skip
+
+
+def title_of(body: dict) -> str:
+    return body["embeds"][0]["title"] if "embeds" in body else body["blocks"][0]["text"]["text"]
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    with webhooks() as receiver, dg.DagsterInstance.ephemeral() as instance:
+        settings = get_settings(
+            home=tmp_path / "home",
+            alert_discord_webhook=receiver.url(f"/api/webhooks/1/{SECRET}"),
+            alert_slack_webhook=receiver.url(f"/services/{SECRET}"),
+        )
+        configure_logs(settings, "test")
+        yield Platform(settings, instance, receiver)
+
+
+@dg.op(config_schema={"well": bool})
+def work(context) -> None:
+    if not context.op_config["well"]:
+        raise dg.Failure("the plug was pulled", allow_retries=False)
+
+
+@dg.job(name="some_job", executor_def=dg.in_process_executor)
+def some_job() -> None:
+    work()
+
+
+def run_job(platform: Platform, *, well: bool) -> None:
+    config = {"ops": {"work": {"config": {"well": well}}}}
+    some_job.execute_in_process(run_config=config, instance=platform.instance, raise_on_error=False)
+
+
+def test_a_failed_run_is_told_once_to_each_channel_and_its_success_once(platform):
+    assert platform.look() == []
+    run_job(platform, well=False)
+    assert sorted(platform.look(10)) == [
+        ("api", "Runs fail: some_job"), ("services", "Runs fail: some_job"),
+    ]  # fmt: skip
+    run_job(platform, well=False)
+    assert platform.look(10) == []
+    run_job(platform, well=True)
+    assert sorted(platform.look(10)) == [
+        ("api", "Recovered: Runs fail: some_job"), ("services", "Recovered: Runs fail: some_job"),
+    ]  # fmt: skip
+    told = {field["name"]: field["value"] for field in platform.receiver.got[0][1]["embeds"][0]["fields"]}
+    assert "the plug was pulled" in told["What"]
+    assert "step work" in told["What"]
+    assert told["Runbook"] == "deploy/README.md#runs-fail"
+
+
+def test_a_source_that_does_not_answer_is_told_once_and_its_return_once(platform):
+    platform.look()
+    said = []
+    for _ in range(10):
+        platform.collected("unavailable")
+        said += platform.look(2)
+    assert sorted(said) == [
+        ("api", "A source does not answer: demo"), ("services", "A source does not answer: demo"),
+    ]  # fmt: skip
+    platform.collected("ok")
+    assert len(platform.look(10)) == 2
+
+
+def test_no_secret_is_in_logs_memory_or_messages(platform):
+    platform.receiver.status = 500
+    for _ in range(4):
+        platform.collected("unavailable")
+        platform.look(2)
+    platform.receiver.status = 204
+    platform.look(3)
+
+    home = platform.settings.home
+    assert platform.receiver.got
+    events = [json.loads(line) for line in (home / "logs/events.jsonl").read_text().splitlines()]
+    assert {"problem", "alert_channel_failed", "alert_sent"} <= {event["event"] for event in events}
+    for path in [*(home / "logs").iterdir(), memory_path(platform.settings)]:
+        assert SECRET not in path.read_text(), path
+    assert SECRET not in json.dumps([body for _, body in platform.receiver.got])
+
+
+def test_a_channel_that_is_down_gets_both_messages_later(platform):
+    platform.receiver.status = 503
+    run_job(platform, well=False)
+    platform.look(3)
+    run_job(platform, well=True)
+    platform.look(6)
+    platform.receiver.status = 204
+    titles = [title for path, title in platform.look(200) if path == "api"]
+
+    assert titles == ["Runs fail: some_job", "Recovered: Runs fail: some_job"]
+
+
+def test_every_sensor_and_schedule_of_the_platform_is_watched(platform):
+    repository = build_defs(settings=platform.settings).get_repository_def()
+    with instance_for_test() as instance:
+        watched = ticking(instance, repository, ["alerts"])
+
+    names = {one.name for one in watched}
+    assert {"due_fight_days", "due_across_days"} <= names
+    assert "alerts" not in names
+    assert all(one.last_tick_at is None and one.every_s >= 1 for one in watched)
+
+
+def test_a_broken_fact_silences_no_other(platform, monkeypatch):
+    platform.look()
+    monkeypatch.setattr("lostark_assets.alerts.observe.read_disks", lambda settings: 1 / 0)
+    run_job(platform, well=False)
+
+    assert len(platform.look(2)) == 2
+    assert load(memory_path(platform.settings)).state.open.keys() == {"run_failed:some_job"}
