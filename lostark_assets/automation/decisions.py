@@ -85,9 +85,9 @@ class Choice:
     given_up: list[str] = field(default_factory=list)
 
 
-def pause_s(failures: int) -> float:
+def pause_s(failures: int, longest_s: float = LONGEST_PAUSE_S) -> float:
     """Seconds to wait after so many failures in a row: 1 min, 4 min, 16 min, then an hour."""
-    return 0.0 if failures < 1 else min(FIRST_PAUSE_S * 4.0 ** min(failures - 1, 9), LONGEST_PAUSE_S)
+    return 0.0 if failures < 1 else min(FIRST_PAUSE_S * 4.0 ** min(failures - 1, 9), longest_s)
 
 
 def settle(memory: Memory, due: Mapping[str, str], outcomes: Mapping[str, Outcome], now: float) -> Memory:
@@ -121,6 +121,7 @@ def choose(
     *,
     busy: Collection[str] = (),
     tries: int | None = TRIES,
+    longest_s: float = LONGEST_PAUSE_S,
 ) -> Choice:
     """Sort what is due; runs work on ``busy``, whoever started them. ``tries`` None: never give up."""
     choice = Choice()
@@ -132,8 +133,8 @@ def choose(
             choice.ask.append(subject)
         elif tries is not None and _is_hopeless(attempt, due[subject], tries):
             choice.given_up.append(subject)
-        elif now < attempt.failed_at + pause_s(attempt.failures):
-            choice.waiting[subject] = attempt.failed_at + pause_s(attempt.failures)
+        elif now < (until := attempt.failed_at + pause_s(attempt.failures, longest_s)):
+            choice.waiting[subject] = until
         else:
             choice.ask.append(subject)
     return choice

@@ -6,12 +6,13 @@ What does not belong here: deciding anything from it (``decisions``).
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from lostark_assets.automation.decisions import Outcome
+from lostark_assets.orchestration.jobs import COLLECT_JOB
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
@@ -27,9 +28,9 @@ _GHOST_AFTER_S = 600.0
 """A run that was made and not even queued after so long never will be: its maker died."""
 
 
-def range_tags(first: date, last: date) -> dict[str, str]:
-    """Tags of one run over the fight days from ``first`` to ``last``."""
-    return {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Tags of one run over the partitions from ``first`` to ``last``."""
+    return {RANGE_START: first, RANGE_END: last}
 
 
 def outcomes_of(instance: DagsterInstance, requests: Collection[str]) -> dict[str, Outcome]:
@@ -78,3 +79,14 @@ def days_in_progress(records: Collection[RunRecord]) -> set[str]:
             continue
         days |= {(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)}
     return days
+
+
+def sources_in_progress(records: Collection[RunRecord], partitions: Sequence[str]) -> set[str]:
+    """Every source (of ``partitions``, in their order) that one of the runs collects or will."""
+    sources: set[str] = set()
+    for record in records:
+        tags = record.dagster_run.tags
+        first, last = (tags.get(name) or tags.get(PARTITION) for name in (RANGE_START, RANGE_END))
+        if record.dagster_run.job_name == COLLECT_JOB and first in partitions and last in partitions:
+            sources |= set(partitions[partitions.index(first) : partitions.index(last) + 1])
+    return sources

@@ -6,15 +6,17 @@ belong here: any of that itself, and schedules.
 
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import dagster as dg
 import msgspec
 
+from lostark_assets.automation.collection import News, Trouble, look_for_news, partition_ranges
 from lostark_assets.automation.decisions import (
+    RUNS_AT_ONCE,
     Choice,
     Memory,
     choose,
@@ -24,16 +26,33 @@ from lostark_assets.automation.decisions import (
     settle,
 )
 from lostark_assets.automation.due import CORE, STATS, Seen, look
-from lostark_assets.automation.runs import days_in_progress, in_progress, outcomes_of, range_tags
+from lostark_assets.automation.runs import (
+    days_in_progress,
+    in_progress,
+    outcomes_of,
+    range_tags,
+    sources_in_progress,
+)
 from lostark_assets.lake.tables import Lake
 from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
+from lostark_assets.orchestration.partitions import SOURCES
 from lostark_assets.settings import Settings
 from lostark_assets.stats.pipeline import STATS_VERSION
 
 EVERY_S = 30
+COLLECT_EVERY_S = 60
+COLLECT_LONGEST_PAUSE_S = 900.0
 _ALL = "all days"
 _Cursor = TypeVar("_Cursor")
 Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class CollectCursor:
+    """What ``new_battle_logs`` keeps from tick to tick."""
+
+    memory: Memory
+    troubles: dict[str, Trouble] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,7 +75,50 @@ class AcrossCursor:
 
 def automation_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
     """All sensors of the automation, switched on by default; ``clock`` gives epoch seconds."""
-    return [_due_fight_days(clock), _due_across_days(clock)]
+    return [_new_battle_logs(clock), _due_fight_days(clock), _due_across_days(clock)]
+
+
+def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
+    # No schedule: it keeps what failed and when, and asks for a run only where there is something new.
+    @dg.sensor(
+        job_name=COLLECT_JOB,
+        minimum_interval_seconds=COLLECT_EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks at every configured source and collects exactly those that have something new.",
+    )
+    def new_battle_logs(
+        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.SensorResult:
+        now = clock()
+        cursor = _read(context.cursor, CollectCursor) or CollectCursor(_new_memory())
+        news = look_for_news(settings, cursor.troubles, now)
+        memory = cursor.memory
+        if not news.due and not memory.attempts:
+            return _result(context, CollectCursor(memory, news.troubles), _told(news, "no new battle logs"))
+        partitions = context.instance.get_dynamic_partitions(str(SOURCES.name))
+        added = sorted(news.due.keys() - set(partitions))
+        partitions = [*partitions, *added]
+        outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
+        memory = settle(memory, news.due, outcomes, now)
+        busy = sources_in_progress(in_progress(context.instance, COLLECT_JOB), partitions)
+        choice = choose(memory, news.due, now, busy=busy, tries=None, longest_s=COLLECT_LONGEST_PAUSE_S)
+        requests = []
+        for first, last in partition_ranges(choice.ask, partitions)[:RUNS_AT_ONCE]:
+            names = partitions[partitions.index(first) : partitions.index(last) + 1]
+            requests.append(dg.RunRequest(run_key=memory.next_request(), tags=range_tags(first, last)))
+            memory = memory.asked(news.due, names)
+        cursor = CollectCursor(memory, news.troubles)
+        return _result(context, cursor, _told(news, _in_words(choice)), requests, added)
+
+    return new_battle_logs
+
+
+def _told(news: News, reason: str) -> str:
+    bad = [
+        f"{where} can't be read since {trouble.failures} looks: {trouble.error}"
+        for where, trouble in news.troubles.items()
+    ]
+    return "; ".join([reason, *bad])
 
 
 def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
@@ -87,7 +149,11 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
         if choice.ask and is_time_for_days(_collecting_since(working), now):
             for first, last in plan_days(choice, memory, lake.days(CORE), now):
                 days = [day for day in choice.ask if first.isoformat() <= day <= last.isoformat()]
-                requests.append(dg.RunRequest(run_key=memory.next_request(), tags=range_tags(first, last)))
+                requests.append(
+                    dg.RunRequest(
+                        run_key=memory.next_request(), tags=range_tags(first.isoformat(), last.isoformat())
+                    )
+                )
                 memory = memory.asked(due, days)
         elif choice.ask:
             reason = f"{len(choice.ask)} fight days wait for the collection that is running"
@@ -143,13 +209,20 @@ def _read(text: str | None, kind: type[_Cursor]) -> _Cursor | None:
 
 
 def _result(
-    context: dg.SensorEvaluationContext, cursor: Any, reason: str, requests: list[dg.RunRequest] | None = None
+    context: dg.SensorEvaluationContext,
+    cursor: Any,
+    reason: str,
+    requests: Sequence[dg.RunRequest] = (),
+    new_sources: Sequence[str] = (),
 ) -> dg.SensorResult:
     text = msgspec.json.encode(cursor).decode()
     # An unchanged cursor isn't written again.
     changed = text if text != context.cursor else None
     if requests:
-        return dg.SensorResult(run_requests=requests, cursor=text)
+        partitions = [SOURCES.build_add_request(list(new_sources))] if new_sources else None
+        return dg.SensorResult(
+            run_requests=list(requests), dynamic_partitions_requests=partitions, cursor=text
+        )
     return dg.SensorResult(skip_reason=reason, cursor=changed)
 
 

@@ -16,11 +16,14 @@ from lostark_assets.core import pipeline
 from lostark_assets.definitions import build_defs
 from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake
-from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
+from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
 from lostark_assets.resources import lake_of, rules_of
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.simulator.loa_logs_db import write_encounters_db
 from lostark_assets.simulator.season import SeasonConfig, generate_fights
+from lostark_assets.simulator.stand_in.config import StandInConfig
+from lostark_assets.simulator.stand_in.growing_season import GrowingSeason
+from lostark_assets.simulator.stand_in.running import running_season
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.stats.pipeline import compute_days, due_stats_days
@@ -30,7 +33,9 @@ FIRST = date(2026, 9, 2)
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return get_settings(home=tmp_path / "home")
+    empty = tmp_path / "no-logs"
+    empty.mkdir()
+    return get_settings(home=tmp_path / "home", sources=(empty,))
 
 
 class Platform:
@@ -189,7 +194,7 @@ def test_days_wait_for_the_end_of_a_collection(platform: Platform) -> None:
     platform.tick("due_fight_days")
     platform.add_logs(1)
     collecting = platform.instance.create_run_for_job(
-        platform.defs.resolve_job_def("collect"), status=dg.DagsterRunStatus.STARTED
+        platform.defs.resolve_job_def(COLLECT_JOB), status=dg.DagsterRunStatus.STARTED
     )
     platform.now = datetime.now(UTC).timestamp()
 
@@ -251,7 +256,7 @@ def test_an_idle_tick_asks_neither_dagster_nor_the_tables(
     monkeypatch.setattr(Lake, "open", fail)
     monkeypatch.setattr(platform.instance, "get_run_records", fail)
 
-    assert [platform.tick(sensor).run_requests for sensor in platform.sensors] == [[], []]
+    assert [platform.tick(sensor).run_requests for sensor in platform.sensors] == [[], [], []]
     assert platform.cursors == cursors
 
 
@@ -270,3 +275,75 @@ def test_half_cleaned_days_of_a_killed_run_are_due_again(
     data = platform.tick("due_fight_days")
 
     assert len(data.run_requests) == 1
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[tuple[str, GrowingSeason]]:
+    config = StandInConfig(state_dir=tmp_path / "stand-in", history=3, new_fight_every_s=0, tiny_logs=True)
+    with running_season(config) as (url, season):
+        yield url, season
+
+
+def collecting(
+    tmp_path: Path, instance: dg.DagsterInstance, *urls: str, sources: tuple[Path, ...] = ()
+) -> Platform:
+    return Platform(get_settings(home=tmp_path / "home", sources=sources, battle_log_urls=urls), instance)
+
+
+def test_news_are_collected_once_and_only_where_they_are(
+    tmp_path: Path, service: tuple[str, GrowingSeason]
+) -> None:
+    url, season = service
+    with dg.DagsterInstance.local_temp() as instance:
+        platform = collecting(tmp_path, instance, f"one={url}", "gone=http://127.0.0.1:9")
+        first = platform.tick("new_battle_logs")
+
+        assert asked(first) == [("one", "one")]
+        assert [request.partition_keys for request in first.dynamic_partitions_requests] == [["one"]]
+        instance.add_dynamic_partitions("battle_log_sources", ["one"])
+        assert platform.tick("new_battle_logs").run_requests == []
+        assert platform.run(COLLECT_JOB, first.run_requests[0]).success
+        assert platform.lake.count("raw_battle_logs") == season.logs
+        platform.now += 600
+        assert platform.tick("new_battle_logs").run_requests == []
+        idle = platform.tick("new_battle_logs")
+        assert "no new battle logs" in idle.skip_message
+        assert "http://127.0.0.1:9 can't be read" in idle.skip_message
+
+        season.grow(1)
+        [request] = platform.tick("new_battle_logs").run_requests
+        assert request.run_key != first.run_requests[0].run_key
+
+
+def test_a_file_that_is_dropped_into_a_watched_folder_is_collected(tmp_path: Path) -> None:
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    season = SeasonConfig(encounters=3, seed=1, days=1, start=FIRST, hits_per_player=10, dirt=False)
+    with dg.DagsterInstance.local_temp() as instance:
+        platform = collecting(tmp_path, instance, sources=(folder,))
+        assert platform.tick("new_battle_logs").run_requests == []
+        write_encounters_db(folder / "encounters.db", generate_fights(season))
+
+        [request] = platform.tick("new_battle_logs").run_requests
+        instance.add_dynamic_partitions("battle_log_sources", ["loa_logs"])
+        assert platform.run(COLLECT_JOB, request).success
+
+        assert platform.lake.count("raw_battle_logs")
+        assert platform.tick("new_battle_logs").run_requests == []
+
+
+def test_a_collection_that_keeps_failing_is_tried_with_growing_pauses_and_for_ever(
+    tmp_path: Path, service: tuple[str, GrowingSeason]
+) -> None:
+    url, _ = service
+    with dg.DagsterInstance.local_temp() as instance:
+        platform = collecting(tmp_path, instance, f"one={url}")
+        instance.add_dynamic_partitions("battle_log_sources", ["one"])
+        job, runs = platform.defs.resolve_job_def(COLLECT_JOB), 0
+        for _ in range(240):
+            for request in platform.tick("new_battle_logs").run_requests:
+                tags = {**request.tags, "dagster/run_key": request.run_key}
+                instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+                runs += 1
+
+    assert 8 <= runs <= 12
