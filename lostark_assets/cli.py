@@ -295,9 +295,11 @@ def simulate(
 
     if str(path) == _SERVE:
         from lostark_assets.commands.serve_stand_in import serve, stand_in_config
+        from lostark_assets.observability.logs import configure_logs
         from lostark_assets.settings import get_settings
 
         settings = get_settings()
+        configure_logs(settings, "stand-in")
         config = stand_in_config(
             settings,
             seed=seed,

@@ -6,6 +6,7 @@ What does not belong here: what is served (``simulator.stand_in``).
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import sys
 from typing import cast
@@ -13,6 +14,7 @@ from typing import cast
 from lostark_assets.battle_log_api import LIST_PATH
 from lostark_assets.commands.output import Say
 from lostark_assets.errors import PermanentError
+from lostark_assets.observability.logs import get_logger
 from lostark_assets.settings import Settings
 from lostark_assets.simulator.stand_in.config import (
     FAULT_KINDS,
@@ -24,6 +26,7 @@ from lostark_assets.simulator.stand_in.fault_kinds import FaultKind
 from lostark_assets.simulator.stand_in.listening import HOST, listen, url_of
 
 _PORTS_TRIED = 20
+log = get_logger()
 
 
 def stand_in_config(
@@ -82,9 +85,12 @@ def serve(config: StandInConfig, port: int, say: Say, *, takes_next: bool) -> No
             f"{season.logs:,} made-up battle logs at {url_of(opened)}{LIST_PATH}, the Open API's stand-in "
             f"at {url_of(opened)}{OPEN_API_PREFIX}; stop with Ctrl-C"
         )
-        # The server hands on the signal that stopped it once it has stopped.
+        # The server hands on the signal that stopped it once it has stopped; SIGTERM then ends like Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        log.info("stand_in_started", url=url_of(opened), season=season.token, logs=season.logs)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[opened])
+        log.info("stand_in_stopped", season=season.token, logs=season.logs)
     finally:
         opened.close()
 

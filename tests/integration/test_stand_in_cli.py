@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -56,7 +57,14 @@ def test_it_serves_stops_and_goes_on_where_it_was(tmp_path):
     assert is_told is True
     assert "demo data" in said
     assert f"{LIST_PATH}" in said
-    assert again.returncode == 0
+    assert process.returncode == again.returncode == 0
+    events = [json.loads(line) for line in (tmp_path / "logs" / "events.jsonl").read_text().splitlines()]
+    assert [(one["event"], one["logs"]) for one in events if one["process"] == "stand-in"] == [
+        ("stand_in_started", len(before["logs"])),
+        ("stand_in_stopped", len(before["logs"]) + len(grown)),
+        ("stand_in_started", len(before["logs"]) + len(grown)),
+        ("stand_in_stopped", len(before["logs"]) + len(grown)),
+    ]
     assert (tmp_path / "state" / "stand_in" / "season.jsonl").exists()
 
 

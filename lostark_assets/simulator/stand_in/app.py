@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from lostark_assets.observability.logs import get_logger
 from lostark_assets.simulator.stand_in import battle_logs, control, open_api
 from lostark_assets.simulator.stand_in.answers import problem
 from lostark_assets.simulator.stand_in.config import StandInConfig
@@ -23,6 +24,7 @@ from lostark_assets.simulator.stand_in.limits import RenewedWindow, SlidingWindo
 from lostark_assets.simulator.stand_in.traffic import Traffic
 
 _LONGEST_NAP_S = 0.25
+log = get_logger()
 
 
 def create_app(config: StandInConfig) -> ASGIApp:
@@ -70,7 +72,14 @@ def wrap(season: GrowingSeason) -> ASGIApp:
 
 async def _grow(season: GrowingSeason) -> None:
     while True:
-        await run_in_threadpool(season.advance)
+        try:
+            came = await run_in_threadpool(season.advance)
+        except OSError as error:
+            # A full disk: what is there is served on, and the next fight may come.
+            log.warning("stand_in_cannot_grow", error=str(error))
+            came = []
+        for record in came:
+            log.info("stand_in_log_came", log=record.id, revision=record.revision, logs=season.logs)
         await asyncio.sleep(min(max(season.seconds_to_next(), 0.005), _LONGEST_NAP_S))
 
 

@@ -133,14 +133,14 @@ class GrowingSeason:
             ready = self.ready_body(record)
             return ready if ready is not None else self._pack(record, self._content(record))
 
-    def advance(self) -> None:
-        """Let the fights come that are due by the clock; those of a long sleep are not caught up with."""
+    def advance(self) -> list[LogRecord]:
+        """Let the fight come that is due by the clock; those of a long sleep are not caught up with."""
         every, now = self.config.new_fight_every_s, self.config.clock()
         if every <= 0 or self.is_paused or now < self._due_s:
-            return
+            return []
         self._due_s = self._due_s + every if now < self._due_s + every else now + every
-        if not (self.config.weekly_maintenance and is_weekly_maintenance(now)):
-            self.grow(1)
+        is_down = self.config.weekly_maintenance and is_weekly_maintenance(now)
+        return [] if is_down else self.grow(1)
 
     def seconds_to_next(self) -> float:
         """How long until a fight is due."""
