@@ -13,12 +13,14 @@ import dagster as dg
 from lostark_assets.alerts.sensors import alert_sensor
 from lostark_assets.automation.sensors import automation_sensors
 from lostark_assets.core.assets import core_assets
+from lostark_assets.core.game_event_assets import game_event_assets
 from lostark_assets.observability.logs import configure_logs
 from lostark_assets.orchestration.jobs import phase_one_jobs
 from lostark_assets.orchestration.partitions import fight_days
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.assets import raw_assets
+from lostark_assets.sources.open_api_assets import open_api_assets
 from lostark_assets.stats.assets import stats_assets
 
 
@@ -29,7 +31,11 @@ def build_defs(
     settings = settings or get_settings()
     configure_logs(settings, "dagster")
     days = fight_days(settings)
-    layers = {"raw": raw_assets(), "core": core_assets(days), "stats": stats_assets(days)}
+    layers = {
+        "raw": [*raw_assets(), *open_api_assets()],
+        "core": [*core_assets(days), *game_event_assets()],
+        "stats": stats_assets(days),
+    }
     return dg.Definitions(
         assets=[_in_group(asset, layer) for layer, assets in layers.items() for asset in assets],
         jobs=phase_one_jobs(),

@@ -71,6 +71,25 @@ def named_urls(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{name}={url}" for name, url in named.items())
 
 
+def _split_keys(value: object) -> object:
+    """Keys, also where each was written as it stands in a header."""
+    words = _split_words(value)
+    return [word for word in words if word.lower() != "bearer"] if isinstance(value, str) else words
+
+
+def _printable_key(value: SecretStr) -> SecretStr:
+    key = value.get_secret_value()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("should be keys of the Open API, separated by commas")
+    return value
+
+
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("should be an http:// or https:// address")
+    return value.rstrip("/")
+
+
 def _local_or_url(value: str) -> str:
     return value if "://" in value else str(_absolute(Path(value)))
 
@@ -97,13 +116,17 @@ MailAddress = Annotated[SecretStr, AfterValidator(partial(_with_scheme, schemes=
 WordList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words)]
 PathList = Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_split_paths)]
 UrlList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words), AfterValidator(named_urls)]
+ApiKey = Annotated[SecretStr, AfterValidator(_printable_key)]
+ApiKeys = Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_split_keys)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_with_driver)]
 
 
 class Settings(BaseSettings):
     """Every setting with its default. ``get_settings()`` makes one from the environment.
 
-    Sizes take a unit (``LOSTARK_BATCH_BYTES=128MiB``), lists of paths are separated like ``PATH``.
+    Sizes take a unit (``LOSTARK_BATCH_BYTES=128MiB``), lists of paths are separated like ``PATH``, other
+    lists by commas.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -130,6 +153,19 @@ class Settings(BaseSettings):
     )
     earliest_fight_date: date = Field(date(2022, 1, 1), description="a fight before it has a wrong clock")
     batch_bytes: ByteSize = Field(ByteSize(128 * MIB), gt=0, description="payload of one lake commit")
+
+    open_api_url: HttpUrl = Field(
+        "https://developer-lostark.game.onstove.com", description="the Lost Ark Open API (Korea)"
+    )
+    open_api_keys: ApiKeys = Field((), description="keys of the Open API, each with its own budget")
+    open_api_requests_per_minute: int = Field(95, gt=0, description="budget of one key; the API allows 100")
+    open_api_regions: WordList = Field(
+        ("KR", "unknown"), description="regions of logs whose characters the Open API knows"
+    )
+    profile_seen_days: float = Field(14, gt=0, description="profiles are fetched of players of these days")
+    profile_freshness_h: float = Field(6, gt=0, description="a character is not asked for again within it")
+    profile_unknown_freshness_h: float = Field(24, gt=0, description="the same, of one the API does not know")
+    profile_max_age_days: float = Field(7, gt=0, description="an older profile says nothing about a fight")
 
     dagster_postgres_url: PostgresUrl | None = Field(None, description="Dagster's storage; unset: embedded")
     postgres_url: PostgresUrl | None = Field(None, description="published marts; unset: embedded")
@@ -190,7 +226,7 @@ def get_settings(**overrides: Any) -> Settings:
 def _explain(problem: Any) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
     # An address may hold a password, though it should not.
-    is_secret = field.endswith(("_url", "_urls", "_token", "_webhook"))
+    is_secret = field.endswith(("_url", "_urls", "_token", "_webhook", "_keys"))
     found = "a hidden value" if is_secret else repr(problem["input"])
     kind = problem["type"]
     expected = next((words for start, words in _EXPECTED.items() if kind.startswith(start)), problem["msg"])

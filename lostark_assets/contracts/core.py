@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lostark_assets.contracts.raw import LOG_FORMATS
+from lostark_assets.contracts.raw import LOG_FORMATS, NEWS_LISTS
 from lostark_assets.contracts.table import (
     BOOL,
     DAY,
@@ -214,6 +214,34 @@ UPTIMES = (
     _uptime("support_hyper", "a support's hyper-awakening buff"),
 )
 
+COMBAT_POWER_SOURCES = ("log", "profile")
+PROFILE = (
+    Column(
+        "combat_power_source",
+        STRING,
+        "who gave combat_power: the log itself, or the profile where the log has none",
+        allowed=COMBAT_POWER_SOURCES,
+    ),
+    Column("profile_id", STRING, "the row of raw_armory_profiles that the columns below come from"),
+    Column("profile_at", INSTANT, "when the profile was fetched: at or before the fight's start"),
+    Column("profile_server_name", STRING, "game server of the character, in Korean"),
+    Column(
+        "profile_item_level", FLOAT, "item level by the profile", unit="item level", minimum=1, maximum=3000
+    ),
+    Column("profile_combat_power", FLOAT, "combat power by the profile", unit="combat power", minimum=0),
+    Column("profile_spec_name", STRING, "spec by the profile's ark passive, in English"),
+    Column("engravings", pa.list_(STRING), "names of the engravings worn, in Korean"),
+    Column("engraving_levels", pa.list_(SMALL), "their levels, in the same order", unit="level"),
+    Column("engraving_grades", pa.list_(STRING), "their grades, in Korean and the same order"),
+    Column("gem_levels", pa.list_(SMALL), "levels of the gems worn, highest first", unit="level"),
+    Column("ark_passive_evolution", SMALL, "points in evolution (진화)", unit="points", minimum=0),
+    Column("ark_passive_enlightenment", SMALL, "points in enlightenment (깨달음)", unit="points", minimum=0),
+    Column("ark_passive_leap", SMALL, "points in leap (도약)", unit="points", minimum=0),
+    Column("ark_grid_cores", pa.list_(STRING), "names of the ark grid's cores, in Korean"),
+    Column("ark_grid_points", pa.list_(SMALL), "points of those cores, in the same order", unit="points"),
+    Column("card_sets", pa.list_(STRING), "card sets that work, each by its highest step, in Korean"),
+)
+
 CORE_PLAYERS = Contract(
     name="core_players",
     row="one player in one encounter",
@@ -300,6 +328,7 @@ CORE_PLAYERS = Contract(
                 unit="damage/s",
             ),
         ),
+        PROFILE,
     ),
 )
 
@@ -374,6 +403,36 @@ CORE_HITS = Contract(
             Column("is_back_attack", BOOL, "hit from behind", nullable=False),
             Column("is_front_attack", BOOL, "hit from the front", nullable=False),
         ),
+    ),
+)
+
+EVENT_KINDS = ("maintenance", "patch", "event", "notice")
+MOMENT_SOURCES = ("title", "completion notice", "usual hours", "publication", "listing")
+
+CORE_GAME_EVENTS = Contract(
+    name="core_game_events",
+    row="one maintenance window, patch or event of the game, or a notice that is none of them",
+    key=("event_id",),
+    notes=(
+        "Korea only. Notices carry no hours but in their titles: the columns *_known_by say what is stated "
+        "and what is the usual."
+    ),
+    columns=(
+        Column("event_id", STRING, "hash of news list and link (16 hex)", nullable=False),
+        Column("kind", STRING, "what happens", nullable=False, allowed=EVENT_KINDS),
+        Column("title", STRING, "title as listed, in Korean", nullable=False),
+        Column("event_name", STRING, "short name of a maintenance or patch, with its Korean date"),
+        Column("is_regular", BOOL, "the weekly maintenance; null for what is no maintenance"),
+        Column("starts_at", INSTANT, "when it begins; of a notice when it was published"),
+        Column("ends_at", INSTANT, "when it ends; null for patches, notices and where unknown"),
+        Column("start_known_by", STRING, "where starts_at comes from", allowed=MOMENT_SOURCES),
+        Column("end_known_by", STRING, "where ends_at comes from", allowed=MOMENT_SOURCES),
+        Column("published_at", INSTANT, "when it was first announced; null where the list has no date"),
+        Column("link", STRING, "page of the notice or event"),
+        Column("source", STRING, "news list it comes from", nullable=False, allowed=NEWS_LISTS),
+        Column("notice_id", STRING, "the row of raw_game_notices that announced it", nullable=False),
+        Column("completion_notice_id", STRING, "the row that reported a maintenance as over"),
+        Column("fetched_at", INSTANT, "when the newest of these rows was fetched", nullable=False),
     ),
 )
 

@@ -7,6 +7,8 @@ import pyarrow as pa
 from lostark_assets.contracts.table import DAY, INSTANT, INT, STRING, Column, Contract
 
 LOG_FORMATS = ("loa_logs_db", "upload_json", "player_table")
+PROFILE_STATUSES = ("found", "unknown")
+NEWS_LISTS = ("notices", "events")
 
 RAW_BATTLE_LOGS = Contract(
     name="raw_battle_logs",
@@ -37,5 +39,52 @@ RAW_BATTLE_LOGS = Contract(
         Column("payload", pa.large_binary(), "the log, byte-exact", nullable=False),
         Column("fetched_at", INSTANT, "when the log was fetched", nullable=False),
         Column("fetch_run_id", STRING, "the run or command that fetched the log", nullable=False),
+    ),
+)
+
+RAW_ARMORY_PROFILES = Contract(
+    name="raw_armory_profiles",
+    row="one Open API profile response of one character at one time",
+    key=("profile_id",),
+    notes=(
+        "Append-only. What a character wore when it last logged out or was selected, not what it wore in a "
+        "fight: see decision 14."
+    ),
+    columns=(
+        Column("profile_id", STRING, "hash of region, name, time and content hash (32 hex)", nullable=False),
+        Column("region", STRING, "region whose characters the API knows", nullable=False),
+        Column("character_name", STRING, "name that was asked for, composed Unicode", nullable=False),
+        Column("fetched_at", INSTANT, "when the response came", nullable=False),
+        Column(
+            "status",
+            STRING,
+            "found, or unknown: the API knows no such character, or not any more",
+            nullable=False,
+            allowed=PROFILE_STATUSES,
+        ),
+        Column("content_sha256", STRING, "SHA-256 of body", nullable=False),
+        Column("body_bytes", INT, "size of body", unit="bytes", nullable=False, minimum=0),
+        Column("body", pa.large_binary(), "the response's body, byte-exact", nullable=False),
+        Column(
+            "request_path", STRING, "path and query that were asked for, without the name", nullable=False
+        ),
+        Column("fetch_run_id", STRING, "the run that fetched the profile", nullable=False),
+    ),
+)
+
+RAW_GAME_NOTICES = Contract(
+    name="raw_game_notices",
+    row="one version of one entry of the Open API's news, as it was listed",
+    key=("notice_id",),
+    notes="Append-only. An entry that is listed again unchanged adds nothing; an edited one adds a row.",
+    columns=(
+        Column("notice_id", STRING, "hash of list, link and content hash (32 hex)", nullable=False),
+        Column("news_list", STRING, "list that it stood in", nullable=False, allowed=NEWS_LISTS),
+        Column("link", STRING, "page of the entry; what its versions have in common"),
+        Column("title", STRING, "title as listed"),
+        Column("content_sha256", STRING, "SHA-256 of body", nullable=False),
+        Column("body", pa.large_binary(), "the entry's JSON, byte-exact", nullable=False),
+        Column("fetched_at", INSTANT, "when this version was first seen", nullable=False),
+        Column("fetch_run_id", STRING, "the run that fetched the entry", nullable=False),
     ),
 )

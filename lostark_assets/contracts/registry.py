@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from lostark_assets.contracts.core import (
     CORE_ENCOUNTERS,
+    CORE_GAME_EVENTS,
     CORE_HITS,
     CORE_PLAYERS,
     CORE_QUARANTINE,
     CORE_SKILLS,
 )
-from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
+from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES, RAW_BATTLE_LOGS, RAW_GAME_NOTICES
 from lostark_assets.contracts.stats import (
     STATS_DPS_DISTRIBUTION,
     STATS_DPS_TIMELINE,
@@ -22,11 +23,14 @@ CONTRACTS: dict[str, Contract] = {
     contract.name: contract
     for contract in (
         RAW_BATTLE_LOGS,
+        RAW_ARMORY_PROFILES,
+        RAW_GAME_NOTICES,
         CORE_ENCOUNTERS,
         CORE_PLAYERS,
         CORE_SKILLS,
         CORE_HITS,
         CORE_QUARANTINE,
+        CORE_GAME_EVENTS,
         STATS_PLAYER_DPS,
         STATS_DPS_TIMELINE,
         STATS_DPS_DISTRIBUTION,

@@ -23,6 +23,7 @@ from lostark_assets.presentation import markdown_table, picture
 from lostark_assets.resources import rules_of
 from lostark_assets.settings import Settings
 from lostark_assets.sources.assets import RAW
+from lostark_assets.sources.open_api_assets import PROFILES
 
 TABLES = tuple(reversed(COMMIT_ORDER))
 _PREVIEWS = {
@@ -53,7 +54,13 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
     """The cleaned tables."""
     upstream = dg.AssetDep(RAW, partition_mapping=dg.AllPartitionMapping())
     specs = [
-        asset_spec(name, version=CLEAN_VERSION, kinds={"pandas", "arrow"}, deps=[upstream], skippable=True)
+        asset_spec(
+            name,
+            version=CLEAN_VERSION,
+            kinds={"pandas", "arrow"},
+            deps=[upstream, PROFILES] if name == "core_players" else [upstream],
+            skippable=True,
+        )
         for name in TABLES
     ]
 

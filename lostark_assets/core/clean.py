@@ -20,7 +20,7 @@ from lostark_assets.core.rows import HIT_DTYPES, Cleaned
 from lostark_assets.errors import LogRejected
 from lostark_assets.sources.protocol import encounter_id_of
 
-CLEAN_VERSION = "1"
+CLEAN_VERSION = "2"
 """Raise it when cleaning gives other rows: days that are then materialised clean their logs again."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from lostark_assets.contracts.core import LONGEST_FIGHT_S
 from lostark_assets.core.clean_skills import PART_TOLERANCE, SkillCollector, measured, within
 from lostark_assets.core.parse import MeterLog, PlayerPart
+from lostark_assets.core.profiles import ProfileRules
 from lostark_assets.core.rows import LogHits
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.classes import class_name_of_id, resolve_class
@@ -38,13 +39,14 @@ _STAND_IN = re.compile(r"(?=.*\d)[0-9a-f]{5,16}|You|.+ #\d+|Unknown.*")
 
 @dataclass(frozen=True)
 class Rules:
-    """The limits of what can be. ``now`` bounds fight starts from above."""
+    """The limits of what can be, and which armory profiles count. ``now`` bounds fight starts from above."""
 
     max_fight_s: int = 7200
     max_part_bytes: int = 256 << 20
     max_log_bytes: int = 1 << 30
     earliest_fight_date: date = date(2022, 1, 1)
     now: datetime | None = None
+    profiles: ProfileRules = field(default_factory=ProfileRules)
 
 
 @dataclass

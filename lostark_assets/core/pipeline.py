@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from lostark_assets.contracts.core import CORE_ENCOUNTERS
 from lostark_assets.contracts.expectations import Finding, merge
 from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.core.armory import with_profiles
 from lostark_assets.core.clean import CLEAN_VERSION, Stamp, clean_logs
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.fights import FIGHT_COLUMNS, PLAYER_COLUMNS, assign_fights, near_in_time
@@ -73,6 +74,9 @@ def clean_days(
         for is_seen, chunk in _chosen_batches(read_raw(lake, due, since), seen, batch_bytes):
             stamp = Stamp(run_id, datetime.now(UTC))
             tables = tables_of(clean_logs(chunk, rules, stamp))
+            tables["core_players"] = with_profiles(
+                lake, tables["core_players"], tables["core_encounters"], rules.profiles
+            )
             _note(run, tables, examine_core(tables, len(chunk)))
             _commit(lake, tables, [row["log_id"] for row in chunk] if is_seen else [], chunk)
             if progress:

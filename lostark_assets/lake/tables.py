@@ -51,6 +51,13 @@ _WRITER: dict[str, WriterProperties] = {
         max_row_group_size=64,
         column_properties={"payload": ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")},
     ),
+    # One body is some 100 KB of text that says most things twice; row groups stay small for single reads.
+    "raw_armory_profiles": WriterProperties(
+        compression="ZSTD",
+        compression_level=6,
+        max_row_group_size=64,
+        column_properties={"body": ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")},
+    ),
 }
 _DEFAULT_WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 

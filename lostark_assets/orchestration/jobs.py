@@ -10,6 +10,8 @@ import dagster as dg
 COLLECT_JOB = "collect"
 FIGHT_DAYS_JOB = "fight_days"
 ACROSS_DAYS_JOB = "across_days"
+PROFILES_JOB = "profiles"
+GAME_NEWS_JOB = "game_news"
 _DAILY = [
     "core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine", "stats_player_dps",
     "stats_dps_timeline",
@@ -34,5 +36,15 @@ def phase_one_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             ACROSS_DAYS_JOB,
             dg.AssetSelection.assets(*_WHOLE),
             description="Compute the statistics that go across all fight days.",
+        ),
+        dg.define_asset_job(
+            PROFILES_JOB,
+            dg.AssetSelection.assets("raw_armory_profiles"),
+            description="Ask the Open API for the characters of recent fights.",
+        ),
+        dg.define_asset_job(
+            GAME_NEWS_JOB,
+            dg.AssetSelection.assets("raw_game_notices", "core_game_events"),
+            description="Read the game's news: maintenance windows, patches, events.",
         ),
     ]

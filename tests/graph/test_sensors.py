@@ -165,7 +165,7 @@ def test_a_day_that_fails_for_ever_is_run_three_times_and_again_with_new_code(
     assert runs == TRIES
     assert "rest until" in data.skip_message
 
-    monkeypatch.setattr("lostark_assets.automation.due.CODE", "clean 2, statistics 1")
+    monkeypatch.setattr("lostark_assets.automation.due.CODE", "clean next, statistics 1")
     platform.now += 3600
     assert len(platform.tick("due_fight_days").run_requests) == 1
 

@@ -114,3 +114,30 @@ def test_settings_are_read_anew_and_can_not_be_changed(monkeypatch):
 
 def test_every_setting_says_what_it_is():
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["abc.def, bearer ghi.jkl", "abc.def ghi.jkl", "Bearer abc.def,Bearer ghi.jkl,"]
+)
+def test_keys_of_the_open_api_are_a_list_and_never_shown(monkeypatch, text):
+    monkeypatch.setenv("LOSTARK_OPEN_API_KEYS", text)
+    settings = get_settings()
+
+    assert [key.get_secret_value() for key in settings.open_api_keys] == ["abc.def", "ghi.jkl"]
+    assert "ghi.jkl" not in repr(settings)
+
+
+def test_a_wrong_key_or_address_of_the_open_api_is_named_and_the_key_hidden(monkeypatch):
+    monkeypatch.setenv("LOSTARK_OPEN_API_KEYS", "열쇠-hunter2")
+    monkeypatch.setenv("LOSTARK_OPEN_API_URL", "ftp://x")
+
+    with pytest.raises(SettingsError, match=r"LOSTARK_OPEN_API_URL.*LOSTARK_OPEN_API_KEYS") as caught:
+        get_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_regions_of_the_open_api_are_words(monkeypatch):
+    assert get_settings().open_api_regions == ("KR", "unknown")
+    monkeypatch.setenv("LOSTARK_OPEN_API_REGIONS", "KR, NAE")
+
+    assert get_settings().open_api_regions == ("KR", "NAE")

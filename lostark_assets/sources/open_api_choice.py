@@ -1,0 +1,104 @@
+"""Which characters to ask the Open API for: those seen lately that were not asked for lately.
+
+What does not belong here: asking (``open_api``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES
+from lostark_assets.core.profiles import UNKNOWN_REGION, character_key
+from lostark_assets.lake.tables import Lake
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How long an answer serves: of a character that was found, and of a name that the API did not know.
+
+    ``seen``: how far back a fight makes its players interesting. ``regions`` as in
+    :class:`~lostark_assets.core.profiles.ProfileRules`.
+    """
+
+    seen: timedelta = timedelta(days=14)
+    found: timedelta = timedelta(hours=6)
+    unknown: timedelta = timedelta(hours=24)
+    regions: frozenset[str] = frozenset({"KR", UNKNOWN_REGION})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """``due`` names, those of the newest fights first; how many were ``seen`` and still ``fresh``."""
+
+    due: list[str]
+    seen: int
+    fresh: int
+
+
+def characters_due(
+    seen: Iterable[tuple[str, datetime]],
+    asked: Mapping[str, tuple[datetime, str]],
+    now: datetime,
+    freshness: Freshness,
+) -> Choice:
+    """Choose among ``seen`` (name, fight's start); ``asked``: time and status of each name's last answer.
+
+    Names of one moment come in the order of the alphabet. An answer from the future (a clock was put back)
+    does not count as fresh.
+    """
+    newest: dict[str, datetime] = {}
+    for name, at in seen:
+        if now - freshness.seen <= at:
+            newest[name] = max(at, newest.get(name, at))
+    due = []
+    for name in sorted(newest, key=lambda one: (-newest[one].timestamp(), one)):
+        at, status = asked.get(name, (None, ""))
+        serves = freshness.found if status == "found" else freshness.unknown
+        if at is None or not timedelta(0) <= now - at < serves:
+            due.append(name)
+    return Choice(due, len(newest), len(newest) - len(due))
+
+
+def choose_characters(lake: Lake, now: datetime, freshness: Freshness) -> Choice:
+    """The choice of :func:`characters_due` among the players in the lake."""
+    first = (now - freshness.seen).date()
+    days = [day for day in lake.days("core_encounters") if day >= first]
+    fights = lake.read("core_encounters", columns=["encounter_id", "region", "fight_started_at"], days=days)
+    region = pc.fill_null(fights["region"], UNKNOWN_REGION)
+    fights = fights.filter(pc.is_in(region, pa.array(sorted(freshness.regions))))
+    started = dict(
+        zip(fights["encounter_id"].to_pylist(), fights["fight_started_at"].to_pylist(), strict=True)
+    )
+    players = lake.read(
+        "core_players",
+        columns=["encounter_id", "player_name"],
+        days=days,
+        where=pc.field("is_name_known")
+        & pc.field("encounter_id").isin(pa.array(sorted(started), pa.string())),
+    )
+    seen = [
+        (character_key(name), started[encounter])
+        for encounter, name in zip(
+            players["encounter_id"].to_pylist(), players["player_name"].to_pylist(), strict=True
+        )
+    ]
+    return characters_due(seen, _asked(lake, {name for name, _ in seen}, now, freshness), now, freshness)
+
+
+def _asked(
+    lake: Lake, names: set[str], now: datetime, freshness: Freshness
+) -> dict[str, tuple[datetime, str]]:
+    asked: dict[str, tuple[datetime, str]] = {}
+    since = now - max(freshness.found, freshness.unknown)
+    columns = ["character_name", "fetched_at", "status"]
+    for rows in lake.groups_with(RAW_ARMORY_PROFILES.name, "character_name", names, columns, since=since):
+        for row in rows.to_pylist():
+            before = asked.get(row["character_name"])
+            if before is None or before[0] <= row["fetched_at"]:
+                asked[row["character_name"]] = (row["fetched_at"], row["status"])
+    return asked
