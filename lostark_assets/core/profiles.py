@@ -62,6 +62,8 @@ def attach_profiles(
         read: gives the bodies that turn out to be needed, no others.
         rules: how old a profile may be, and whose.
     """
+    if not index.num_rows:
+        return _with_columns(players, [])
     chosen, is_region_known = choose_profiles(players, encounters, index, rules)
     profiles = read({profile_id for profile_id in chosen if profile_id is not None})
     fetched = dict(zip(index["profile_id"].to_pylist(), index["fetched_at"].to_pylist(), strict=True))
@@ -140,7 +142,13 @@ def _facts(profile: ArmoryProfile) -> dict[str, Any]:
 
 
 def _with_columns(players: pa.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    columns = {c.name: pa.array([row.get(c.name) for row in rows], c.dtype) for c in PROFILE}
+    """The columns of ``rows``, one a player; without any rows nobody has a profile."""
+    columns = {
+        c.name: pa.array([row.get(c.name) for row in rows], c.dtype)
+        if rows
+        else pa.nulls(players.num_rows, c.dtype)
+        for c in PROFILE
+    }
     logged, of_profile = players["combat_power"], columns["profile_combat_power"]
     columns["combat_power_source"] = pc.if_else(
         pc.is_valid(logged), _FROM_LOG, pc.if_else(pc.is_valid(of_profile), _FROM_PROFILE, None)

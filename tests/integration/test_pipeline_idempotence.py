@@ -172,8 +172,8 @@ def test_a_crash_after_any_commit_is_healed_by_the_next_run(db, lake, expected, 
 def test_a_crash_while_cleaning_again_is_healed_too(db, lake, expected, monkeypatch, commits):
     take(lake, LoaLogsDb(db))
     tidy(lake)
-    monkeypatch.setattr(pipeline, "CLEAN_VERSION", "2")
-    monkeypatch.setattr(clean, "CLEAN_VERSION", "2")
+    monkeypatch.setattr(pipeline, "CLEAN_VERSION", "next")
+    monkeypatch.setattr(clean, "CLEAN_VERSION", "next")
     revive = die_after(monkeypatch, commits)
     with pytest.raises(Killed):
         tidy(lake)
@@ -184,15 +184,17 @@ def test_a_crash_while_cleaning_again_is_healed_too(db, lake, expected, monkeypa
     assert {name: count for name, (count, _) in contents(lake).items()} == {
         name: count for name, (count, _) in expected.items()
     }
-    assert set(lake.read("core_encounters", columns=["clean_version"])["clean_version"].to_pylist()) == {"2"}
+    assert set(lake.read("core_encounters", columns=["clean_version"])["clean_version"].to_pylist()) == {
+        "next"
+    }
 
 
 @pytest.mark.parametrize("batch_bytes", [300_000, 64 << 20])
 def test_another_version_of_the_cleaning_replaces_every_row(db, lake, expected, monkeypatch, batch_bytes):
     take(lake, LoaLogsDb(db))
     tidy(lake)
-    monkeypatch.setattr(pipeline, "CLEAN_VERSION", "2")
-    monkeypatch.setattr(clean, "CLEAN_VERSION", "2")
+    monkeypatch.setattr(pipeline, "CLEAN_VERSION", "next")
+    monkeypatch.setattr(clean, "CLEAN_VERSION", "next")
 
     run = tidy(lake, batch_bytes=batch_bytes)
 

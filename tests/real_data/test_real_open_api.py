@@ -81,11 +81,11 @@ def test_three_months_of_notices_become_windows_and_patches():
     found = events.to_pylist()
     windows = [row for row in found if row["kind"] == "maintenance"]
 
-    assert len(rows) == 69
+    assert len(rows) == 67
     completions = sum("점검 완료" in row["title"] for row in rows)
     assert len(found) == len(rows) - completions
     assert sum(row["completion_notice_id"] is not None for row in windows) == completions == 7
-    assert Counter(row["kind"] for row in found) == {"maintenance": 19, "patch": 17, "notice": 26}
+    assert Counter(row["kind"] for row in found) == {"maintenance": 19, "patch": 16, "notice": 25}
     regular = [row["starts_at"].astimezone(KST) for row in windows if row["is_regular"]]
     assert all((at.weekday(), at.time()) == (2, time(6)) for at in regular)
     assert len({at.date() for at in regular}) == len(regular) == 13
