@@ -30,7 +30,7 @@ _DEEPEST_CAUSE = 10
 class DagsterEventsHandler(logging.Handler):
     """Writes the facts of a run; of an asset that a range of days materialises, one line a run."""
 
-    def __init__(self, level: int = logging.INFO) -> None:
+    def __init__(self, level: int = logging.DEBUG) -> None:
         super().__init__(level)
         self._log = get_logger()
         self._materialized: set[tuple[Any, str]] = set()
@@ -50,6 +50,8 @@ class DagsterEventsHandler(logging.Handler):
         ids = {name: value for name, value in ids.items() if value is not None}
         event = said["dagster_event"]
         if event is None:
+            if record.levelno < logging.INFO:
+                return
             self._write(record.levelno, "run_message", ids | {"message": said["orig_message"]})
             return
         facts = self._facts(event, said["run_id"])

@@ -15,6 +15,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,8 @@ def configure_logs(settings: Settings, process: str, *, stderr: bool = False) ->
     _OUTPUT.process = process
     _OUTPUT.stderr = stderr
     _OUTPUT.file = EventsFile(settings.logs_dir / EVENTS_FILE)
+    # We hand runs a log handler by dagster.yaml on purpose; Dagster says at each run that this is in beta.
+    warnings.filterwarnings("ignore", message="Handling yaml-defined logging configuration")
     for name in _TALKATIVE:
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.WARNING))

@@ -201,8 +201,9 @@ def test_what_dagster_says_in_a_run_becomes_facts_with_run_step_and_asset(tmp_pa
     inner = SimpleNamespace(message="ContractViolated: core_players: 1 rule broken\n", cause=None)
     outer = SimpleNamespace(message="DagsterExecutionStepExecutionError", cause=inner)
     for record in (
-        record_of(dagster_event("ASSET_MATERIALIZATION")),
-        record_of(dagster_event("ASSET_MATERIALIZATION")),
+        record_of(dagster_event("ASSET_MATERIALIZATION"), level=logging.DEBUG),
+        record_of(dagster_event("ASSET_MATERIALIZATION"), level=logging.DEBUG),
+        record_of(None, "a detail", level=logging.DEBUG),
         record_of(dagster_event("HANDLED_OUTPUT")),
         record_of(dagster_event("STEP_SUCCESS", duration_ms=1234.5)),
         record_of(dagster_event("STEP_FAILURE", error=outer), level=logging.ERROR),
