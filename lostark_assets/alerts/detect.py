@@ -179,7 +179,7 @@ _RATE_LIMIT = 0.3
 """Retries absorb a share of failed requests below this; measured against the interval's lower end."""
 _Z = 3.0
 _WATCHED_FOR = timedelta(days=2)
-_OPEN_API_KINDS = ("armory", "notice")
+OPEN_API = "open_api"
 
 
 def failing_sources(facts: Facts) -> list[Problem]:
@@ -192,9 +192,9 @@ def failing_sources(facts: Facts) -> list[Problem]:
     problems = []
     for source, records in by_source.items():
         records.sort(key=lambda record: record.ended_at)
-        if closed and records[-1].kind.startswith(_OPEN_API_KINDS) and records[-1].outcome == "unavailable":
+        if closed and source == OPEN_API and records[-1].outcome == "unavailable":
             continue
-        problem = _failing_in_a_row(source, records, facts.now) or _failing_often(source, records, facts.now)
+        problem = _failing_now(source, records, facts.now) or _failing_often(source, records, facts.now)
         if problem is not None:
             problems.append(problem)
     return problems
@@ -203,6 +203,15 @@ def failing_sources(facts: Facts) -> list[Problem]:
 def _is_closed(facts: Facts) -> bool:
     windows = [*facts.closed, *weekly_maintenance(facts.now - timedelta(hours=1), facts.now)]
     return any(begin <= facts.now <= end for begin, end in windows)
+
+
+def _failing_now(source: str, records: list[CollectionRecord], now: datetime) -> Problem | None:
+    """The worst streak of the Open API's profiles and news, which fail apart; else of all records."""
+    kinds = {record.kind if source == OPEN_API else "" for record in records}
+    streaks = [
+        _failing_in_a_row(source, [r for r in records if kind in ("", r.kind)], now) for kind in sorted(kinds)
+    ]
+    return min((problem for problem in streaks if problem), key=lambda p: p.since, default=None)
 
 
 def _failing_in_a_row(source: str, records: list[CollectionRecord], now: datetime) -> Problem | None:

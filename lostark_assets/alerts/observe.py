@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lostark_assets.alerts.detect import OPEN_API
 from lostark_assets.alerts.facts import Disk, Refusals
 from lostark_assets.alerts.silence import HISTORY, Activity, Window
 from lostark_assets.commands.pending import pending_days
@@ -22,7 +23,7 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.operations.ledger import CollectionRecord, Ledger
 from lostark_assets.settings import Settings
-from lostark_assets.sources.configured import configured_paths
+from lostark_assets.sources.configured import ServiceOrigin, configured_origins
 
 LAKE_EVERY = timedelta(minutes=5)
 LEDGER_LOOKBACK = timedelta(days=2)
@@ -156,13 +157,21 @@ def _counts(sources: list[str], times: list[datetime], edge: datetime) -> Counte
 
 def configured_places(settings: Settings) -> list[str]:
     """What the paths and addresses of all configured sources begin with."""
-    addresses = [url.split("=", 1)[1] for url in settings.battle_log_urls]
-    return [str(path) for path in configured_paths(settings)] + addresses
+    return [str(origin.where) for origin in configured_origins(settings)]
 
 
-def read_collections(ledger: Ledger, now: datetime) -> list[CollectionRecord]:
-    """The collections of the last two days."""
-    return ledger.collections(now - LEDGER_LOOKBACK)
+def read_collections(
+    ledger: Ledger, settings: Settings, names: Iterable[str], now: datetime
+) -> list[CollectionRecord]:
+    """The collections of the last two days, of configured sources.
+
+    ``names`` are the sources whose logs came from configured paths; what somebody once brought in by hand is
+    nobody's duty.
+    """
+    origins = configured_origins(settings)
+    watched = {OPEN_API, *names, *(str(origin.where) for origin in origins)}
+    watched |= {origin.name for origin in origins if isinstance(origin, ServiceOrigin)}
+    return [record for record in ledger.collections(now - LEDGER_LOOKBACK) if record.source in watched]
 
 
 def read_disks(settings: Settings) -> list[Disk]:

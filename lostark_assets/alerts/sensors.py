@@ -68,8 +68,14 @@ def _look(
     now: datetime,
 ) -> tuple[Memory, Facts]:
     instance = context.instance
-    collections = _try(observe.read_collections, Ledger(settings.state_dir / LEDGER_FILE), now)
     refreshed = _try(_refreshed, lake_facts, now)
+    collections = _try(
+        observe.read_collections,
+        Ledger(settings.state_dir / LEDGER_FILE),
+        settings,
+        lake_facts.activities,
+        now,
+    )
     ended = _try(
         dagster_facts.ended_runs, instance, memory.runs_until, memory.runs_seen, now, collections or []
     )

@@ -10,15 +10,20 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster import instance_for_test
+from pydantic import SecretStr
 
-from lostark_assets.alerts.dagster_facts import ticking
+from lostark_assets.alerts.dagster_facts import ended_runs, queue, ticking
+from lostark_assets.alerts.facts import Queue
 from lostark_assets.alerts.sensors import alert_sensor
 from lostark_assets.alerts.store import load, memory_path
 from lostark_assets.definitions import build_defs
-from lostark_assets.observability.logs import configure_logs
+from lostark_assets.observability.logs import configure_logs, get_logger
 from lostark_assets.operations.ledger import LEDGER_FILE, CollectionRecord, Ledger
+from lostark_assets.orchestration.jobs import COLLECT_JOB
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
+from lostark_assets.simulator.stand_in.config import StandInConfig
+from lostark_assets.simulator.stand_in.running import running_stand_in
 from tests.pure.alerts.receivers import Webhooks, webhooks
 
 SECRET = "S3CRET-T0KEN-0123456789"
@@ -65,6 +70,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
     with webhooks() as receiver, dg.DagsterInstance.ephemeral() as instance:
         settings = get_settings(
             home=tmp_path / "home",
+            battle_log_urls=("demo=http://127.0.0.1:9",),
             alert_discord_webhook=receiver.url(f"/api/webhooks/1/{SECRET}"),
             alert_slack_webhook=receiver.url(f"/services/{SECRET}"),
         )
@@ -119,6 +125,12 @@ def test_a_source_that_does_not_answer_is_told_once_and_its_return_once(platform
     assert len(platform.look(10)) == 2
 
 
+def test_what_somebody_brought_in_by_hand_is_no_duty(platform):
+    for _ in range(5):
+        platform.collected("refused", "http:elsewhere:80")
+        assert platform.look(2) == []
+
+
 def test_no_secret_is_in_logs_memory_or_messages(platform):
     platform.receiver.status = 500
     for _ in range(4):
@@ -166,3 +178,59 @@ def test_a_broken_fact_silences_no_other(platform, monkeypatch):
 
     assert len(platform.look(2)) == 2
     assert load(memory_path(platform.settings)).state.open.keys() == {"run_failed:some_job"}
+
+
+def test_runs_that_wait_while_none_starts_are_told_once_and_their_start_once(platform, monkeypatch):
+    platform.look()
+    waiting = Queue(2, platform.now, 0)
+    monkeypatch.setattr("lostark_assets.alerts.dagster_facts.queue", lambda instance: waiting)
+
+    assert platform.look(9) == []
+    assert {title for _, title in platform.look(10)} == {"Runs wait and none starts: run queue"}
+    waiting = Queue()
+    assert {title for _, title in platform.look(10)} == {"Recovered: Runs wait and none starts: run queue"}
+
+
+def test_the_queue_is_empty_where_no_run_waits(platform):
+    assert queue(platform.instance) == Queue()
+
+
+def test_a_steps_time_comes_with_how_many_logs_it_worked_on(platform):
+    @dg.asset
+    def some_table():
+        return dg.MaterializeResult(metadata={"logs cleaned now": 17})
+
+    done = dg.materialize([some_table], instance=platform.instance)
+    found = ended_runs(platform.instance, None, (), datetime.now(UTC), [])
+
+    assert found.is_caught_up
+    assert [(run.run_id, run.succeeded) for run in found.runs] == [(done.run_id, True)]
+    assert [(step.step, step.work) for step in found.steps] == [("some_table", 17.0)]
+    assert found.steps[0].seconds > 0
+    again = ended_runs(platform.instance, found.until, found.seen, datetime.now(UTC), [])
+    assert again.runs == []
+
+
+def test_no_secret_is_in_what_a_collection_leaves_behind(platform, capfd):
+    settings = platform.settings.model_copy(update={"http_total_timeout_s": 3.0})
+    with running_stand_in(StandInConfig(history=3, battle_log_token="another one")) as url:
+        settings = settings.model_copy(
+            update={"battle_log_urls": (f"demo={url}",), "battle_log_token": SecretStr(SECRET)}
+        )
+        configure_logs(settings, "test", stderr=True)
+        get_logger().info("asked", headers={"Authorization": f"Bearer {SECRET}"}, note=f"token {SECRET}")
+        platform.instance.add_dynamic_partitions("battle_log_sources", ["demo"])
+        job = build_defs(settings=settings).resolve_job_def(COLLECT_JOB)
+        done = job.execute_in_process(instance=platform.instance, partition_key="demo", raise_on_error=False)
+    assert not done.success
+    records = Ledger(settings.state_dir / LEDGER_FILE).collections(datetime.now(UTC) - timedelta(hours=1))
+    assert [record.outcome for record in records] == ["refused"]
+    said = "".join(str(entry) for entry in platform.instance.all_logs(done.run_id))
+    captured = capfd.readouterr()
+    files = [path for path in settings.home.rglob("*") if path.is_file()]
+    assert any(path.name == LEDGER_FILE for path in files)
+    written = b"".join(path.read_bytes() for path in files)
+    for place in (said, captured.out, captured.err, repr(settings), str(records)):
+        assert SECRET not in place
+    assert SECRET.encode() not in written
+    assert b"asked" in written

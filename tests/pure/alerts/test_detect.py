@@ -148,6 +148,15 @@ def test_one_failure_is_no_problem_but_one_refusal_is():
     assert look(collections=[collection("failed")]) == ["source_failing:demo"]
 
 
+def test_profiles_that_fail_while_news_come_are_a_problem():
+    profiles = [
+        collection("unavailable", NOW - n * MINUTE, source="open_api", kind="profiles") for n in (4, 2)
+    ]
+    news = [collection("ok", NOW - n * MINUTE, source="open_api", kind="news") for n in (3, 1)]
+
+    assert look(collections=[*profiles, *news]) == ["source_failing:open_api"]
+
+
 def test_sources_are_judged_apart():
     records = [collection("refused"), collection(source="other")]
 
@@ -166,7 +175,7 @@ def test_the_open_api_in_maintenance_is_no_problem_and_battle_logs_are():
     # Wednesday 07:00 in Korea.
     now = datetime(2026, 10, 27, 22, tzinfo=UTC)
     down = [collection("unavailable", now - 5 * MINUTE), collection("unavailable", now)]
-    armory = [replace(record, source="open_api", kind="armory") for record in down]
+    armory = [replace(record, source="open_api", kind="profiles") for record in down]
 
     assert look(now=now, collections=[*down, *armory]) == ["source_failing:demo"]
     later = [replace(r, ended_at=r.ended_at + DAY, started_at=r.started_at + DAY) for r in armory]
