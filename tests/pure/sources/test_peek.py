@@ -1,0 +1,121 @@
+"""A watched folder has news when its files changed since all of it was collected, and only then."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from lostark_assets.errors import SourceBusy, SourceMissing
+from lostark_assets.settings import get_settings
+from lostark_assets.sources.configured import FolderOrigin, configured_origins
+from lostark_assets.sources.peek import glance_of, note_collected, peek
+
+LOG = b'{"entities": {}, "fightStart": 1789000000000, "encounterDamageStats": {}}'
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return get_settings(home=tmp_path / "home", sources=str(tmp_path / "logs"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "a.json").write_bytes(LOG)
+    return folder
+
+
+@pytest.fixture
+def origin(settings):
+    [origin] = configured_origins(settings)
+    return origin
+
+
+def collected(origin, settings):
+    note_collected(origin, settings, glance_of(origin))
+
+
+def test_a_folder_never_collected_has_news_and_names_its_sources(settings, folder, origin):
+    seen = peek(origin, settings)
+
+    assert (seen.where, seen.has_new, seen.sources) == (str(folder), True, ("upload_json",))
+
+
+def test_a_folder_as_it_was_collected_has_none(settings, folder, origin):
+    collected(origin, settings)
+
+    assert peek(origin, settings).has_new is False
+    assert peek(origin, settings).sources == ()
+
+
+CHANGES = {
+    "a new file": lambda folder: (folder / "b.json").write_bytes(LOG),
+    "a new file below": lambda folder: ((folder / "x").mkdir(), (folder / "x/b.json").write_bytes(LOG)),
+    "a grown file": lambda folder: (folder / "a.json").write_bytes(LOG + b"\n" + LOG),
+    "a file written again": lambda folder: os.utime(folder / "a.json", (1, 1)),
+    "a write-ahead log": lambda folder: (folder / "a.json-wal").write_bytes(b"x"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_is_news(settings, folder, origin, change):
+    collected(origin, settings)
+
+    change(folder)
+
+    assert peek(origin, settings).has_new is True
+
+
+@pytest.mark.parametrize("name", [".draft.json", "a.db-shm"])
+def test_what_is_never_read_is_no_news(settings, folder, origin, name):
+    collected(origin, settings)
+
+    (folder / name).write_bytes(b"x")
+
+    assert peek(origin, settings).has_new is False
+
+
+def test_what_changes_while_it_is_collected_is_news_afterwards(settings, folder, origin):
+    before = glance_of(origin)
+    (folder / "b.json").write_bytes(LOG)
+
+    note_collected(origin, settings, before)
+
+    assert peek(origin, settings).has_new is True
+
+
+def test_a_changed_folder_without_battle_logs_asks_for_no_run(settings, folder, origin):
+    (folder / "a.json").unlink()
+    (folder / "notes.txt").write_text("hello")
+
+    assert peek(origin, settings).has_new is False
+
+
+def test_a_single_database_is_watched_with_its_write_ahead_log(settings, tmp_path):
+    file = tmp_path / "encounters.db"
+    file.write_bytes(b"SQLite format 3\x00" + bytes(200))
+    origin = FolderOrigin(file)
+    collected(origin, settings)
+    assert peek(origin, settings).has_new is False
+
+    (tmp_path / "encounters.db-wal").write_bytes(b"x")
+
+    assert peek(origin, settings).has_new is True
+
+
+def test_what_is_missing_or_can_not_be_looked_at_is_never_nothing_new(settings, folder, origin, monkeypatch):
+    collected(origin, settings)
+
+    def denied(path, onerror):
+        onerror(PermissionError(13, "Permission denied", str(path)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "walk", denied)
+        with pytest.raises(SourceBusy, match="Permission denied"):
+            peek(origin, settings)
+    (folder / "a.json").unlink()
+    folder.rmdir()
+    with pytest.raises(SourceMissing):
+        peek(origin, settings)
