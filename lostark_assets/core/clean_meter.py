@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from lostark_assets.contracts.core import LONGEST_FIGHT_S
 from lostark_assets.core.clean_skills import PART_TOLERANCE, SkillCollector, measured, within
 from lostark_assets.core.parse import MeterLog, PlayerPart
@@ -424,6 +426,9 @@ def _boss_hp(log: MeterLog) -> tuple[list[int] | None, list[float] | None]:
     return [at for at, _ in points], [min(max(p / full, 0.0), 1.0) for _, p in points]
 
 
+_series = msgspec.json.Decoder(list[float] | None, strict=False).decode
+
+
 def _boss_hp_left(log: MeterLog) -> float | None:
     if log.boss_max_hp and log.boss_max_hp > 0 and log.boss_current_hp is not None:
         return min(max(log.boss_current_hp / log.boss_max_hp, 0.0), 1.0)
@@ -431,5 +436,7 @@ def _boss_hp_left(log: MeterLog) -> float | None:
     return fractions[-1] if fractions else None
 
 
-def _whole_list(values: list[float] | None) -> list[int] | None:
+def _whole_list(series: msgspec.Raw) -> list[int] | None:
+    """One of the meter's series, which are as long as the fight and only read where no hits tell better."""
+    values = _series(series) if bytes(series) else None
     return [int(v) if math.isfinite(v) else 0 for v in values] if values else None

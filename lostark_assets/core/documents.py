@@ -90,8 +90,8 @@ class DamageStats(Document):
     death_time: int | None = None
     death_info: list[Death] | None = None
     dps: int | None = None
-    dps_average: list[float] | None = None
-    dps_rolling10s_avg: list[float] | None = msgspec.field(default=None, name="dpsRolling10sAvg")
+    dps_average: msgspec.Raw = msgspec.Raw()
+    dps_rolling10s_avg: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="dpsRolling10sAvg")
     rdps_damage_received: int | None = None
     rdps_damage_received_support: int | None = None
     rdps_damage_given: int | None = None

@@ -9,6 +9,7 @@ judge. What does not belong here: any judgement about the values.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,7 @@ _NULL = -(2**63)
 _MOST_DIGITS = 18
 _DEEPEST = 60
 _PADDING = 32
+_KEPT_BYTES = 16 << 20
 _INT64 = 2**63 - 1
 _SHORTEST_HIT = len('{"timestamp":1,"damage":1}')
 _FAILED = -1
@@ -118,13 +120,11 @@ class ScannedSkills:
 def scan_skills(data: bytes) -> ScannedSkills | None:
     """The skills in ``data``, the JSON of ``{"<id>": {skill}, ...}``; None where only msgspec can tell."""
     size = len(data)
-    text = np.empty(size + _PADDING, np.uint8)
-    text[:size] = np.frombuffer(data, np.uint8)
-    text[size:] = 0
-    most = size // _SHORTEST_HIT + 1
-    at_ms, damage, flags = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint8)
-    rows = np.empty((_MOST_SKILLS, _COLUMNS), np.int64)
-    end, skills = _scan(text.ctypes.data, rows, _TEXTS, _LENGTHS, at_ms, damage, flags)
+    scratch = _scratch_for(size)
+    scratch.text[:size] = np.frombuffer(data, np.uint8)
+    scratch.text[size : size + _PADDING] = 0
+    rows, at_ms, damage, flags = scratch.rows, scratch.at_ms, scratch.damage, scratch.flags
+    end, skills = _scan(scratch.text.ctypes.data, rows, _TEXTS, _LENGTHS, at_ms, damage, flags)
     if end != size:
         return None
     rows = rows[:skills]
@@ -150,7 +150,33 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
     edges = np.zeros(skills + 1, np.int64)
     edges[1:] = rows[:, _HITS_END]
     count = edges[-1]
-    return ScannedSkills(keys, made, edges, at_ms[:count], damage[:count], flags[:count])
+    return ScannedSkills(
+        keys, made, edges, at_ms[:count].copy(), damage[:count].copy(), flags[:count].copy()
+    )
+
+
+class _Scratch:
+    """Room for one document and what is found in it, used again and again: new pages cost more than reading."""
+
+    def __init__(self, size: int) -> None:
+        most = size // _SHORTEST_HIT + 1
+        self.size = size
+        self.text = np.empty(size + _PADDING, np.uint8)
+        self.rows = np.empty((_MOST_SKILLS, _COLUMNS), np.int64)
+        self.at_ms, self.damage = np.empty(most, np.int64), np.empty(most, np.int64)
+        self.flags = np.empty(most, np.uint8)
+
+
+_kept = threading.local()
+
+
+def _scratch_for(size: int) -> _Scratch:
+    """This thread's; a document above the limit gets one of its own, so that no thread keeps hundreds of MB."""
+    if size > _KEPT_BYTES:
+        return _Scratch(size)
+    if getattr(_kept, "scratch", None) is None:
+        _kept.scratch = _Scratch(_KEPT_BYTES)
+    return _kept.scratch
 
 
 def skills_of(documents: Mapping[str, Skill]) -> ScannedSkills:

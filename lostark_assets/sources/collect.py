@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -241,7 +242,21 @@ def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> di
 
 def _table(batch: list[dict[str, object]]) -> pa.Table:
     schema = RAW_BATTLE_LOGS.schema
-    return pa.table([pa.array([row[f.name] for row in batch], f.type) for f in schema], schema=schema)
+    columns = [
+        _joined([row[f.name] for row in batch])  # type: ignore[misc]
+        if f.name == "payload"
+        else pa.array([row[f.name] for row in batch], f.type)
+        for f in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _joined(payloads: list[bytes]) -> pa.LargeBinaryArray:
+    """The payloads as one column: copied once, where Arrow's own way grows its buffer step by step."""
+    edges = np.cumsum([0, *map(len, payloads)], dtype=np.int64)
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(payloads), [None, pa.py_buffer(edges), pa.py_buffer(b"".join(payloads))]
+    )
 
 
 def _count(done: Collected, batch: list[dict[str, object]]) -> None:
