@@ -71,22 +71,26 @@ def _check_rows(log: CleanLog) -> None:
 
 
 def clean_logs(raw_rows: Iterable[Mapping[str, Any]], rules: Rules, stamp: Stamp) -> Cleaned:
-    """Clean raw rows; every one of them ends up among the encounters or in quarantine.
-
-    ``raw_rows`` have log_id, source, source_log_id, log_format, fight_date, fetched_at,
-    payload.
-    """
+    """Clean raw rows; see :func:`clean_into`."""
     cleaned = Cleaned()
     for raw in raw_rows:
-        try:
-            log, refused = clean_log(raw["log_format"], raw["payload"], rules)
-        except LogRejected as error:
-            cleaned.quarantine.add(quarantine_row(raw, error, "log", stamp))
-        else:
-            _add(cleaned, raw, log, stamp)
-            for place, (_, error) in enumerate(refused):
-                cleaned.quarantine.add(quarantine_row(raw, error, "player", stamp, place))
+        clean_into(cleaned, raw, rules, stamp)
     return cleaned
+
+
+def clean_into(cleaned: Cleaned, raw: Mapping[str, Any], rules: Rules, stamp: Stamp) -> None:
+    """Clean one raw row; it ends up among the encounters or in quarantine.
+
+    ``raw`` has log_id, source, source_log_id, log_format, fight_date, fetched_at, payload.
+    """
+    try:
+        log, refused = clean_log(raw["log_format"], raw["payload"], rules)
+    except LogRejected as error:
+        cleaned.quarantine.add(quarantine_row(raw, error, "log", stamp))
+    else:
+        _add(cleaned, raw, log, stamp)
+        for place, (_, error) in enumerate(refused):
+            cleaned.quarantine.add(quarantine_row(raw, error, "player", stamp, place))
 
 
 def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) -> None:

@@ -8,8 +8,10 @@ of its day out. What does not belong here: rules that know what a value means (`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -34,9 +36,12 @@ def check_limits(contract: Contract, rows: Iterable[Mapping[str, Any]], *, given
         LogRejected: ``missing_field`` for a null that may not be, else ``impossible_value``.
     """
     rows = list(rows)
+    if not rows:
+        return
     checks, needed = _checks(contract.name, frozenset(given))
-    for name, fits, expected, is_number in checks:
-        values = [value for row in rows if (value := row.get(name)) is not None]
+    columns = _columns(rows, tuple(name for name, *_ in checks))
+    for (name, fits, expected, is_number), column in zip(checks, columns, strict=True):
+        values = [value for value in column if value is not None] if None in column else column
         if not (_numbers_fit(values, fits) if is_number else all(map(fits, values))):
             row = next(row for row in rows if (value := row.get(name)) is not None and not fits(value))
             raise _refused("impossible_value", contract, row, name, expected)
@@ -46,7 +51,15 @@ def check_limits(contract: Contract, rows: Iterable[Mapping[str, Any]], *, given
                 raise _refused("missing_field", contract, row, name, "a value")
 
 
-def _numbers_fit(values: list[Any], fits: Callable[[Any], bool]) -> bool:
+def _columns(rows: list[Mapping[str, Any]], names: tuple[str, ...]) -> Iterable[Sequence[Any]]:
+    """The values of each of ``names``, None where a row lacks it."""
+    if len(names) > 1 and all(name in row for row in rows[:1] for name in names):
+        with suppress(KeyError):
+            return list(zip(*map(itemgetter(*names), rows), strict=True))
+    return [[row.get(name) for row in rows] for name in names]
+
+
+def _numbers_fit(values: Sequence[Any], fits: Callable[[Any], bool]) -> bool:
     """Of numbers of one kind it is enough to look at the smallest and the largest."""
     if not values:
         return True

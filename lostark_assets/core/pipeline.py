@@ -23,9 +23,10 @@ from lostark_assets.contracts.core import CORE_ENCOUNTERS
 from lostark_assets.contracts.expectations import Finding, merge
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.armory import with_profiles
-from lostark_assets.core.clean import CLEAN_VERSION, Stamp, clean_logs
+from lostark_assets.core.clean import CLEAN_VERSION, Stamp, clean_into
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.fights import FIGHT_COLUMNS, PLAYER_COLUMNS, assign_fights, near_in_time
+from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import Tables, examine_core, tables_of
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
@@ -73,15 +74,14 @@ def clean_days(
     with lake.lock("core"):
         due, seen, since = due_logs(lake, days, only=only, again=again)
         run.due = len(due)
-        for is_seen, chunk in _chosen_batches(read_raw(lake, due, since), seen, batch_bytes):
-            stamp = Stamp(run_id, datetime.now(UTC))
-            with _collector_paused():
-                tables = tables_of(clean_logs(chunk, rules, stamp))
+        raw_rows = read_raw(lake, due, since)
+        for batch in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
+            tables = tables_of(batch.cleaned)
             tables["core_players"] = with_profiles(
                 lake, tables["core_players"], tables["core_encounters"], rules.profiles
             )
-            _note(run, tables, examine_core(tables, len(chunk)))
-            _commit(lake, tables, [row["log_id"] for row in chunk] if is_seen else [], chunk)
+            _note(run, tables, examine_core(tables, len(batch.log_ids)))
+            _commit(lake, tables, batch)
             if progress:
                 progress(run.encounters + sum(run.quarantined.values()), run.due)
         # All days where all were asked for: a run that died after its last batch has settled none of its own.
@@ -89,18 +89,6 @@ def clean_days(
         run.changed_fights, changed_days = settle_fights(lake, unsettled)
         run.days |= changed_days
     return run
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Cleaning makes millions of values that hold no cycles: looking for some again and again costs 6 %."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def due_logs(
@@ -145,22 +133,46 @@ def _half_committed(lake: Lake, due: set[str], days: set[date] | None, since: da
     return {by_encounter[e] for e in found}
 
 
-def _chosen_batches(
-    rows: Iterable[dict[str, Any]], seen: set[str], batch_bytes: int
-) -> Iterator[tuple[bool, list[dict[str, Any]]]]:
-    """Raw rows in batches of ``batch_bytes``; logs that have rows already come apart from new ones."""
-    pending: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
-    sizes = {False: 0, True: 0}
-    for row in rows:
-        is_seen = row["log_id"] in seen
-        pending[is_seen].append(row)
-        sizes[is_seen] += len(row["payload"])
-        if sizes[is_seen] >= batch_bytes:
-            yield is_seen, pending[is_seen]
-            pending[is_seen], sizes[is_seen] = [], 0
-    for is_seen, rest in pending.items():
-        if rest:
-            yield is_seen, rest
+@dataclass
+class _Batch:
+    """Logs that are cleaned and not committed yet; ``is_seen``: they have rows already."""
+
+    is_seen: bool
+    stamp: Stamp
+    cleaned: Cleaned = field(default_factory=Cleaned)
+    log_ids: list[str] = field(default_factory=list)
+    days: set[date] = field(default_factory=set)
+    payload_bytes: int = 0
+
+
+def _cleaned_batches(
+    raw_rows: Iterable[dict[str, Any]], seen: set[str], rules: Rules, run_id: str, batch_bytes: int
+) -> Iterator[_Batch]:
+    """Clean raw rows into batches of ``batch_bytes``, logs that have rows already apart from new ones."""
+    pending: dict[bool, _Batch] = {}
+    with _collector_paused():
+        for row in raw_rows:
+            is_seen = row["log_id"] in seen
+            batch = pending.setdefault(is_seen, _Batch(is_seen, Stamp(run_id, datetime.now(UTC))))
+            clean_into(batch.cleaned, row, rules, batch.stamp)
+            batch.log_ids.append(row["log_id"])
+            batch.days.add(row["fight_date"])
+            batch.payload_bytes += len(row["payload"])
+            if batch.payload_bytes >= batch_bytes:
+                yield pending.pop(is_seen)
+        yield from pending.values()
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Cleaning makes millions of values that hold no cycles: looking for some again and again costs 6 %."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_raw(lake: Lake, log_ids: set[str], since: datetime | None = None) -> Iterator[dict[str, Any]]:
@@ -190,10 +202,10 @@ def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> N
     )
 
 
-def _commit(lake: Lake, tables: Tables, seen: Sequence[str], chunk: list[dict[str, Any]]) -> None:
+def _commit(lake: Lake, tables: Tables, batch: _Batch) -> None:
     """Write one batch; logs that have rows already give way in the same commit."""
-    days = {row["fight_date"] for row in chunk} | set(tables["core_encounters"]["fight_date"].to_pylist())
-    days |= _days_of(lake, seen)
+    seen = batch.log_ids if batch.is_seen else []
+    days = batch.days | set(tables["core_encounters"]["fight_date"].to_pylist()) | _days_of(lake, seen)
     for name in COMMIT_ORDER:
         contract, rows = CONTRACTS[name], tables[name]
         if not seen:

@@ -150,13 +150,11 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
     edges = np.zeros(skills + 1, np.int64)
     edges[1:] = rows[:, _HITS_END]
     count = edges[-1]
-    return ScannedSkills(
-        keys, made, edges, at_ms[:count].copy(), damage[:count].copy(), flags[:count].copy()
-    )
+    return ScannedSkills(keys, made, edges, at_ms[:count].copy(), damage[:count].copy(), flags[:count].copy())
 
 
 class _Scratch:
-    """Room for one document and what is found in it, used again and again: new pages cost more than reading."""
+    """Room for one document and what is found in it, used again: new pages cost more than reading."""
 
     def __init__(self, size: int) -> None:
         most = size // _SHORTEST_HIT + 1
@@ -171,7 +169,7 @@ _kept = threading.local()
 
 
 def _scratch_for(size: int) -> _Scratch:
-    """This thread's; a document above the limit gets one of its own, so that no thread keeps hundreds of MB."""
+    """This thread's; a document above the limit gets one of its own, which nobody keeps."""
     if size > _KEPT_BYTES:
         return _Scratch(size)
     if getattr(_kept, "scratch", None) is None:

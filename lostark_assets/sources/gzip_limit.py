@@ -52,9 +52,7 @@ def gunzip(data: bytes, limit: int, locator: str = "") -> bytes:
 def _at_once(data: bytes) -> bytes:
     """All of a stream in one allocation, of the size that its last bytes tell."""
     told = int.from_bytes(data[-_SIZE_BYTES:], "little")
-    return isal_zlib.decompress(
-        data, _GZIP_WINDOW, min(told, len(data) * _MOST_OUT_OF_A_BYTE) + _SPARE
-    )
+    return isal_zlib.decompress(data, _GZIP_WINDOW, min(told, len(data) * _MOST_OUT_OF_A_BYTE) + _SPARE)
 
 
 def gunzip_start(head: bytes) -> bytes:
