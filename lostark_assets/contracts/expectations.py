@@ -202,17 +202,28 @@ def _suite() -> tuple[Any, Any]:
 
 def _broken(measured: pd.DataFrame) -> set[str]:
     """Places (table and rule) whose measures break their bounds."""
-    whole, suite = _suite()
     frame = measured.astype(dict.fromkeys(MEASURES, "float64"))
+    # Asking which rows break a rule doubles the time of the usual case, where none does.
+    if all(result.success for result in _judge(frame, {"result_format": "BOOLEAN_ONLY"})):
+        return set()
     unexpected = {"result_format": "COMPLETE", "unexpected_index_column_names": ["place"]}
-    names: set[str] = set()
-    for result in whole.get_batch({"dataframe": frame}).validate(suite, result_format=unexpected).results:
+    failed = [result for result in _judge(frame, unexpected) if not result.success]
+    return {row["place"] for result in failed for row in result.result["unexpected_index_list"]}
+
+
+def _judge(frame: pd.DataFrame, result_format: dict[str, Any]) -> list[Any]:
+    """One result an expectation.
+
+    Raises:
+        RuntimeError: an expectation could not run, which is a bug and no broken data.
+    """
+    whole, suite = _suite()
+    results = whole.get_batch({"dataframe": frame}).validate(suite, result_format=result_format).results
+    for result in results:
         raised = _raised(result.exception_info)
         if raised:
             raise RuntimeError(f"{result.expectation_config.type} could not run: {raised}")
-        if not result.success:
-            names.update(row["place"] for row in result.result["unexpected_index_list"])
-    return names
+    return list(results)
 
 
 def _raised(info: Any) -> str | None:
