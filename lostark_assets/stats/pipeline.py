@@ -7,7 +7,7 @@ belong here: the figures themselves, and Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -26,17 +26,18 @@ from lostark_assets.contracts.stats import (
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
-from lostark_assets.stats.distribution import dps_distribution
+from lostark_assets.stats import distribution, progression
 from lostark_assets.stats.dps import player_statistics, with_percentiles
 from lostark_assets.stats.engine import Engine
 from lostark_assets.stats.hits import COLUMNS, HitFigures, stream_hit_figures
 from lostark_assets.stats.meter import meter_bursts, meter_timeline
-from lostark_assets.stats.progression import raid_progression
 
 STATS_VERSION = "1"
 """Raise it when a figure of one log changes: days that are then materialised compute their logs again."""
 
 POOL_DAYS = 28
+PLAYERS_A_PASS = 100_000
+"""Player rows that are computed at once: a longer range of days takes several passes, one commit each."""
 TIMELINE_ROWS_A_COMMIT = 4_000_000
 LEAST_COVERAGE = 0.95
 _IDS = ["encounter_id", "player_name"]
@@ -68,21 +69,42 @@ def compute_days(
     if not run.days:
         return run
     with lake.lock("stats"):
-        encounters = lake.read("core_encounters", days=run.days)
-        before = lake.read(
-            STATS_PLAYER_DPS.name, columns=[*_IDS, *_KEPT, "stats_version", "computed_at"], days=run.days
-        )
-        due, again, since = _due(encounters, before)
-        run.due = len(due)
-        bursts = _bursts_of_due(lake, run, encounters, due, again, since, progress)
-        kept = before.filter(pc.invert(pc.is_in(before["encounter_id"], pa.array(sorted(due), pa.string()))))
-        all_bursts = pa.concat_tables([kept.select([*_IDS, *_KEPT]), *bursts], promote_options="permissive")
-        players = lake.read("core_players", days=run.days)
-        rows = _player_rows(lake, run, encounters, players, all_bursts, engine, run_id)
-        _examine(run, STATS_PLAYER_DPS, rows)
-        lake.replace_days(STATS_PLAYER_DPS, rows, run.days)
-        run.rows = rows.num_rows
+        for part in _in_passes(run.days, lake.rows_by_day("core_players")):
+            _compute_pass(lake, run, part, engine, run_id, progress)
     return run
+
+
+def _in_passes(days: Iterable[date], players: Mapping[date, int]) -> list[set[date]]:
+    """Ascending days in passes that fit into memory: percentiles look back, so earlier days go first."""
+    passes: list[set[date]] = []
+    rows = 0
+    for day in sorted(days):
+        here = players.get(day, 0)
+        if not passes or rows + here > PLAYERS_A_PASS:
+            passes.append(set())
+            rows = 0
+        passes[-1].add(day)
+        rows += here
+    return passes
+
+
+def _compute_pass(
+    lake: Lake, run: StatsRun, days: set[date], engine: Engine, run_id: str, progress: Progress | None
+) -> None:
+    encounters = lake.read("core_encounters", days=days)
+    before = lake.read(
+        STATS_PLAYER_DPS.name, columns=[*_IDS, *_KEPT, "stats_version", "computed_at"], days=days
+    )
+    due, again, since = _due(encounters, before)
+    run.due += len(due)
+    bursts = _bursts_of_due(lake, run, days, encounters, due, again, since, progress)
+    kept = before.filter(pc.invert(pc.is_in(before["encounter_id"], pa.array(sorted(due), pa.string()))))
+    all_bursts = pa.concat_tables([kept.select([*_IDS, *_KEPT]), *bursts], promote_options="permissive")
+    players = lake.read("core_players", days=days)
+    rows = _player_rows(lake, days, encounters, players, all_bursts, engine, run_id)
+    _examine(run, STATS_PLAYER_DPS, rows)
+    lake.replace_days(STATS_PLAYER_DPS, rows, days)
+    run.rows += rows.num_rows
 
 
 def _due(encounters: pa.Table, before: pa.Table) -> tuple[set[str], set[str], datetime | None]:
@@ -107,6 +129,7 @@ def _due(encounters: pa.Table, before: pa.Table) -> tuple[set[str], set[str], da
 def _bursts_of_due(
     lake: Lake,
     run: StatsRun,
+    days: set[date],
     encounters: pa.Table,
     due: set[str],
     again: set[str],
@@ -120,23 +143,23 @@ def _bursts_of_due(
     lengths_ms = dict(zip(ids, (max(ms, 1000) for ms in lengths), strict=True))
     day_of = dict(zip(ids, is_due["fight_date"].to_pylist(), strict=True))
     with_hits = {e for e, d in zip(ids, is_due["detail_level"].to_pylist(), strict=True) if d == "hits"}
-    _remove_timelines(lake, run, _with_timeline(lake, run, due, again))
+    _remove_timelines(lake, days, _with_timeline(lake, days, due, again))
     writer = _TimelineWriter(lake, run, day_of)
     bursts: list[pa.Table] = []
-    done = 0
-    for figures in _hit_figures(lake, with_hits, lengths_ms, run.days, since):
+    done = run.due - len(due)
+    for figures in _hit_figures(lake, with_hits, lengths_ms, days, since):
         bursts.append(_hit_bursts(figures))
         if figures.timeline is not None:
             writer.add(figures.timeline, "hits")
         done += len(pc.unique(figures.players["encounter_id"]))
         if progress:
             progress(done, run.due)
-    bursts += _meter_parts(lake, run, {e: lengths_ms[e] for e in due - with_hits if e in lengths_ms}, writer)
+    bursts += _meter_parts(lake, days, {e: lengths_ms[e] for e in due - with_hits if e in lengths_ms}, writer)
     writer.flush()
     return bursts
 
 
-def _with_timeline(lake: Lake, run: StatsRun, due: set[str], again: set[str]) -> set[str]:
+def _with_timeline(lake: Lake, days: set[date], due: set[str], again: set[str]) -> set[str]:
     """Logs whose timeline must go first: computed before, or left by a run that died before its end."""
     stored: set[str] = set()
     for rows in lake.groups_with(
@@ -144,18 +167,16 @@ def _with_timeline(lake: Lake, run: StatsRun, due: set[str], again: set[str]) ->
         "encounter_id",
         due | again,
         ["encounter_id"],
-        days=run.days,
+        days=days,
         dictionary=["encounter_id"],
     ):
         stored.update(pc.unique(rows["encounter_id"].cast(pa.string())).to_pylist())
     return stored
 
 
-def _remove_timelines(lake: Lake, run: StatsRun, ids: set[str]) -> None:
+def _remove_timelines(lake: Lake, days: set[date], ids: set[str]) -> None:
     if ids:
-        lake.replace_ids(
-            STATS_DPS_TIMELINE, STATS_DPS_TIMELINE.empty(), "encounter_id", sorted(ids), run.days
-        )
+        lake.replace_ids(STATS_DPS_TIMELINE, STATS_DPS_TIMELINE.empty(), "encounter_id", sorted(ids), days)
 
 
 def _hit_figures(
@@ -175,14 +196,14 @@ def _hit_bursts(figures: HitFigures) -> pa.Table:
 
 
 def _meter_parts(
-    lake: Lake, run: StatsRun, lengths_ms: dict[str, int], writer: _TimelineWriter
+    lake: Lake, days: set[date], lengths_ms: dict[str, int], writer: _TimelineWriter
 ) -> list[pa.Table]:
     """Bursts and timelines of logs without hits, from the meter's own series."""
     if not lengths_ms:
         return []
     columns = [*_IDS, "meter_rolling_dps", "meter_average_dps"]
     has_series = pc.is_valid(pc.field("meter_rolling_dps")) | pc.is_valid(pc.field("meter_average_dps"))
-    players = lake.read("core_players", columns=columns, days=run.days, where=has_series)
+    players = lake.read("core_players", columns=columns, days=days, where=has_series)
     players = players.filter(pc.is_in(players["encounter_id"], pa.array(sorted(lengths_ms), pa.string())))
     if not players.num_rows:
         return []
@@ -226,7 +247,7 @@ class _TimelineWriter:
 
 def _player_rows(
     lake: Lake,
-    run: StatsRun,
+    days: set[date],
     encounters: pa.Table,
     players: pa.Table,
     bursts: pa.Table,
@@ -238,7 +259,7 @@ def _player_rows(
     )
     bursts = bursts.join(covered.select(_IDS), _IDS, join_type="inner")
     rows = player_statistics(encounters, players, bursts, engine)
-    rows = with_percentiles(rows, _pool(lake, run.days, rows), engine)
+    rows = with_percentiles(rows, _pool(lake, days, rows), engine)
     now = datetime.now(UTC)
     for name, value, dtype in (
         ("stats_version", STATS_VERSION, pa.string()),
@@ -260,15 +281,15 @@ def _pool(lake: Lake, days: set[date], rows: pa.Table) -> pa.Table:
 
 def refresh_distribution(lake: Lake, engine: Engine) -> StatsRun:
     """Compute the distribution table anew from all player statistics."""
-    return _refresh(lake, STATS_DPS_DISTRIBUTION, dps_distribution(lake.read(STATS_PLAYER_DPS.name), engine))
+    players = lake.read(STATS_PLAYER_DPS.name, columns=distribution.NEEDED)
+    return _refresh(lake, STATS_DPS_DISTRIBUTION, distribution.dps_distribution(players, engine))
 
 
 def refresh_progression(lake: Lake, engine: Engine) -> StatsRun:
     """Compute the progression table anew from all player statistics."""
     hp_left = lake.read("core_encounters", columns=["encounter_id", "boss_hp_left"])
-    return _refresh(
-        lake, STATS_RAID_PROGRESSION, raid_progression(lake.read(STATS_PLAYER_DPS.name), hp_left, engine)
-    )
+    players = lake.read(STATS_PLAYER_DPS.name, columns=progression.NEEDED)
+    return _refresh(lake, STATS_RAID_PROGRESSION, progression.raid_progression(players, hp_left, engine))
 
 
 def _refresh(lake: Lake, contract: Contract, rows: pa.Table) -> StatsRun:

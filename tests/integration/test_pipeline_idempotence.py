@@ -21,6 +21,7 @@ from lostark_assets.simulator.truth import read_truth
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.upload_json import UploadJson
+from lostark_assets.stats import pipeline as stats_pipeline
 from lostark_assets.stats.pipeline import compute_days, due_stats_days
 
 SEASON = SeasonConfig(encounters=14, seed=21, hits_per_player=6, duplicate_share=0.5, days=3)
@@ -239,6 +240,24 @@ def test_a_late_log_touches_its_own_day_only(db, lake, expected, plain):
             d: files[d] for d in files if d not in late.days
         }, name
     assert contents(lake) == expected
+
+
+def test_statistics_in_passes_are_those_of_one_pass(db, lake, tmp_path, monkeypatch):
+    names = ("stats_player_dps", "stats_dps_timeline")
+    take(lake, LoaLogsDb(db))
+    tidy(lake)
+    shutil.copytree(lake.url, tmp_path / "other")
+    other = Lake(str(tmp_path / "other"))
+    days = lake.days("core_encounters")
+    whole = compute_days(lake, days, "polars", run_id="r")
+
+    monkeypatch.setattr(stats_pipeline, "PLAYERS_A_PASS", 1)
+    parts = compute_days(other, days, "polars", run_id="r")
+
+    assert len(days) > 1
+    assert other.version("stats_player_dps") == len(days) - 1
+    assert (parts.rows, parts.seconds, parts.due) == (whole.rows, whole.seconds, whole.due)
+    assert contents(other, names) == contents(lake, names)
 
 
 def test_logs_come_out_of_quarantine_once_when_a_limit_is_raised(db, lake, expected):
