@@ -89,7 +89,7 @@ def main(
 
 @app.command()
 def up() -> None:
-    """Run the platform in the foreground until Ctrl-C: PostgreSQL, Dagster, then the first data."""
+    """Run the platform in the foreground until Ctrl-C: PostgreSQL, Dagster, and a demo without a source."""
     from lostark_assets.platform.up import up as run_platform
     from lostark_assets.settings import get_settings
 

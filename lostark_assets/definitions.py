@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from lostark_assets.alerts.sensors import alert_sensor
+from lostark_assets.automation.schedules import automation_schedules
 from lostark_assets.automation.sensors import automation_sensors
 from lostark_assets.core.assets import core_assets
 from lostark_assets.core.game_event_assets import game_event_assets
@@ -20,6 +21,7 @@ from lostark_assets.orchestration.partitions import fight_days
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.assets import raw_assets
+from lostark_assets.sources.configured import has_demo
 from lostark_assets.sources.open_api_assets import open_api_assets
 from lostark_assets.stats.assets import stats_assets
 
@@ -37,16 +39,27 @@ def build_defs(
         "stats": stats_assets(days),
     }
     return dg.Definitions(
-        assets=[_in_group(asset, layer) for layer, assets in layers.items() for asset in assets],
+        assets=[
+            _in_group(asset, layer, is_demo=has_demo(settings))
+            for layer, assets in layers.items()
+            for asset in assets
+        ],
         jobs=phase_one_jobs(),
         sensors=[*automation_sensors(), alert_sensor()],
+        schedules=automation_schedules(settings),
         resources={"settings": settings, "lake": lake_of(settings), **(resources or {})},
         executor=dg.in_process_executor,
     )
 
 
-def _in_group(asset: dg.AssetsDefinition, group: str) -> dg.AssetsDefinition:
-    return asset.map_asset_specs(lambda spec: spec.replace_attributes(group_name=group))
+def _in_group(asset: dg.AssetsDefinition, group: str, *, is_demo: bool) -> dg.AssetsDefinition:
+    mark = "**Demo data, made up.** " if is_demo else ""
+    tags = {"data": "demo"} if is_demo else {}
+    return asset.map_asset_specs(
+        lambda spec: spec.replace_attributes(
+            group_name=group, description=f"{mark}{spec.description}", tags={**spec.tags, **tags}
+        )
+    )
 
 
 defs = build_defs()

@@ -139,7 +139,7 @@ class Settings(BaseSettings):
         description="where the Delta tables are: a folder, or the URL of an object store",
     )
     engine: Literal["polars", "pandas"] = Field("polars", description="what computes across fights")
-    sources: PathList = Field((), description="battle logs that are ingested by themselves")
+    sources: PathList = Field((), description="files and folders that are watched")
     battle_log_urls: UrlList = Field((), description="services that offer the battle-log HTTP contract")
     battle_log_token: SecretStr | None = Field(None, description="bearer token of those services")
     battle_log_requests_per_minute: int = Field(0, ge=0, description="budget of each service; 0: no limit")
@@ -189,11 +189,6 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         """Dagster's own folder: its configuration, compute logs and artifacts."""
         return self.home / "dagster"
-
-    @property
-    def landing_dir(self) -> Path:
-        """Where generated and fetched battle logs lie before they are ingested."""
-        return self.home / "landing"
 
     @property
     def state_dir(self) -> Path:

@@ -240,7 +240,11 @@ def _quarantine(entries: int, logs: int) -> Finding:
 
 def _sources(settings: Settings) -> Iterator[Finding]:
     if not has_sources(settings):
-        yield Finding("sources", "ok", "none configured (LOSTARK_SOURCES): a first start makes demo data")
+        yield Finding(
+            "sources",
+            "ok",
+            "none configured (LOSTARK_SOURCES, LOSTARK_BATTLE_LOG_URLS): demo data from the stand-in",
+        )
     for path in settings.sources:
         yield _source(path, settings)
     for url in settings.battle_log_urls:

@@ -1,58 +1,46 @@
-"""What a first start brings in: the configured sources, else demo data, materialised where work is left.
+"""What a start says about its data: where it comes from, and when the first fights are in.
 
-What does not belong here: starting services (``up``), and the work itself (``commands.ingest``).
+The sensors bring it, after a first start like ever after. What does not belong here: starting services
+(``up``), and any work on data.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
-from lostark_assets.commands.ingest import RunDone, command_run_id, ingest_paths, run_days
-from lostark_assets.commands.pending import pending_days
+from lostark_assets.lake.tables import Lake
+from lostark_assets.platform.demo import is_demo
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings
-from lostark_assets.simulator.demo import write_demo
-from lostark_assets.sources.configured import configured_arguments, configured_paths, demo_folder
+
+_STATS, _CORE = "stats_player_dps", "core_encounters"
+_PATIENCE_S = 600.0
+_LOOK_EVERY_S = 1.0
 
 
-def first_data(settings: Settings, say: Callable[[str], None]) -> None:
-    """Ingest what is new at the configured sources and materialise what waits; does nothing twice.
-
-    Without a configured source, demo data is made once and named as such.
-    """
-    if not settings.sources:
-        _make_demo(settings, say)
-    at = datetime.now(UTC)
-    files = ingest_paths(
-        settings,
-        configured_paths(settings),
-        lambda _: None,
-        configured_arguments(settings),
-        run_id=command_run_id("start", at),
-    )
-    for file in files:
-        if file.error or file.problems:
-            say(f"not read: {file.error or '; '.join(file.problems)}")
-    new, known = sum(file.new for file in files), sum(file.known for file in files)
-    say(f"battle logs: {new} new, {known} already known")
-    days = pending_days(lake_of(settings))
-    if days:
-        run_days(settings, days, say, RunDone())
-    else:
-        say("nothing to materialise: every fight day is up to date")
+def first_data(
+    settings: Settings, say: Callable[[str], None], *, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Say what is collected, and wait until the first statistics are in the lake (at most ten minutes)."""
+    if is_demo(settings):
+        say("what you see is demo data, made up by a stand-in server: no source of battle logs is configured")
+        say("for real ones set LOSTARK_SOURCES or LOSTARK_BATTLE_LOG_URLS, and a LOSTARK_HOME of their own")
+    for path in settings.sources:
+        if not path.exists():
+            say(f"not there: {path}; it is looked for every few minutes")
+    lake = lake_of(settings)
+    if lake.is_at(_STATS, None):
+        say("the first battle logs are being collected; it takes a minute or two")
+        if not _has_come(lake, sleep):
+            say("no statistics yet; see Automation in the Dagster UI for what the sensors say")
+            return
+    say(f"{lake.count(_CORE):,} fights of {len(lake.days(_CORE)):,} days are in; new ones come by themselves")
 
 
-def _make_demo(settings: Settings, say: Callable[[str], None]) -> None:
-    folder = demo_folder(settings)
-    if not (folder / "encounters.db").exists():
-        say(f"no source is configured: making demo data, {settings.demo_encounters} made-up fights")
-        # In a folder beside it, so that an interrupted writing never looks like finished data.
-        draft = folder.with_name(f".{folder.name}.new")
-        write_demo(draft, settings.demo_encounters, today=datetime.now(UTC).date())
-        folder.mkdir(parents=True, exist_ok=True)
-        # The database last: it is what tells that the demo is there.
-        for file in sorted(draft.iterdir(), key=lambda file: file.suffix == ".db"):
-            file.replace(folder / file.name)
-        draft.rmdir()
-    say("what you see is demo data; set LOSTARK_SOURCES, or `lostark ingest` your own encounters.db")
+def _has_come(lake: Lake, sleep: Callable[[float], None]) -> bool:
+    for _ in range(int(_PATIENCE_S / _LOOK_EVERY_S)):
+        if not lake.is_at(_STATS, None):
+            return True
+        sleep(_LOOK_EVERY_S)
+    return False

@@ -1,7 +1,7 @@
-"""``lostark up``: PostgreSQL and the Dagster services, then the first data, until Ctrl-C.
+"""``lostark up``: PostgreSQL, the Dagster services and, for a demo, the stand-in, until Ctrl-C.
 
 What does not belong here: how processes are run (``supervisor``), which they are (``dagster_services``),
-what the first data is (``first_data``).
+the stand-in (``demo``), what is said about the data (``first_data``).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,31 +28,52 @@ from lostark_assets.platform.dagster_services import (
     dagster_services,
     write_workspace,
 )
+from lostark_assets.platform.demo import demo_settings, is_demo, stand_in_service
 from lostark_assets.platform.postgres import embedded_postgres, short_temp_dir
 from lostark_assets.platform.supervisor import Say, end_leftovers, run_services
-from lostark_assets.settings import Settings
+from lostark_assets.settings import PREFIX, Settings
 
 FirstData = Callable[[Settings, Say], None]
 _PORTS_TRIED = 20
+
+
+@dataclass(frozen=True)
+class _PortSetting:
+    """A setting that names a port, which address that is on, and who takes it."""
+
+    name: str
+    user: str
+    host: Callable[[Settings], str]
+
+
+_DAGSTER_PORT = _PortSetting("dagster_port", "the Dagster UI", lambda settings: settings.dagster_host)
+_STAND_IN_PORT = _PortSetting("stand_in_port", "the stand-in", lambda _: "127.0.0.1")
 
 
 def up(settings: Settings, first_data: FirstData | None = None, console: Console | None = None) -> int:
     """Run the platform in the foreground until Ctrl-C; returns the exit code.
 
     ``first_data`` is called once the services are ready, in this process, while they run; by default
-    ``lostark_assets.platform.first_data.first_data``. If it fails, that is said and the services stay.
+    ``lostark_assets.platform.first_data.first_data``, which tells when the first fights are in. If it fails,
+    that is said and the services stay.
     """
     console = console or Console()
     say = partial(console.print, markup=False, highlight=False)
     with _only_one(settings):
         for name in end_leftovers(settings.home):
             say(f"{name} was left behind by a start that was killed; ended it")
-        ui = DagsterUi(settings.dagster_host, _free_port(settings, say))
+        ui = DagsterUi(settings.dagster_host, _free_port(_DAGSTER_PORT, settings, say))
+        demo_port = _free_port(_STAND_IN_PORT, settings, say) if is_demo(settings) else None
         say("starting PostgreSQL")
         with embedded_postgres(settings) as databases, _sockets() as sockets:
             variables = prepare_dagster_home(settings, databases)
+            extra = []
+            if demo_port is not None:
+                variables |= demo_settings(settings, demo_port)
+                extra = [stand_in_service(settings, demo_port)]
             locations = code_locations(sockets)
-            services = dagster_services(ui, variables, locations, write_workspace(settings, locations))
+            workspace = write_workspace(settings, locations)
+            services = [*extra, *dagster_services(ui, variables, locations, workspace)]
             say(f"starting {', '.join(service.name for service in services)}")
             started_at = datetime.now(UTC)
 
@@ -59,9 +81,9 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
                 with environment(variables):
                     _report_broken_locations(ui, say)
                     _clean_up_runs(settings, ui, started_at, say)
-                    _bring_first_data(settings, first_data, say)
-                console.print(_what_is_where(settings, ui))
+                console.print(_what_is_where(settings, ui, demo_port))
                 say("running; stop with Ctrl-C")
+                _tell_first_data(settings, first_data, say)
 
             return run_services(
                 services, state_dir=settings.home, logs_dir=settings.logs_dir, on_ready=on_ready, say=say
@@ -85,15 +107,16 @@ def _only_one(settings: Settings) -> Iterator[None]:
         lock.release()
 
 
-def _free_port(settings: Settings, say: Say) -> int:
-    wanted = settings.dagster_port
+def _free_port(port_setting: _PortSetting, settings: Settings, say: Say) -> int:
+    wanted, host = getattr(settings, port_setting.name), port_setting.host(settings)
+    variable = f"{PREFIX}{port_setting.name.upper()}"
     for port in range(wanted, min(wanted + _PORTS_TRIED, 65536)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.dagster_host, port))
+                probe.bind((host, port))
             except PermissionError as error:
-                raise SettingsError(f"LOSTARK_DAGSTER_PORT: port {port} is not allowed: {error}.") from error
+                raise SettingsError(f"{variable}: port {port} is not allowed: {error}.") from error
             except socket.gaierror as error:
                 raise SettingsError(
                     f"LOSTARK_DAGSTER_HOST: expected an address of this machine, found "
@@ -102,11 +125,11 @@ def _free_port(settings: Settings, say: Say) -> int:
             except OSError:
                 continue
         if port != wanted:
-            say(f"port {wanted} is taken, the Dagster UI takes {port}")
+            say(f"port {wanted} is taken, {port_setting.user} takes {port}")
         return port
     raise SettingsError(
-        f"LOSTARK_DAGSTER_PORT: expected a free port on {settings.dagster_host}, found {wanted} and the next "
-        f"{_PORTS_TRIED - 1} taken. Nothing was started."
+        f"{variable}: expected a free port on {host}, found {wanted} and the next {_PORTS_TRIED - 1} taken. "
+        "Nothing was started."
     )
 
 
@@ -134,18 +157,20 @@ def _clean_up_runs(settings: Settings, ui: DagsterUi, started_at: datetime, say:
             say(f"run {run_id} was cut off by the last stop; marked as failed")
 
 
-def _bring_first_data(settings: Settings, first_data: FirstData | None, say: Say) -> None:
+def _tell_first_data(settings: Settings, first_data: FirstData | None, say: Say) -> None:
     try:
         if first_data is None:
-            from lostark_assets.platform.first_data import first_data  # noqa: PLC0415 - imports the pipeline
+            from lostark_assets.platform.first_data import first_data  # noqa: PLC0415 - imports the lake
         first_data(settings, say)
     except LostarkError as error:
         say(f"first data: {error}")
 
 
-def _what_is_where(settings: Settings, ui: DagsterUi) -> Table:
+def _what_is_where(settings: Settings, ui: DagsterUi, demo_port: int | None) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
     table.add_row("Dagster UI", ui.url)
+    if demo_port is not None:
+        table.add_row("DEMO DATA", f"made-up fights from the stand-in at http://127.0.0.1:{demo_port}")
     table.add_row("Data", str(settings.home))
     table.add_row("Lake", settings.lake_url)
     table.add_row("Logs", str(settings.logs_dir))

@@ -1,6 +1,7 @@
-"""Which places the platform collects from: the configured ones, else the demo data.
+"""Which places the platform collects from: the configured paths and services.
 
-What does not belong here: making demo data (``platform.first_data``), looking for news (``peek``).
+What does not belong here: the demo, which is configured like any service (``platform.demo``), and looking for
+news (``peek``).
 """
 
 from __future__ import annotations
@@ -52,32 +53,24 @@ Origin = FolderOrigin | ServiceOrigin
 """One configured place that battle logs come from."""
 
 
-def demo_folder(settings: Settings) -> Path:
-    """Where demo data lies when no source is configured."""
-    return settings.landing_dir / "demo"
-
-
 def has_sources(settings: Settings) -> bool:
-    """Whether any source is configured; without one there is demo data."""
+    """Whether any source is configured; without one the platform shows demo data."""
     return bool(settings.sources or settings.battle_log_urls)
+
+
+def has_demo(settings: Settings) -> bool:
+    """Whether battle logs come from the stand-in, and so are made up."""
+    return any(url.startswith(f"{DEMO_SOURCE}=") for url in settings.battle_log_urls)
 
 
 def configured_paths(settings: Settings) -> list[Path]:
     """The files and folders to collect from."""
-    if settings.sources or settings.battle_log_urls:
-        return list(settings.sources)
-    return [demo_folder(settings)]
-
-
-def configured_arguments(settings: Settings) -> ImportArguments:
-    """What to say about the configured paths: demo logs carry a source name of their own."""
-    return ImportArguments() if settings.sources else ImportArguments(source=DEMO_SOURCE)
+    return list(settings.sources)
 
 
 def configured_origins(settings: Settings) -> list[Origin]:
     """Every place to collect from: paths, then services."""
-    arguments = configured_arguments(settings)
-    folders: list[Origin] = [FolderOrigin(path, arguments) for path in configured_paths(settings)]
+    folders: list[Origin] = [FolderOrigin(path) for path in configured_paths(settings)]
     return folders + [service_at(url) for url in settings.battle_log_urls]
 
 

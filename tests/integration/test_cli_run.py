@@ -1,4 +1,4 @@
-"""What the command line materialises: `ingest --run`, `replay` after a fix, the first start; the way back."""
+"""What the command line materialises: `ingest --run`, `replay` after a fix; the way back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from lostark_assets.commands import ingest as ingest_command
 from lostark_assets.commands import replay as replay_command
 from lostark_assets.core.pipeline import clean_days
 from lostark_assets.errors import PermanentError
-from lostark_assets.platform import first_data as first_start
 from lostark_assets.resources import lake_of, rules_of
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.simulator.loa_logs_db import write_encounters_db
@@ -56,7 +55,7 @@ def without_dagster(monkeypatch) -> list[set[date]]:
         compute_days(lake, run.days, "polars", run_id="test")
         done.days |= days
 
-    for module in (ingest_command, replay_command, first_start):
+    for module in (ingest_command, replay_command):
         monkeypatch.setattr(module, "run_days", run_days)
     return asked
 
@@ -169,33 +168,3 @@ def test_a_trace_before_the_statistics_says_what_is_missing(tmp_path, monkeypatc
     stranger = CliRunner().invoke(app, ["trace", log_id, player["player_name"] + "x"])
     assert stranger.exit_code == 1
     assert player["player_name"] in stranger.stderr
-
-
-def test_the_first_start_makes_demo_data_once_and_repeats_no_work(without_dagster, monkeypatch):
-    monkeypatch.setenv("LOSTARK_DEMO_ENCOUNTERS", "4")
-    said: list[str] = []
-    first_start.first_data(get_settings(), said.append)
-    first = (get_settings().landing_dir / "demo/encounters.db").stat().st_mtime_ns
-
-    first_start.first_data(get_settings(), said.append)
-
-    assert len(without_dagster) == 1
-    assert (get_settings().landing_dir / "demo/encounters.db").stat().st_mtime_ns == first
-    assert sum("making demo data" in text for text in said) == 1
-    assert said[-1] == "nothing to materialise: every fight day is up to date"
-    assert "demo data" in said[1]
-
-
-def test_a_configured_source_keeps_demo_data_out_and_a_missing_one_is_said(
-    tmp_path, without_dagster, monkeypatch
-):
-    logs = write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
-    paths = [tmp_path / "gone.db", tmp_path / "encounters.db"]
-    monkeypatch.setenv("LOSTARK_SOURCES", os.pathsep.join(map(str, paths)))
-    said: list[str] = []
-
-    first_start.first_data(get_settings(), said.append)
-
-    assert any("gone.db" in text and text.startswith("not read") for text in said)
-    assert f"battle logs: {logs} new, 0 already known" in said
-    assert not get_settings().landing_dir.exists()

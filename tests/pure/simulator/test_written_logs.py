@@ -3,11 +3,9 @@
 import gzip
 import json
 import sqlite3
-from datetime import date
 
 import pytest
 
-from lostark_assets.simulator.demo import write_demo
 from lostark_assets.simulator.dirt import KEPT, KINDS, QUARANTINE
 from lostark_assets.simulator.loa_logs_db import write_encounters_db
 from lostark_assets.simulator.season import SeasonConfig, generate_fight, generate_fights
@@ -302,10 +300,3 @@ def test_an_upload_holds_the_same_numbers_as_the_database(tmp_path):
     for name, entity in plain["entities"].items():
         assert read_blob(stored[name]["skills"]) == entity["skills"]
         assert read_blob(stored[name]["damage_stats"]) == entity["damageStats"]
-
-
-def test_the_demo_ends_yesterday(tmp_path):
-    path = write_demo(tmp_path, encounters=4, today=date(2026, 10, 1))
-    days = query(path, "SELECT date(max(fight_start) / 1000, 'unixepoch') AS last FROM encounter_preview")
-
-    assert days[0]["last"] <= "2026-09-30"

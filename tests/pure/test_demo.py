@@ -1,0 +1,90 @@
+"""The demo is settings and one more process; with a source configured there is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from lostark_assets.automation.schedules import automation_schedules
+from lostark_assets.definitions import build_defs
+from lostark_assets.platform.demo import demo_settings, is_demo, stand_in_service
+from lostark_assets.platform.first_data import first_data
+from lostark_assets.settings import get_settings
+from lostark_assets.sources.configured import configured_origins, has_demo
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOSTARK_HOME", str(tmp_path / "home"))
+    for name in ("LOSTARK_SOURCES", "LOSTARK_BATTLE_LOG_URLS", "LOSTARK_OPEN_API_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_a_source_there_is_a_demo_and_no_place_to_collect_from():
+    assert is_demo(get_settings())
+    assert configured_origins(get_settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("SOURCES", "/logs"), ("BATTLE_LOG_URLS", "https://logs.example")]
+)
+def test_a_configured_source_switches_the_demo_off(monkeypatch, variable, value):
+    monkeypatch.setenv(f"LOSTARK_{variable}", value)
+
+    assert not is_demo(get_settings())
+    assert not has_demo(get_settings())
+
+
+def test_the_demo_is_the_settings_that_would_name_a_real_service(monkeypatch):
+    for name, value in demo_settings(get_settings(), 8751).items():
+        monkeypatch.setenv(name, value)
+
+    [origin] = configured_origins(get_settings())
+
+    assert (origin.name, origin.url) == ("demo", "http://127.0.0.1:8751")
+    assert get_settings().open_api_url == "http://127.0.0.1:8751/open-api"
+    assert len(automation_schedules(get_settings())) == 2
+    assert has_demo(get_settings())
+
+
+def test_a_key_of_the_real_open_api_is_used_for_the_real_one():
+    settings = get_settings(open_api_keys=("a real key",))
+
+    assert not any("OPEN_API" in name for name in demo_settings(settings, 8751))
+
+
+def test_without_a_key_the_open_api_is_never_asked():
+    assert automation_schedules(get_settings()) == []
+
+
+def test_the_demo_is_named_on_every_asset(monkeypatch):
+    plain = build_defs(settings=get_settings()).resolve_all_asset_specs()
+    settings = get_settings(battle_log_urls=("demo=http://127.0.0.1:8751",))
+    marked = build_defs(settings=settings).resolve_all_asset_specs()
+
+    assert not any("Demo" in (spec.description or "") for spec in plain)
+    assert all((spec.description or "").startswith("**Demo data, made up.**") for spec in marked)
+    assert all(spec.tags["data"] == "demo" for spec in marked)
+
+
+def test_the_others_can_do_without_the_stand_in():
+    service = stand_in_service(get_settings(), 8751)
+
+    assert service.is_expendable
+    assert service.argv[-4:] == ["simulate", "serve", "--port", "8751"]
+
+
+def test_a_start_says_that_it_is_a_demo_and_waits_no_longer_than_ten_minutes():
+    said, slept = [], []
+    first_data(get_settings(), said.append, sleep=slept.append)
+
+    assert "demo data" in said[0]
+    assert sum(slept) == 600
+    assert "no statistics yet" in said[-1]
+
+
+def test_a_start_with_a_source_names_what_is_missing(tmp_path):
+    said = []
+    first_data(get_settings(sources=(tmp_path / "gone.db",)), said.append, sleep=lambda _: None)
+
+    assert "gone.db" in said[0]
+    assert not any("demo" in text for text in said)
