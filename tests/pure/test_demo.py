@@ -47,7 +47,7 @@ def test_the_demo_is_the_settings_that_would_name_a_real_service(monkeypatch):
 
 
 def test_a_key_of_the_real_open_api_is_used_for_the_real_one():
-    settings = get_settings(open_api_keys=("a real key",))
+    settings = get_settings(open_api_keys="real")
 
     assert not any("OPEN_API" in name for name in demo_settings(settings, 8751))
 
