@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from lostark_assets.automation.collection import News
 from lostark_assets.automation.decisions import TRIES
 from lostark_assets.automation.runs import RANGE_END, RANGE_START
 from lostark_assets.automation.sensors import automation_sensors
@@ -157,7 +158,7 @@ def test_a_day_that_fails_for_ever_is_run_three_times_and_again_with_new_code(
 ) -> None:
     platform.add_logs(1)
     runs = 0
-    for _ in range(100):
+    for _ in range(40):
         data = platform.tick("due_fight_days")
         for request in data.run_requests:
             platform.work(request, fails=True)
@@ -333,17 +334,16 @@ def test_a_file_that_is_dropped_into_a_watched_folder_is_collected(tmp_path: Pat
 
 
 def test_a_collection_that_keeps_failing_is_tried_with_growing_pauses_and_for_ever(
-    tmp_path: Path, service: tuple[str, GrowingSeason]
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, _ = service
-    with dg.DagsterInstance.local_temp() as instance:
-        platform = collecting(tmp_path, instance, f"one={url}")
-        instance.add_dynamic_partitions("battle_log_sources", ["one"])
-        job, runs = platform.defs.resolve_job_def(COLLECT_JOB), 0
-        for _ in range(240):
-            for request in platform.tick("new_battle_logs").run_requests:
-                tags = {**request.tags, "dagster/run_key": request.run_key}
-                instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE, tags=tags)
-                runs += 1
+    news = News(due={"one": "log 1"})
+    monkeypatch.setattr("lostark_assets.automation.sensors.look_for_news", lambda *_: news)
+    platform.instance.add_dynamic_partitions("battle_log_sources", ["one"])
+    job, runs = platform.defs.resolve_job_def(COLLECT_JOB), 0
+    for _ in range(240):
+        for request in platform.tick("new_battle_logs").run_requests:
+            tags = {**request.tags, "dagster/run_key": request.run_key}
+            platform.instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+            runs += 1
 
     assert 8 <= runs <= 12
