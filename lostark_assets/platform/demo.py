@@ -7,6 +7,7 @@ start's order (``up``).
 
 from __future__ import annotations
 
+import os
 import sys
 
 from lostark_assets.platform.supervisor import Service, answers
@@ -27,6 +28,9 @@ def demo_settings(settings: Settings, port: int) -> dict[str, str]:
     """The variables that name the stand-in as the source and, where no key is configured, as the Open API."""
     url = f"http://{_HOST}:{port}"
     variables = {f"{PREFIX}BATTLE_LOG_URLS": f"{DEMO_SOURCE}={url}"}
+    # Whatever proxy the environment names, it is not for this machine's own services.
+    for name in ("NO_PROXY", "no_proxy"):
+        variables[name] = ",".join(filter(None, [os.environ.get(name), _HOST]))
     if not settings.open_api_keys:
         variables |= {
             f"{PREFIX}OPEN_API_URL": f"{url}{OPEN_API_PREFIX}",
