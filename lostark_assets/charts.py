@@ -1,14 +1,19 @@
 """The platform's charts, each a function from a table to an Altair chart.
 
-What does not belong here: drawing them into a page or a report (``presentation``).
+Altair is loaded by who draws: it is a sixth of the imports that each run waits for. What does not belong
+here: drawing charts into a page or a report (``presentation``).
 """
 
 from __future__ import annotations
 
-import altair as alt
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    import altair as alt
 
 WIDTH, HEIGHT = 640, 260
 _FONT = "Noto Sans, Noto Sans KR, Malgun Gothic, Apple SD Gothic Neo, NanumGothic, sans-serif"
@@ -24,6 +29,8 @@ def _finish(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart:
 
 def fights_per_day(encounters: pa.Table) -> alt.Chart:
     """Encounters by fight day and outcome; needs fight_date, is_cleared."""
+    import altair as alt  # noqa: PLC0415 - see above
+
     counts = encounters.group_by(["fight_date", "is_cleared"]).aggregate([([], "count_all")]).to_pandas()
     counts["outcome"] = counts["is_cleared"].map({True: "clear", False: "wipe"}).fillna("unknown")
     counts["day"] = pd.to_datetime(counts["fight_date"])
@@ -48,6 +55,8 @@ def dps_by_spec(player_dps: pa.Table) -> alt.Chart:
     class_name, spec_name, dps, is_support, is_dead, is_cleared. Boxes hold the middle half,
     lines 5 % to 95 %.
     """
+    import altair as alt  # noqa: PLC0415 - see above
+
     frame = player_dps.select(
         ["class_name", "spec_name", "dps", "is_support", "is_dead", "is_cleared"]
     ).to_pandas()
@@ -74,6 +83,8 @@ def rolling_dps(timeline: pa.Table, title: str) -> alt.Chart:
 
     Needs player_name, second, rolling_10s_dps.
     """
+    import altair as alt  # noqa: PLC0415 - see above
+
     frame = timeline.select(["player_name", "second", "rolling_10s_dps"]).to_pandas()
     frame = frame[frame["second"] % max(2, len(frame) // 4000) == 0].copy()
     frame["million"] = frame["rolling_10s_dps"].astype("float64") / 1e6
@@ -91,6 +102,8 @@ def rolling_dps(timeline: pa.Table, title: str) -> alt.Chart:
 
 def median_by_spec(distribution: pa.Table) -> alt.Chart:
     """Newest week's median DPS by spec with its interval; needs a distribution table."""
+    import altair as alt  # noqa: PLC0415 - see above
+
     frame = distribution.filter(
         pc.invert(pc.fill_null(distribution["is_support"], fill_value=False))
     ).to_pandas()
@@ -113,6 +126,8 @@ def median_by_spec(distribution: pa.Table) -> alt.Chart:
 
 def clears_by_gate(progression: pa.Table) -> alt.Chart:
     """Clears and wipes of all characters by gate; needs raid_name, gate_name, difficulty, clears, wipes."""
+    import altair as alt  # noqa: PLC0415 - see above
+
     frame = progression.select(["raid_name", "gate_name", "difficulty", "clears", "wipes"]).to_pandas()
     frame["gate"] = frame["raid_name"] + " " + frame["gate_name"] + " " + frame["difficulty"].fillna("")
     long = frame.groupby("gate")[["clears", "wipes"]].sum().reset_index().melt("gate", var_name="outcome")
@@ -130,6 +145,8 @@ def clears_by_gate(progression: pa.Table) -> alt.Chart:
 
 def quarantine_reasons(quarantine: pa.Table) -> alt.Chart:
     """Entries by reason; needs reason_code."""
+    import altair as alt  # noqa: PLC0415 - see above
+
     counts = quarantine.group_by("reason_code").aggregate([([], "count_all")]).to_pandas()
     bars = (
         alt.Chart(counts)

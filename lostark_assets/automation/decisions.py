@@ -21,8 +21,8 @@ TRIES = 3
 """So often the same input is tried. Then it rests until it, or the code that works on it, is another."""
 RUNS_AT_ONCE = 5
 """Ranges of days asked for in one tick; the others come with a later one."""
-ACROSS_DAYS_EVERY_S = 120.0
-ACROSS_DAYS_LATEST_S = 600.0
+ACROSS_DAYS_EVERY_S = 300.0
+ACROSS_DAYS_LATEST_S = 900.0
 COLLECTION_PATIENCE_S = 600.0
 
 Outcome = Literal["running", "succeeded", "failed", "unknown"]

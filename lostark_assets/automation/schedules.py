@@ -10,8 +10,8 @@ from lostark_assets.automation.runs import in_progress
 from lostark_assets.orchestration.jobs import GAME_NEWS_JOB, PROFILES_JOB
 from lostark_assets.settings import Settings
 
-PROFILES_CRON = "*/20 * * * *"
-GAME_NEWS_CRON = "*/30 * * * *"
+PROFILES_CRON = "*/10 * * * *"
+GAME_NEWS_CRON = "*/15 * * * *"
 
 
 def automation_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:

@@ -233,7 +233,7 @@ def _with_partition(due: dict[str, str], settings: Settings) -> dict[str, str]:
 
 
 def _collecting_since(working: list[dg.RunRecord]) -> float | None:
-    begun = [r.create_timestamp.timestamp() for r in working if r.dagster_run.job_name == COLLECT_JOB]
+    begun = [r.start_time for r in working if r.dagster_run.job_name == COLLECT_JOB and r.start_time]
     return min(begun, default=None)
 
 

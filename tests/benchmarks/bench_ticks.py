@@ -1,5 +1,7 @@
 """What one tick of each sensor costs with a year of history, in milliseconds of one process.
 
+A source of battle logs is a stand-in without any, so that a look is one request.
+
 The lake gets a year of rows that are as the pipeline leaves them, without the pipeline: only the columns that
 decisions read have values. What does not belong here: what Dagster's daemon adds to a tick, about 20 ms of
 PostgreSQL and gRPC.
@@ -14,12 +16,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
+
+from lostark_assets.simulator.stand_in.config import StandInConfig
+from lostark_assets.simulator.stand_in.running import stand_in_process
 
 GOAL_MS = 50
 FIRST = date.today() - timedelta(days=365)  # noqa: DTZ011 - any year will do
@@ -33,8 +38,11 @@ def main() -> None:
     parser.add_argument("--logs-a-day", type=int, default=40)
     parser.add_argument("--ticks", type=int, default=30)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp() as instance:
-        bench = Bench(Path(folder), instance)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        instance = stack.enter_context(dg.DagsterInstance.local_temp())
+        service = StandInConfig(history=0, new_fight_every_s=0, tiny_logs=True)
+        bench = Bench(folder, instance, stack.enter_context(stand_in_process(service)))
         bench.write_history(arguments.days, arguments.logs_a_day)
         print(f"{arguments.days} days, {arguments.days * arguments.logs_a_day:,} logs")
         for name in bench.sensors:
@@ -53,7 +61,7 @@ def main() -> None:
 class Bench:
     """A lake with history, and the sensors on it."""
 
-    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, url: str) -> None:
         from lostark_assets.automation import due
         from lostark_assets.automation.sensors import automation_sensors
         from lostark_assets.definitions import build_defs
@@ -63,9 +71,9 @@ class Bench:
         # The year was written a moment ago; in a real lake only the newest files are as young as this.
         due._SLACK_S = 0.0
         self.instance = instance
-        self.settings = get_settings(home=folder, sources=())
+        self.settings = get_settings(home=folder, battle_log_urls=(f"bench={url}",))
         self.lake = lake_of(self.settings)
-        self.sensors = {s.name: s for s in automation_sensors() if s.name.startswith("due_")}
+        self.sensors = {s.name: s for s in automation_sensors()}
         self.defs = build_defs(settings=self.settings)
         self.cursors: dict[str, str | None] = {}
 

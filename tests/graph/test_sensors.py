@@ -194,9 +194,9 @@ def test_days_wait_while_a_run_of_anyone_works_on_them(platform: Platform) -> No
 def test_days_wait_for_the_end_of_a_collection(platform: Platform) -> None:
     platform.tick("due_fight_days")
     platform.add_logs(1)
-    collecting = platform.instance.create_run_for_job(
-        platform.defs.resolve_job_def(COLLECT_JOB), status=dg.DagsterRunStatus.STARTED
-    )
+    collecting = platform.instance.create_run_for_job(platform.defs.resolve_job_def(COLLECT_JOB))
+    begin = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_START.value, COLLECT_JOB)
+    platform.instance.report_dagster_event(begin, collecting.run_id)
     platform.now = datetime.now(UTC).timestamp()
 
     assert "wait for the collection" in platform.tick("due_fight_days").skip_message
