@@ -103,10 +103,8 @@ def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) 
     alone = {"fight_id": keys["encounter_id"], "is_counted": True, "is_superseded": False}
     origin = {k: raw[k] for k in ("source", "source_log_id", "log_format", "fetched_at")}
     cleaned.encounters.add(log.encounter | keys | origin | alone | made)
-    for player in log.players:
-        cleaned.players.add(player | keys)
-    for skill in log.skills:
-        cleaned.skills.add(skill | keys)
+    cleaned.players.add_all(log.players, keys)
+    cleaned.skills.add_all(log.skills, keys)
     cleaned.hits.add(keys["encounter_id"], keys["fight_date"], log.hits)
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from lostark_assets.contracts.core import LONGEST_FIGHT_S
 from lostark_assets.core.clean_skills import PART_TOLERANCE, SkillCollector, measured, within
@@ -419,11 +420,14 @@ def _encounter_row(
 
 def _boss_hp(log: MeterLog) -> tuple[list[int] | None, list[float] | None]:
     """Seconds and HP fractions of the boss. Old logs hold percent, which begins far above any fraction."""
-    points = [(int(b.time), b.p) for b in log.boss_hp if b.p is not None and math.isfinite(b.p + b.time)]
-    if not points:
+    points = [(b.time, b.p) for b in log.boss_hp if b.p is not None]
+    at, left = np.array(points, np.float64).reshape(-1, 2).T
+    is_real = np.isfinite(at) & np.isfinite(left)
+    if not is_real.any():
         return None, None
-    full = 100.0 if max(p for _, p in points) > _MOST_FRACTION else 1.0
-    return [at for at, _ in points], [min(max(p / full, 0.0), 1.0) for _, p in points]
+    at, left = at[is_real], left[is_real]
+    full = 100.0 if left.max() > _MOST_FRACTION else 1.0
+    return [int(second) for second in at.tolist()], np.clip(left / full, 0.0, 1.0).tolist()
 
 
 _series = msgspec.json.Decoder(list[float] | None, strict=False).decode

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
-from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
 
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Column, Contract
+from lostark_assets.core.rows import columns_of
 from lostark_assets.errors import LogRejected
 
 GIVEN = frozenset(
@@ -39,7 +38,7 @@ def check_limits(contract: Contract, rows: Iterable[Mapping[str, Any]], *, given
     if not rows:
         return
     checks, needed = _checks(contract.name, frozenset(given))
-    columns = _columns(rows, tuple(name for name, *_ in checks))
+    columns = columns_of(rows, [name for name, *_ in checks])
     for (name, fits, expected, is_number), column in zip(checks, columns, strict=True):
         values = [value for value in column if value is not None] if None in column else column
         if not (_numbers_fit(values, fits) if is_number else all(map(fits, values))):
@@ -49,14 +48,6 @@ def check_limits(contract: Contract, rows: Iterable[Mapping[str, Any]], *, given
         for row in rows:
             if row.get(name) is None:
                 raise _refused("missing_field", contract, row, name, "a value")
-
-
-def _columns(rows: list[Mapping[str, Any]], names: tuple[str, ...]) -> Iterable[Sequence[Any]]:
-    """The values of each of ``names``, None where a row lacks it."""
-    if len(names) > 1 and all(name in row for row in rows[:1] for name in names):
-        with suppress(KeyError):
-            return list(zip(*map(itemgetter(*names), rows), strict=True))
-    return [[row.get(name) for row in rows] for name in names]
 
 
 def _numbers_fit(values: Sequence[Any], fits: Callable[[Any], bool]) -> bool:

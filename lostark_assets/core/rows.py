@@ -5,9 +5,13 @@ What does not belong here: what the values are (``clean_meter``, ``clean_table``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import repeat
+from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +35,14 @@ HIT_DTYPES = {
 }
 
 
+def columns_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterable[Sequence[Any]]:
+    """The values of each of ``names`` over ``rows``, None where a row lacks it."""
+    if len(names) > 1 and rows and all(name in rows[0] for name in names):
+        with suppress(KeyError):
+            return list(zip(*map(itemgetter(*names), rows), strict=True))
+    return [[row.get(name) for row in rows] for name in names]
+
+
 class Rows:
     """Rows of one contract, kept as one list a column."""
 
@@ -38,15 +50,26 @@ class Rows:
         """An empty collection."""
         self._contract = contract
         self._columns: dict[str, list[Any]] = {name: [] for name in contract.names}
-        self._appends = [(name, column.append) for name, column in self._columns.items()]
         self.count = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
         """One row; a column that it lacks is null."""
-        get = row.get
-        for name, append in self._appends:
-            append(get(name))
-        self.count += 1
+        self.add_all([row])
+
+    def add_all(
+        self, rows: Sequence[Mapping[str, Any]], same: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Rows, and what is the same in all of them; columns that they lack are null."""
+        present = set().union(*rows[:1]) - same.keys()
+        told = [name for name in self._columns if name in present]
+        for name, values in zip(told, columns_of(rows, told), strict=True):
+            self._columns[name].extend(values)
+        for name in self._columns.keys() - present:
+            if name in same:
+                self._columns[name].extend(repeat(same[name], len(rows)))
+            else:
+                self._columns[name].extend(row.get(name) for row in rows)
+        self.count += len(rows)
 
     def table(self) -> pa.Table:
         """The rows as a table of the contract's schema.
