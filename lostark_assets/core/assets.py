@@ -100,7 +100,11 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
         for name in TABLES:
             if dg.AssetKey(name) in context.selected_asset_keys:
                 yield dg.MaterializeResult(asset_key=name, metadata=_metadata(lake, name, days, run))
-        findings = with_accounting(run.findings, lake, days) if run.due else examine_stored(lake, days)
+        findings = (
+            with_accounting(run.findings, lake, days, run.raw_version)
+            if run.due
+            else examine_stored(lake, days, run.raw_version)
+        )
         yield from core_check_results(findings, lake, wanted)
 
     return [core_tables]

@@ -6,7 +6,7 @@ What does not belong here: the rules (contracts, ``validate``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
@@ -26,29 +26,44 @@ def core_check_specs() -> list[dg.AssetCheckSpec]:
     return check_specs(reversed(COMMIT_ORDER), CROSS_RULES)
 
 
-def examine_stored(lake: Lake, days: Iterable[date]) -> dict[str, list[Finding]]:
+def examine_stored(
+    lake: Lake, days: Iterable[date], raw_version: int | None = None
+) -> dict[str, list[Finding]]:
     """Findings over the stored rows of ``days``, some days at a time so that memory stays bounded."""
     days = sorted(days)
     found: dict[str, list[Finding]] = {}
     for chunk in _chunks(lake, days) or [[]]:
         for name, findings in _examine_chunk(lake, chunk).items():
             found[name] = merge([*found.get(name, []), *findings])
-    return with_accounting(found, lake, days)
+    return with_accounting(found, lake, days, raw_version)
 
 
-def accounted(lake: Lake, days: Iterable[date]) -> Finding:
-    """Whether every stored raw log of ``days`` is an encounter or in quarantine.
+def accounted(lake: Lake, days: Iterable[date], raw_version: int | None = None) -> Finding:
+    """Whether every raw log of ``days`` that was cleaned is an encounter or in quarantine.
 
-    A log whose start was unreadable may, once replayed, lie on another day than its raw row: what the days
-    lack is looked for in all of them.
+    Collection goes on meanwhile: judged are the logs of the raw snapshot that the cleaning began with, or,
+    where none is given, those that were fetched before the newest cleaning of the days. A log whose start was
+    unreadable may, once replayed, lie on another day than its raw row: what the days lack is looked for
+    everywhere.
     """
-    where = pc.field("fight_date").isin(sorted(days))
-    raw = set(lake.read("raw_battle_logs", columns=["log_id"], where=where)["log_id"].to_pylist())
-    missing = raw - _settled(lake, sorted(days))
+    days = sorted(days)
+    where = pc.field("fight_date").isin(days)
+    newest = None if raw_version is not None else _newest_cleaning(lake, days)
+    if newest is not None:
+        where &= pc.field("fetched_at") <= newest
+    rows = lake.read("raw_battle_logs", columns=["log_id"], where=where, version=raw_version)
+    raw = set(rows["log_id"].to_pylist())
+    missing = raw - _settled(lake, days)
     if missing:
         missing -= _settled(lake, None)
     worst = [{"log_id": log_id} for log_id in sorted(missing)[:WORST_ROWS]]
     return Finding(RAW_ROWS_ACCOUNTED, "error", len(raw), len(missing), worst)
+
+
+def _newest_cleaning(lake: Lake, days: list[date]) -> datetime | None:
+    cleaned = lake.read("core_encounters", columns=["cleaned_at"], days=days)["cleaned_at"]
+    refused = lake.read("core_quarantine", columns=["quarantined_at"], days=days)["quarantined_at"]
+    return max((at for at in (pc.max(cleaned).as_py(), pc.max(refused).as_py()) if at), default=None)
 
 
 def _settled(lake: Lake, days: list[date] | None) -> set[str]:
@@ -92,11 +107,14 @@ def _chunks(lake: Lake, days: list[date]) -> list[list[date]]:
 
 
 def with_accounting(
-    findings: Mapping[str, Sequence[Finding]], lake: Lake, days: Iterable[date]
+    findings: Mapping[str, Sequence[Finding]],
+    lake: Lake,
+    days: Iterable[date],
+    raw_version: int | None = None,
 ) -> dict[str, list[Finding]]:
     """Findings of the logs cleaned now, with the accounting of all logs of the days in place of theirs."""
     found = {name: [f for f in group if f.rule != RAW_ROWS_ACCOUNTED] for name, group in findings.items()}
-    found.setdefault("core_encounters", []).append(accounted(lake, days))
+    found.setdefault("core_encounters", []).append(accounted(lake, days, raw_version))
     return found
 
 

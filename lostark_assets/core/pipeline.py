@@ -40,9 +40,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class CoreRun:
-    """What one cleaning did. ``days`` are the fight days whose rows changed or were looked at."""
+    """What one cleaning did. ``days`` are the fight days whose rows changed or were looked at.
+
+    ``raw_version`` is the snapshot of the raw table that it began with: logs that come later are not its own.
+    """
 
     days: set[date] = field(default_factory=set)
+    raw_version: int | None = None
     due: int = 0
     encounters: int = 0
     hits: int = 0
@@ -72,6 +76,7 @@ def clean_days(
     days = None if days is None else set(days)
     run = CoreRun(days=set(days or ()))
     with lake.lock("core"):
+        run.raw_version = lake.version("raw_battle_logs")
         due, seen, since = due_logs(lake, days, only=only, again=again)
         run.due = len(due)
         raw_rows = read_raw(lake, due, since)

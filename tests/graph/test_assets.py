@@ -13,7 +13,9 @@ import pytest
 
 from lostark_assets.automation.day_ranges import ranges
 from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.core import assets as core_assets
 from lostark_assets.core import pipeline
+from lostark_assets.core.checks import examine_stored
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import Lake
@@ -171,11 +173,32 @@ def test_a_check_sees_a_row_that_went_missing_after_the_commit(settings: Setting
     lake.replace_days(
         CONTRACTS["core_encounters"], CONTRACTS["core_encounters"].conform(rows.slice(1)), [days[0]]
     )
-    from lostark_assets.core.checks import examine_stored
-
     found = {f.rule: f for f in examine_stored(lake, [days[0]])["core_encounters"]}
 
     assert found["raw_logs_in_equal_encounters_plus_quarantine"].failed == 1
+
+
+def test_logs_that_come_while_a_day_is_cleaned_are_not_missed_by_its_check(
+    settings: Settings, lake: Lake, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = raw_days(lake)
+    clean = core_assets.clean_days
+
+    def clean_while_collecting(*arguments: object, **options: object) -> object:
+        done = clean(*arguments, **options)
+        late = collect(
+            LoaLogsDb(database, "late"), lake, run_id="late", earliest=settings.earliest_fight_date
+        )
+        assert late.new
+        return done
+
+    monkeypatch.setattr(core_assets, "clean_days", clean_while_collecting)
+    with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
+        assert result.success
+
+    found = {f.rule: f for f in examine_stored(lake, [days[0]])["core_encounters"]}
+    assert found["raw_logs_in_equal_encounters_plus_quarantine"].passed
+    assert found["raw_logs_in_equal_encounters_plus_quarantine"].checked < lake.count("raw_battle_logs")
 
 
 def test_every_asset_tells_its_row_owner_kinds_columns_and_code_version(settings: Settings) -> None:
