@@ -118,7 +118,7 @@ def code_locations(sockets: Path) -> list[CodeLocation]:
     """The code locations of the project's ``workspace.yaml``, each with a socket in ``sockets``."""
     workspace = yaml.safe_load((project_root() / "workspace.yaml").read_text())
     modules = [entry["python_module"] for entry in workspace["load_from"]]
-    return [CodeLocation(module, sockets / f"{number}.sock") for number, module in enumerate(modules)]
+    return [CodeLocation(module, sockets / f"{module.partition('.')[0]}.sock") for module in modules]
 
 
 def write_workspace(settings: Settings, locations: list[CodeLocation]) -> Path:

@@ -13,6 +13,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -259,9 +260,33 @@ class _Server:
 
 def short_temp_dir(prefix: str) -> Path:
     """A new private folder whose path is short enough for sockets."""
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=_short_base()))
+
+
+def short_private_dir(name: str) -> Path:
+    """The private folder of that name, empty, its path short enough for sockets.
+
+    Raises:
+        PermanentError: somebody else has a folder of that name.
+    """
+    folder = _short_base() / f"{name}-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise PermanentError(
+            f"{folder}: expected a folder of our own that nobody else can enter, found another. Nothing was "
+            "started. Remove it, or set TMPDIR to a folder of your own."
+        )
+    for left in folder.iterdir():
+        left.unlink()
+    return folder
+
+
+def _short_base() -> Path:
     base = tempfile.gettempdir()
     usable = len(base) < _LONGEST_SOCKET_DIR // 2 and _HARMLESS_PATH.fullmatch(base)
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=base if usable else "/var/tmp"))  # noqa: S108 - mkdtemp's own
+    return Path(base if usable else "/var/tmp")  # noqa: S108 - private folders are made in it
 
 
 def _binaries() -> Path:

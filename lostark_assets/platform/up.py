@@ -6,6 +6,7 @@ the stand-in (``demo``), what is said about the data (``first_data``).
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from lostark_assets.platform.dagster_services import (
     write_workspace,
 )
 from lostark_assets.platform.demo import demo_settings, is_demo, stand_in_service
-from lostark_assets.platform.postgres import embedded_postgres, short_temp_dir
+from lostark_assets.platform.postgres import embedded_postgres, short_private_dir
 from lostark_assets.platform.supervisor import Say, end_leftovers, run_services
 from lostark_assets.settings import PREFIX, Settings
 
@@ -65,7 +66,7 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
         ui = DagsterUi(settings.dagster_host, _free_port(_DAGSTER_PORT, settings, say))
         demo_port = _free_port(_STAND_IN_PORT, settings, say) if is_demo(settings) else None
         say("starting PostgreSQL")
-        with embedded_postgres(settings) as databases, _sockets() as sockets:
+        with embedded_postgres(settings) as databases, _sockets(settings) as sockets:
             variables = prepare_dagster_home(settings, databases)
             extra = []
             if demo_port is not None:
@@ -134,8 +135,9 @@ def _free_port(port_setting: _PortSetting, settings: Settings, say: Say) -> int:
 
 
 @contextmanager
-def _sockets() -> Iterator[Path]:
-    folder = short_temp_dir("lostark-up-")
+def _sockets(settings: Settings) -> Iterator[Path]:
+    # The same at each start: Dagster knows queued runs and past ticks by the address of their code.
+    folder = short_private_dir(f"lostark-{hashlib.sha256(str(settings.home).encode()).hexdigest()[:12]}")
     try:
         yield folder
     finally:
