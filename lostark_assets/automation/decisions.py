@@ -150,9 +150,9 @@ def plan_days(
 ) -> list[tuple[date, date]]:
     """The ranges of fight days to run now, each one run.
 
-    Days that never failed go together. Days that failed are tried one run after the other, in ever smaller
-    parts of the range that they failed in, so that one bad day ends up alone; while runs fail in a row, the
-    pauses grow.
+    Days that never failed go together. Days that failed are tried again together, since most failures pass;
+    then one run after the other, in ever smaller parts of the range, so that one bad day ends up alone. While
+    runs fail in a row, the pauses grow.
     """
     fresh = [date.fromisoformat(day) for day in choice.ask if day not in memory.attempts]
     again = sorted(
@@ -163,7 +163,8 @@ def plan_days(
     plan = ranges(fresh, blocked)[:RUNS_AT_ONCE]
     rests = now < memory.last_failed_at + pause_s(memory.failed_in_a_row)
     if again and not choice.running and not rests:
-        part = max(memory.attempts[again[0]].together // 4, 1)
+        oldest = memory.attempts[again[0]]
+        part = oldest.together if oldest.failures == 1 else max(oldest.together // 4, 1)
         plan += ranges(map(date.fromisoformat, again[:part]), blocked)[:1]
     return plan
 

@@ -261,6 +261,25 @@ def test_an_idle_tick_asks_neither_dagster_nor_the_tables(
     assert platform.cursors == cursors
 
 
+def test_a_log_that_is_collected_while_its_day_is_cleaned_is_the_next_runs(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen in a demo under load: the day's run failed its own accounting, for a log that it never saw."""
+    platform.add_logs(1)
+    request = platform.tick("due_fight_days").run_requests[0]
+    settle_fights = pipeline.settle_fights
+
+    def collect_meanwhile(*arguments):
+        platform.add_logs(1, encounters=3)
+        return settle_fights(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "settle_fights", collect_meanwhile)
+        assert platform.run(FIGHT_DAYS_JOB, request).success
+
+    assert len(platform.tick("due_fight_days").run_requests) == 1
+
+
 def test_half_cleaned_days_of_a_killed_run_are_due_again(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
