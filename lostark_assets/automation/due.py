@@ -28,6 +28,7 @@ _SLACK_S = 900.0
 """Files carry the time of their writing; the commit that shows them comes later, never by as much as this."""
 _ROWS_A_LOOK = 50_000
 """Of the full look: statistics rows whose days one look goes over, about a second of work."""
+_DAYS_AT_ONCE = 100
 _FACTS = ["encounter_id", "fight_id", "is_counted", "cleaned_at", "fight_date"]
 
 
@@ -59,6 +60,9 @@ def look(lake: Lake, seen: Seen | None, now: float) -> Seen:
         return _go_over(lake, _begin_full_look(lake, seen, now), set())
     since = datetime.fromtimestamp(seen.looked_at - _SLACK_S, UTC)
     days = {day for name in moved for day in lake.days_written(name, since)}
+    if len(days) > _DAYS_AT_ONCE:
+        # Two old years at once, or files that were joined: too much for one look.
+        return _go_over(lake, _begin_full_look(lake, seen, now), set())
     return _go_over(lake, replace(seen, versions=versions, looked_at=now), days)
 
 

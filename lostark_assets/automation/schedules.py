@@ -1,24 +1,27 @@
 """What is asked for by the clock: profiles and news of the Open API, which can't say whether they have news.
 
-Only where the Open API has keys. What does not belong here: whom to ask for (``sources.open_api_choice``),
+And the lake's upkeep, once a day. What does not belong here: whom to ask for (``sources.open_api_choice``),
 and what follows from new data (``sensors``).
 """
 
 import dagster as dg
 
 from lostark_assets.automation.runs import in_progress
-from lostark_assets.orchestration.jobs import GAME_NEWS_JOB, PROFILES_JOB
+from lostark_assets.orchestration.jobs import GAME_NEWS_JOB, PROFILES_JOB, UPKEEP_JOB
 from lostark_assets.settings import Settings
 
 PROFILES_CRON = "*/10 * * * *"
 GAME_NEWS_CRON = "*/15 * * * *"
+UPKEEP_CRON = "20 4 * * *"
 
 
 def automation_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """All schedules of the automation, switched on by default; none without a key."""
+    """All schedules of the automation, switched on by default; the Open API's only with a key."""
+    upkeep = _unless_running("upkeep_of_the_lake", UPKEEP_JOB, UPKEEP_CRON, "Joins small files of the lake.")
     if not settings.open_api_keys:
-        return []
+        return [upkeep]
     return [
+        upkeep,
         _unless_running(
             "profiles_of_players",
             PROFILES_JOB,

@@ -275,6 +275,18 @@ class Lake:
         if rows.num_rows:
             self._write(contract, rows, "append")
 
+    def join_files(self, name: str, at_least: int = 50) -> int:
+        """Join the small files of a table whose rows need no order, once it has many; how many went in.
+
+        Rows and ids stay as they are, and so do the files of older snapshots.
+        """
+        table = self.open(name)
+        if table is None or len(table.file_uris()) < at_least:
+            return 0
+        properties = _WRITER.get(name, _DEFAULT_WRITER)
+        done = table.optimize.compact(max_concurrent_tasks=1, writer_properties=properties)
+        return int(done["numFilesRemoved"])
+
     def replace_all(self, contract: Contract, rows: pa.Table) -> None:
         """Put ``rows`` in place of the whole table, in one commit."""
         self._write(contract, rows, "overwrite")

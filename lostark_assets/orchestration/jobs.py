@@ -3,20 +3,25 @@
 What does not belong here: when they run (schedules, sensors), and their assets.
 """
 
-from __future__ import annotations
+from typing import Any
 
 import dagster as dg
+
+from lostark_assets.lake.tables import Lake
 
 COLLECT_JOB = "collect"
 FIGHT_DAYS_JOB = "fight_days"
 ACROSS_DAYS_JOB = "across_days"
 PROFILES_JOB = "profiles"
 GAME_NEWS_JOB = "game_news"
+UPKEEP_JOB = "upkeep"
 LANE_TAG = "lostark/lane"
 _DAILY = [
     "core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine", "stats_player_dps",
     "stats_dps_timeline",
 ]  # fmt: skip
+_GROWING = ("raw_battle_logs", "raw_armory_profiles", "raw_game_notices")
+"""Tables that gain a file with every collection: after weeks of minutes, opening them would take longest."""
 _WHOLE = ["stats_dps_distribution", "stats_raid_progression"]
 
 
@@ -25,9 +30,10 @@ def _lane(name: str) -> dict[str, str]:
     return {LANE_TAG: name}
 
 
-def phase_one_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+def phase_one_jobs() -> list[Any]:
     """All of them."""
     return [
+        upkeep_job(),
         dg.define_asset_job(
             COLLECT_JOB,
             dg.AssetSelection.assets("raw_battle_logs"),
@@ -59,3 +65,18 @@ def phase_one_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             description="Read the game's news: maintenance windows, patches, events.",
         ),
     ]
+
+
+def upkeep_job() -> dg.JobDefinition:
+    """Joins the small files of the tables that grow with every collection."""
+
+    @dg.op(description="Join the small files of the raw tables; rows stay as they are.")
+    def join_small_files(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
+        joined = {name: lake.join_files(name) for name in _GROWING}
+        context.add_output_metadata({f"files of {name} joined": count for name, count in joined.items()})
+
+    @dg.job(name=UPKEEP_JOB, tags=_lane("compute"), description="Keeps the lake quick to open.")
+    def upkeep() -> None:
+        join_small_files()
+
+    return upkeep

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.contracts.core import CORE_QUARANTINE
+from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake import tables
 from lostark_assets.lake.tables import Lake
@@ -181,3 +182,32 @@ def test_a_second_writer_waits_for_the_lock(lake):
     thread.join(5)
 
     assert order == ["first", "second"]
+
+
+def test_joining_files_keeps_rows_older_snapshots_and_what_was_written_since(lake):
+    name = RAW_BATTLE_LOGS.name
+    for n in range(6):
+        lake.append(RAW_BATTLE_LOGS, raw_rows(f"log{n}"))
+    before = lake.read(name).sort_by("log_id")
+    version, since = lake.version(name), datetime.now(UTC)
+
+    assert lake.join_files(name) == 0
+    assert lake.version(name) == version
+    assert lake.join_files(name, at_least=6) == 6
+
+    assert len(lake.open(name).file_uris()) == 1
+    assert lake.read(name).sort_by("log_id").equals(before)
+    assert lake.read(name, version=version).num_rows == 6
+    lake.append(RAW_BATTLE_LOGS, raw_rows("late"))
+    found = lake.groups_with(name, "log_id", ["late", "log3"], ["log_id", "payload"], since=since)
+    assert sorted(row for rows in found for row in rows["log_id"].to_pylist()) == ["late", "log3"]
+    assert lake.join_files("raw_armory_profiles", at_least=0) == 0
+
+
+def raw_rows(log):
+    entry = {
+        "log_id": log, "source": "s", "source_log_id": log, "content_sha256": log,
+        "log_format": "upload_json", "fight_date": DAYS[0], "payload_bytes": 3,
+        "payload": log.encode(), "fetched_at": NOW, "fetch_run_id": "r",
+    }  # fmt: skip
+    return RAW_BATTLE_LOGS.conform(pa.Table.from_pylist([entry]))

@@ -42,7 +42,11 @@ def test_the_demo_is_the_settings_that_would_name_a_real_service(monkeypatch):
 
     assert (origin.name, origin.url) == ("demo", "http://127.0.0.1:8751")
     assert get_settings().open_api_url == "http://127.0.0.1:8751/open-api"
-    assert len(automation_schedules(get_settings())) == 2
+    assert {one.name for one in automation_schedules(get_settings())} == {
+        "upkeep_of_the_lake",
+        "profiles_of_players",
+        "news_of_the_game",
+    }
     assert has_demo(get_settings())
 
 
@@ -53,7 +57,7 @@ def test_a_key_of_the_real_open_api_is_used_for_the_real_one():
 
 
 def test_without_a_key_the_open_api_is_never_asked():
-    assert automation_schedules(get_settings()) == []
+    assert [one.name for one in automation_schedules(get_settings())] == ["upkeep_of_the_lake"]
 
 
 def test_the_demo_is_named_on_every_asset(monkeypatch):
