@@ -56,7 +56,7 @@ def is_running(home: Path) -> bool:
 
 def end(holder: subprocess.Popen[str], number: signal.Signals) -> None:
     holder.send_signal(number)
-    holder.wait(30)
+    holder.wait(120)  # PostgreSQL ends with a checkpoint, which a busy disk delays
     holder.stdout.close()
 
 
