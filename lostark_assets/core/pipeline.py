@@ -165,6 +165,8 @@ def _cleaned_batches(
             batch.payload_bytes += len(row["payload"])
             if batch.payload_bytes >= batch_bytes:
                 yield pending.pop(is_seen)
+                # What judging and committing left behind does hold cycles.
+                gc.collect()
         yield from pending.values()
 
 
