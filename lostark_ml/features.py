@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 
 from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
+from lostark_assets.contracts.table import INSTANT
 from lostark_assets.game.specs import SUPPORT_CLASSES
 from lostark_assets.lake.tables import Lake
 from lostark_ml.contracts import (
-    CATEGORY_FEATURES,
     EXCLUSIONS,
     ML_TRAINING_SET,
     MODEL_FEATURES,
@@ -66,7 +66,10 @@ class TrainingSet:
 
     def table(self) -> pa.Table:
         """The rows by the contract of ``ml_training_set``."""
-        return ML_TRAINING_SET.conform(pa.Table.from_pandas(self.frame, preserve_index=False))
+        # pyarrow asks pandas for zoned instants in a way that pandas warns about.
+        instants = [c.name for c in ML_TRAINING_SET.columns if c.dtype == INSTANT]
+        plain = self.frame.assign(**{name: _micros(self.frame[name]) for name in instants})
+        return ML_TRAINING_SET.conform(pa.Table.from_pandas(plain, preserve_index=False))
 
 
 def build_training_set(
@@ -228,8 +231,3 @@ def _true(flags: pd.Series) -> pd.Series:
 def _flag(flags: pd.Series) -> pd.Series:
     """1, 0, or null."""
     return flags.astype("boolean").astype("Float64").astype(float)
-
-
-def categories(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """The values of each category column, sorted."""
-    return {name: sorted(frame[name].unique()) for name in CATEGORY_FEATURES}

@@ -21,7 +21,10 @@ from lostark_ml.season import item_level_terms, measure_season
 
 _AT = {name: place for place, name in enumerate(MODEL_FEATURES)}
 _EFFECTS = ("gate_difficulty", "spec_name")
+_TREE_NUMBERS = [_AT[name] for name in NUMBER_FEATURES]
 _WEEKDAYS = 7
+MOST_BINS = 254
+ROWS_FOR_BINS = 200_000
 HOURS_A_DAY = 24
 
 
@@ -72,7 +75,7 @@ class SeasonRegressor(RegressorMixin, BaseEstimator):
         )
         self.season_ = season
         age = np.maximum(self.cutoff_week - matrix[:, _AT[TIME_FEATURE]], 0.0)
-        self.is_empty_ = np.isnan(matrix[:, : _AT[TIME_FEATURE]]).all(axis=0)
+        self.edges_ = [bin_edges(matrix[:, place]) for place in _TREE_NUMBERS]
         self.trees_ = clone(self.trees).fit(
             self._tree_input(matrix),
             y - self._additive(matrix),
@@ -87,8 +90,17 @@ class SeasonRegressor(RegressorMixin, BaseEstimator):
         return self.trees_.predict(self._tree_input(matrix)) + self._additive(matrix)
 
     def _tree_input(self, matrix: np.ndarray) -> np.ndarray:
-        """All but the time. A column that training never saw filled is nothing to split on: a constant."""
-        return np.where(self.is_empty_, 0.0, matrix[:, : _AT[TIME_FEATURE]])
+        """All but the time, numbers as the number of the bin that they fall into; missing stays missing.
+
+        Scikit-learn bins by itself, but with weights it sorts every column 255 times. And it fails on a
+        column without any value: that becomes a constant here, nothing to split on.
+        """
+        binned = matrix[:, : _AT[TIME_FEATURE]].copy()
+        for place, edges in zip(_TREE_NUMBERS, self.edges_, strict=True):
+            column = binned[:, place]
+            codes = np.searchsorted(edges, column, side="right").astype(float)
+            binned[:, place] = np.where(np.isnan(column) & (len(edges) > 0), np.nan, codes)
+        return binned
 
     def _additive(self, matrix: np.ndarray) -> np.ndarray:
         level = self.season_.at(matrix[:, _AT[TIME_FEATURE]], _code(matrix, "gate_difficulty"))
@@ -127,6 +139,17 @@ def build_pipeline(config: ModelConfig, cutoff_week: float) -> Pipeline:
         trees=trees,
     )
     return Pipeline([("encode", encode), ("regress", regressor)])
+
+
+def bin_edges(column: np.ndarray) -> np.ndarray:
+    """Where the bins of a number begin: midpoints of its values, or quantiles where there are many."""
+    known = np.unique(column[np.isfinite(column)])
+    if len(known) <= MOST_BINS:
+        return (known[1:] + known[:-1]) / 2 if len(known) > 1 else known
+    step = max(len(column) // ROWS_FOR_BINS, 1)
+    sample = column[::step]
+    ranks = np.linspace(0, 1, MOST_BINS + 1)[1:-1]
+    return np.unique(np.quantile(sample[np.isfinite(sample)], ranks, method="averaged_inverted_cdf"))
 
 
 def _code(matrix: np.ndarray, name: str) -> np.ndarray:
