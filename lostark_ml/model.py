@@ -63,26 +63,31 @@ class SeasonRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> SeasonRegressor:  # noqa: N803 - scikit-learn's name
         """Measure the season, then grow the trees on the rest; newer rows weigh more."""
-        matrix = np.asarray(X, float)
-        season = measure_season(
-            matrix[:, _AT[TIME_FEATURE]],
-            np.asarray(y, float),
+        matrix, rest, weight = self.prepare(X, y)
+        self.trees_ = clone(self.trees).fit(matrix, rest, sample_weight=weight)
+        return self
+
+    def prepare(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # noqa: N803
+        """Measure the season and the bins; what the trees are then grown on: matrix, target, weights."""
+        matrix, target = np.asarray(X, float), np.asarray(y, float)
+        week = matrix[:, _AT[TIME_FEATURE]]
+        self.season_ = measure_season(
+            week,
+            target,
             _code(matrix, "gate_difficulty"),
             _effect_codes(matrix),
             _adjustments(matrix),
             cutoff_week=self.cutoff_week,
             damping=self.damping,
         )
-        self.season_ = season
-        age = np.maximum(self.cutoff_week - matrix[:, _AT[TIME_FEATURE]], 0.0)
         self.edges_ = [bin_edges(matrix[:, place]) for place in _TREE_NUMBERS]
-        self.trees_ = clone(self.trees).fit(
-            self._tree_input(matrix),
-            y - self._additive(matrix),
-            sample_weight=0.5 ** (np.floor(age) / self.half_life_weeks),
-        )
         self.n_features_in_ = matrix.shape[1]
-        return self
+        age = np.floor(np.maximum(self.cutoff_week - week, 0.0))
+        return (
+            self._tree_input(matrix),
+            target - self._additive(matrix),
+            0.5 ** (age / self.half_life_weeks),
+        )
 
     def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 - scikit-learn's name
         """Expected log DPS."""
