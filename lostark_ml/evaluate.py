@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def print_all(training_set: TrainingSet, one: Evaluation, weeks: list[Evaluation]) -> int:
     """Population, first test, slices, walk-forward and targets; 1 if a target is missed."""
-    out = Console(width=110)
+    out = Console(width=132)
     excluded = ", ".join(f"{n:,} {reason}" for reason, n in sorted(training_set.exclusions.items()))
     out.print(f"{len(training_set.population):,} of {len(training_set.frame):,} player rows; not: {excluded}")
     out.print(_by_predictor(one))
