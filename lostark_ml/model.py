@@ -25,6 +25,8 @@ _TREE_NUMBERS = [_AT[name] for name in NUMBER_FEATURES]
 _WEEKDAYS = 7
 MOST_BINS = 254
 ROWS_FOR_BINS = 200_000
+ROWS_FOR_SEASON = 200_000
+"""Levels and effects of that many rows are known well enough; of more, every second, third, … row is read."""
 HOURS_A_DAY = 24
 
 
@@ -71,12 +73,13 @@ class SeasonRegressor(RegressorMixin, BaseEstimator):
         """Measure the season and the bins; what the trees are then grown on: matrix, target, weights."""
         matrix, target = np.asarray(X, float), np.asarray(y, float)
         week = matrix[:, _AT[TIME_FEATURE]]
+        some = slice(None, None, max(len(matrix) // ROWS_FOR_SEASON, 1))
         self.season_ = measure_season(
-            week,
-            target,
-            _code(matrix, "gate_difficulty"),
-            _effect_codes(matrix),
-            _adjustments(matrix),
+            week[some],
+            target[some],
+            _code(matrix[some], "gate_difficulty"),
+            _effect_codes(matrix[some]),
+            _adjustments(matrix[some]),
             cutoff_week=self.cutoff_week,
             damping=self.damping,
         )

@@ -42,8 +42,8 @@ class TrainingConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     fewest_rows: int = 1000
-    calibration_weeks: int = 3
-    calibration_rows: int = 100_000
+    calibration_weeks: int = 2
+    calibration_rows: int = 60_000
     interval_level: float = 0.9
 
 
@@ -177,7 +177,10 @@ def _domain(rows: pd.DataFrame) -> Domain:
         for name in RANGES
         if rows[name].notna().any()
     }
-    known = {name: sorted(set(_joined(rows, columns)) - {UNKNOWN}) for name, columns in REFUSALS.items()}
+    known = {
+        name: sorted(set(_joined(rows[list(columns)].drop_duplicates(), columns)) - {UNKNOWN})
+        for name, columns in REFUSALS.items()
+    }
     return Domain(known, ranges, float(rows["fought_at_week"].min()))
 
 
