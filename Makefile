@@ -15,7 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test lint format bench contract lock clean
+.PHONY: help env run test lint format bench evaluate contract lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ format: env  ## Let Ruff fix and format
 bench: env  ## Run each benchmark in turn
 	@for file in tests/benchmarks/bench_*.py; do \
 	  echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+
+evaluate: env  ## Print the model's figures on the shared real player table; ARGS may name another
+	@$(BIN)/python -m lostark_ml.evaluate $(ARGS)
 
 contract: env  ## Write docs/battle-log-api.json from the routes
 	$(BIN)/python -m lostark_assets.simulator.stand_in.contract > docs/battle-log-api.json

@@ -1,0 +1,1 @@
+"""The expected-DPS model: features, training, evaluation. Phase 2 of the platform."""

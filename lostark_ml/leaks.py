@@ -1,0 +1,93 @@
+"""Leak tests: what must hold for a model that knows nothing that it should not. Pure.
+
+With the DPS of players shuffled within spec, gate and week *before* features are built, nothing is left to
+learn: the R² inside those cells must be about 0, and is not where a feature is made of the fight's own DPS.
+And an id drawn at random for each character can't help. What does not belong here: what follows from a leak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from lostark_ml.evaluation import Metrics, measure
+from lostark_ml.features import features_of, model_input
+from lostark_ml.training import TrainingConfig, fit_pipeline, training_rows
+
+CELL = ["gate_difficulty", "spec_name", "week_started_at"]
+_RAW_CELL = ["raid_name", "gate_name", "difficulty", "spec_name", "week_started_at", "is_dead"]
+MOST_SHUFFLED_R2 = 0.02
+MOST_ID_GAIN = 0.003
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """``shuffled_r2``: of shuffled log DPS inside its cells; ``id_gain``: MAPE won by a random id."""
+
+    shuffled_r2: float
+    id_gain: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing was learnt where there is nothing to learn."""
+        return self.shuffled_r2 <= MOST_SHUFFLED_R2 and self.id_gain <= MOST_ID_GAIN
+
+
+def look_for_leaks(
+    players: pd.DataFrame,
+    cutoff: datetime,
+    until: datetime,
+    config: TrainingConfig | None = None,
+    *,
+    build: Callable[[pd.DataFrame], pd.DataFrame] = features_of,
+) -> LeakReport:
+    """Both tests on ``players`` as ``features.read_players`` gives them, trained before ``cutoff``."""
+    config = config or TrainingConfig()
+    shuffled = build(shuffle_dps(players, config.model.seed))
+    return LeakReport(
+        shuffled_r2=_forecast(shuffled, cutoff, until, config, cell=CELL).r2_log,
+        id_gain=random_id_gain(build(players), cutoff, until, config),
+    )
+
+
+def shuffle_dps(players: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The same players with the DPS permuted inside gate, difficulty, spec, week, and dead or not."""
+    random = np.random.default_rng(seed).random(len(players))
+    cell = players.groupby(_RAW_CELL, sort=False, dropna=False).ngroup().to_numpy()
+    dps = players["dps"].to_numpy()
+    mixed = np.empty_like(dps)
+    mixed[np.argsort(cell, kind="stable")] = dps[np.lexsort((random, cell))]
+    return players.assign(dps=mixed)
+
+
+def random_id_gain(frame: pd.DataFrame, cutoff: datetime, until: datetime, config: TrainingConfig) -> float:
+    """By how much MAPE falls with a random number for each character in a column that was empty before."""
+    names = frame["player_name"].unique()
+    ids = pd.Series(np.random.default_rng(config.model.seed).random(len(names)), index=names)
+    empty = frame.assign(history_residual=np.nan)
+    with_id = frame.assign(history_residual=frame["player_name"].map(ids).astype(float))
+    return _forecast(empty, cutoff, until, config).mape - _forecast(with_id, cutoff, until, config).mape
+
+
+def _forecast(
+    frame: pd.DataFrame,
+    cutoff: datetime,
+    until: datetime,
+    config: TrainingConfig,
+    *,
+    cell: list[str] | None = None,
+) -> Metrics:
+    """Metrics of a model trained before ``cutoff`` on the rows up to ``until``; inside cells where asked."""
+    pipeline = fit_pipeline(training_rows(frame, cutoff), cutoff, config)
+    test = training_rows(frame, until)
+    test = test[test["fight_started_at"] >= cutoff]
+    true, expected = test["log_dps"], pd.Series(pipeline.predict(model_input(test)), index=test.index)
+    if cell is not None:
+        by = [test[name] for name in cell]
+        true = true - true.groupby(by).transform("mean")
+        expected = expected - expected.groupby(by).transform("mean")
+    return measure(true.to_numpy(), expected.to_numpy(), test["fight_id"])

@@ -1,0 +1,18 @@
+"""The made-up season, built once."""
+
+from __future__ import annotations
+
+import pytest
+
+from lostark_ml.features import features_of
+from tests.pure.ml.a_season import make_players
+
+
+@pytest.fixture(scope="session")
+def season_players():
+    return make_players()
+
+
+@pytest.fixture(scope="session")
+def season_frame(season_players):
+    return features_of(season_players)

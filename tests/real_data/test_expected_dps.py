@@ -1,0 +1,77 @@
+"""The expected-DPS model on the real player table, through the whole platform: the targets of the project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lostark_ml.evaluate import (
+    CUTOFF,
+    FIRST_RESET,
+    LAST_RESET,
+    MEDIAN,
+    TABLE,
+    through_the_platform,
+)
+from lostark_ml.evaluation import evaluate, walk_forward, weekly_resets
+from lostark_ml.features import read_players
+from lostark_ml.leaks import look_for_leaks
+from lostark_ml.training import WEEK, fit
+
+DATA = Path(os.environ.get("LOSTARK_REAL_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
+pytestmark = [
+    pytest.mark.real_data,
+    pytest.mark.skipif(not DATA.is_dir(), reason=f"no real battle logs at {DATA}; set LOSTARK_REAL_DATA"),
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("expected")
+
+
+@pytest.fixture(scope="module")
+def training_set(home):
+    return through_the_platform(DATA / TABLE, home)
+
+
+@pytest.fixture(scope="module")
+def week_after(training_set):
+    return evaluate(fit(training_set.frame, CUTOFF), training_set.frame, CUTOFF + WEEK)
+
+
+def test_every_row_is_in_the_population_or_has_a_reason(training_set):
+    assert len(training_set.frame) == 111_920
+    assert training_set.exclusions == {"support": 27_637, "dead": 11_648, "not_counted": 91}
+    assert len(training_set.population) == 72_544
+
+
+def test_the_week_after_the_cutoff(week_after):
+    assert week_after.model.mape <= 0.148
+    assert week_after.overall[MEDIAN].mape - week_after.model.mape >= 0.023
+    assert 0.88 <= week_after.model.coverage <= 0.92
+
+
+def test_r2_is_not_that_of_a_leak(week_after):
+    assert 0.3 < week_after.model.r2_log < 0.6
+
+
+def test_walk_forward_over_the_season(training_set):
+    weeks = walk_forward(training_set.frame, weekly_resets(FIRST_RESET, LAST_RESET))
+
+    assert len(weeks) == 10
+    assert np.mean([w.model.mape for w in weeks]) <= 0.153
+    assert np.mean([abs(w.model.bias_log) for w in weeks]) <= 0.04
+
+
+def test_the_leak_tests_pass(home, training_set):
+    from lostark_assets.lake.tables import Lake
+
+    players = read_players(Lake(str(home / "lake")))
+
+    found = look_for_leaks(players, CUTOFF, CUTOFF + WEEK)
+
+    assert found.is_clean, found
