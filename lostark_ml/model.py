@@ -26,7 +26,7 @@ _WEEKDAYS = 7
 MOST_BINS = 254
 ROWS_FOR_BINS = 200_000
 ROWS_FOR_SEASON = 200_000
-"""Levels and effects of that many rows are known well enough; of more, every second, third, … row is read."""
+"""Bins, levels and effects of that many rows are known well enough; of more, so many are drawn."""
 HOURS_A_DAY = 24
 
 
@@ -73,7 +73,7 @@ class SeasonRegressor(RegressorMixin, BaseEstimator):
         """Measure the season and the bins; what the trees are then grown on: matrix, target, weights."""
         matrix, target = np.asarray(X, float), np.asarray(y, float)
         week = matrix[:, _AT[TIME_FEATURE]]
-        some = slice(None, None, max(len(matrix) // ROWS_FOR_SEASON, 1))
+        some = _some(len(matrix), ROWS_FOR_SEASON)
         self.season_ = measure_season(
             week[some],
             target[some],
@@ -149,13 +149,19 @@ def build_pipeline(config: ModelConfig, cutoff_week: float) -> Pipeline:
     return Pipeline([("encode", encode), ("regress", regressor)])
 
 
+def _some(rows: int, most: int) -> slice | np.ndarray:
+    """All rows, or ``most`` of them, always the same; not every n-th, since a fight is ordered by name."""
+    if rows <= most:
+        return slice(None)
+    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
 def bin_edges(column: np.ndarray) -> np.ndarray:
     """Where the bins of a number begin: midpoints of its values, or quantiles where there are many."""
     known = np.unique(column[np.isfinite(column)])
     if len(known) <= MOST_BINS:
         return (known[1:] + known[:-1]) / 2 if len(known) > 1 else known
-    step = max(len(column) // ROWS_FOR_BINS, 1)
-    sample = column[::step]
+    sample = column[_some(len(column), ROWS_FOR_BINS)]
     ranks = np.linspace(0, 1, MOST_BINS + 1)[1:-1]
     return np.unique(np.quantile(sample[np.isfinite(sample)], ranks, method="averaged_inverted_cdf"))
 

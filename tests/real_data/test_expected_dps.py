@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from lostark_assets.lake.tables import Lake
 from lostark_ml.evaluate import (
     CUTOFF,
     FIRST_RESET,
@@ -17,7 +19,7 @@ from lostark_ml.evaluate import (
     through_the_platform,
 )
 from lostark_ml.evaluation import evaluate, walk_forward, weekly_resets
-from lostark_ml.features import read_players
+from lostark_ml.features import features_of, model_input, read_players
 from lostark_ml.leaks import look_for_leaks
 from lostark_ml.training import WEEK, fit
 
@@ -67,11 +69,30 @@ def test_walk_forward_over_the_season(training_set):
     assert np.mean([abs(w.model.bias_log) for w in weeks]) <= 0.04
 
 
-def test_the_leak_tests_pass(home, training_set):
-    from lostark_assets.lake.tables import Lake
+@pytest.fixture(scope="module")
+def players(home, training_set):
+    return read_players(Lake(str(home / "lake")))
 
-    players = read_players(Lake(str(home / "lake")))
 
-    found = look_for_leaks(players, CUTOFF, CUTOFF + WEEK)
+@pytest.mark.parametrize("cutoff", [FIRST_RESET, CUTOFF])
+def test_the_leak_tests_pass(players, cutoff):
+    """The first weeks are those in which characters are named; later ones have stand-ins only."""
+    found = look_for_leaks(players, cutoff, cutoff + WEEK)
 
     assert found.is_clean, found
+
+
+def test_a_stand_ins_number_is_its_place_by_damage_and_reaches_no_feature(players):
+    """An id of every name gained 3.4 points of MAPE: the export numbers stand-ins by their result."""
+    number = players["player_name"].str.extract(r" #(\d+)$")[0].astype(float)
+    rank = players.groupby("encounter_id")["dps"].rank(ascending=False, method="first")
+    is_stand_in = number.notna()
+    assert (number == rank)[is_stand_in].mean() > 0.95
+    assert not players.loc[is_stand_in, "is_name_known"].any()
+
+    names = players["player_name"].where(~is_stand_in, "Nobody #" + (9 - number).map("{:.0f}".format))
+    before, after = features_of(players), features_of(players.assign(player_name=names))
+
+    order = ["encounter_id", "dps", "spec_name", "item_level", "uploader_flag"]
+    before, after = (f.sort_values(order, kind="stable", ignore_index=True) for f in (before, after))
+    pd.testing.assert_frame_equal(model_input(before), model_input(after))
