@@ -18,17 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets.contracts.core import UPTIMES
+from lostark_assets.contracts.ml import EXCLUSIONS, ML_TRAINING_SET, SUPPORT_COUNTS, UNKNOWN
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.contracts.table import INSTANT
 from lostark_assets.game.specs import SUPPORT_CLASSES
 from lostark_assets.lake.tables import Lake
-from lostark_ml.contracts import (
-    EXCLUSIONS,
-    ML_TRAINING_SET,
-    MODEL_FEATURES,
-    SUPPORT_COUNTS,
-    UNKNOWN,
-)
+from lostark_ml.contracts import MODEL_FEATURES
 from lostark_ml.history import character_history
 
 PLAYERS_IN_A_PARTY = 4

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from lostark_assets.contracts.ml import UNKNOWN
 from lostark_assets.errors import PermanentError
-from lostark_ml.contracts import UNKNOWN
 from lostark_ml.features import WEEK_US, model_input
 from lostark_ml.intervals import Intervals, calibrate
 from lostark_ml.model import ModelConfig, build_pipeline

@@ -10,6 +10,14 @@ from lostark_assets.contracts.core import (
     CORE_QUARANTINE,
     CORE_SKILLS,
 )
+from lostark_assets.contracts.ml import (
+    ML_CHAMPION_HISTORY,
+    ML_DPS_EVALUATION,
+    ML_DPS_MONITORING,
+    ML_EXPECTED_DPS,
+    ML_PLAYER_CLUSTERS,
+    ML_TRAINING_SET,
+)
 from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES, RAW_BATTLE_LOGS, RAW_GAME_NOTICES
 from lostark_assets.contracts.stats import (
     STATS_DPS_DISTRIBUTION,
@@ -35,5 +43,11 @@ CONTRACTS: dict[str, Contract] = {
         STATS_DPS_TIMELINE,
         STATS_DPS_DISTRIBUTION,
         STATS_RAID_PROGRESSION,
+        ML_TRAINING_SET,
+        ML_DPS_EVALUATION,
+        ML_CHAMPION_HISTORY,
+        ML_EXPECTED_DPS,
+        ML_DPS_MONITORING,
+        ML_PLAYER_CLUSTERS,
     )
 }

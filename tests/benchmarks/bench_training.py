@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from lostark_ml.contracts import MODEL_FEATURES, SUPPORT_COUNTS, UNKNOWN
+from lostark_assets.contracts.ml import SUPPORT_COUNTS, UNKNOWN
+from lostark_ml.contracts import MODEL_FEATURES
 from lostark_ml.features import WEEK_US, model_input
 from lostark_ml.model import ModelConfig, build_pipeline
 from lostark_ml.training import fit, training_rows, week_number

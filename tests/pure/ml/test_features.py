@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from lostark_assets.contracts.expectations import examine
+from lostark_assets.contracts.ml import ML_TRAINING_SET
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_ml.contracts import ML_TRAINING_SET, MODEL_FEATURES
+from lostark_ml.contracts import MODEL_FEATURES
 from lostark_ml.features import TrainingSet, features_of, model_input
 
 MADE_BY_THE_FIGHT = {
