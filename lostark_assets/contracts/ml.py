@@ -295,7 +295,7 @@ ML_DPS_MONITORING = Contract(
     name="ml_dps_monitoring",
     row="one slice of one week: how well the champion in force foretold it, and whether it drifts",
     key=("week_started_at", "slice", "value"),
-    notes="Only fights that no model had seen. Drift is judged on means of fights, against the four weeks before.",
+    notes="Of fights that no model had seen. Drift: means of fights against the four weeks before.",
     columns=concat(
         (Column("week_started_at", INSTANT, "weekly reset", nullable=False),),
         _SLICE,
