@@ -1,0 +1,44 @@
+"""A small fitted model and an empty registry, each made once: migrations and training take seconds."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def fitted():
+    """A model of a small made-up season, and the season's frame."""
+    from lostark_ml.features import features_of
+    from lostark_ml.model import ModelConfig
+    from lostark_ml.training import TrainingConfig, fit
+    from tests.pure.ml.a_season import RESET, make_players
+
+    frame = features_of(make_players(weeks=5, fights=40))
+    config = TrainingConfig(model=ModelConfig(iterations=15, leaves=6), fewest_rows=200, calibration_weeks=2)
+    return fit(frame, RESET + timedelta(weeks=4), config), frame
+
+
+@pytest.fixture(scope="session")
+def _registry_template(tmp_path_factory):
+    from lostark_assets.platform.mlflow_database import prepare_database
+
+    folder = tmp_path_factory.mktemp("mlflow-template")
+    prepare_database(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+    return folder
+
+
+@pytest.fixture
+def mlflow_folder(tmp_path, _registry_template):
+    """A folder with an empty ``mlflow.db``, as if it had been moved from elsewhere."""
+    return shutil.copytree(_registry_template, tmp_path / "mlflow")
+
+
+@pytest.fixture
+def registry(mlflow_folder):
+    """A registry of its own."""
+    from lostark_ml.registry import Registry
+
+    return Registry(f"sqlite:///{mlflow_folder / 'mlflow.db'}", mlflow_folder / "artifacts")
