@@ -301,6 +301,9 @@ ML_DPS_MONITORING = Contract(
         _SLICE,
         _MEASURES,
         (
+            Column("mape_se", FLOAT, "standard error of mape, by fight", unit="fraction", minimum=0),
+            Column("bias_log_se", FLOAT, "standard error of bias_log, by fight", unit="log", minimum=0),
+            Column("coverage_se", FLOAT, "standard error of coverage, by fight", minimum=0),
             Column("refused", INT, "players without an expectation", unit="players", minimum=0),
             Column("drift_log", FLOAT, "change of the mean residual of fights", unit="log"),
             Column(

@@ -50,7 +50,7 @@ def named(drift):
 def test_without_drift_at_most_one_week_in_twenty_names_any_cell():
     random = np.random.default_rng(7)
 
-    alarms = [bool(named(measure_drift(residuals(random), WEEK))) for _ in range(100)]
+    alarms = [bool(named(measure_drift(residuals(random), WEEK))) for _ in range(60)]
 
     assert np.mean(alarms) <= 0.05
 
@@ -59,10 +59,10 @@ def test_the_test_alone_holds_its_promise_also_without_a_smallest_change():
     random = np.random.default_rng(8)
     bare = DriftPolicy(smallest_change=1e-9, usual_change=0.0)
 
-    alarms = [bool(named(measure_drift(residuals(random), WEEK, bare))) for _ in range(200)]
+    alarms = [bool(named(measure_drift(residuals(random), WEEK, bare))) for _ in range(120)]
 
-    # 5 % and two standard errors of 200 draws.
-    assert np.mean(alarms) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 200)
+    # 5 % and two standard errors of 120 draws.
+    assert np.mean(alarms) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 120)
 
 
 def test_a_trivial_shift_is_not_drift_at_any_n():
