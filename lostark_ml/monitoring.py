@@ -21,6 +21,7 @@ from scipy import stats
 from lostark_assets.alerts.robust import share_bounds
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.contracts.ml import ML_DPS_MONITORING
+from lostark_assets.operations.ledger import ReportedProblem
 from lostark_assets.stats.weeks import WEEK_US, WESTERN_RESET_US
 from lostark_ml.drift import COLUMNS, Change, DriftPolicy, measure_drift
 from lostark_ml.evaluation import measure_predictions
@@ -41,6 +42,7 @@ RULES: dict[ProblemKind, str] = {
     "refusals": "refusals_are_as_rare_as_before",
 }
 """Kind of problem, and the claim that it breaks."""
+_FIGURES = {"degraded": "error", "bias": "level", "coverage_lost": "interval", "refusals": "refusals"}
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,20 @@ def findings_of(problems: Sequence[ModelProblem], table: pa.Table | pd.DataFrame
         worst = [{"subject": p.subject, "what": p.what} for p in mine]
         findings.append(Finding(rule, "warn", len(frame), len(mine), worst))
     return findings
+
+
+def reports_of(problems: Sequence[ModelProblem]) -> dict[str, list[ReportedProblem]]:
+    """``problems`` as the ledger takes them, by kind of alert; a kind that is well has none."""
+    reports: dict[str, list[ReportedProblem]] = {"model_degraded": [], "model_drift": []}
+    for problem in problems:
+        kind = "model_drift" if problem.kind == "drift" else "model_degraded"
+        subject = _FIGURES.get(problem.kind, problem.subject)
+        if kind == "model_degraded" and problem.subject != OVERALL:
+            subject = f"{subject} of {problem.subject}"
+        reports[kind].append(
+            ReportedProblem(kind, subject, problem.what, problem.likely_cause, problem.since)
+        )
+    return reports
 
 
 # Measuring -----------------------------------------------------------------------------------------

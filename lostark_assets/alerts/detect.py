@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from lostark_assets.alerts.facts import Facts, FailedUnit, FinishedRun, StepTime
 from lostark_assets.alerts.problems import Problem, consequences
@@ -44,6 +45,8 @@ def detect(facts: Facts) -> Detected:
         "stuck_queue": (facts.queue, stuck_queue),
         "disk_nearly_full": (facts.disks, full_disks),
         "sensor_stopped": (facts.ticking, stopped_sensors),
+        "model_degraded": (facts.reported, partial(reported, kind="model_degraded")),
+        "model_drift": (facts.reported, partial(reported, kind="model_drift")),
     }
     problems = [p for given, find in detectors.values() if given is not None for p in find(facts)]
     unjudged = frozenset(kind for kind, (given, _) in detectors.items() if given is None)
@@ -463,3 +466,15 @@ def stopped_sensors(facts: Facts) -> list[Problem]:
             continue
         problems.append(Problem("sensor_stopped", one.name, what, heard, cause))
     return problems
+
+
+# What other parts of the platform report -----------------------------------------------------------
+
+
+def reported(facts: Facts, kind: str) -> list[Problem]:
+    """What the ledger holds of ``kind``: judged by those who know, until they report that it is over."""
+    return [
+        Problem(one.kind, one.subject, one.what, one.since, one.likely_cause)
+        for one in facts.reported or ()
+        if one.kind == kind
+    ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lostark_assets.alerts.silence import Activity, Window
-from lostark_assets.operations.ledger import CollectionRecord
+from lostark_assets.operations.ledger import CollectionRecord, ReportedProblem
 
 
 @dataclass(frozen=True)
@@ -114,3 +114,4 @@ class Facts:
     queue: Queue | None = None
     disks: Sequence[Disk] | None = ()
     ticking: Sequence[Ticking] | None = ()
+    reported: Sequence[ReportedProblem] | None = ()

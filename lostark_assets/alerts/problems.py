@@ -20,6 +20,8 @@ KINDS: dict[str, str] = {
     "stuck_queue": "Runs wait and none starts",
     "disk_nearly_full": "The disk is nearly full",
     "sensor_stopped": "A sensor or schedule stopped",
+    "model_degraded": "The model errs more than it promised",
+    "model_drift": "A spec deals other damage than expected",
 }
 """Kind to its title, which is also the heading of its paragraph in the runbook."""
 

@@ -68,10 +68,11 @@ def _look(
     now: datetime,
 ) -> tuple[Memory, Facts]:
     instance = context.instance
+    ledger = Ledger(settings.state_dir / LEDGER_FILE)
     refreshed = _try(_refreshed, lake_facts, now)
     collections = _try(
         observe.read_collections,
-        Ledger(settings.state_dir / LEDGER_FILE),
+        ledger,
         settings,
         lake_facts.activities,
         now,
@@ -102,6 +103,7 @@ def _look(
         step_times=None if running is None or not known else [*memory.step_times, *running],
         queue=_try(dagster_facts.queue, instance),
         disks=_try(observe.read_disks, settings),
+        reported=_try(ledger.reported_problems),
         ticking=repository and _try(dagster_facts.ticking, instance, repository, [NAME]),
     )
     return memory, facts

@@ -1,4 +1,4 @@
-"""The ledger: which collections ran and how they ended, and where each source's listing goes on.
+"""The ledger: how collections ended, where each source's listing goes on, and what others report as wrong.
 
 One SQLite file that several processes write at the same time; every call is one short transaction, so that a
 process killed at any point leaves whole rows. What does not belong here: battle logs (the lake), and deciding
@@ -8,7 +8,7 @@ anything from what is written here.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ OUTCOMES = ("ok", "unavailable", "refused", "failed")
 Outcome = Literal["ok", "unavailable", "refused", "failed"]
 _BUSY_TIMEOUT_S = 15.0
 _KEPT = timedelta(days=180)
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS collections (
@@ -33,6 +33,10 @@ CREATE INDEX IF NOT EXISTS collections_by_time ON collections (started_at);
 CREATE INDEX IF NOT EXISTS collections_by_source ON collections (source, started_at);
 CREATE TABLE IF NOT EXISTS cursors (source TEXT PRIMARY KEY, cursor TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS problems (
+    kind TEXT NOT NULL, subject TEXT NOT NULL, what TEXT NOT NULL, likely_cause TEXT NOT NULL,
+    since TEXT NOT NULL, PRIMARY KEY (kind, subject)
+);
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
@@ -57,6 +61,17 @@ class CollectionRecord:
     new: int = 0
     known: int = 0
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class ReportedProblem:
+    """Something that another part of the platform found wrong; ``kind`` is one of the alerts' kinds."""
+
+    kind: str
+    subject: str
+    what: str
+    likely_cause: str
+    since: datetime
 
 
 _COLUMNS = ", ".join(field.name for field in fields(CollectionRecord))
@@ -134,6 +149,29 @@ class Ledger:
             else:
                 connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))
 
+    def report(self, kind: str, problems: Iterable[ReportedProblem]) -> None:
+        """Replace what is wrong of ``kind``; none: all is well. What stays keeps the time it began.
+
+        Raises:
+            ValueError: a problem of another kind, two of the same subject, or a time without a zone.
+        """
+        rows = [_report_row(kind, problem) for problem in problems]
+        if len({row[1] for row in rows}) < len(rows):
+            raise ValueError(f"expected each subject of {kind} once, found {sorted(row[1] for row in rows)}")
+        with self._transaction() as connection:
+            known = connection.execute("SELECT subject, since FROM problems WHERE kind = ?", (kind,))
+            began = dict(known.fetchall())
+            connection.execute("DELETE FROM problems WHERE kind = ?", (kind,))
+            kept = [(*row[:4], min(row[4], began.get(row[1], row[4]))) for row in rows]
+            connection.executemany("INSERT INTO problems VALUES (?, ?, ?, ?, ?)", kept)
+
+    def reported_problems(self) -> list[ReportedProblem]:
+        """Everything that is reported as wrong now, by kind and subject."""
+        query = "SELECT kind, subject, what, likely_cause, since FROM problems ORDER BY kind, subject"
+        with self._transaction() as connection:
+            rows = connection.execute(query).fetchall()
+        return [ReportedProblem(*row[:4], datetime.fromisoformat(row[4])) for row in rows]
+
     def _value(self, query: str, key: str) -> str | None:
         with self._transaction() as connection:
             row = connection.execute(query, (key,)).fetchone()
@@ -157,6 +195,12 @@ def _record(row: tuple[object, ...]) -> CollectionRecord:
     for name in ("started_at", "ended_at"):
         values[name] = datetime.fromisoformat(str(values[name]))
     return CollectionRecord(**values)  # type: ignore[arg-type]
+
+
+def _report_row(kind: str, problem: ReportedProblem) -> tuple[str, str, str, str, str]:
+    if problem.kind != kind:
+        raise ValueError(f"expected problems of kind {kind!r}, found {problem.kind!r}")
+    return kind, problem.subject, problem.what, problem.likely_cause, _text(problem.since)
 
 
 def _text(at: datetime) -> str:

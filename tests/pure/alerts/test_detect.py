@@ -20,7 +20,7 @@ from lostark_assets.alerts.facts import (
     Ticking,
 )
 from lostark_assets.alerts.silence import Activity
-from lostark_assets.operations.ledger import CollectionRecord
+from lostark_assets.operations.ledger import CollectionRecord, ReportedProblem
 
 # A Friday, 20:00 UTC.
 NOW = datetime(2026, 10, 30, 20, tzinfo=UTC)
@@ -429,16 +429,42 @@ def test_ticks_are_not_missed_while_the_platform_was_off():
     assert look(ticking=[Ticking("due_fight_days", 30, NOW - DAY)], listening_since=NOW - MINUTE) == []
 
 
+# What is reported
+
+
+def test_what_is_reported_is_a_problem_of_its_kind_as_long_as_it_is_reported():
+    drift = ReportedProblem("model_drift", "Igniter", "Igniter deals 13 % less", "a patch", NOW - DAY)
+    error = ReportedProblem("model_degraded", "error", "the mean error is 19 %", "a patch", NOW - DAY)
+
+    problem = the_problem(reported=[drift])
+
+    assert (problem.what, problem.since, problem.likely_cause) == (drift.what, NOW - DAY, "a patch")
+    assert problem.runbook == "deploy/README.md#a-spec-deals-other-damage-than-expected"
+    assert look(reported=[drift, error]) == ["model_degraded:error", "model_drift:Igniter"]
+    assert look(reported=[]) == []
+
+
 # All together
 
 
 def test_a_fact_that_could_not_be_found_out_is_named_as_unjudged():
     found = detect(
-        Facts(NOW, LONG_AGO, None, None, None, refusals=None, step_times=None, disks=None, ticking=None)
+        Facts(
+            NOW,
+            LONG_AGO,
+            None,
+            None,
+            None,
+            refusals=None,
+            step_times=None,
+            disks=None,
+            ticking=None,
+            reported=None,
+        )
     )
 
     assert found.problems == []
     assert found.unjudged == {
         "run_failed", "source_failing", "no_new_logs", "quarantine_jump", "slow_step", "stuck_queue",
-        "disk_nearly_full", "sensor_stopped",
+        "disk_nearly_full", "sensor_stopped", "model_degraded", "model_drift",
     }  # fmt: skip

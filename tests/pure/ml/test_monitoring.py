@@ -8,17 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lostark_assets.alerts.problems import KINDS
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_DPS_MONITORING, ML_EXPECTED_DPS
+from lostark_assets.operations.ledger import Ledger
 from lostark_ml.monitoring import (
     RULES,
     SLICES,
+    ModelProblem,
     MonitoringPolicy,
     Promised,
     findings_of,
     game_week,
     judge,
     monitor,
+    reports_of,
 )
 
 WEEK = datetime(2024, 12, 4, 10, tzinfo=UTC)
@@ -188,7 +192,7 @@ def test_a_model_that_is_right_has_no_problem(table):
 
 
 def test_a_model_that_is_right_is_blamed_in_few_weeks_of_many():
-    seasons = (scored(seed, weeks=2, fights=120) for seed in range(30))
+    seasons = (scored(seed, weeks=2, fights=120) for seed in range(100, 140))
     blamed = [bool(judge(monitor(season, [WEEK]), PROMISED)) for season in seasons]
 
     assert np.mean(blamed) <= 0.05
@@ -290,6 +294,27 @@ def test_findings_say_of_each_rule_whether_it_holds(rows, table):
     assert (
         "below" in next(f for f in findings_of(problems, table) if f.rule == RULES["bias"]).worst[0]["what"]
     )
+
+
+def test_problems_reach_the_ledger_under_the_kinds_that_alerts_know(tmp_path):
+    kinds_of_problems = [("degraded", "overall"), ("bias", "overall"), ("coverage_lost", "overall")]
+    kinds_of_problems += [("coverage_lost", "Igniter"), ("refusals", "overall"), ("drift", "Igniter")]
+    problems = [ModelProblem(kind, subject, "what", "why", WEEK) for kind, subject in kinds_of_problems]
+    ledger = Ledger(tmp_path / "operations.db")
+
+    for kind, found in reports_of(problems).items():
+        ledger.report(kind, found)
+
+    assert [(p.kind, p.subject) for p in ledger.reported_problems()] == [
+        ("model_degraded", "error"),
+        ("model_degraded", "interval"),
+        ("model_degraded", "interval of Igniter"),
+        ("model_degraded", "level"),
+        ("model_degraded", "refusals"),
+        ("model_drift", "Igniter"),
+    ]
+    assert reports_of([]) == {"model_degraded": [], "model_drift": []}
+    assert set(reports_of([])) <= set(KINDS)
 
 
 def test_nothing_scored_is_an_empty_table_without_problems():

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from lostark_assets.operations.ledger import CollectionRecord, Ledger
+from lostark_assets.operations.ledger import CollectionRecord, Ledger, ReportedProblem
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -130,3 +130,64 @@ def test_a_transaction_that_fails_leaves_nothing(ledger):
         ledger.set_cursor("a", None)
 
     assert ledger.cursor("a") is None
+
+
+def wrong(subject="Igniter", minutes=0, what="deals 13 % less", kind="model_drift"):
+    return ReportedProblem(kind, subject, what, "a patch", NOW + timedelta(minutes=minutes))
+
+
+def test_a_report_replaces_what_was_wrong_of_its_kind_and_of_no_other(ledger):
+    ledger.report("model_drift", [wrong(), wrong("Reflux")])
+    ledger.report("model_degraded", [wrong("error", kind="model_degraded")])
+    ledger.report("model_drift", [wrong("Punisher")])
+
+    assert [(p.kind, p.subject) for p in ledger.reported_problems()] == [
+        ("model_degraded", "error"), ("model_drift", "Punisher"),
+    ]  # fmt: skip
+
+    ledger.report("model_drift", [])
+
+    assert [p.kind for p in ledger.reported_problems()] == ["model_degraded"]
+
+
+def test_what_stays_wrong_keeps_the_time_it_began_and_what_comes_back_begins_anew(ledger):
+    ledger.report("model_drift", [wrong()])
+    ledger.report("model_drift", [wrong(minutes=60, what="deals 14 % less")])
+
+    assert ledger.reported_problems() == [wrong(minutes=0, what="deals 14 % less")]
+
+    ledger.report("model_drift", [])
+    ledger.report("model_drift", [wrong(minutes=90)])
+
+    assert ledger.reported_problems() == [wrong(minutes=90)]
+
+
+@pytest.mark.parametrize(
+    "problems",
+    [
+        [wrong(kind="model_degraded")],
+        [wrong(), wrong()],
+        [ReportedProblem("model_drift", "Igniter", "", "", NOW.replace(tzinfo=None))],
+    ],
+    ids=["another kind", "twice", "no zone"],
+)
+def test_a_report_that_makes_no_sense_changes_nothing(ledger, problems):
+    ledger.report("model_drift", [wrong("Reflux")])
+
+    with pytest.raises(ValueError, match="expected"):
+        ledger.report("model_drift", problems)
+
+    assert ledger.reported_problems() == [wrong("Reflux")]
+
+
+def test_a_ledger_of_an_earlier_version_learns_to_hold_reports(ledger):
+    ledger.record_collection(record())
+    with sqlite3.connect(ledger.path) as connection:
+        connection.execute("DROP TABLE problems")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+    ledger.report("model_drift", [wrong()])
+
+    assert ledger.reported_problems() == [wrong()]
+    assert ledger.collections(NOW) == [record()]
