@@ -13,11 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-ROUNDS = 8
-"""Of reweighting; the estimate moves by less than 1e-3 after that."""
-HUBER = 1.5
-"""Residuals beyond this many robust standard deviations pull no harder."""
-MAD_TO_SD = 1.4826
+from lostark_ml.robust import huber_ridge
+
 FEWEST_IN_BLOCK = 200
 LEVEL_RIDGE = 1e-3
 EFFECT_RIDGE = 1.0
@@ -99,7 +96,7 @@ def measure_season(
     ]
     ridges = [LEVEL_RIDGE, GATE_LEVEL_RIDGE, *([EFFECT_RIDGE] * len(effects)), LEVEL_RIDGE]
     ridge = np.concatenate([np.full(part.shape[1], r) for part, r in zip(parts, ridges, strict=True)])
-    solution = _huber(sparse.hstack(parts, format="csr"), target, ridge)
+    solution = huber_ridge(sparse.hstack(parts, format="csr"), target, ridge)
     found = np.split(solution, np.cumsum([part.shape[1] for part in parts])[:-1])
     counts = np.bincount(block, minlength=blocks)
     middles = np.bincount(block, cutoff_week - _age(week, cutoff_week) + 0.5, minlength=blocks) / counts
@@ -153,17 +150,3 @@ def _one_hot(code: np.ndarray, size: int) -> sparse.csr_matrix:
     rows = np.flatnonzero(known)
     cells = (np.ones(len(rows)), (rows, code[known].astype(np.int64)))
     return sparse.csr_matrix(cells, shape=(len(code), size))
-
-
-def _huber(design: sparse.csr_matrix, target: np.ndarray, ridge: np.ndarray) -> np.ndarray:
-    """Ridge regression with Huber's loss, by reweighting."""
-    weight = np.ones(len(target))
-    penalty = np.diag(ridge)
-    solution = np.zeros(design.shape[1])
-    for _ in range(ROUNDS):
-        weighted = design.multiply(weight[:, None]).tocsr()
-        solution = np.linalg.solve((weighted.T @ design).toarray() + penalty, weighted.T @ target)
-        residual = target - design @ solution
-        scale = max(MAD_TO_SD * float(np.median(np.abs(residual))), 1e-9)
-        weight = np.minimum(1.0, HUBER * scale / np.maximum(np.abs(residual), 1e-12))
-    return solution

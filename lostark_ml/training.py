@@ -15,7 +15,9 @@ from sklearn.pipeline import Pipeline
 
 from lostark_assets.contracts.ml import UNKNOWN
 from lostark_assets.errors import PermanentError
+from lostark_ml.context import Typical, measure_typical
 from lostark_ml.features import WEEK_US, model_input
+from lostark_ml.gap import GapModel, fit_gap
 from lostark_ml.intervals import Intervals, calibrate
 from lostark_ml.model import ModelConfig, build_pipeline
 
@@ -30,6 +32,7 @@ REFUSALS = {
 RANGES = ("item_level", "combat_power")
 OUTSIDE = {name: f"{name}_outside_training" for name in RANGES}
 BEFORE_TRAINING = "before_training"
+_FORECAST = ["encounter_id", "player_name", "gate_difficulty", "spec_name"]
 
 
 class TooFewRows(PermanentError):
@@ -68,7 +71,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A trained pipeline with its intervals and its domain; nothing of it changes after training."""
+    """A trained pipeline with its intervals, its domain, and what explains it; it never changes."""
 
     pipeline: Pipeline
     intervals: Intervals
@@ -77,6 +80,8 @@ class FittedModel:
     trained_rows: int
     trained_fights: int
     config: TrainingConfig
+    gap: GapModel = field(default_factory=GapModel)
+    typical: Typical = field(default_factory=Typical)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """``expected_log_dps``, ``expected_dps`` with ``_low`` and ``_high``, ``refusal_reason``, by row."""
@@ -99,13 +104,21 @@ class FittedModel:
         )
 
 
-def fit(frame: pd.DataFrame, cutoff: datetime, config: TrainingConfig | None = None) -> FittedModel:
+def fit(
+    frame: pd.DataFrame,
+    cutoff: datetime,
+    config: TrainingConfig | None = None,
+    *,
+    execution: pd.DataFrame | None = None,
+) -> FittedModel:
     """Train on the fights before ``cutoff`` (best a weekly reset); later rows are not looked at.
 
     Args:
         frame: rows of ``ml_training_set``; those with an exclusion_reason are left out here.
         cutoff: UTC instant; whole fights stand on one side of it.
         config: how.
+        execution: rows of ``stats_player_dps`` with ``gap.EXECUTION``, to learn what explains errors of
+            forecasts; without them gaps stay unexplained.
 
     Raises:
         TooFewRows: fewer rows than ``config.fewest_rows``, or too few weeks to calibrate on.
@@ -117,15 +130,17 @@ def fit(frame: pd.DataFrame, cutoff: datetime, config: TrainingConfig | None = N
             f"expected at least {config.fewest_rows} rows before {cutoff:%Y-%m-%d %H:%M}, found {len(rows)}. "
             "No model was trained. Collect more fights, or choose a later cutoff."
         )
-    intervals = _calibrate(rows, cutoff, config)
+    forecasts = _forecasts(rows, cutoff, config)
     return FittedModel(
         pipeline=fit_pipeline(rows, cutoff, config),
-        intervals=intervals,
+        intervals=calibrate(forecasts["error"].to_numpy(), forecasts["spec_name"], config.interval_level),
         domain=_domain(rows),
         cutoff=cutoff,
         trained_rows=len(rows),
         trained_fights=rows["fight_id"].nunique(),
         config=config,
+        gap=GapModel() if execution is None else fit_gap(forecasts, execution),
+        typical=measure_typical(rows, cutoff),
     )
 
 
@@ -149,9 +164,9 @@ def fit_pipeline(rows: pd.DataFrame, cutoff: datetime, config: TrainingConfig) -
     return pipeline.fit(model_input(rows), rows["log_dps"].to_numpy())
 
 
-def _calibrate(rows: pd.DataFrame, cutoff: datetime, config: TrainingConfig) -> Intervals:
-    """Errors of forecasts of the newest weeks, each by a model of (at most so many) rows before it."""
-    errors, specs = [], []
+def _forecasts(rows: pd.DataFrame, cutoff: datetime, config: TrainingConfig) -> pd.DataFrame:
+    """Errors (true minus expected log DPS) of the newest weeks, each by a model of the rows before it."""
+    found = []
     for back in range(1, config.calibration_weeks + 1):
         start = cutoff - back * WEEK
         is_before = (rows["fight_started_at"] < start).to_numpy()
@@ -161,14 +176,13 @@ def _calibrate(rows: pd.DataFrame, cutoff: datetime, config: TrainingConfig) -> 
             continue
         later = rows[is_in]
         expected = fit_pipeline(before, start, config).predict(model_input(later))
-        errors.append(later["log_dps"].to_numpy() - expected)
-        specs.append(later["spec_name"])
-    if not errors or sum(map(len, errors)) < config.fewest_rows / 10:
+        found.append(later[_FORECAST].assign(error=later["log_dps"].to_numpy() - expected))
+    if not found or sum(map(len, found)) < config.fewest_rows / 10:
         raise TooFewRows(
             f"expected a week of fights before {cutoff:%Y-%m-%d %H:%M} to calibrate on, with at least "
             f"{config.fewest_rows} rows before it. No model was trained. Collect more fights."
         )
-    return calibrate(np.concatenate(errors), pd.concat(specs), config.interval_level)
+    return pd.concat(found, ignore_index=True)
 
 
 def _domain(rows: pd.DataFrame) -> Domain:

@@ -1,0 +1,191 @@
+"""Why more or less is expected of a player than of a typical one of the spec: parts that sum exactly. Pure.
+
+A typical player is of the same gate, spec and moment, with everything else as it usually is there. Between
+typical and expected stand groups of features; each group's part is its Shapley value: what changing it
+brings, averaged over all orders of changing the groups one after the other. What does not belong here: why
+the player reached something else than expected (``gap``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import comb
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from lostark_assets.contracts.core import UPTIMES
+from lostark_assets.contracts.ml import CONTEXT_PARTS, HISTORY, SUPPORT_COUNTS
+from lostark_ml.contracts import MODEL_FEATURES, NUMBER_FEATURES, TIME_FEATURE
+from lostark_ml.features import model_input
+from lostark_ml.gap import logarithmic_mean
+
+RECENT = timedelta(weeks=4)
+FEWEST_IN_CELL = 30
+OWN_FEATURES = ("gate_difficulty", "class_name", "spec_name", TIME_FEATURE)
+"""The same in the typical player."""
+CATEGORIES = ("region", "measurement_rules")
+TOGETHER = ("player_count", "support_count", *SUPPORT_COUNTS.values(), "support_seat_flag")
+"""Who is in the log, taken as a whole: medians of each would make parties that nobody has."""
+GROUPS = {
+    "context_item_level_dps": ("item_level", "combat_power"),
+    "context_support_dps": (
+        "support_count",
+        *SUPPORT_COUNTS.values(),
+        "support_seat_flag",
+        "support_item_level",
+        *(c.name for c in UPTIMES),
+    ),
+    "context_party_dps": (
+        "player_count",
+        "others_item_level",
+        "lowest_item_level",
+        "highest_item_level",
+        "others_ark_passive_share",
+    ),
+    "context_history_dps": tuple(c.name for c in HISTORY),
+}
+OTHER = CONTEXT_PARTS[-1].name
+_GROUPED = {name for names in GROUPS.values() for name in names}
+ALL_GROUPS = {
+    **GROUPS,
+    OTHER: tuple(n for n in MODEL_FEATURES if n not in _GROUPED and n not in OWN_FEATURES),
+}
+"""Features of each part, the rest included."""
+
+
+@dataclass(frozen=True)
+class Typical:
+    """What is usual at each gate, and of each spec there that is common enough. Plain numbers: JSON.
+
+    Numbers stand in the order of ``features``; None is a value that most logs lack.
+    """
+
+    features: list[str] = field(default_factory=list)
+    of_gate: dict[str, list[float | None]] = field(default_factory=dict)
+    of_spec: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+    categories: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def rows(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """For each row, the model's features of the typical player of its gate, spec and moment.
+
+        Raises:
+            KeyError: a gate that training never saw.
+        """
+        gate, spec = rows["gate_difficulty"], rows["spec_name"]
+        cells = pd.DataFrame({"gate": gate, "spec": spec}).drop_duplicates()
+        numbers = [
+            self.of_spec.get(g, {}).get(s, self.of_gate[g])
+            for g, s in zip(cells["gate"], cells["spec"], strict=True)
+        ]
+        index = pd.MultiIndex.from_frame(cells)
+        table = pd.DataFrame(np.array(numbers, float), index=index, columns=self.features)
+        at = index.get_indexer(pd.MultiIndex.from_arrays([gate, spec]))
+        found = table.iloc[at].set_axis(rows.index, axis=0)
+        for name in CATEGORIES:
+            found[name] = gate.map({g: one[name] for g, one in self.categories.items()})
+        for name in OWN_FEATURES:
+            found[name] = rows[name]
+        return model_input(found)
+
+
+def measure_typical(rows: pd.DataFrame, cutoff: datetime) -> Typical:
+    """What is usual in the newest four weeks before ``cutoff``; of gates not fought then, in all of ``rows``.
+
+    Args:
+        rows: population rows of ``ml_training_set``.
+        cutoff: UTC instant.
+    """
+    is_recent = rows["fight_started_at"] >= cutoff - RECENT
+    is_old_gate = ~rows["gate_difficulty"].isin(rows.loc[is_recent, "gate_difficulty"].unique())
+    rows = rows[is_recent | is_old_gate]
+    gate = rows.groupby("gate_difficulty")
+    together = {str(name): _commonest(part[list(TOGETHER)]) for name, part in gate}
+    of_spec: dict[str, dict[str, list[float | None]]] = {}
+    sizes = rows.groupby(["gate_difficulty", "spec_name"]).size()
+    medians = _medians(rows, ["gate_difficulty", "spec_name"])
+    for name, spec in sizes.index[sizes >= FEWEST_IN_CELL]:
+        of_spec.setdefault(str(name), {})[str(spec)] = _usual(medians.loc[(name, spec)], together[str(name)])
+    return Typical(
+        features=list(NUMBER_FEATURES),
+        of_gate={
+            str(name): _usual(numbers, together[str(name)])
+            for name, numbers in _medians(rows, ["gate_difficulty"]).iterrows()
+        },
+        of_spec=of_spec,
+        categories={str(name): {c: str(part[c].mode().iloc[0]) for c in CATEGORIES} for name, part in gate},
+    )
+
+
+def explain_context(pipeline: Pipeline, typical: Typical, rows: pd.DataFrame) -> pd.DataFrame:
+    """``typical_dps`` and ``CONTEXT_PARTS`` by row, in whole damage/s that sum exactly to expected - typical.
+
+    Expected is the pipeline's prediction rounded to whole damage/s; what rounding leaves goes to the largest
+    part. 32 predictions of the whole matrix, none by row.
+    """
+    encode, regress = pipeline[:-1], pipeline[-1]
+    usual, own = (
+        np.asarray(encode.transform(part), float) for part in (typical.rows(rows), model_input(rows))
+    )
+    places = [[MODEL_FEATURES.index(name) for name in names] for names in ALL_GROUPS.values()]
+    log_parts, log_typical, log_expected = shapley(regress.predict, usual, own, places)
+    typical_dps, expected_dps = np.rint(np.exp(log_typical)), np.rint(np.exp(log_expected))
+    scale = logarithmic_mean(np.maximum(expected_dps, 1), np.maximum(typical_dps, 1))
+    parts = log_parts * scale[:, None]
+    whole = np.rint(parts)
+    left = expected_dps - typical_dps - whole.sum(axis=1)
+    whole[np.arange(len(whole)), np.abs(parts).argmax(axis=1)] += left
+    found = pd.DataFrame(whole, index=rows.index, columns=list(ALL_GROUPS))
+    return found.assign(typical_dps=typical_dps).astype("Int64")
+
+
+def shapley(
+    predict: Callable[[np.ndarray], np.ndarray],
+    start: np.ndarray,
+    end: np.ndarray,
+    groups: Sequence[Sequence[int]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Parts (rows, groups) of ``predict(end) - predict(start)``, and both predictions.
+
+    Args:
+        predict: from a matrix to one number a row.
+        start: matrix of the values to begin with.
+        end: the same with the values to end with; differs in the columns of ``groups`` at most.
+        groups: columns that change together.
+    """
+    count = len(groups)
+    values = np.empty((2**count, len(start)))
+    for mask in range(2**count):
+        mixed = start.copy()
+        for place, columns in enumerate(groups):
+            if mask >> place & 1:
+                mixed[:, columns] = end[:, columns]
+        values[mask] = predict(mixed)
+    parts = np.zeros((len(start), count))
+    for place in range(count):
+        without = [mask for mask in range(2**count) if not mask >> place & 1]
+        for mask in without:
+            share = 1 / (count * comb(count - 1, mask.bit_count()))
+            parts[:, place] += share * (values[mask | 1 << place] - values[mask])
+    return parts, values[0], values[-1]
+
+
+def _commonest(rows: pd.DataFrame) -> dict[str, float]:
+    """The commonest combination; the smallest of those that are equally common."""
+    counts = rows.groupby(list(rows.columns), dropna=False).size()
+    return dict(zip(rows.columns, (float(v) for v in counts.idxmax()), strict=True))
+
+
+def _medians(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Medians that occur, of what at least half of the rows know."""
+    cells = rows.groupby(by)[NUMBER_FEATURES]
+    is_known = cells.count().ge(cells.size() / 2, axis=0)
+    return cells.quantile(0.5, interpolation="lower").where(is_known)
+
+
+def _usual(medians: pd.Series, together: dict[str, float]) -> list[float | None]:
+    numbers = {**medians.to_dict(), **together}
+    return [None if np.isnan(numbers[name]) else float(numbers[name]) for name in NUMBER_FEATURES]
