@@ -48,7 +48,7 @@ run: env  ## Start the platform (stop with Ctrl-C); ARGS are handed to `lostark 
 	@exec $(BIN)/lostark up $(ARGS)
 
 test: env lint  ## Lint, check the import contracts and run the tests; ARGS are handed to pytest
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: env  ## Ruff and the import contracts
 	$(BIN)/ruff check .

@@ -171,7 +171,12 @@ class _Server:
         if self._user:
             # Someone may have closed a folder above since the start; the server's user has to pass it.
             _let_traverse(self._data_dir)
-        self._run("pg_ctl", "stop", "-s", "-w", "-m", "fast", "-t", str(_STOP_TIMEOUT_S))
+        try:
+            self._run("pg_ctl", "stop", "-s", "-w", "-m", "fast", "-t", str(_STOP_TIMEOUT_S))
+        except PermanentError:
+            # One that was killed a moment ago can't be stopped, and needn't be.
+            if self._alive():
+                raise
         if socket_dir != self._data_dir:
             shutil.rmtree(socket_dir, ignore_errors=True)
 

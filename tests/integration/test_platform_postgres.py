@@ -15,9 +15,11 @@ from lostark_assets.platform.postgres import DATABASES, embedded_postgres
 from lostark_assets.settings import get_settings
 
 HOLDER = """
-import sys, time
+import signal, sys, time
 from lostark_assets.platform.postgres import embedded_postgres
 from lostark_assets.settings import get_settings
+# A shell's background job, and all that it starts, ignores SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded_postgres(get_settings(home=sys.argv[1])):
     print("up", flush=True)
     time.sleep(600)
@@ -56,7 +58,7 @@ def is_running(home: Path) -> bool:
 
 def end(holder: subprocess.Popen[str], number: signal.Signals) -> None:
     holder.send_signal(number)
-    holder.wait(120)  # PostgreSQL ends with a checkpoint, which a busy disk delays
+    holder.wait(60)  # PostgreSQL ends with a checkpoint, which a busy disk delays
     holder.stdout.close()
 
 
