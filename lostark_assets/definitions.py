@@ -18,6 +18,7 @@ from lostark_assets.core.game_event_assets import game_event_assets
 from lostark_assets.observability.logs import configure_logs
 from lostark_assets.orchestration.jobs import phase_one_jobs
 from lostark_assets.orchestration.partitions import fight_days
+from lostark_assets.publish.assets import mart_assets
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.assets import raw_assets
@@ -37,6 +38,7 @@ def build_defs(
         "raw": [*raw_assets(), *open_api_assets()],
         "core": [*core_assets(days), *game_event_assets()],
         "stats": stats_assets(days),
+        "mart": mart_assets(days),
     }
     return dg.Definitions(
         assets=[

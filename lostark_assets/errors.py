@@ -16,7 +16,8 @@
         ├── SourceBusy            a source is locked or being replaced right now
         ├── SourceUnavailable     a service did not answer properly for as long as we tried
         │   └── CircuitOpen       it failed so often that it is left alone for a while
-        └── LakeBusy              another writer committed first, too often
+        ├── LakeBusy              another writer committed first, too often
+        └── DatabaseUnavailable   PostgreSQL can't be reached, or gave up a transaction
 
 What does not belong here: handling. Callers decide between retry and quarantine by the two branches.
 """
@@ -81,6 +82,10 @@ class CircuitOpen(SourceUnavailable):
 
 class LakeBusy(TransientError):
     """Another writer committed to the same table first, more often than we tried."""
+
+
+class DatabaseUnavailable(TransientError):
+    """PostgreSQL can't be reached or gave up a transaction; what was committed before stays."""
 
 
 class NotFound(PermanentError):

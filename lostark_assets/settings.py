@@ -14,13 +14,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lostark_assets.errors import SettingsError
 
 PREFIX = "LOSTARK_"
 MIB = 1024 * 1024
+_SHORTEST_SALT = 16
 _DRIVER = "postgresql+psycopg2://"
 _EXPECTED = {"byte_size": "a size like 128MiB", "int_": "a whole number", "date_": "a date like 2022-01-01"}
 _NAMED = re.compile(r"[A-Za-z0-9._-]{1,64}=")
@@ -110,9 +119,17 @@ def _with_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
     return value
 
 
+def _salt_if_hidden(value: SecretStr | None, known: ValidationInfo) -> SecretStr | None:
+    is_short = value is None or len(value.get_secret_value()) < _SHORTEST_SALT
+    if known.data.get("hide_names") and is_short:
+        raise ValueError(f"should be a secret of at least {_SHORTEST_SALT} characters, as names are hidden")
+    return value
+
+
 Folder = Annotated[Path, AfterValidator(_absolute)]
 WebAddress = Annotated[SecretStr, AfterValidator(partial(_with_scheme, schemes=("https", "http")))]
 MailAddress = Annotated[SecretStr, AfterValidator(partial(_with_scheme, schemes=("smtp", "smtps")))]
+RedisUrl = Annotated[SecretStr, AfterValidator(partial(_with_scheme, schemes=("redis", "rediss")))]
 WordList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words)]
 PathList = Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_split_paths)]
 UrlList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words), AfterValidator(named_urls)]
@@ -169,6 +186,13 @@ class Settings(BaseSettings):
 
     dagster_postgres_url: PostgresUrl | None = Field(None, description="Dagster's storage; unset: embedded")
     postgres_url: PostgresUrl | None = Field(None, description="published marts; unset: embedded")
+    redis_url: RedisUrl | None = Field(None, description="cache that API processes share; unset: in memory")
+    hide_names: bool = Field(default=False, description="publish salted hashes instead of player names")
+    name_salt: Annotated[SecretStr | None, AfterValidator(_salt_if_hidden)] = Field(
+        None, validate_default=True, description="secret that hidden names are hashed with"
+    )
+    api_host: str = Field("127.0.0.1", description="address that the API listens on")
+    api_port: int = Field(8000, ge=1, le=65535, description="port of the API; the next free one is taken")
     dagster_host: str = Field("127.0.0.1", description="address that the Dagster UI listens on")
     dagster_port: int = Field(
         3000, ge=1, le=65535, description="port of the Dagster UI; the next free one is taken"
@@ -221,7 +245,7 @@ def get_settings(**overrides: Any) -> Settings:
 def _explain(problem: Any) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
     # An address may hold a password, though it should not.
-    is_secret = field.endswith(("_url", "_urls", "_token", "_webhook", "_keys"))
+    is_secret = field.endswith(("_url", "_urls", "_token", "_webhook", "_keys", "_salt"))
     found = "a hidden value" if is_secret else repr(problem["input"])
     kind = problem["type"]
     expected = next((words for start, words in _EXPECTED.items() if kind.startswith(start)), problem["msg"])

@@ -7,7 +7,7 @@ belong here: any of that itself, and schedules.
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -34,15 +34,28 @@ from lostark_assets.automation.runs import (
     sources_in_progress,
 )
 from lostark_assets.lake.tables import Lake
-from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
+from lostark_assets.orchestration.jobs import (
+    ACROSS_DAYS_JOB,
+    COLLECT_JOB,
+    FIGHT_DAYS_JOB,
+    PUBLISH_DAYS_JOB,
+    PUBLISH_JOBS,
+    PUBLISH_TABLES_JOB,
+)
 from lostark_assets.orchestration.partitions import SOURCES
+from lostark_assets.publish.marts import DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
+from lostark_assets.publish.names import names_of
+from lostark_assets.publish.publish import marts_url, waiting
 from lostark_assets.settings import Settings
 from lostark_assets.stats.pipeline import STATS_VERSION
 
 EVERY_S = 30
 COLLECT_EVERY_S = 60
 COLLECT_LONGEST_PAUSE_S = 900.0
+PUBLISHED_LOOK_EVERY_S = 600.0
+"""So often the database is asked what it has though the lake is as it was: it may be another database."""
 _ALL = "all days"
+_TABLES = "tables"
 _Cursor = TypeVar("_Cursor")
 Clock = Callable[[], float]
 
@@ -73,9 +86,20 @@ class AcrossCursor:
     asked_at: float = 0.0
 
 
+@dataclass(frozen=True)
+class MartsCursor:
+    """What ``due_marts`` keeps: the lake's snapshot that it last compared with the database, and when."""
+
+    memory: Memory
+    code: str = ""
+    versions: dict[str, int | None] = field(default_factory=dict)
+    looked_at: float = 0.0
+    due: dict[str, str] = field(default_factory=dict)
+
+
 def automation_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
     """All sensors of the automation, switched on by default; ``clock`` gives epoch seconds."""
-    return [_new_battle_logs(clock), _due_fight_days(clock), _due_across_days(clock)]
+    return [_new_battle_logs(clock), _due_fight_days(clock), _due_across_days(clock), _due_marts(clock)]
 
 
 def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
@@ -143,7 +167,9 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
         outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
         memory = settle(memory, due, outcomes, now)
         working = in_progress(context.instance)
-        choice = choose(memory, due, now, busy=days_in_progress(working))
+        # A day that is being published may be computed: what changes is published once more.
+        computing = [run for run in working if run.dagster_run.job_name != PUBLISH_DAYS_JOB]
+        choice = choose(memory, due, now, busy=days_in_progress(computing))
         reason = _in_words(choice)
         requests = []
         if choice.ask and is_time_for_days(_collecting_since(working), now):
@@ -194,6 +220,60 @@ def _due_across_days(clock: Clock) -> dg.SensorDefinition:
         return _result(context, AcrossCursor(memory, version, done, asked_at), reason, requests)
 
     return due_across_days
+
+
+def _due_marts(clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        jobs=PUBLISH_JOBS,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Publishes exactly the fight days and tables that changed since they were published.",
+    )
+    def due_marts(
+        context: dg.SensorEvaluationContext,
+        lake: dg.ResourceParam[Lake],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.SensorResult:
+        now = clock()
+        cursor = _read(context.cursor, MartsCursor) or MartsCursor(_new_memory())
+        seen = _look_at_marts(lake, settings, cursor, now)
+        memory, due = cursor.memory, seen.due
+        if not due and not memory.attempts:
+            return _result(context, seen, "everything is published")
+        outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
+        memory = settle(memory, due, outcomes, now)
+        tables = choose(memory, {k: v for k, v in due.items() if k == _TABLES}, now)
+        days = choose(memory, _with_partition({k: v for k, v in due.items() if k != _TABLES}, settings), now)
+        requests = []
+        for first, last in plan_days(days, memory, lake.days(STATS), now):
+            names = [day for day in days.ask if first.isoformat() <= day <= last.isoformat()]
+            tags = range_tags(first.isoformat(), last.isoformat())
+            requests.append(dg.RunRequest(memory.next_request(), job_name=PUBLISH_DAYS_JOB, tags=tags))
+            memory = memory.asked(due, names)
+        if tables.ask:
+            requests.append(dg.RunRequest(memory.next_request(), job_name=PUBLISH_TABLES_JOB))
+            memory = memory.asked(due, [_TABLES])
+        reason = f"fight days: {_in_words(days)}; tables: {_in_words(tables)}"
+        return _result(context, replace(seen, memory=memory), reason, requests)
+
+    return due_marts
+
+
+def _look_at_marts(lake: Lake, settings: Settings, before: MartsCursor, now: float) -> MartsCursor:
+    """Compare lake and database, unless both are as they were."""
+    names = names_of(settings)
+    code = f"{MARTS_VERSION} {names.mode}"
+    watched = (*DAY_TABLES, *WHOLE_MARTS)
+    is_known = code == before.code and now - before.looked_at < PUBLISHED_LOOK_EVERY_S
+    if is_known and not before.due and all(lake.is_at(name, before.versions.get(name)) for name in watched):
+        return before
+    versions = {name: lake.version(name) for name in watched}
+    with marts_url(settings) as url:
+        found = waiting(lake, url, names)
+    due = {day.isoformat(): digest for day, digest in found.days.items()}
+    if found.tables:
+        due[_TABLES] = " ".join(f"{name} {digest}" for name, digest in sorted(found.tables.items()))
+    return MartsCursor(before.memory, code, versions, now, due)
 
 
 def _new_memory() -> Memory:

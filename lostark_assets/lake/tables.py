@@ -7,6 +7,7 @@ or when they are written (assets). Every write is one atomic Delta commit.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -234,6 +235,21 @@ class Lake:
                 day = _as_date(at)
                 counts[day] = counts.get(day, 0) + rows
         return counts
+
+    def day_digests(self, name: str, version: int | None = None) -> dict[date, str]:
+        """A digest of the files of each fight day: it changes exactly when a commit rewrites the day."""
+        table = self.open(name, version)
+        paths: dict[date, list[str]] = {}
+        if table is not None:
+            added = pa.table(table.get_add_actions(flatten=True))
+            for path, at in zip(
+                added["path"].to_pylist(), added["partition.fight_date"].to_pylist(), strict=True
+            ):
+                paths.setdefault(_as_date(at), []).append(path)
+        return {
+            day: hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:16]
+            for day, found in paths.items()
+        }
 
     def count(self, name: str, days: Iterable[date] | None = None) -> int:
         """Number of rows."""

@@ -15,6 +15,8 @@ ACROSS_DAYS_JOB = "across_days"
 PROFILES_JOB = "profiles"
 GAME_NEWS_JOB = "game_news"
 UPKEEP_JOB = "upkeep"
+PUBLISH_DAYS_JOB = "publish_days"
+PUBLISH_TABLES_JOB = "publish_tables"
 LANE_TAG = "lostark/lane"
 _DAILY = [
     "core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine", "stats_player_dps",
@@ -28,6 +30,22 @@ _WHOLE = ["stats_dps_distribution", "stats_raid_progression"]
 def _lane(name: str) -> dict[str, str]:
     """Runs of one lane wait for each other, those of others go on (``dagster.yaml``)."""
     return {LANE_TAG: name}
+
+
+PUBLISH_JOBS = [
+    dg.define_asset_job(
+        PUBLISH_DAYS_JOB,
+        dg.AssetSelection.assets("mart_fights"),
+        tags=_lane("publish"),
+        description="Put fight days into PostgreSQL, where API and pages read them.",
+    ),
+    dg.define_asset_job(
+        PUBLISH_TABLES_JOB,
+        dg.AssetSelection.assets("mart_tables"),
+        tags=_lane("publish"),
+        description="Put the tables across days into PostgreSQL.",
+    ),
+]
 
 
 def phase_one_jobs() -> list[Any]:
@@ -52,6 +70,7 @@ def phase_one_jobs() -> list[Any]:
             tags=_lane("compute"),
             description="Compute the statistics that go across all fight days.",
         ),
+        *PUBLISH_JOBS,
         dg.define_asset_job(
             PROFILES_JOB,
             dg.AssetSelection.assets("raw_armory_profiles"),

@@ -1,0 +1,15 @@
+"""How Alembic reaches the database: over the connection that its caller made and locked."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from lostark_assets.publish.marts import SCHEMA
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table_schema=SCHEMA,
+    target_metadata=None,
+)
+with context.begin_transaction():
+    context.run_migrations()

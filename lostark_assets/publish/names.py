@@ -1,0 +1,45 @@
+"""Player names as the public sees them: as they are, or as salted hashes.
+
+What does not belong here: where names stand (``frames``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+from lostark_assets.settings import Settings
+
+LONGEST_NAME = 64
+"""Characters. The game allows 12; a longer text is no character's, and an index could not hold it."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """How names are published. ``salt`` None: as they are."""
+
+    salt: bytes | None = field(default=None, repr=False)
+
+    @property
+    def mode(self) -> str:
+        """Tells apart what was published by another rule; says nothing of the salt."""
+        return "plain" if self.salt is None else f"hidden {self.public('lostark')}"
+
+    def public(self, name: str) -> str:
+        """``name`` for everybody's eyes: the same name gives the same text, under one salt."""
+        if self.salt is not None:
+            digest = hmac.new(self.salt, name.encode("utf-8", "surrogatepass"), hashlib.sha256)
+            return f"player-{digest.hexdigest()[:16]}"
+        clean = name.replace("\x00", "")
+        if len(clean) <= LONGEST_NAME:
+            return clean
+        tail = hashlib.sha256(clean.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return f"{clean[: LONGEST_NAME - 9]}…{tail}"
+
+
+def names_of(settings: Settings) -> Names:
+    """How the settings want names to be published."""
+    if not settings.hide_names or settings.name_salt is None:
+        return Names()
+    return Names(settings.name_salt.get_secret_value().encode())

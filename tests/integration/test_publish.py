@@ -1,0 +1,286 @@
+"""Publishing into a real PostgreSQL: exactly the touched days, all or nothing, and the lake's numbers."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import psycopg
+import pytest
+
+from lostark_assets.automation.sensors import automation_sensors
+from lostark_assets.definitions import build_defs
+from lostark_assets.errors import DatabaseUnavailable
+from lostark_assets.lake.tables import Lake
+from lostark_assets.orchestration.jobs import PUBLISH_DAYS_JOB, PUBLISH_TABLES_JOB
+from lostark_assets.platform.postgres import embedded_postgres
+from lostark_assets.publish import publish as publishing
+from lostark_assets.publish.marts import DAY_MARTS, WHOLE_MARTS
+from lostark_assets.publish.migrate import HEAD, libpq_url, migrate, revision_of
+from lostark_assets.publish.names import Names
+from lostark_assets.publish.publish import lake_rows, publish, published_rows, waiting
+from lostark_assets.resources import lake_of
+from lostark_assets.settings import get_settings
+from tests.serving.a_lake import START, add_fights
+
+WHOLE = ["stats_dps_distribution", "stats_raid_progression"]
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory) -> Lake:
+    folder = tmp_path_factory.mktemp("season")
+    lake = Lake(str(folder / "lake"))
+    add_fights(lake, folder)
+    return lake
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with embedded_postgres(get_settings(home=tmp_path_factory.mktemp("home"))) as databases:
+        yield databases.lostark
+
+
+@pytest.fixture
+def url(server) -> str:
+    with psycopg.connect(libpq_url(server), autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS marts CASCADE")
+    return server
+
+
+def rows_of(url: str, question: str, *values: object) -> list[tuple]:
+    with psycopg.connect(libpq_url(url)) as connection:
+        return connection.execute(question, values).fetchall()
+
+
+def test_the_migrations_make_exactly_the_columns_that_are_published(url):
+    migrate(url)
+
+    for mart in (*DAY_MARTS, *WHOLE_MARTS.values()):
+        found = rows_of(
+            url,
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+            "WHERE attrelid = %s::regclass AND attnum > 0",
+            mart.table,
+        )
+        types = {name: kind.replace("timestamp with time zone", "timestamptz") for name, kind in found}
+        assert types == mart.postgres_types, mart.name
+
+
+def test_migrations_of_several_starters_are_applied_once(url):
+    errors: list[Exception] = []
+
+    def start() -> None:
+        try:
+            migrate(url)
+        except Exception as error:  # noqa: BLE001 - a thread's error is shown by the assertion
+            errors.append(error)
+
+    starters = [threading.Thread(target=start) for _ in range(4)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+
+    assert errors == []
+    with psycopg.connect(libpq_url(url)) as connection:
+        assert revision_of(connection) == HEAD
+
+
+def test_what_is_published_equals_the_lake_player_by_player(url, lake):
+    done = publish(lake, url, lake.days("core_encounters"), WHOLE)
+
+    assert published_rows(url, done.days) == lake_rows(lake, done.days, done.versions)
+    wanted = pl.from_arrow(lake.read("stats_player_dps")).sort("encounter_id", "player_name")
+    found = rows_of(
+        url,
+        "SELECT encounter_id, player_name, dps, crit_rate, spec_percentile_n FROM marts.players "
+        'ORDER BY encounter_id COLLATE "C", player_name COLLATE "C"',
+    )
+    columns = ["encounter_id", "player_name", "dps", "crit_rate", "spec_percentile_n"]
+    assert found == wanted.select(columns).rows()
+
+
+def test_a_timeline_ends_with_the_damage_that_the_player_did(url, lake):
+    publish(lake, url, lake.days("core_encounters"))
+
+    ends = rows_of(
+        url,
+        "SELECT encounter_id, player_name, cumulative_damage[cardinality(cumulative_damage)], "
+        "cardinality(dps), cardinality(cumulative_damage) FROM marts.timelines",
+    )
+    seconds = pl.from_arrow(lake.read("stats_dps_timeline"))
+    wanted = seconds.group_by("encounter_id", "player_name").agg(
+        pl.col("cumulative_damage").max(), pl.col("second").max()
+    )
+    assert {(e, p): (damage, points) for e, p, damage, points, _ in ends} == {
+        (e, p): (damage, second // 10 + 1) for e, p, damage, second in wanted.iter_rows()
+    }
+    assert all(points == cumulative for *_, points, cumulative in ends)
+
+
+def test_a_character_is_its_newest_fight_and_counts_all(url, lake):
+    publish(lake, url, lake.days("core_encounters"))
+
+    players = pl.from_arrow(lake.read("stats_player_dps")).filter("is_counted", "is_name_known")
+    wanted = (
+        players.sort("fight_started_at")
+        .group_by("player_name", "region")
+        .agg(pl.col("spec_name").last(), pl.len(), pl.col("is_cleared").sum())
+    )
+    found = rows_of(url, "SELECT player_name, region, spec_name, fights, clears FROM marts.characters")
+    assert sorted(found) == sorted(wanted.rows())
+
+
+def test_publishing_a_day_touches_that_day_only(url, lake):
+    days = lake.days("core_encounters")
+    publish(lake, url, days)
+    before = dict(rows_of(url, "SELECT encounter_id, xmin::text FROM marts.encounters"))
+
+    publish(lake, url, days[:1])
+
+    after = dict(rows_of(url, "SELECT encounter_id, xmin::text FROM marts.encounters"))
+    touched = {row[0] for row in rows_of(
+        url, "SELECT encounter_id FROM marts.encounters WHERE fight_date = %s", days[0]
+    )}  # fmt: skip
+    assert touched
+    assert {key for key in before if before[key] != after[key]} == touched
+
+
+def test_only_what_changed_waits_and_nothing_after_a_publish(url, lake, tmp_path):
+    copy = Lake(str(tmp_path / "lake"))
+    add_fights(copy, tmp_path, encounters=20)
+    found = waiting(copy, url)
+    publish(copy, url, found.days, found.tables)
+
+    assert waiting(copy, url) == publishing.Waiting()
+    add_fights(copy, tmp_path, start=date(2026, 10, 7), encounters=20, seed=5)
+    assert min(waiting(copy, url).days) > max(found.days)
+    assert set(waiting(copy, url).tables) == set(WHOLE)
+    assert set(waiting(copy, url, Names(b"x" * 16)).days) == set(copy.days("core_encounters"))
+
+
+def test_a_day_that_left_the_lake_leaves_the_marts(url, lake, tmp_path):
+    empty = Lake(str(tmp_path / "lake"))
+    publish(lake, url, lake.days("core_encounters"))
+    gone = waiting(empty, url)
+    publish(empty, url, gone.days)
+
+    assert set(gone.days) == set(lake.days("core_encounters"))
+    assert rows_of(url, "SELECT count(*) FROM marts.players") == [(0,)]
+    assert rows_of(url, "SELECT count(*) FROM marts.characters") == [(0,)]
+
+
+def test_a_publish_that_fails_leaves_everything_as_it_was(url, lake, monkeypatch):
+    publish(lake, url, lake.days("core_encounters"), WHOLE)
+    before = rows_of(url, "SELECT count(*), max(xmin::text) FROM marts.players")
+
+    def fails(*_: object) -> None:
+        raise psycopg.errors.DiskFull("no space left")
+
+    monkeypatch.setattr(publishing, "_refresh_characters", fails)
+    with pytest.raises(DatabaseUnavailable, match=r"no space left.*stays"):
+        publish(lake, url, lake.days("core_encounters"))
+
+    assert rows_of(url, "SELECT count(*), max(xmin::text) FROM marts.players") == before
+    assert rows_of(url, "SELECT max(version) FROM marts.publications") == [(1,)]
+
+
+def test_readers_see_all_of_a_publish_or_nothing(url, lake, monkeypatch):
+    days = lake.days("core_encounters")
+    publish(lake, url, days)
+    seen = []
+    refresh = publishing._refresh_characters
+
+    def look_then_refresh(connection: psycopg.Connection, names: set[str]) -> None:
+        seen.extend(rows_of(url, "SELECT count(*) FROM marts.players"))
+        refresh(connection, names)
+
+    monkeypatch.setattr(publishing, "_refresh_characters", look_then_refresh)
+    publish(lake, url, days)
+
+    assert seen == rows_of(url, "SELECT count(*) FROM marts.players")
+
+
+def test_hidden_names_are_nowhere_in_the_database(url, lake):
+    names = set(lake.read("stats_player_dps")["player_name"].to_pylist())
+    publish(lake, url, lake.days("core_encounters"), WHOLE, Names(b"a secret of enough bytes"))
+
+    tables = rows_of(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'marts'")
+    stored = " ".join(str(rows_of(url, f"SELECT * FROM marts.{table}")) for (table,) in tables)
+    assert [name for name in names if f"'{name}'" in stored] == []
+    assert len(set(rows_of(url, "SELECT DISTINCT player_name FROM marts.players"))) == len(names)
+
+
+def test_odd_names_are_published_as_text(url, lake, tmp_path):
+    odd = ["x" * 50_000, "'; DROP TABLE marts.players; --", "<b>", 'a"b,c\\', "nul\x00l"]
+    names = Names()
+    shown = [names.public(name) for name in odd]
+
+    assert len(shown[0]) == 64
+    assert shown[1:] == ["'; DROP TABLE marts.players; --", "<b>", 'a"b,c\\', "null"]
+    texts = pl.DataFrame({"a": shown, "b": [[t, None] for t in odd], "c": [[1, None]] * 5})
+    with psycopg.connect(libpq_url(url)) as connection:
+        connection.execute("CREATE TEMP TABLE odd (a text, b text[], c bigint[])")
+        with connection.cursor().copy("COPY odd FROM STDIN (FORMAT csv)") as copy:
+            copy.write(publishing._as_csv(texts))
+        found = connection.execute("SELECT * FROM odd").fetchall()
+    assert found == [(s, [t.replace("\x00", ""), None], [1, None]) for s, t in zip(shown, odd, strict=True)]
+
+
+def test_a_database_that_is_not_there_is_told_as_such(lake):
+    with pytest.raises(DatabaseUnavailable, match="LOSTARK_POSTGRES_URL"):
+        publish(lake, "postgresql+psycopg2://nobody@127.0.0.1:1/lostark", lake.days("core_encounters"))
+
+
+@pytest.fixture
+def platform(url, lake: Lake, tmp_path: Path):
+    settings = get_settings(home=tmp_path / "home", postgres_url=url, lake_url=lake.url, sources=(tmp_path,))
+    assert lake_of(settings) == lake
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield settings, instance
+
+
+def tick(settings, instance, cursor: str | None) -> dg.SensorResult:
+    sensor = next(s for s in automation_sensors() if s.name == "due_marts")
+    context = dg.build_sensor_context(
+        instance=instance,
+        cursor=cursor,
+        resources={"lake": lake_of(settings), "settings": settings},
+        definitions=build_defs(settings=settings),
+    )
+    return sensor(context)
+
+
+def test_the_sensor_asks_for_what_changed_and_the_runs_publish_it(url, lake, platform):
+    settings, instance = platform
+    first = tick(settings, instance, None)
+    defs = build_defs(settings=settings)
+
+    assert [request.job_name for request in first.run_requests] == [PUBLISH_DAYS_JOB, PUBLISH_TABLES_JOB]
+    for request in first.run_requests:
+        tags = {**request.tags, "dagster/run_key": request.run_key}
+        result = defs.resolve_job_def(request.job_name).execute_in_process(instance=instance, tags=tags)
+        assert all(check.passed for check in result.get_asset_check_evaluations())
+    assert waiting(lake, url) == publishing.Waiting()
+    second = tick(settings, instance, first.cursor)
+    assert second.run_requests in (None, [])
+    assert tick(settings, instance, second.cursor or first.cursor).skip_reason.skip_message == (
+        "everything is published"
+    )
+
+
+def test_the_check_of_the_published_rows_fails_when_rows_are_missing(url, lake, platform, monkeypatch):
+    settings, instance = platform
+    missing = dict.fromkeys(("stats_player_dps", "stats_dps_timeline", "ml_expected_dps"), 0)
+    monkeypatch.setattr("lostark_assets.publish.assets.published_rows", lambda *_: missing)
+    tags = {
+        "dagster/asset_partition_range_start": START.isoformat(),
+        "dagster/asset_partition_range_end": START.isoformat(),
+    }
+    job = build_defs(settings=settings).resolve_job_def(PUBLISH_DAYS_JOB)
+    result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [False]
