@@ -251,13 +251,15 @@ def test_an_idle_tick_asks_neither_dagster_nor_the_tables(
         status=dg.DagsterRunStatus.SUCCESS,
         tags={"dagster/run_key": across.run_key},
     )
-    for sensor in platform.sensors:
+    # The fourth publishes; tests/integration/test_publish.py has a database for it.
+    idle = [sensor for sensor in platform.sensors if sensor != "due_marts"]
+    for sensor in idle:
         platform.tick(sensor), platform.tick(sensor)
     cursors = dict(platform.cursors)
     monkeypatch.setattr(Lake, "open", fail)
     monkeypatch.setattr(platform.instance, "get_run_records", fail)
 
-    assert [platform.tick(sensor).run_requests for sensor in platform.sensors] == [[], [], []]
+    assert [platform.tick(sensor).run_requests for sensor in idle] == [[], [], []]
     assert platform.cursors == cursors
 
 
