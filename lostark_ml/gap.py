@@ -8,7 +8,7 @@ here: why more or less was expected (``context``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,9 @@ EXECUTION = (
 """What is read of ``stats_player_dps``; duration only to make a share of ``dead_s``."""
 FEWEST_FORECASTS = 100
 """Fewer errors say nothing of what a figure is worth."""
-FEWEST_IN_CELL = 20
+FEWEST_IN_CELL = 10
+USUAL_ROWS = 50_000
+"""The newest players, by whom the usual figures are known well enough."""
 POSITIONAL_FROM = 0.25
 """A spec whose usual share of hits from one side is below fights from no side."""
 MOST_DEAD = 0.99
@@ -51,7 +53,7 @@ PRIORS = {
     "gap_positional_dps": Prior(0.0, 0.3),
     "gap_activity_dps": Prior(0.0, 0.5),
     # Who is dead for a share of the fight deals (1 - share) of the damage: a slope of 1 on its logarithm.
-    "gap_dead_dps": Prior(1.0, 0.3),
+    "gap_dead_dps": Prior(1.0, 0.1),
 }
 """Of each figure; more of one never explains less DPS."""
 UNLIMITED = "gap_dead_dps"
@@ -98,48 +100,54 @@ class GapModel:
             own = cells.map({cell: one[name] for cell, one in by_cell.items() if name in one})
             of_spec = {spec: one[name] for spec, one in self.usual_of_spec.items() if name in one}
             usual[name] = own.astype(float).fillna(rows["spec_name"].map(of_spec).astype(float))
+        # Of a spec too rare to know, this much is known: who lives is usually not dead.
+        usual[UNLIMITED] = usual[UNLIMITED].fillna(0.0)
         return figures - pd.DataFrame(usual, index=rows.index)
 
 
-def fit_gap(forecasts: pd.DataFrame, execution: pd.DataFrame) -> GapModel:
-    """Measure what departures from a spec's usual play are worth.
+def fit_gap(forecasts: pd.DataFrame, population: pd.DataFrame, execution: pd.DataFrame) -> GapModel:
+    """Measure what is usual, and what departures from it are worth.
+
+    Slopes compare players of one fight: across fights, short ones have more casts a minute and more DPS, and
+    the length of the fight would come in by the back door.
 
     Args:
         forecasts: encounter_id, player_name, gate_difficulty, spec_name, and error: true minus expected log
             DPS of fights later than what the model knew.
-        execution: rows of ``stats_player_dps`` with ``EXECUTION``; those of other fights are not looked at.
+        population: the first four of those of all training rows, the newest last: what is usual.
+        execution: rows of ``stats_player_dps`` with ``EXECUTION``; those of others are not looked at.
     """
-    rows = forecasts.merge(execution[[*KEY, *EXECUTION]], on=KEY, how="left")
-    position = _positions(rows)
-    figures = figures_of(rows, position)
-    known = [name for name in PRIORS if figures[name].notna().sum() >= FEWEST_FORECASTS]
-    if not known:
-        return GapModel(forecasts=len(rows), position=position)
-    cells = rows["gate_difficulty"], rows["spec_name"]
-    model = GapModel(
+    execution = execution[[*KEY, *EXECUTION]]
+    recent = population.tail(USUAL_ROWS).merge(execution, on=KEY)
+    rows = forecasts.merge(execution, on=KEY, how="left")
+    position = _positions(recent)
+    seen = figures_of(recent, position)
+    usual = GapModel(
         forecasts=len(rows),
         position=position,
-        usual=_usual_by_gate(figures[known], *cells),
-        usual_of_spec=_usual(figures[known], rows["spec_name"]),
+        usual=_usual_by_gate(seen, recent["gate_difficulty"], recent["spec_name"]),
+        usual_of_spec=_usual(seen, recent["spec_name"]),
     )
-    departures = model.departures(rows)[known]
+    departures = usual.departures(rows)
+    known = [name for name in PRIORS if departures[name].notna().sum() >= FEWEST_FORECASTS]
     limits = {
         name: tuple(float(v) for v in departures[name].quantile([TAIL, 1 - TAIL]))
         for name in known
         if name != UNLIMITED
     }
     clipped = pd.DataFrame({name: departures[name].clip(*limits.get(name, (None, None))) for name in known})
-    centred = (clipped - clipped.groupby(list(cells)).transform("mean")).fillna(0.0)
-    error = rows["error"] - rows.groupby(["gate_difficulty", "spec_name"])["error"].transform("mean")
-    slopes = _slopes(centred.to_numpy(), error.to_numpy(), [PRIORS[name] for name in known])
-    return GapModel(
-        forecasts=len(rows),
-        slopes=dict(zip(known, slopes, strict=True)),
-        limits=limits,
-        position=position,
-        usual=model.usual,
-        usual_of_spec=model.usual_of_spec,
+    slopes = _slopes(
+        _within(clipped, rows).fillna(0.0).to_numpy(),
+        _within(rows[["error"]], rows)["error"].to_numpy(),
+        [PRIORS[name] for name in known],
     )
+    return replace(usual, slopes=dict(zip(known, slopes, strict=True)), limits=limits)
+
+
+def _within(values: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """What is left of ``values`` within gate and spec, and then within the fight."""
+    values = values - values.groupby([rows["gate_difficulty"], rows["spec_name"]]).transform("mean")
+    return values - values.groupby(rows["encounter_id"]).transform("mean")
 
 
 def figures_of(rows: pd.DataFrame, position: dict[str, str]) -> pd.DataFrame:

@@ -139,7 +139,7 @@ def fit(
         trained_rows=len(rows),
         trained_fights=rows["fight_id"].nunique(),
         config=config,
-        gap=GapModel() if execution is None else fit_gap(forecasts, execution),
+        gap=GapModel() if execution is None else fit_gap(forecasts, rows[_FORECAST], execution),
         typical=measure_typical(rows, cutoff),
     )
 

@@ -1,9 +1,9 @@
-"""Scoring a day: by contract, parts exact, refusals with their reason, and percentiles that fit the interval."""
+"""Scoring a day: by contract, parts exact, refusals with reasons, percentiles that fit the interval."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow.compute as pc
@@ -15,9 +15,13 @@ from lostark_assets.errors import ContractViolated
 from lostark_ml.context import Typical
 from lostark_ml.expected import check_sums, score
 from lostark_ml.features import features_of
-from lostark_ml.training import OUTSIDE, fit
+from lostark_ml.gap import logarithmic_mean
+from lostark_ml.model import ModelConfig
+from lostark_ml.training import OUTSIDE, TrainingConfig, fit
 from lostark_ml.training import REFUSALS as DOMAIN_REFUSALS
 from tests.pure.ml.a_season import CUTOFF, SMALL, make_players
+from tests.pure.ml.a_simulated_season import RESET as SIMULATED_RESET
+from tests.pure.ml.a_simulated_season import simulated_players
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -193,3 +197,31 @@ def test_a_sum_that_is_wrong_is_a_defect_and_says_where(model, later, players, p
 
 def test_score_is_the_same_whatever_the_order_of_the_figures(model, later, players):
     assert scored(model, later, players) == scored(model, later, players.sample(frac=1, random_state=2))
+
+
+def slope(cause, part):
+    return float(np.polyfit(cause.astype(float), part.astype(float), 1)[0])
+
+
+def test_causes_that_the_simulator_injects_are_recovered():
+    players = simulated_players(1500, 8)
+    frame = features_of(players)
+    cutoff = SIMULATED_RESET + timedelta(weeks=7)
+    config = TrainingConfig(model=ModelConfig(iterations=120), fewest_rows=300)
+    fitted = fit(frame, cutoff, config, execution=players)
+    later = frame[frame["fight_started_at"] >= cutoff]
+
+    found = scored(fitted, later, players).to_pandas().dropna(subset="expected_dps")
+
+    rows = found.merge(players, on=["encounter_id", "player_name"], suffixes=("", "_true"))
+    gap = logarithmic_mean(rows["dps"], rows["expected_dps"])
+    context = logarithmic_mean(rows["expected_dps"], rows["typical_dps"])
+    lives_half = rows["dead_s"] < 250
+    dead = rows["gap_dead_dps"] / gap
+    level = rows["log_item_level"] + rows["log_combat_power"]
+    assert slope(rows["log_death"][lives_half], dead[lives_half]) == pytest.approx(1, abs=0.25)
+    assert slope(rows["log_uptime"], rows["context_support_dps"] / context) == pytest.approx(1, abs=0.4)
+    assert slope(level, rows["context_item_level_dps"] / context) == pytest.approx(1, abs=0.4)
+    assert np.corrcoef(rows["log_uptime"], rows["context_support_dps"] / context)[0, 1] > 0.7
+    assert abs(slope(rows["log_uptime"], rows["context_item_level_dps"] / context)) < 0.1
+    assert (rows["gap_crit_dps"].abs() / rows["expected_dps"]).mean() < 0.02

@@ -61,7 +61,12 @@ def fights():
 
 @pytest.fixture(scope="module")
 def model(fights):
-    return fit_gap(fights[0].iloc[:, :5], fights[0].drop(columns=["error", "gate_difficulty", "spec_name"]))
+    return fitted(fights[0])
+
+
+def fitted(rows):
+    execution = rows.drop(columns=["error", "gate_difficulty", "spec_name"])
+    return fit_gap(rows.iloc[:, :5], rows.iloc[:, :4], execution)
 
 
 def one_row(**changed):
@@ -174,7 +179,7 @@ def test_an_odd_figure_counts_as_the_oddest_that_was_seen(model):
 def test_without_figures_everything_is_unexplained(fights):
     rows, _ = fights
     empty = rows.assign(**dict.fromkeys(("crit_rate", "back_attack_rate", "casts_per_minute", "dead_s")))
-    model = fit_gap(rows.iloc[:, :5], empty.drop(columns=["error", "gate_difficulty", "spec_name"]))
+    model = fitted(empty)
 
     assert model.slopes == {}
     for one in (model, GapModel()):
@@ -184,7 +189,7 @@ def test_without_figures_everything_is_unexplained(fights):
 
 def test_few_errors_leave_the_slope_near_its_prior():
     rows, _ = make_fights(players=150)
-    few = fit_gap(rows.iloc[:, :5], rows.drop(columns=["error", "gate_difficulty", "spec_name"]))
+    few = fitted(rows)
 
     assert 0.6 < few.slopes["gap_dead_dps"] < 1.4
     assert 0 <= few.slopes["gap_crit_dps"] < 1.4
@@ -193,9 +198,20 @@ def test_few_errors_leave_the_slope_near_its_prior():
 def test_what_would_explain_with_the_wrong_sign_explains_nothing(fights):
     rows, _ = fights
     wrong = rows.assign(error=-2.0 * (rows["crit_rate"] - 0.7))
-    model = fit_gap(wrong.iloc[:, :5], wrong.drop(columns=["error", "gate_difficulty", "spec_name"]))
+    model = fitted(wrong)
 
     assert model.slopes["gap_crit_dps"] == 0
+
+
+def test_what_a_whole_fight_does_better_is_nobodys_own_doing(fights):
+    rows, _ = fights
+    short = rows["encounter_id"].str[-1].isin(list("02468"))
+    raids = rows.assign(
+        error=rows["error"] + np.where(short, 0.3, 0.0),
+        casts_per_minute=rows["casts_per_minute"] * np.where(short, 1.5, 1.0),
+    )
+
+    assert fitted(raids).slopes["gap_activity_dps"] == pytest.approx(WORTH["activity"], abs=0.1)
 
 
 def test_a_spec_that_is_rare_at_a_gate_is_compared_with_itself_elsewhere(model):
