@@ -19,7 +19,8 @@ WIDTH, HEIGHT = 640, 260
 _FONT = "Noto Sans, Noto Sans KR, Malgun Gothic, Apple SD Gothic Neo, NanumGothic, sans-serif"
 
 
-def _finish(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart:
+def finish(chart: alt.Chart | alt.LayerChart, title: str) -> alt.Chart:
+    """The chart with its title, and the size and fonts that all charts have."""
     return (
         chart.properties(title=title, width=WIDTH, height=HEIGHT)
         .configure(font=_FONT)
@@ -46,7 +47,7 @@ def fights_per_day(encounters: pa.Table) -> alt.Chart:
             ),
         )
     )
-    return _finish(bars, "Encounters by fight day")
+    return finish(bars, "Encounters by fight day")
 
 
 def dps_by_spec(player_dps: pa.Table) -> alt.Chart:
@@ -74,7 +75,7 @@ def dps_by_spec(player_dps: pa.Table) -> alt.Chart:
     lines = base.mark_rule().encode(x=alt.X("p5:Q", title="DPS (million/s)"), x2="p95:Q")
     halves = base.mark_bar(size=10, color="#457b9d").encode(x="p25:Q", x2="p75:Q")
     medians = base.mark_tick(color="#e63946", size=12, thickness=2).encode(x="p50:Q")
-    chart = _finish(lines + halves + medians, "DPS by spec (clears, living dealers)")
+    chart = finish(lines + halves + medians, "DPS by spec (clears, living dealers)")
     return chart.properties(height=18 * max(len(boxes), 4))
 
 
@@ -97,7 +98,7 @@ def rolling_dps(timeline: pa.Table, title: str) -> alt.Chart:
             color=alt.Color("player_name:N", title=None),
         )
     )
-    return _finish(lines, title)
+    return finish(lines, title)
 
 
 def median_by_spec(distribution: pa.Table) -> alt.Chart:
@@ -121,7 +122,7 @@ def median_by_spec(distribution: pa.Table) -> alt.Chart:
         x=alt.X("p50:Q", title="median DPS (million/s), 95 % interval")
     )
     rules = base.mark_rule().encode(x="median_low:Q", x2="median_high:Q")
-    return _finish(rules + points, "Median DPS by spec and gate, newest week")
+    return finish(rules + points, "Median DPS by spec and gate, newest week")
 
 
 def clears_by_gate(progression: pa.Table) -> alt.Chart:
@@ -140,7 +141,7 @@ def clears_by_gate(progression: pa.Table) -> alt.Chart:
             color="outcome:N",
         )
     )
-    return _finish(bars, "Clears and wipes by gate")
+    return finish(bars, "Clears and wipes by gate")
 
 
 def quarantine_reasons(quarantine: pa.Table) -> alt.Chart:
@@ -153,4 +154,4 @@ def quarantine_reasons(quarantine: pa.Table) -> alt.Chart:
         .mark_bar(color="#e76f51")
         .encode(y=alt.Y("reason_code:N", sort="-x", title=None), x=alt.X("count_all:Q", title="entries"))
     )
-    return _finish(bars, "Quarantine by reason")
+    return finish(bars, "Quarantine by reason")

@@ -286,7 +286,7 @@ def _slice_reasons(slices: tuple[SliceChange, ...]) -> list[Reason]:
         _reason(
             "slice_worse",
             f"expected {one.value} ({one.slice}) to get worse by at most {_points(one.limit)}, found "
-            f"{_points(one.worse)} (surely {_points(one.worse_low)}) in {one.rows:,} rows",
+            f"{_points(one.worse)} (at least {_points(one.worse_low)}) in {one.rows:,} rows",
         )
         for one in too_much[:WORST_SHOWN]
     ]
@@ -320,7 +320,7 @@ def _in_favour(comparisons: tuple[Comparison, ...], policy: PromotionPolicy, *, 
 def _too_little(c: Comparison, policy: PromotionPolicy) -> str:
     return (
         f"expected MAPE below the {c.against}'s by more than {_points(policy.margin)} in "
-        f"{policy.confidence:.0%} of resamples, found {_points(c.gain)}, surely {_points(c.gain_low)} "
+        f"{policy.confidence:.0%} of resamples, found {_points(c.gain)}, at least {_points(c.gain_low)} "
         f"({100 * c.mape:.2f} % against {100 * c.mape_of_other:.2f} %, {c.fights:,} fights)"
     )
 
@@ -328,7 +328,7 @@ def _too_little(c: Comparison, policy: PromotionPolicy) -> str:
 def _gain_words(c: Comparison, policy: PromotionPolicy) -> str:
     return (
         f"MAPE {100 * c.mape:.2f} % against the {c.against}'s {100 * c.mape_of_other:.2f} %: better by "
-        f"{_points(c.gain)}, surely by {_points(c.gain_low)} where more than {_points(policy.margin)} is "
+        f"{_points(c.gain)}, by at least {_points(c.gain_low)} where more than {_points(policy.margin)} is "
         f"expected ({c.fights:,} fights)"
     )
 

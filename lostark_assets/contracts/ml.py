@@ -244,7 +244,8 @@ ML_EXPECTED_DPS = Contract(
     row="one player in one encounter: the DPS expected by the champion in force then, and the gap to it",
     key=("encounter_id", "player_name"),
     partition_by=("fight_date",),
-    notes="Parts sum exactly to their gap. Days that the champion learnt from are scored, and marked.",
+    notes="Parts sum exactly to their gap; one is null where the log lacks its figure, and counts as 0. Days "
+    "that the champion learnt from are scored, and marked.",
     columns=concat(
         (
             Column("encounter_id", STRING, "the encounter", nullable=False),
