@@ -1,4 +1,4 @@
-"""``lostark up``: PostgreSQL, the Dagster services and, for a demo, the stand-in, until Ctrl-C.
+"""``lostark up``: PostgreSQL, the Dagster services, the API and, for a demo, the stand-in, until Ctrl-C.
 
 What does not belong here: how processes are run (``supervisor``), which they are (``dagster_services``),
 the stand-in (``demo``), what is said about the data (``first_data``).
@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lostark_assets.errors import LostarkError, PermanentError, SettingsError
+from lostark_assets.platform.api_service import api_service, api_url
 from lostark_assets.platform.dagster_home import environment, fail_abandoned_runs, prepare_dagster_home
 from lostark_assets.platform.dagster_services import (
     DagsterUi,
@@ -48,6 +49,7 @@ class _PortSetting:
 
 
 _DAGSTER_PORT = _PortSetting("dagster_port", "the Dagster UI", lambda settings: settings.dagster_host)
+_API_PORT = _PortSetting("api_port", "the API", lambda settings: settings.api_host)
 _STAND_IN_PORT = _PortSetting("stand_in_port", "the stand-in", lambda _: "127.0.0.1")
 
 
@@ -64,14 +66,15 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
         for name in end_leftovers(settings.home):
             say(f"{name} was left behind by a start that was killed; ended it")
         ui = DagsterUi(settings.dagster_host, _free_port(_DAGSTER_PORT, settings, say))
+        api_port = _free_port(_API_PORT, settings, say)
         demo_port = _free_port(_STAND_IN_PORT, settings, say) if is_demo(settings) else None
         say("starting PostgreSQL")
         with embedded_postgres(settings) as databases, _sockets(settings) as sockets:
             variables = prepare_dagster_home(settings, databases)
-            extra = []
+            extra = [api_service(settings, api_port, variables)]
             if demo_port is not None:
                 variables |= demo_settings(settings, demo_port)
-                extra = [stand_in_service(settings, demo_port)]
+                extra.append(stand_in_service(settings, demo_port))
             locations = code_locations(sockets)
             workspace = write_workspace(settings, locations)
             services = [*extra, *dagster_services(ui, variables, locations, workspace)]
@@ -82,7 +85,7 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
                 with environment(variables):
                     _report_broken_locations(ui, say)
                     _clean_up_runs(settings, ui, started_at, say)
-                console.print(_what_is_where(settings, ui, demo_port))
+                console.print(_what_is_where(settings, ui, api_url(settings, api_port), demo_port))
                 say("running; stop with Ctrl-C")
                 _tell_first_data(settings, first_data, say)
 
@@ -120,8 +123,8 @@ def _free_port(port_setting: _PortSetting, settings: Settings, say: Say) -> int:
                 raise SettingsError(f"{variable}: port {port} is not allowed: {error}.") from error
             except socket.gaierror as error:
                 raise SettingsError(
-                    f"LOSTARK_DAGSTER_HOST: expected an address of this machine, found "
-                    f"{settings.dagster_host!r}: {error}. Nothing was started."
+                    f"{variable.removesuffix('_PORT')}_HOST: expected an address of this machine, found "
+                    f"{host!r}: {error}. Nothing was started."
                 ) from error
             except OSError:
                 continue
@@ -168,9 +171,10 @@ def _tell_first_data(settings: Settings, first_data: FirstData | None, say: Say)
         say(f"first data: {error}")
 
 
-def _what_is_where(settings: Settings, ui: DagsterUi, demo_port: int | None) -> Table:
+def _what_is_where(settings: Settings, ui: DagsterUi, api: str, demo_port: int | None) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
     table.add_row("Dagster UI", ui.url)
+    table.add_row("API", f"{api}/docs")
     if demo_port is not None:
         table.add_row("DEMO DATA", f"made-up fights from the stand-in at http://127.0.0.1:{demo_port}")
     table.add_row("Data", str(settings.home))

@@ -1,0 +1,66 @@
+"""The API's own manual at /docs, rendered from the OpenAPI document: no script, nothing from elsewhere.
+
+What does not belong here: the pages for players.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from jinja2 import Environment, PackageLoader, select_autoescape
+from starlette.responses import HTMLResponse, Response
+
+router = APIRouter(include_in_schema=False)
+_templates = Environment(loader=PackageLoader("lostark_api", "documentation"), autoescape=select_autoescape())
+_CACHE = {"Cache-Control": "public, max-age=300"}
+
+
+@router.get("/docs")
+async def docs(request: Request) -> Response:
+    """All routes with their parameters and an address to try."""
+    document = request.app.openapi()
+    html = _templates.get_template("docs.html").render(api=document, groups=groups_of(document))
+    return HTMLResponse(html, headers=_CACHE)
+
+
+@router.get("/docs.css")
+async def style() -> Response:
+    """Its looks."""
+    text, _, _ = _templates.loader.get_source(_templates, "docs.css")  # type: ignore[union-attr]
+    return Response(text, headers=_CACHE, media_type="text/css")
+
+
+def groups_of(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Operations by tag, with an example address each."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            parameters = operation.get("parameters", [])
+            operation = {  # noqa: PLW2901 - the document stays as it is
+                **operation,
+                "path": path,
+                "method": method.upper(),
+                "try": None if method != "get" or "{" in path else path,
+                "parameters": [{**p, "kind": _kind_of(p["schema"])} for p in parameters],
+                "answer": _answer_of(operation),
+            }
+            groups.setdefault(operation.get("tags", ["other"])[-1], []).append(operation)
+    return groups
+
+
+def _kind_of(schema: dict[str, Any]) -> str:
+    options = [s for s in schema.get("anyOf", [schema]) if s.get("type") != "null"]
+    first = options[0] if options else schema
+    if "enum" in first:
+        return " | ".join(map(str, first["enum"]))
+    if "const" in first:
+        return str(first["const"])
+    limits = [f"{sign} {first[name]}" for name, sign in (("minimum", "≥"), ("maximum", "≤")) if name in first]
+    return ", ".join([first.get("format") or first.get("type", "text"), *limits])
+
+
+def _answer_of(operation: dict[str, Any]) -> str:
+    content = operation["responses"].get("200", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    return schema.get("$ref", "").rpartition("/")[2] or ", ".join(content)

@@ -1,0 +1,47 @@
+"""Whole answers for other tools: filtered rows of one data set, up to a limit."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from psycopg import sql
+
+from lostark_api.database import Row, Snapshot, Where, names_of
+from lostark_assets.errors import NotFound
+from lostark_assets.publish.marts import DISTRIBUTIONS, ENCOUNTERS, PLAYERS, PROGRESSION, Mart
+
+Dataset = Literal["players", "fights", "distributions", "progression"]
+DATASETS: tuple[Dataset, ...] = get_args(Dataset)
+_MARTS: dict[str, Mart] = {
+    "players": PLAYERS,
+    "fights": ENCOUNTERS,
+    "distributions": DISTRIBUTIONS,
+    "progression": PROGRESSION,
+}
+_ORDER = {
+    "players": "fight_started_at DESC, encounter_id, player_name",
+    "fights": "fight_started_at DESC, encounter_id",
+    "distributions": "week_started_at DESC, gate_id, spec_name, item_level_bracket, measurement_rules",
+    "progression": "last_fought_at DESC, player_name, gate_id",
+}
+
+
+def columns_of(dataset: str) -> Mart:
+    """The mart behind a data set."""
+    if dataset not in _MARTS:
+        raise NotFound(f"There is no such data set; there are {', '.join(DATASETS)}.")
+    return _MARTS[dataset]
+
+
+async def export_rows(now: Snapshot, dataset: Dataset, where: Where, *, limit: int) -> list[Row]:
+    """At most ``limit`` rows of ``dataset``, of counted logs where it has logs."""
+    mart = columns_of(dataset)
+    if dataset in ("players", "fights"):
+        where.add("is_counted")
+    question = where.into(
+        "SELECT {columns} FROM {table} WHERE {where} ORDER BY {order} LIMIT %(limit)s",
+        order=sql.SQL(_ORDER[dataset]),  # type: ignore[arg-type]
+        columns=names_of(mart.names),
+        table=names_of([mart.name], "marts"),
+    )
+    return await now.rows(question, where.values | {"limit": limit})

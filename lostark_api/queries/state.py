@@ -1,0 +1,78 @@
+"""How the platform itself is: fresh or not, what was refused, which model serves and how well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lostark_api.database import Row, Snapshot
+
+_DAYS_SHOWN = 60
+
+
+async def quality(now: Snapshot) -> dict[str, Any]:
+    """Freshness, rows passed and refused in all and by day, and the reasons."""
+    total = await now.row(
+        """
+        SELECT coalesce(sum(logs_passed), 0)::bigint AS logs_passed,
+               coalesce(sum(logs_refused), 0)::bigint AS logs_refused,
+               coalesce(sum(player_rows_passed), 0)::bigint AS player_rows_passed,
+               coalesce(sum(player_rows_refused), 0)::bigint AS player_rows_refused,
+               sum(logs_passed)::float8 / nullif(sum(logs_passed + logs_refused), 0)::float8
+                   AS logs_passed_share,
+               max(newest_fight_at) AS newest_fight_at, max(newest_fetch_at) AS newest_fetch_at
+        FROM marts.day_quality
+        """
+    )
+    reasons = await now.rows(
+        """
+        SELECT scope, reason_code, sum(row_count)::bigint AS row_count, max(fight_date) AS newest_day
+        FROM marts.day_quarantine GROUP BY scope, reason_code ORDER BY row_count DESC, reason_code, scope
+        """
+    )
+    days = await now.rows(
+        f"SELECT * FROM marts.day_quality ORDER BY fight_date DESC LIMIT {_DAYS_SHOWN}"  # noqa: S608
+    )
+    return {
+        "publish_version": now.version,
+        "published_at": now.published_at,
+        **(total or {}),
+        "reasons": reasons,
+        "days": days,
+    }
+
+
+async def model(now: Snapshot) -> dict[str, Any]:
+    """The champion, every change of it, the newest evaluation, and how it does week by week."""
+    changes = await now.rows("SELECT * FROM marts.champion_history ORDER BY changed_at DESC, alias LIMIT 500")
+    champion = next((row["to_version"] for row in changes if row["alias"] == "champion"), None)
+    evaluation = await now.rows(
+        """
+        SELECT * FROM marts.model_evaluation
+        WHERE run_id = (SELECT run_id FROM marts.model_evaluation ORDER BY evaluated_at DESC, run_id LIMIT 1)
+        ORDER BY slice = 'overall' DESC, slice, value, predictor LIMIT 2000
+        """
+    )
+    monitoring = await now.rows(
+        """
+        SELECT * FROM marts.model_monitoring
+        ORDER BY week_started_at DESC, slice = 'overall' DESC, slice, value LIMIT 2000
+        """
+    )
+    return {
+        "champion_version": champion,
+        "history": changes,
+        "evaluation": evaluation,
+        "monitoring": monitoring,
+    }
+
+
+async def publications(now: Snapshot, limit: int = 50) -> list[Row]:
+    """The newest publishes."""
+    return await now.rows(
+        """
+        SELECT version, published_at, cardinality(days) AS day_count, days[1] AS first_day,
+               days[cardinality(days)] AS last_day, tables, row_counts
+        FROM marts.publications ORDER BY version DESC LIMIT %(limit)s
+        """,
+        {"limit": limit},
+    )

@@ -1,0 +1,71 @@
+"""A published season behind the API, built once for all tests of it; the client is a plain, blocking one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from lostark_api.app import Api, create_app
+from lostark_assets.lake.tables import Lake
+from lostark_assets.platform.postgres import embedded_postgres
+from lostark_assets.publish.publish import publish, waiting
+from lostark_assets.settings import get_settings
+from tests.serving.a_lake import add_fights
+
+
+class Client:
+    """Requests to the app on one event loop, which stands still between them."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.loop = asyncio.Runner()
+        self._lifespan = api.fastapi.router.lifespan_context(api.fastapi)
+        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=api), base_url="http://test")
+
+    def __enter__(self) -> Client:
+        self.loop.run(self._lifespan.__aenter__())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.loop.run(self._http.aclose())
+        self.loop.run(self._lifespan.__aexit__(None, None, None))
+        self.loop.close()
+
+    def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return self.loop.run(self._http.request(method, path, **more))
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("GET", path, **more)
+
+    def get_together(self, path: str, times: int) -> list[httpx.Response]:
+        async def ask() -> list[httpx.Response]:
+            return await asyncio.gather(*(self._http.get(path) for _ in range(times)))
+
+        return self.loop.run(ask())
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    folder = tmp_path_factory.mktemp("served")
+    lake = Lake(str(folder / "lake"))
+    add_fights(lake, folder, encounters=60)
+    return lake
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory: pytest.TempPathFactory, lake: Lake) -> Iterator[str]:
+    with embedded_postgres(get_settings(home=tmp_path_factory.mktemp("home"))) as databases:
+        due = waiting(lake, databases.lostark)
+        publish(lake, databases.lostark, due.days, due.tables)
+        yield databases.lostark
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[Client]:
+    settings = get_settings(home=tmp_path_factory.mktemp("api"))
+    with Client(create_app(settings, url=url)) as client:
+        yield client
