@@ -33,7 +33,7 @@ class SharedCache:
         # pickle_type null: bytes stay bytes, and what lies in Redis never runs.
         self._cache.setup(
             url,
-            safe=False,
+            suppress=False,
             pickle_type="null",
             socket_timeout=_PATIENCE_S,
             socket_connect_timeout=_PATIENCE_S,

