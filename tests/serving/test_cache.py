@@ -18,7 +18,6 @@ from lostark_api.cache import CachedApp
 from lostark_api.metrics import Metrics
 from lostark_api.shared_cache import SharedCache
 
-
 HOST = "http://test"
 
 
