@@ -332,7 +332,7 @@ ML_PLAYER_CLUSTERS = Contract(
             Column("class_name", STRING, "class, in English", nullable=False),
             Column("spec_name", STRING, "class engraving (build), in English", nullable=False),
             Column("fights", INT, "clears that it is judged by", unit="fights", minimum=1),
-            Column("style", STRING, "the likeliest style; null: a continuum"),
+            Column("style", STRING, "the likeliest style; null: a continuum, or too rare a spec"),
             Column("style_probability", FLOAT, "how likely it is", minimum=0, maximum=1),
             Column("axis_1", FLOAT, "place on the first axis of the styles' map"),
             Column("axis_2", FLOAT, "place on the second"),
