@@ -14,6 +14,7 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.reasons import REASONS
 from lostark_assets.core.validate import CROSS_RULES
 from lostark_assets.settings import PREFIX, Settings
+from lostark_ml.promotion import REASONS as PROMOTION_REASONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -75,6 +76,12 @@ def test_the_quarantine_page_explains_exactly_the_closed_list_of_reasons():
     explained = re.findall(r"^\| `(\w+)` \|", text_of("docs/quarantine.md"), re.MULTILINE)
 
     assert sorted(explained) == sorted(REASONS)
+
+
+def test_the_page_of_figures_explains_exactly_the_reasons_of_a_promotion():
+    section = text_of("docs/metrics.md").split("## When a model is replaced")[1].split("\n## ")[0]
+
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(PROMOTION_REASONS)
 
 
 def test_the_readme_lists_exactly_the_settings_that_there_are():
