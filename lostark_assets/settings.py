@@ -112,6 +112,15 @@ def _with_driver(value: SecretStr) -> SecretStr:
     raise ValueError("should be a postgresql:// address")
 
 
+def _mlflow_address(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if url.startswith(_SPELLINGS_OF_POSTGRES):
+        return _with_driver(value)
+    if url.startswith(("http://", "https://")):
+        return SecretStr(url.rstrip("/"))
+    raise ValueError("should be an address like http://host:5000, or postgresql://host/mlflow")
+
+
 def _with_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.scheme not in schemes or not parts.hostname:
@@ -137,6 +146,7 @@ ApiKey = Annotated[SecretStr, AfterValidator(_printable_key)]
 ApiKeys = Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_split_keys)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PostgresUrl = Annotated[SecretStr, AfterValidator(_with_driver)]
+MlflowAddress = Annotated[SecretStr, AfterValidator(_mlflow_address)]
 
 
 class Settings(BaseSettings):
@@ -197,6 +207,13 @@ class Settings(BaseSettings):
     dagster_port: int = Field(
         3000, ge=1, le=65535, description="port of the Dagster UI; the next free one is taken"
     )
+    mlflow_tracking_uri: MlflowAddress | None = Field(
+        None, description="MLflow's server, or its database; unset: embedded"
+    )
+    mlflow_host: str = Field("127.0.0.1", description="address that the MLflow UI listens on")
+    mlflow_port: int = Field(
+        5000, ge=1, le=65535, description="port of the MLflow UI; the next free one is taken"
+    )
     alert_discord_webhook: WebAddress | None = Field(None, description="Discord webhook that gets alerts")
     alert_slack_webhook: WebAddress | None = Field(None, description="Slack webhook that gets alerts")
     alert_smtp_url: MailAddress | None = Field(None, description="mail server that sends alerts")
@@ -218,6 +235,11 @@ class Settings(BaseSettings):
     def state_dir(self) -> Path:
         """What outlives a process: the ledger of collections, request budgets, circuits."""
         return self.home / "state"
+
+    @property
+    def mlflow_artifacts_dir(self) -> Path:
+        """Files of MLflow's runs and models, where no MLflow server keeps them elsewhere."""
+        return self.home / "mlflow" / "artifacts"
 
     @property
     def logs_dir(self) -> Path:
@@ -245,7 +267,7 @@ def get_settings(**overrides: Any) -> Settings:
 def _explain(problem: Any) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
     # An address may hold a password, though it should not.
-    is_secret = field.endswith(("_url", "_urls", "_token", "_webhook", "_keys", "_salt"))
+    is_secret = field.endswith(("_url", "_urls", "_uri", "_token", "_webhook", "_keys", "_salt"))
     found = "a hidden value" if is_secret else repr(problem["input"])
     kind = problem["type"]
     expected = next((words for start, words in _EXPECTED.items() if kind.startswith(start)), problem["msg"])

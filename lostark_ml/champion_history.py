@@ -1,6 +1,6 @@
 """Which model was in force when, who made it so, and why: the lake table ``ml_champion_history``.
 
-:func:`point` is the one way in which the platform moves an alias. It first writes on the version what it is
+:func:`point` is the one way in which the platform moves an alias. It first writes on the model what it is
 about to do, then moves the alias, then writes the row: whatever it is cut off at, the next look finds out
 what happened. A reviewer who moves an alias in the MLflow UI is respected; :func:`notice_outside_changes`
 writes down that it happened. What does not belong here: deciding which model is better.
@@ -107,7 +107,7 @@ def point(
             reason=why[:_LONGEST_REASON],
             training_set_version=target.training_set_version,
         )
-        registry.tag(version, {_intent_tag(alias): json.dumps(asdict(change), default=str)})
+        registry.note(_intent_of(alias), json.dumps(asdict(change), default=str, ensure_ascii=False))
         registry.move_alias(alias, version)
         _write(lake, [change])
     return change
@@ -194,19 +194,23 @@ def _intended(
     registry: Registry, alias: str, current: int | None, last: AliasChange | None
 ) -> AliasChange | None:
     """The change that ``point`` was making when it was cut off, if that is what happened."""
-    text = None if current is None else registry.version(current).tags.get(_intent_tag(alias))
+    text = None if current is None else registry.notes().get(_intent_of(alias))
     if text is None:
         return None
     noted = json.loads(text)
     change = AliasChange(**{**noted, "changed_at": datetime.fromisoformat(noted["changed_at"])})
     follows = last is None or change.changed_at > last.changed_at
-    if not follows or change.from_version != (last.to_version if last else None):
+    if (
+        not follows
+        or change.to_version != current
+        or change.from_version != (last.to_version if last else None)
+    ):
         return None
     return AliasChange(**{**asdict(change), "reason": f"{change.reason} ({LATE})"})
 
 
-def _intent_tag(alias: str) -> str:
-    return f"pointed_by_{alias}"
+def _intent_of(alias: str) -> str:
+    return f"last_move_of_{alias}"
 
 
 def _training_set_of(registry: Registry, version: int | None) -> int | None:

@@ -26,8 +26,16 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from lostark_assets.errors import LostarkError, NotFound, PermanentError, TransientError
-from lostark_assets.platform.mlflow_database import is_database, prepare_database, use_mlflow_variables
-from lostark_assets.settings import project_root
+from lostark_assets.platform.mlflow_database import (
+    is_database,
+    missing_address,
+    prepare_database,
+    tracking_uri,
+    use_mlflow_variables,
+    without_password,
+)
+from lostark_assets.platform.postgres import embedded_postgres
+from lostark_assets.settings import Settings, project_root
 from lostark_ml import model_file
 
 if TYPE_CHECKING:
@@ -39,6 +47,9 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 ALIASES = (CHAMPION, CHALLENGER)
 TRAINING_SET_TAG = "ml_training_set_version"
 DIGEST_TAG = "model_sha256"
+_RUN_DESCRIPTION = "mlflow.note.content"
+# Without it MLflow's pages take the runs for those of a language model.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 _CONNECT_TIMEOUT_S = 5
 _LONGEST_VALUE = 5000
 _MOST_PARAMETERS, _MOST_METRICS = 100, 1000
@@ -126,8 +137,7 @@ class Registry:
     @property
     def address(self) -> str:
         """Where it is, without a password."""
-        parts = urlsplit(self._uri)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return without_password(self._uri)
 
     def check(self) -> int:
         """Ask for the versions; how many there are.
@@ -158,7 +168,7 @@ class Registry:
             run = client.create_run(
                 experiment_id,
                 run_name=submission.run_name,
-                tags={**_source_tags(), **submission.tags},
+                tags={**_source_tags(), **submission.tags, _RUN_DESCRIPTION: submission.description},
             )
             run_id = run.info.run_id
             try:
@@ -255,15 +265,27 @@ class Registry:
             return model_file.load(Path(files), kind, digest=wanted.tags.get(DIGEST_TAG))
 
     def describe(self, version: int, markdown: str) -> None:
-        """Put the model card in place of the version's description."""
+        """Put the model card in place of the version's description, and of its run's."""
         with self._asking(f"describe version {version}"):
-            self._client.update_model_version(self.model_name, str(version), description=markdown)
+            found = self._client.update_model_version(self.model_name, str(version), description=markdown)
+            if found.run_id:
+                self._client.set_tag(found.run_id, _RUN_DESCRIPTION, markdown)
 
     def tag(self, version: int, tags: Mapping[str, object]) -> None:
         """Write tags on the version, such as the decision with its numbers."""
         with self._asking(f"tag version {version}"):
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.model_name, str(version), key, _text(value))
+
+    def notes(self) -> dict[str, str]:
+        """Tags of the registered model itself."""
+        with self._asking("read the notes"):
+            return dict(self._client.get_registered_model(self.model_name).tags)
+
+    def note(self, key: str, text: str) -> None:
+        """Write a tag on the registered model itself."""
+        with self._asking("write a note"):
+            self._client.set_registered_model_tag(self.model_name, key, text)
 
     def move_alias(self, alias: str, version: int) -> None:
         """Let ``alias`` point to ``version``. Without a record: use ``champion_history.point``."""
@@ -328,8 +350,9 @@ class Registry:
         client = self._client
         found = client.get_experiment_by_name(self.model_name)
         if found is None:
-            location = self._artifact_root.as_uri() if is_database(self._uri) else None
-            client.create_experiment(self.model_name, artifact_location=location)
+            folder = self._artifact_root / self.model_name
+            location = folder.as_uri() if is_database(self._uri) else None
+            client.create_experiment(self.model_name, artifact_location=location, tags=_EXPERIMENT_TAGS)
             found = client.get_experiment_by_name(self.model_name)
         elif found.lifecycle_stage != "active":
             client.restore_experiment(found.experiment_id)
@@ -355,7 +378,7 @@ class Registry:
         client.finalize_logged_model(logged.model_id, "READY")
         tags = {
             **submission.tags,
-            **{f"{table}_version": str(v) for table, v in submission.snapshot.items() if v is not None},
+            **_snapshot_tags(submission.snapshot),
             DIGEST_TAG: digest,
             "code_version": code_version(),
         }
@@ -415,6 +438,22 @@ class Registry:
                 raise
 
 
+@contextlib.contextmanager
+def open_registry(settings: Settings, model_name: str = DPS_MODEL) -> Iterator[Registry]:
+    """The registry that the settings name, with the embedded PostgreSQL running while it is held.
+
+    Raises:
+        SettingsError: both PostgreSQL addresses are configured, and no address of MLflow.
+    """
+    with embedded_postgres(settings) as databases:
+        address = tracking_uri(settings, databases)
+        if address is None:
+            raise missing_address()
+        if settings.mlflow_tracking_uri is None:
+            prepare_database(address, settings.mlflow_artifacts_dir, upgrade=True)
+        yield Registry(address, settings.mlflow_artifacts_dir, model_name)
+
+
 def code_version() -> str:
     """The commit that runs, marked where files differ from it; the package's version without git."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
@@ -439,6 +478,15 @@ def code_version() -> str:
 def _source_tags() -> dict[str, str]:
     commit = code_version()
     return {"code_version": commit, "mlflow.source.name": "lostark_ml", "mlflow.source.git.commit": commit}
+
+
+def _snapshot_tags(snapshot: Mapping[str, int | None]) -> dict[str, str]:
+    """All versions in one tag, and that of the training set in one that the history reads."""
+    version = snapshot.get("ml_training_set")
+    return {
+        **({"data_snapshot": json.dumps(dict(snapshot))} if snapshot else {}),
+        **({TRAINING_SET_TAG: str(version)} if version is not None else {}),
+    }
 
 
 def _write_files(folder: Path, submission: Submission) -> None:

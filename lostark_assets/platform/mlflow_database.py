@@ -1,17 +1,26 @@
-"""MLflow's schema in its database: made or brought up to date by exactly one process.
+"""Where MLflow's data is, and its tables: made or brought up to date by exactly one process.
 
-MLflow's own first use takes seconds and two of them at once break each other. What does not belong here: the
+MLflow's own first use takes seconds, and two of them at once break each other. What does not belong here: the
 server (``mlflow_service``), models (``lostark_ml.registry``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
+import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
 
 from filelock import FileLock
+
+from lostark_assets.errors import SettingsError
+from lostark_assets.platform.postgres import Databases
+from lostark_assets.settings import PREFIX, Settings
 
 MLFLOW_VARIABLES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -25,7 +34,7 @@ MLFLOW_VARIABLES = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """For every process that uses MLflow, the server too."""
-_ROOT_FILE = "artifact_root"
+_NOTE = "prepared.json"
 _LOCATIONS = {
     "experiments": ("artifact_location",),
     "runs": ("artifact_uri",),
@@ -39,10 +48,43 @@ def is_database(tracking_uri: str) -> bool:
     return not tracking_uri.startswith(("http://", "https://"))
 
 
+def without_password(tracking_uri: str) -> str:
+    """The address as it may be shown."""
+    parts = urlsplit(tracking_uri)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def use_mlflow_variables() -> None:
     """Set what every process that uses MLflow needs, before the first import of it."""
     for name, value in MLFLOW_VARIABLES.items():
         os.environ.setdefault(name, value)
+
+
+def runs_our_server(settings: Settings) -> bool:
+    """Whether the platform itself starts an MLflow server: there is a database, and no server configured."""
+    if settings.mlflow_tracking_uri is not None:
+        return is_database(settings.mlflow_tracking_uri.get_secret_value())
+    return settings.dagster_postgres_url is None or settings.postgres_url is None
+
+
+def tracking_uri(settings: Settings, databases: Databases) -> str | None:
+    """Where MLflow's clients on this machine go; None if that is nowhere.
+
+    They go to the database directly, so that training needs no server.
+    """
+    if settings.mlflow_tracking_uri is not None:
+        return settings.mlflow_tracking_uri.get_secret_value()
+    return databases.mlflow
+
+
+def missing_address() -> SettingsError:
+    """What to do where there is nowhere to keep models."""
+    return SettingsError(
+        f"{PREFIX}MLFLOW_TRACKING_URI: expected an address, found nothing, while both PostgreSQL addresses "
+        "are configured and so none is embedded. No model is trained; collection and statistics work. "
+        "Set it to an MLflow server (http://host:5000), or to a database of its own "
+        "(postgresql://host/mlflow), and start again."
+    )
 
 
 def prepare_database(url: str, artifact_root: Path, *, upgrade: bool = False) -> None:
@@ -56,17 +98,54 @@ def prepare_database(url: str, artifact_root: Path, *, upgrade: bool = False) ->
     """
     use_mlflow_variables()
     artifact_root.mkdir(parents=True, exist_ok=True)
-    with FileLock(artifact_root.parent / "schema.lock"), _quiet_alembic():
+    note = artifact_root.parent / _NOTE
+    with FileLock(artifact_root.parent / "prepare.lock"), _quiet_alembic():
+        before = _read_note(note)
+        if before and before == _state(artifact_root, _revision(url)):
+            return
         from mlflow.store.db import utils  # noqa: PLC0415 - seconds
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
 
         if upgrade:
             _upgrade(url, utils)
         SqlAlchemyStore(url, artifact_root.as_uri())
-        _follow_move(url, artifact_root, utils)
+        if before and before["artifact_root"] != artifact_root.as_uri():
+            _follow_move(url, before["artifact_root"], artifact_root.as_uri())
+        draft = note.with_suffix(".draft")
+        draft.write_text(json.dumps(_state(artifact_root, _revision(url))), encoding="utf-8")
+        draft.replace(note)
 
 
-def _upgrade(url: str, utils: object) -> None:
+def _state(artifact_root: Path, revision: str | None) -> dict[str, str | None]:
+    return {
+        "artifact_root": artifact_root.as_uri(),
+        "mlflow": importlib.metadata.version("mlflow"),
+        "revision": revision,
+    }
+
+
+def _read_note(note: Path) -> dict[str, str] | None:
+    try:
+        return json.loads(note.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _revision(url: str) -> str | None:
+    """What the database itself says of its tables; None where there are none."""
+    from sqlalchemy import create_engine, inspect, text  # noqa: PLC0415
+
+    engine = create_engine(url)
+    try:
+        if not inspect(engine).has_table("alembic_version"):
+            return None
+        with engine.connect() as connection:
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    finally:
+        engine.dispose()
+
+
+def _upgrade(url: str, utils: ModuleType) -> None:
     engine = utils.create_sqlalchemy_engine(url)
     try:
         found = utils._get_schema_version(engine)  # noqa: SLF001 - only the command line has it in public
@@ -76,33 +155,26 @@ def _upgrade(url: str, utils: object) -> None:
         engine.dispose()
 
 
-def _follow_move(url: str, artifact_root: Path, utils: object) -> None:
+def _follow_move(url: str, before: str, now: str) -> None:
     """MLflow keeps absolute addresses: after a move of the data folder they would point to the old place."""
-    from sqlalchemy import text  # noqa: PLC0415
+    from sqlalchemy import create_engine, text  # noqa: PLC0415
 
-    note, now = artifact_root.parent / _ROOT_FILE, artifact_root.as_uri()
-    before = note.read_text(encoding="utf-8").strip() if note.exists() else now
-    if before != now:
-        engine = utils.create_sqlalchemy_engine(url)
-        with engine.begin() as connection:
-            for table, columns in _LOCATIONS.items():
-                for column in columns:
-                    connection.execute(
-                        text(
-                            f"UPDATE {table} SET {column} = :now || substr({column}, :rest) "  # noqa: S608
-                            f"WHERE substr({column}, 1, :length) = :before"
-                        ),
-                        {"now": now, "before": before, "length": len(before), "rest": len(before) + 1},
-                    )
-        engine.dispose()
-    note.write_text(now + "\n", encoding="utf-8")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for table, columns in _LOCATIONS.items():
+            for column in columns:
+                change = (
+                    f"UPDATE {table} SET {column} = :now || substr({column}, :rest) "  # noqa: S608 - our names
+                    f"WHERE substr({column}, 1, :length) = :before"
+                )
+                values = {"now": now, "before": before, "length": len(before), "rest": len(before) + 1}
+                connection.execute(text(change), values)
+    engine.dispose()
 
 
 @contextlib.contextmanager
 def _quiet_alembic() -> Iterator[None]:
     """Without the hundred lines that a migration writes to stderr."""
-    import logging  # noqa: PLC0415
-
     loggers = [logging.getLogger(name) for name in ("alembic.runtime.migration", "mlflow.store.db.utils")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

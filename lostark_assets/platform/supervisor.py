@@ -44,6 +44,7 @@ class Service:
     ``ready`` tells when it can be used: an address that answers with success, a function, or None for at
     once. ``restarts`` is how often it may die before everything stops. The others do without an
     ``is_expendable`` one: it is started again whenever it dies, after ever longer pauses, and nothing stops.
+    Nobody waits for one that is not ``is_awaited``; it is only said when it is ready.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Service:
     ready_timeout_s: float = 180.0
     restarts: int = 0
     is_expendable: bool = False
+    is_awaited: bool = True
 
 
 class _Stop(BaseException):
@@ -67,6 +69,12 @@ def answers(url: str) -> bool:
             return 200 <= response.status < 300
     except (OSError, urllib.error.URLError, ValueError):
         return False
+
+
+def _is_ready(service: Service) -> bool:
+    if callable(service.ready):
+        return service.ready()
+    return service.ready is None or answers(service.ready)
 
 
 def run_services(
@@ -207,12 +215,12 @@ class _Supervisor:
         return self._logs_dir / f"{service.name}.log"
 
     def _await_ready(self) -> None:
-        started = time.monotonic()
-        waiting = [service for service in self._services if service.ready is not None]
+        begun = time.monotonic()
+        waiting = [service for service in self._services if service.ready is not None and service.is_awaited]
         while waiting:
             for service in list(waiting):
-                elapsed = time.monotonic() - started
-                if answers(service.ready) if isinstance(service.ready, str) else service.ready():
+                elapsed = time.monotonic() - begun
+                if _is_ready(service):
                     waiting.remove(service)
                     self._say(f"{service.name} is ready ({elapsed:.0f} s)")
                 elif elapsed > service.ready_timeout_s and service.is_expendable:
@@ -226,7 +234,12 @@ class _Supervisor:
             time.sleep(_POLL_S)
 
     def _watch(self) -> None:
+        begun = time.monotonic()
+        unsaid = [service for service in self._services if service.ready and not service.is_awaited]
         while not self._finished.wait(_POLL_S):
+            for service in [service for service in unsaid if _is_ready(service)]:
+                unsaid.remove(service)
+                self._say(f"{service.name} is ready ({time.monotonic() - begun:.0f} s)")
             for service in self._services:
                 status = self._processes[service.name].poll()
                 if status is None:

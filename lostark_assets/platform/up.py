@@ -1,7 +1,7 @@
-"""``lostark up``: PostgreSQL, the Dagster services, the API and, for a demo, the stand-in, until Ctrl-C.
+"""``lostark up``: PostgreSQL, Dagster, the API, MLflow and, for a demo, the stand-in, until Ctrl-C.
 
 What does not belong here: how processes are run (``supervisor``), which they are (``dagster_services``),
-the stand-in (``demo``), what is said about the data (``first_data``).
+the stand-in (``demo``), MLflow's server (``mlflow_service``), what is said about the data (``first_data``).
 """
 
 from __future__ import annotations
@@ -31,6 +31,13 @@ from lostark_assets.platform.dagster_services import (
     write_workspace,
 )
 from lostark_assets.platform.demo import demo_settings, is_demo, stand_in_service
+from lostark_assets.platform.mlflow_database import (
+    missing_address,
+    runs_our_server,
+    tracking_uri,
+    without_password,
+)
+from lostark_assets.platform.mlflow_service import first_page, mlflow_service, mlflow_ui_url
 from lostark_assets.platform.postgres import embedded_postgres, short_private_dir
 from lostark_assets.platform.supervisor import Say, end_leftovers, run_services
 from lostark_assets.settings import PREFIX, Settings
@@ -50,6 +57,7 @@ class _PortSetting:
 
 _DAGSTER_PORT = _PortSetting("dagster_port", "the Dagster UI", lambda settings: settings.dagster_host)
 _API_PORT = _PortSetting("api_port", "the API", lambda settings: settings.api_host)
+_MLFLOW_PORT = _PortSetting("mlflow_port", "the MLflow UI", lambda settings: settings.mlflow_host)
 _STAND_IN_PORT = _PortSetting("stand_in_port", "the stand-in", lambda _: "127.0.0.1")
 
 
@@ -68,6 +76,7 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
         ui = DagsterUi(settings.dagster_host, _free_port(_DAGSTER_PORT, settings, say))
         api_port = _free_port(_API_PORT, settings, say)
         demo_port = _free_port(_STAND_IN_PORT, settings, say) if is_demo(settings) else None
+        mlflow_port = _free_port(_MLFLOW_PORT, settings, say) if runs_our_server(settings) else None
         say("starting PostgreSQL")
         with embedded_postgres(settings) as databases, _sockets(settings) as sockets:
             variables = prepare_dagster_home(settings, databases)
@@ -78,6 +87,12 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
             locations = code_locations(sockets)
             workspace = write_workspace(settings, locations)
             services = [*extra, *dagster_services(ui, variables, locations, workspace)]
+            mlflow = tracking_uri(settings, databases)
+            if mlflow is None:
+                say(str(missing_address()))
+            elif mlflow_port is not None:
+                services.append(mlflow_service(settings, mlflow, mlflow_port))
+                mlflow = mlflow_ui_url(settings.mlflow_host, mlflow_port)
             say(f"starting {', '.join(service.name for service in services)}")
             started_at = datetime.now(UTC)
 
@@ -85,7 +100,10 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
                 with environment(variables):
                     _report_broken_locations(ui, say)
                     _clean_up_runs(settings, ui, started_at, say)
-                console.print(_what_is_where(settings, ui, api_url(settings, api_port), demo_port))
+                addresses = {"Dagster UI": ui.url, "API": f"{api_url(settings, api_port)}/docs"}
+                if mlflow is not None:
+                    addresses["MLflow UI"] = first_page(without_password(mlflow))
+                console.print(_what_is_where(settings, addresses, demo_port))
                 say("running; stop with Ctrl-C")
                 _tell_first_data(settings, first_data, say)
 
@@ -171,10 +189,10 @@ def _tell_first_data(settings: Settings, first_data: FirstData | None, say: Say)
         say(f"first data: {error}")
 
 
-def _what_is_where(settings: Settings, ui: DagsterUi, api: str, demo_port: int | None) -> Table:
+def _what_is_where(settings: Settings, addresses: dict[str, str], demo_port: int | None) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
-    table.add_row("Dagster UI", ui.url)
-    table.add_row("API", f"{api}/docs")
+    for name, address in addresses.items():
+        table.add_row(name, address)
     if demo_port is not None:
         table.add_row("DEMO DATA", f"made-up fights from the stand-in at http://127.0.0.1:{demo_port}")
     table.add_row("Data", str(settings.home))

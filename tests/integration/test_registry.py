@@ -199,7 +199,7 @@ def test_a_submission_is_recorded_whole(registry, fitted):
     assert (done.version, done.description, done.aliases) == (1, "# Model card", ())
     assert done.training_set_version == 3
     assert done.tags["trigger"] == "first model"
-    assert "stats_player_dps_version" not in done.tags
+    assert json.loads(done.tags["data_snapshot"]) == {"ml_training_set": 3, "stats_player_dps": None}
     assert run.info.status == "FINISHED"
     assert run.data.params == {"seed": "0", "model": '{"leaves": 6}'}
     assert run.data.metrics == registry.metrics(done) == {"mape": 0.151, "coverage": 0.9}
@@ -240,11 +240,14 @@ def test_aliases_tags_and_cards_are_kept_by_version(registry, fitted):
     registry.move_alias("challenger", second.version)
     registry.describe(2, "# Another card")
     registry.tag(2, {"decision": {"is_better": True}})
+    registry.note("last_move", "mine")
 
     assert [version.version for version in registry.versions()] == [2, 1]
     assert registry.champion().version == 1
     assert registry.challenger().aliases == ("challenger",)
     assert registry.version(2).description == "# Another card"
+    assert registry.notes() == {"last_move": "mine"}
+    assert registry._client.get_run(second.run_id).data.tags["mlflow.note.content"] == "# Another card"
     assert json.loads(registry.version(2).tags["decision"]) == {"is_better": True}
 
 

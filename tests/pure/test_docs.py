@@ -44,18 +44,31 @@ def command_lines(page: str) -> list[str]:
 
 
 def commands() -> dict[str, set[str]]:
-    """The options of every command, by its name."""
+    """The options of every command, by its name; a command of a group by both names."""
     import typer
 
-    from lostark_assets.cli import app
+    from lostark_ml.cli import app
 
-    group = typer.main.get_command(app)
-    return {
-        name: {
-            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
-        }
-        for name, command in group.commands.items()
-    }
+    def under(group: typer.core.TyperGroup, before: str) -> dict[str, set[str]]:
+        found = {}
+        for name, command in group.commands.items():
+            if isinstance(command, typer.core.TyperGroup):
+                found |= under(command, f"{before}{name} ")
+            else:
+                found[before + name] = {
+                    option
+                    for parameter in command.params
+                    for option in (*parameter.opts, *parameter.secondary_opts)
+                }
+        return found
+
+    return under(typer.main.get_command(app), "")
+
+
+def named(words: str, known: dict[str, set[str]]) -> str:
+    """The command that begins ``words``: of a group, or by itself."""
+    first, second = (*words.split(), "", "")[:2]
+    return f"{first} {second}" if f"{first} {second}" in known else first
 
 
 def figures(table: str) -> list[str]:
@@ -98,18 +111,19 @@ def test_no_page_names_a_setting_that_is_not_there(page):
 
 
 def test_the_readme_lists_exactly_the_commands_that_there_are():
-    listed = re.findall(r"^\| `lostark (\w+)", text_of("README.md"), re.MULTILINE)
+    known = commands()
+    rows = re.findall(r"^\| `lostark ([^`]+)`", text_of("README.md"), re.MULTILINE)
 
-    assert sorted(listed) == sorted(commands())
+    assert sorted(named(row, known) for row in rows) == sorted(known)
 
 
 def test_the_readme_lists_only_options_that_the_command_has():
     known = commands()
-    rows = re.findall(r"^\| `lostark (\w+)[^|]*\|([^|]*)\|", text_of("README.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `lostark ([^`]+)`[^|]*\|([^|]*)\|", text_of("README.md"), re.MULTILINE)
+    pairs = [(named(words, known), option) for words, row in rows for option in re.findall(r"--[\w-]+", row)]
 
-    assert [
-        (name, o) for name, row in rows for o in re.findall(r"--[\w-]+", row) if o not in known[name]
-    ] == []
+    assert pairs
+    assert [(name, option) for name, option in pairs if option not in known[name]] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/quarantine.md"])
@@ -119,7 +133,8 @@ def test_every_command_line_of_a_page_uses_a_command_and_options_that_are_there(
 
     assert lines
     for line in lines:
-        _, name, *words = shlex.split(line, comments=True)
+        _, *words = shlex.split(line, comments=True)
+        name = named(" ".join(words), known)
         assert name in known, line
         assert {word for word in words if word.startswith("--")} <= known[name], line
 
