@@ -18,6 +18,7 @@ from lostark_assets.core.game_event_assets import game_event_assets
 from lostark_assets.observability.logs import configure_logs
 from lostark_assets.orchestration.jobs import phase_one_jobs
 from lostark_assets.orchestration.partitions import fight_days
+from lostark_assets.orchestration.specs import in_group
 from lostark_assets.publish.assets import mart_assets
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
@@ -42,7 +43,7 @@ def build_defs(
     }
     return dg.Definitions(
         assets=[
-            _in_group(asset, layer, is_demo=has_demo(settings))
+            in_group(asset, layer, is_demo=has_demo(settings))
             for layer, assets in layers.items()
             for asset in assets
         ],
@@ -51,16 +52,6 @@ def build_defs(
         schedules=automation_schedules(settings),
         resources={"settings": settings, "lake": lake_of(settings), **(resources or {})},
         executor=dg.in_process_executor,
-    )
-
-
-def _in_group(asset: dg.AssetsDefinition, group: str, *, is_demo: bool) -> dg.AssetsDefinition:
-    mark = "**Demo data, made up.** " if is_demo else ""
-    tags = {"data": "demo"} if is_demo else {}
-    return asset.map_asset_specs(
-        lambda spec: spec.replace_attributes(
-            group_name=group, description=f"{mark}{spec.description}", tags={**spec.tags, **tags}
-        )
     )
 
 

@@ -218,6 +218,14 @@ class Settings(BaseSettings):
     alert_slack_webhook: WebAddress | None = Field(None, description="Slack webhook that gets alerts")
     alert_smtp_url: MailAddress | None = Field(None, description="mail server that sends alerts")
     alert_mail_to: WordList = Field((), description="mail addresses that get alerts")
+    holdout_fights: int = Field(150, ge=50, description="newest fights that a new model is tested on")
+    promotion_confidence: float = Field(0.95, gt=0.5, lt=1, description="how sure a gain has to be")
+    promotion_margin: float = Field(
+        0.0015, ge=0, lt=1, description="MAPE that a new model has to gain at least, as a fraction"
+    )
+    retrain_first_fights: int = Field(300, ge=100, description="fights that the first model waits for")
+    retrain_new_fights: int = Field(500, ge=1, description="new fights that are reason for a new model")
+    retrain_pause_h: float = Field(6, ge=0, description="shortest time between two trainings")
     demo_encounters: int = Field(60, ge=1, description="size of the demo data when there is no source")
     stand_in_port: int = Field(
         8750, ge=1, le=65535, description="port of the stand-in server; the next free one is taken"

@@ -129,6 +129,12 @@ def champion_at(history: Sequence[AliasChange], moment: datetime) -> int | None:
     return max(changes, key=lambda c: c.changed_at).to_version if changes else None
 
 
+def champion_of(history: Sequence[AliasChange]) -> int | None:
+    """Version of the champion by the newest row; None if there is none."""
+    changes = [c for c in history if c.alias == CHAMPION]
+    return max(changes, key=lambda c: c.changed_at).to_version if changes else None
+
+
 def champion_before(history: Sequence[AliasChange]) -> int | None:
     """The champion that the one in force took over from; None if the history knows none.
 

@@ -104,6 +104,15 @@ def evaluate(
     return Evaluation(model.cutoff, until, overall, _by_slice(rows, slices), refused, rows)
 
 
+def measure_by_slice(
+    model: FittedModel, rows: pd.DataFrame, slices: Sequence[str] = SLICES
+) -> tuple[Metrics, pd.DataFrame]:
+    """Metrics of ``model`` on ``rows`` of the population that it answers: overall, and by slice."""
+    predicted = model.predict(rows)
+    answered = _with_slices(rows.join(predicted))[predicted["refusal_reason"].isna().to_numpy()]
+    return measure_predictions(answered), _by_slice(answered, slices)
+
+
 def walk_forward(
     frame: pd.DataFrame, resets: Iterable[datetime], config: TrainingConfig | None = None
 ) -> list[Evaluation]:

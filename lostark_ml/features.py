@@ -113,7 +113,7 @@ def features_of(players: pd.DataFrame) -> pd.DataFrame:
     rows = players.sort_values(["fight_started_at", *_KEYS], kind="stable", ignore_index=True)
     started_us, week_us = _micros(rows["fight_started_at"]), _micros(rows["week_started_at"])
     frame = rows[[c for c in ML_TRAINING_SET.names if c in rows.columns]].copy()
-    frame["exclusion_reason"] = _exclusions(rows)
+    frame["exclusion_reason"] = exclusions_of(rows)
     for name in ("class_name", "spec_name", "region"):
         frame[name] = rows[name].fillna(UNKNOWN)
     frame["gate_difficulty"] = _gate_difficulty(rows)
@@ -150,8 +150,8 @@ def model_input(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[MODEL_FEATURES]
 
 
-def _exclusions(rows: pd.DataFrame) -> pd.Series:
-    """The first reason of ``EXCLUSIONS`` that holds; None for the population."""
+def exclusions_of(rows: pd.DataFrame) -> pd.Series:
+    """The first of ``EXCLUSIONS`` that holds of rows of ``stats_player_dps``; null for the population."""
     holds = {
         "not_counted": ~_true(rows["is_counted"]),
         "not_cleared": ~_true(rows["is_cleared"]),

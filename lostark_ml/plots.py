@@ -17,6 +17,7 @@ from lostark_ml.evaluation import Evaluation
 
 if TYPE_CHECKING:
     import altair as alt
+    import pyarrow as pa
 
 BINS = 10
 MOST_VALUES = 40
@@ -186,6 +187,32 @@ def weekly_error(weeks: Sequence[Evaluation]) -> alt.Chart:
         )
     )
     return finish(lines, "Error by week · 주간 오차")
+
+
+def by_week(monitoring: pa.Table) -> alt.Chart:
+    """Error and interval coverage of all players by week; needs rows of ``ml_dps_monitoring``."""
+    import altair as alt  # noqa: PLC0415 - see above
+
+    table = monitoring.select(["week_started_at", "slice", "mape", "coverage"]).to_pandas()
+    table = table[table["slice"] == "overall"].assign(
+        week=lambda rows: rows["week_started_at"].dt.strftime("%Y-%m-%d"),
+        error=lambda rows: 100 * rows["mape"],
+        inside=lambda rows: 100 * rows["coverage"],
+    )
+    long = table.melt("week", ["error", "inside"], "figure", "percent").dropna()
+    long["figure"] = long["figure"].map(
+        {"error": "mean error (MAPE) · 평균 오차", "inside": "inside the interval · 구간 적중"}
+    )
+    lines = (
+        alt.Chart(long)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("week:O", title="week from · 주"),
+            y=alt.Y("percent:Q", title="%"),
+            color=alt.Color("figure:N", title=None),
+        )
+    )
+    return finish(lines, "How well DPS was foretold · 예측 품질")
 
 
 def _boxes(percent: pd.Series, value: pd.Series) -> pd.DataFrame:

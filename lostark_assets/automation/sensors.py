@@ -114,11 +114,13 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
     ) -> dg.SensorResult:
         now = clock()
-        cursor = _read(context.cursor, CollectCursor) or CollectCursor(_new_memory())
+        cursor = read_cursor(context.cursor, CollectCursor) or CollectCursor(new_memory())
         news = look_for_news(settings, cursor.troubles, now)
         memory = cursor.memory
         if not news.due and not memory.attempts:
-            return _result(context, CollectCursor(memory, news.troubles), _told(news, "no new battle logs"))
+            return tick_result(
+                context, CollectCursor(memory, news.troubles), _told(news, "no new battle logs")
+            )
         partitions = context.instance.get_dynamic_partitions(str(SOURCES.name))
         added = sorted(news.due.keys() - set(partitions))
         partitions = [*partitions, *added]
@@ -132,7 +134,7 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
             requests.append(dg.RunRequest(run_key=memory.next_request(), tags=range_tags(first, last)))
             memory = memory.asked(news.due, names)
         cursor = CollectCursor(memory, news.troubles)
-        return _result(context, cursor, _told(news, _in_words(choice)), requests, added)
+        return tick_result(context, cursor, _told(news, in_words(choice)), requests, added)
 
     return new_battle_logs
 
@@ -158,11 +160,11 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> dg.SensorResult:
         now = clock()
-        before = _read(context.cursor, DaysCursor)
-        memory = before.memory if before else _new_memory()
+        before = read_cursor(context.cursor, DaysCursor)
+        memory = before.memory if before else new_memory()
         seen = look(lake, before.seen if before else None, now)
         if not seen.due and not memory.attempts:
-            return _result(context, DaysCursor(seen, memory), "no fight day waits")
+            return tick_result(context, DaysCursor(seen, memory), "no fight day waits")
         due = _with_partition(seen.due, settings)
         outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
         memory = settle(memory, due, outcomes, now)
@@ -170,7 +172,7 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
         # A day that is being published may be computed: what changes is published once more.
         computing = [run for run in working if run.dagster_run.job_name != PUBLISH_DAYS_JOB]
         choice = choose(memory, due, now, busy=days_in_progress(computing))
-        reason = _in_words(choice)
+        reason = in_words(choice)
         requests = []
         if choice.ask and is_time_for_days(_collecting_since(working), now):
             for first, last in plan_days(choice, memory, lake.days(CORE), now):
@@ -183,7 +185,7 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
                 memory = memory.asked(due, days)
         elif choice.ask:
             reason = f"{len(choice.ask)} fight days wait for the collection that is running"
-        return _result(context, DaysCursor(seen, memory), reason, requests)
+        return tick_result(context, DaysCursor(seen, memory), reason, requests)
 
     return due_fight_days
 
@@ -197,13 +199,13 @@ def _due_across_days(clock: Clock) -> dg.SensorDefinition:
     )
     def due_across_days(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
         now = clock()
-        cursor = _read(context.cursor, AcrossCursor) or AcrossCursor(_new_memory())
+        cursor = read_cursor(context.cursor, AcrossCursor) or AcrossCursor(new_memory())
         is_known = context.cursor and lake.is_at(STATS, cursor.version)
         version = cursor.version if is_known else lake.version(STATS)
         waits = f"version {version}, statistics {STATS_VERSION}"
         if version is None or (waits == cursor.done and not cursor.memory.attempts):
             now_cursor = AcrossCursor(cursor.memory, version, cursor.done, cursor.asked_at)
-            return _result(context, now_cursor, "the statistics of days are as they were")
+            return tick_result(context, now_cursor, "the statistics of days are as they were")
         memory, done = cursor.memory, cursor.done
         outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
         for attempt in memory.attempts.values():
@@ -216,8 +218,8 @@ def _due_across_days(clock: Clock) -> dg.SensorDefinition:
         if choice.ask and is_time_across_days(days_wait=days_wait, last_asked_at=asked_at, now=now):
             requests.append(dg.RunRequest(run_key=memory.next_request()))
             memory, asked_at = memory.asked(due, [_ALL]), now
-        reason = _in_words(choice) if not choice.ask else "new statistics wait for more of them"
-        return _result(context, AcrossCursor(memory, version, done, asked_at), reason, requests)
+        reason = in_words(choice) if not choice.ask else "new statistics wait for more of them"
+        return tick_result(context, AcrossCursor(memory, version, done, asked_at), reason, requests)
 
     return due_across_days
 
@@ -235,11 +237,11 @@ def _due_marts(clock: Clock) -> dg.SensorDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> dg.SensorResult:
         now = clock()
-        cursor = _read(context.cursor, MartsCursor) or MartsCursor(_new_memory())
+        cursor = read_cursor(context.cursor, MartsCursor) or MartsCursor(new_memory())
         seen = _look_at_marts(lake, settings, cursor, now)
         memory, due = cursor.memory, seen.due
         if not due and not memory.attempts:
-            return _result(context, seen, "everything is published")
+            return tick_result(context, seen, "everything is published")
         outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
         memory = settle(memory, due, outcomes, now)
         tables = choose(memory, {k: v for k, v in due.items() if k == _TABLES}, now)
@@ -253,8 +255,8 @@ def _due_marts(clock: Clock) -> dg.SensorDefinition:
         if tables.ask:
             requests.append(dg.RunRequest(memory.next_request(), job_name=PUBLISH_TABLES_JOB))
             memory = memory.asked(due, [_TABLES])
-        reason = f"fight days: {_in_words(days)}; tables: {_in_words(tables)}"
-        return _result(context, replace(seen, memory=memory), reason, requests)
+        reason = f"fight days: {in_words(days)}; tables: {in_words(tables)}"
+        return tick_result(context, replace(seen, memory=memory), reason, requests)
 
     return due_marts
 
@@ -276,11 +278,12 @@ def _look_at_marts(lake: Lake, settings: Settings, before: MartsCursor, now: flo
     return MartsCursor(before.memory, code, versions, now, due)
 
 
-def _new_memory() -> Memory:
+def new_memory() -> Memory:
+    """Nothing asked for yet."""
     return Memory(uuid.uuid4().hex[:12])
 
 
-def _read(text: str | None, kind: type[_Cursor]) -> _Cursor | None:
+def read_cursor(text: str | None, kind: type[_Cursor]) -> _Cursor | None:
     """The cursor, or None where there is none of this shape: then the sensor looks at everything."""
     try:
         return msgspec.json.decode(text or "", type=kind)
@@ -288,13 +291,14 @@ def _read(text: str | None, kind: type[_Cursor]) -> _Cursor | None:
         return None
 
 
-def _result(
+def tick_result(
     context: dg.SensorEvaluationContext,
     cursor: Any,
     reason: str,
     requests: Sequence[dg.RunRequest] = (),
     new_sources: Sequence[str] = (),
 ) -> dg.SensorResult:
+    """What a tick ends with: requests, or ``reason``; and the cursor where it changed."""
     text = msgspec.json.encode(cursor).decode()
     # An unchanged cursor isn't written again.
     changed = text if text != context.cursor else None
@@ -317,7 +321,8 @@ def _collecting_since(working: list[dg.RunRecord]) -> float | None:
     return min(begun, default=None)
 
 
-def _in_words(choice: Choice) -> str:
+def in_words(choice: Choice) -> str:
+    """What waits and why, for people who look at the sensor."""
     parts = [f"{len(choice.ask)} ready"] if choice.ask else []
     if choice.running:
         parts.append(f"{len(choice.running)} being worked on")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pa_fs
-from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from filelock import FileLock
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -32,6 +33,8 @@ _NO_COLUMN_STATISTICS = {"delta.dataSkippingNumIndexedCols": "0"}
 """Column extremes in the log serve none of our reads (ids are hashes) and make opening a dataset slow."""
 ONE_FILE_BYTES = 8 << 30
 """Above every batch that we commit: a batch's rows of one day stay in one file, in the order of writing."""
+
+_NOTE = "lostark.note"
 
 _PLAIN_INTEGERS = ColumnProperties(dictionary_enabled=False, encoding="BYTE_STREAM_SPLIT")
 _WRITER: dict[str, WriterProperties] = {
@@ -271,7 +274,14 @@ class Lake:
             yield
 
     @_retry_commits
-    def _write(self, contract: Contract, rows: pa.Table, mode: Any, predicate: str | None = None) -> None:
+    def _write(
+        self,
+        contract: Contract,
+        rows: pa.Table,
+        mode: Any,
+        predicate: str | None = None,
+        note: Mapping[str, str] | None = None,
+    ) -> None:
         write_deltalake(
             self.table_url(contract.name),
             rows,
@@ -284,6 +294,7 @@ class Lake:
             configuration=_NO_COLUMN_STATISTICS,
             # A column that a contract gains is null in the rows committed before.
             schema_mode="merge",
+            commit_properties=CommitProperties(custom_metadata={_NOTE: json.dumps(note)}) if note else None,
         )
 
     def append(self, contract: Contract, rows: pa.Table) -> None:
@@ -303,9 +314,18 @@ class Lake:
         done = table.optimize.compact(max_concurrent_tasks=1, writer_properties=properties)
         return int(done["numFilesRemoved"])
 
-    def replace_all(self, contract: Contract, rows: pa.Table) -> None:
-        """Put ``rows`` in place of the whole table, in one commit."""
-        self._write(contract, rows, "overwrite")
+    def replace_all(
+        self, contract: Contract, rows: pa.Table, *, note: Mapping[str, str] | None = None
+    ) -> None:
+        """Put ``rows`` in place of the whole table, in one commit; ``note`` stays with its version."""
+        self._write(contract, rows, "overwrite", note=note)
+
+    def note(self, name: str, version: int) -> dict[str, str]:
+        """What was noted with the commit of that version; nothing where nothing was."""
+        table = self.open(name)
+        # Of the whole history only: delta-rs numbers a part of it wrongly.
+        commits = [] if table is None else table.history()
+        return next((json.loads(c.get(_NOTE, "{}")) for c in commits if c["version"] == version), {})
 
     def replace_days(self, contract: Contract, rows: pa.Table, days: Iterable[date]) -> None:
         """Put ``rows`` in place of exactly the rows of ``days``, in one commit."""

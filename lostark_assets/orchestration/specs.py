@@ -44,6 +44,17 @@ def asset_spec(
     )
 
 
+def in_group(asset: dg.AssetsDefinition, group: str, *, is_demo: bool) -> dg.AssetsDefinition:
+    """``asset`` in its layer's group, marked where it holds made-up data."""
+    mark = "**Demo data, made up.** " if is_demo else ""
+    tags = {"data": "demo"} if is_demo else {}
+    return asset.map_asset_specs(
+        lambda spec: spec.replace_attributes(
+            group_name=group, description=f"{mark}{spec.description}", tags={**spec.tags, **tags}
+        )
+    )
+
+
 def column_schema(contract: Contract) -> dg.TableSchema:
     """Columns with types, units and rules."""
     return dg.TableSchema(

@@ -3,7 +3,9 @@
 The sizes follow what public logs show; hits are spread from the result in hits.py.
 """
 
+import hashlib
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from lostark_assets.simulator.population import Character, median_combat_power
 from lostark_assets.simulator.raids import Gate
 
 ITEM_LEVEL_SLOPE = 0.014
+MOST_BY_ITEM_LEVEL = 0.20
+"""What gear far above a gate's brings at most: mechanics and the boss's pauses stay."""
+AFFINITY_SD = 0.12
 REFERENCE_ABOVE_FLOOR = 15
 LIMIT_SHARE_OF_A_TYPICAL_CLEAR = 0.68
 SUPPORT_SCALE = float(np.log(0.035))
@@ -75,6 +80,20 @@ def week_effect(weeks: int) -> float:
     return FIRST_WEEK_DRIFT * (1 - DRIFT_DECAY**weeks) / (1 - DRIFT_DECAY)
 
 
+def item_level_effect(above: float) -> float:
+    """Log DPS by item level above what is usual at a gate: a line below it, ever less above it."""
+    if above <= 0:
+        return ITEM_LEVEL_SLOPE * above
+    return MOST_BY_ITEM_LEVEL * (1 - float(np.exp(-ITEM_LEVEL_SLOPE * above / MOST_BY_ITEM_LEVEL)))
+
+
+@cache
+def affinity(boss: str, position: str) -> float:
+    """Log DPS that a boss gives to or takes from who attacks from that side: some turn, some stand still."""
+    seed = int.from_bytes(hashlib.sha256(f"{boss} {position}".encode()).digest()[:4], "big")
+    return float(np.random.default_rng(seed).normal(0.0, AFFINITY_SD))
+
+
 def skewed_noise(rng: np.random.Generator) -> float:
     """Chance in one fight: sd 0.17, with a slightly longer left tail."""
     z = float(rng.normal())
@@ -98,9 +117,9 @@ def log_dps_parts(
     power = character.combat_power(item_level) / median_combat_power(item_level)
     return {
         "base": float(np.log(anchor)) + (SUPPORT_SCALE if is_support else 0.0),
-        "item_level": ITEM_LEVEL_SLOPE * (item_level - gate.item_level - REFERENCE_ABOVE_FLOOR),
+        "item_level": item_level_effect(item_level - gate.item_level - REFERENCE_ABOVE_FLOOR),
         "combat_power": float(np.log(power)),
-        "spec": character.spec.effect,
+        "spec": character.spec.effect + affinity(gate.boss, character.spec.position),
         "skill": character.skill,
         "raid": raid,
         "uptime": 0.0 if is_support else uptime,

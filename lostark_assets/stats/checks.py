@@ -38,15 +38,20 @@ def examine_days(lake: Lake, days: Iterable[date]) -> dict[str, list[Finding]]:
     return found
 
 
-def same_players(lake: Lake, days: Sequence[date]) -> Finding:
-    """Whether every player of core has a row of statistics, and no other."""
+def same_players(
+    lake: Lake,
+    days: Sequence[date],
+    tables: tuple[str, str] = ("core_players", "stats_player_dps"),
+    rule: str = EVERY_PLAYER_HAS_STATISTICS,
+) -> Finding:
+    """Whether every player of the first table has a row in the second, and no other."""
     sides = []
-    for name in ("core_players", "stats_player_dps"):
+    for name in tables:
         rows = lake.read(name, columns=["encounter_id", "player_name"], days=days)
         sides.append(set(zip(rows["encounter_id"].to_pylist(), rows["player_name"].to_pylist(), strict=True)))
     off = sorted(sides[0] ^ sides[1])
     worst = [{"encounter_id": e, "player_name": p} for e, p in off[:5]]
-    return Finding(EVERY_PLAYER_HAS_STATISTICS, "error", len(sides[0]), len(off), worst)
+    return Finding(rule, "error", len(sides[0]), len(off), worst)
 
 
 def _narrow_timeline(lake: Lake, days: Sequence[date]) -> pa.Table:

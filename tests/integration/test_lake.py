@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.contracts.core import CORE_QUARANTINE
+from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake import tables
@@ -211,3 +212,16 @@ def raw_rows(log):
         "payload": log.encode(), "fetched_at": NOW, "fetch_run_id": "r",
     }  # fmt: skip
     return RAW_BATTLE_LOGS.conform(pa.Table.from_pylist([entry]))
+
+
+def test_a_note_stays_with_the_version_that_it_was_committed_with(lake):
+    for version in (1, 2):
+        lake.replace_all(ML_CHAMPION_HISTORY, ML_CHAMPION_HISTORY.empty(), note={"source": str(version)})
+    lake.replace_all(ML_CHAMPION_HISTORY, ML_CHAMPION_HISTORY.empty())
+
+    assert [lake.note("ml_champion_history", at) for at in range(4)] == [
+        {"source": "1"},
+        {"source": "2"},
+        {},
+        {},
+    ]

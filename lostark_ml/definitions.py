@@ -1,0 +1,51 @@
+"""The code location of phase 2: everything about models that Dagster shows, on one screen.
+
+It stands apart from phase 1, so that a broken model dependency never stops collection. What does not belong
+here: any asset's body, and anything that connects or writes at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from lostark_assets.observability.logs import configure_logs
+from lostark_assets.orchestration.partitions import fight_days
+from lostark_assets.orchestration.specs import in_group
+from lostark_assets.resources import lake_of
+from lostark_assets.settings import Settings, get_settings
+from lostark_assets.sources.configured import has_demo
+from lostark_ml.assets import history_spec, ml_assets
+from lostark_ml.jobs import phase_two_jobs
+from lostark_ml.resources import Registries
+from lostark_ml.sensors import ml_sensors
+
+
+def build_defs(
+    *, settings: Settings | None = None, resources: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """All of phase 2; ``resources`` replace ours by name (``lake``, ``settings``, ``registries``)."""
+    settings = settings or get_settings()
+    configure_logs(settings, "dagster")
+    is_demo = has_demo(settings)
+    history = history_spec().replace_attributes(group_name="ml")
+    return dg.Definitions(
+        assets=[
+            *(in_group(asset, "ml", is_demo=is_demo) for asset in ml_assets(fight_days(settings))),
+            history,
+        ],
+        jobs=phase_two_jobs(),
+        sensors=ml_sensors(),
+        resources={
+            "settings": settings,
+            "lake": lake_of(settings),
+            "registries": Registries(settings),
+            **(resources or {}),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()
