@@ -226,12 +226,12 @@ class Settings(BaseSettings):
     retrain_first_fights: int = Field(300, ge=100, description="fights that the first model waits for")
     retrain_new_fights: int = Field(500, ge=1, description="new fights that are reason for a new model")
     retrain_pause_h: float = Field(6, ge=0, description="shortest time between two trainings")
-    demo_encounters: int = Field(60, ge=1, description="size of the demo data when there is no source")
+    demo_encounters: int = Field(1800, ge=1, description="size of the demo data when there is no source")
     stand_in_port: int = Field(
         8750, ge=1, le=65535, description="port of the stand-in server; the next free one is taken"
     )
     stand_in_new_fight_every_s: float = Field(
-        30.0, ge=0, description="seconds between made-up fights of the stand-in; 0: no new ones"
+        15.0, ge=0, description="seconds between made-up fights of the stand-in; 0: no new ones"
     )
 
     @property

@@ -19,7 +19,7 @@ from lostark_assets.settings import Settings
 from lostark_ml.assets import HISTORY, ML_VERSION
 from lostark_ml.champion_history import champion_of, notice_outside_changes, read_history
 from lostark_ml.facts import gather, in_vain
-from lostark_ml.jobs import SCORE_JOB, STYLES_JOB, TRAIN_JOB
+from lostark_ml.jobs import SCORE_JOB, TRAIN_JOB
 from lostark_ml.lifecycle import PROMOTE_TAG
 from lostark_ml.policies import retraining_policy_of
 from lostark_ml.registry import DPS_MODEL, Registry
@@ -30,11 +30,9 @@ from lostark_ml.scoring import STATS, due_scoring_days
 EVERY_S = 60
 SCORE_EVERY_S = 300.0
 FACTS_EVERY_S = 600.0
-STYLES_EVERY_S = 24 * 3600.0
 INPUT_TAG = "lostark/input"
 _SLACK = timedelta(minutes=15)
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-_STYLES = "ml_player_clusters"
 Clock = Callable[[], float]
 
 
@@ -67,17 +65,9 @@ class AliasCursor:
     version: int | None = None
 
 
-@dataclass(frozen=True)
-class StylesCursor:
-    """The statistics that styles were last asked for, and when (epoch seconds)."""
-
-    version: int | None = None
-    asked_at: float = 0.0
-
-
 def ml_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
     """All sensors of phase 2, switched on by default; ``clock`` gives epoch seconds."""
-    return [_due_model(clock), _due_expected_dps(clock), _due_player_clusters(clock), _alias_moves(clock)]
+    return [_due_model(clock), _due_expected_dps(clock), _alias_moves(clock)]
 
 
 def _due_model(clock: Clock) -> dg.SensorDefinition:
@@ -210,29 +200,6 @@ def _days_to_look_at(lake: Lake, cursor: ScoreCursor) -> set[date]:
         return set(lake.days(STATS))
     since = datetime.fromtimestamp(cursor.looked_at, UTC) - _SLACK
     return lake.days_written(STATS, since) | {date.fromisoformat(day) for day in cursor.due}
-
-
-def _due_player_clusters(clock: Clock) -> dg.SensorDefinition:
-    @dg.sensor(
-        job_name=STYLES_JOB,
-        minimum_interval_seconds=EVERY_S,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks for play styles once a champion scores, and once a day after that.",
-    )
-    def due_player_clusters(
-        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
-    ) -> dg.SensorResult:
-        now = clock()
-        cursor = read_cursor(context.cursor, StylesCursor) or StylesCursor()
-        version = lake.version("ml_expected_dps")
-        if version is None:
-            return tick_result(context, cursor, "no fight is scored yet")
-        if version == cursor.version or now - cursor.asked_at < STYLES_EVERY_S:
-            return tick_result(context, cursor, "play styles are as of the last day")
-        request = dg.RunRequest(run_key=f"styles-{version}")
-        return tick_result(context, StylesCursor(version, now), "", [request])
-
-    return due_player_clusters
 
 
 def _alias_moves(clock: Clock) -> dg.SensorDefinition:

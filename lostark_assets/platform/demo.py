@@ -17,6 +17,10 @@ from lostark_assets.sources.configured import DEMO_SOURCE, has_sources
 
 STAND_IN = "stand-in"
 _HOST = "127.0.0.1"
+_SEASON = ["--days", "56", "--hits-per-player", "100"]
+"""Enough weeks for a model to learn from, and fights light enough to be in within minutes."""
+_RETRAINING = {f"{PREFIX}RETRAIN_NEW_FIGHTS": "150", f"{PREFIX}RETRAIN_PAUSE_H": "0.25"}
+"""A demo is looked at for an hour, not for a month."""
 
 
 def is_demo(settings: Settings) -> bool:
@@ -29,6 +33,7 @@ def demo_settings(settings: Settings, port: int) -> dict[str, str]:
     url = f"http://{_HOST}:{port}"
     variables = {f"{PREFIX}BATTLE_LOG_URLS": f"{DEMO_SOURCE}={url}"}
     # Whatever proxy the environment names, it is not for this machine's own services.
+    variables |= {name: value for name, value in _RETRAINING.items() if not os.environ.get(name)}
     for name in ("NO_PROXY", "no_proxy"):
         variables[name] = ",".join(filter(None, [os.environ.get(name), _HOST]))
     if not settings.open_api_keys:
@@ -44,7 +49,7 @@ def stand_in_service(settings: Settings, port: int) -> Service:
     command = [sys.executable, "-c", "from lostark_assets.cli import app; app()", "simulate", "serve"]
     return Service(
         STAND_IN,
-        [*command, "--port", str(port)],
+        [*command, "--port", str(port), *_SEASON],
         env={f"{PREFIX}HOME": str(settings.home)},
         cwd=project_root(),
         ready=lambda: answers(f"http://{_HOST}:{port}{CONTROL_PREFIX}"),
