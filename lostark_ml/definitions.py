@@ -30,11 +30,10 @@ def build_defs(
     settings = settings or get_settings()
     configure_logs(settings, "dagster")
     is_demo = has_demo(settings)
-    history = history_spec().replace_attributes(group_name="ml")
     return dg.Definitions(
         assets=[
-            *(in_group(asset, "ml", is_demo=is_demo) for asset in ml_assets(fight_days(settings))),
-            history,
+            in_group(asset, "ml", is_demo=is_demo)
+            for asset in [*ml_assets(fight_days(settings)), dg.AssetsDefinition(specs=[history_spec()])]
         ],
         jobs=phase_two_jobs(),
         sensors=ml_sensors(),

@@ -10,6 +10,7 @@ from lostark_assets.platform.demo import demo_settings, is_demo, stand_in_servic
 from lostark_assets.platform.first_data import first_data
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.configured import configured_origins, has_demo
+from lostark_ml.definitions import build_defs as build_model_defs
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +61,15 @@ def test_without_a_key_the_open_api_is_never_asked():
     assert [one.name for one in automation_schedules(get_settings())] == ["upkeep_of_the_lake"]
 
 
-def test_the_demo_is_named_on_every_asset(monkeypatch):
-    plain = build_defs(settings=get_settings()).resolve_all_asset_specs()
-    settings = get_settings(battle_log_urls=("demo=http://127.0.0.1:8751",))
-    marked = build_defs(settings=settings).resolve_all_asset_specs()
+def specs_of(settings):
+    """Of both code locations, without the stubs of each other's assets."""
+    both = [build_defs(settings=settings), build_model_defs(settings=settings)]
+    return [spec for defs in both for spec in defs.resolve_all_asset_specs() if spec.owners]
+
+
+def test_the_demo_is_named_on_every_asset():
+    plain = specs_of(get_settings())
+    marked = specs_of(get_settings(battle_log_urls=("demo=http://127.0.0.1:8751",)))
 
     assert not any("Demo" in (spec.description or "") for spec in plain)
     assert all((spec.description or "").startswith("**Demo data, made up.**") for spec in marked)
@@ -74,7 +80,8 @@ def test_the_others_can_do_without_the_stand_in():
     service = stand_in_service(get_settings(), 8751)
 
     assert service.is_expendable
-    assert service.argv[-4:] == ["simulate", "serve", "--port", "8751"]
+    assert service.argv[-8:-4] == ["simulate", "serve", "--port", "8751"]
+    assert service.argv[-4:] == ["--days", "56", "--hits-per-player", "100"]
 
 
 def test_a_start_says_that_it_is_a_demo_and_waits_no_longer_than_ten_minutes():
