@@ -20,7 +20,7 @@ from lostark_api.database import Marts
 from lostark_api.manual import router as manual
 from lostark_api.metrics import Metrics
 from lostark_api.problems import add_problem_handlers
-from lostark_api.routes import characters, export, fights, gates, health, state
+from lostark_api.routes import characters, expected, export, fights, gates, health, state
 from lostark_api.shared_cache import SharedCache
 from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.observability.logs import get_logger
@@ -98,7 +98,7 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
         openapi_url="/openapi.json",
         responses=_PROBLEMS,
     )
-    for module in (gates, fights, characters, state, export):
+    for module in (gates, fights, characters, state, expected, export):
         app.include_router(module.router)
     app.include_router(health.router)
     app.include_router(manual)

@@ -15,10 +15,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
+from starlette.responses import Response
 
 from lostark_api.answers import VERSION_HEADER
 from lostark_api.language import negotiate
 from lostark_api.metrics import UNMATCHED, Metrics
+from lostark_api.problems import problem
 from lostark_api.shared_cache import SharedCache
 
 HOT_BYTES = 64 * 1024 * 1024
@@ -26,6 +28,7 @@ KEPT_UNDER = ("/v1/",)
 NEVER_KEPT = ("/v1/export/", "/v1/expected-dps", "/v1/battle-logs")
 _VERSION = VERSION_HEADER.lower().encode()
 _OVERHEAD = 512
+MOST_BODY_BYTES = 1024 * 1024
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -189,6 +192,10 @@ class CachedApp:
         self.metrics.cache_bytes.set(self._bytes)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and (refusal := _refused_body(scope)):
+            await refusal(scope, receive, send)
+            self.metrics.counter_of(UNMATCHED, scope["method"], refusal.status_code, "none").inc()
+            return
         started, status = time.perf_counter(), 500
 
         async def guarded(message: dict[str, Any]) -> None:
@@ -204,6 +211,17 @@ class CachedApp:
             route = _route_of(scope)
             self.metrics.counter_of(route, scope["method"], status, "none").inc()
             self.metrics.timed(route, time.perf_counter() - started)
+
+
+def _refused_body(scope: Scope) -> Response | None:
+    """Why a request's body is not even read."""
+    length = next((value for name, value in scope["headers"] if name == b"content-length"), None)
+    is_chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
+    if is_chunked or (length is not None and not length.isdigit()):
+        return problem(411, "Content-Length: expected the size of the body, found none. Nothing was read.")
+    if length is not None and int(length) > MOST_BODY_BYTES:
+        return problem(413, f"The body: expected at most {MOST_BODY_BYTES:,} bytes. Nothing was read.")
+    return None
 
 
 def _may_be_kept(path: str) -> bool:

@@ -21,7 +21,7 @@ class Predictor(Protocol):
 
     version: int
 
-    def expect(self, builds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def expect(self, builds: Any) -> list[dict[str, Any]]:
         """What each build would be expected to reach, or why it can't be said."""
 
 

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from lostark_api.language import LABELS
 from lostark_api.queries import characters, fights
+from lostark_assets.contracts.ml import CONTEXT_PARTS
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import BOOL, DAY, FLOAT, INSTANT, INT, SMALL, STRING, Column
 
@@ -440,6 +441,23 @@ class Publications(Body):
     """The newest publishes."""
 
     publications: list[PublicationRow]
+
+
+ExpectationOfBuild = _model(
+    "ExpectationOfBuild",
+    "What is expected of one build; null figures where it is refused.",
+    [
+        "refusal_reason", "expected_dps", "expected_dps_low", "expected_dps_high", "typical_dps",
+        *(c.name for c in CONTEXT_PARTS),
+    ],
+)  # fmt: skip
+
+
+class Expectations(Body):
+    """Expectations in the order of the builds."""
+
+    model_version: int | None = Field(description="the champion that answered; null: there is none")
+    expectations: list[ExpectationOfBuild]  # type: ignore[valid-type]
 
 
 class Problem(Body):

@@ -38,7 +38,7 @@ from lostark_assets.platform.mlflow_database import (
     without_password,
 )
 from lostark_assets.platform.mlflow_service import first_page, mlflow_service, mlflow_ui_url
-from lostark_assets.platform.postgres import embedded_postgres, short_private_dir
+from lostark_assets.platform.postgres import Databases, embedded_postgres, short_private_dir
 from lostark_assets.platform.supervisor import Say, end_leftovers, run_services
 from lostark_assets.settings import PREFIX, Settings
 
@@ -80,7 +80,7 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
         say("starting PostgreSQL")
         with embedded_postgres(settings) as databases, _sockets(settings) as sockets:
             variables = prepare_dagster_home(settings, databases)
-            extra = [api_service(settings, api_port, variables)]
+            extra = [api_service(settings, api_port, variables | _registry_of(settings, databases))]
             if demo_port is not None:
                 variables |= demo_settings(settings, demo_port)
                 extra.append(stand_in_service(settings, demo_port))
@@ -110,6 +110,12 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
             return run_services(
                 services, state_dir=settings.home, logs_dir=settings.logs_dir, on_ready=on_ready, say=say
             )
+
+
+def _registry_of(settings: Settings, databases: Databases) -> dict[str, str]:
+    """Where the API finds the champion: the registry's database, or the server that is configured."""
+    address = tracking_uri(settings, databases)
+    return {} if address is None else {f"{PREFIX}MLFLOW_TRACKING_URI": address}
 
 
 @contextmanager

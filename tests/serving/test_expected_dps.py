@@ -1,0 +1,167 @@
+"""Expected DPS over HTTP: the model's own numbers, reasons of refusals, and champions that change."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lostark_api import contracts
+from lostark_api.champion import Champion
+from lostark_api.expected import Build, players_of
+from lostark_api.expected import Champion as Loaded
+from lostark_assets.game.gates import resolve_named_gate
+from lostark_ml.features import features_of, model_input
+from lostark_ml.training import fit
+from tests.pure.ml.a_season import CUTOFF, SMALL, make_players
+
+BUILD = {
+    "raid_name": "Serca", "gate_name": "G2", "difficulty": "Nightmare", "class_name": "Sorceress",
+    "spec_name": "Reflux", "item_level": 1745.0, "combat_power": 4200.0,
+    "party": [{"class_name": "Bard", "spec_name": "Desperate Salvation", "item_level": 1740.0}],
+}  # fmt: skip
+TOLD = (
+    "raid_name gate_name difficulty class_name spec_name item_level combat_power support_ap support_brand "
+    "support_identity support_hyper"
+).split()
+NOT_IN_A_REQUEST = ["history_fights", "history_residual", "history_age_days"]
+
+
+@pytest.fixture(scope="module")
+def players() -> pd.DataFrame:
+    gate = resolve_named_gate("Aegir", "G1")
+    return make_players().assign(raid_name=gate.raid_name, gate_name=gate.gate_name)
+
+
+@pytest.fixture(scope="module")
+def model(players):
+    return fit(features_of(players), CUTOFF, SMALL)
+
+
+def as_builds(fight: pd.DataFrame) -> list[dict]:
+    """What a client that knows a fight's players would ask."""
+    fight = fight.astype(object).where(fight.notna(), None)
+    rows = fight.to_dict("records")
+    return [
+        {
+            **{
+                k: row[k]
+                for k in ("raid_name", "gate_name", "difficulty", "class_name", "spec_name", "item_level")
+            },
+            **{
+                k: row[k]
+                for k in ("combat_power", "support_ap", "support_brand", "support_identity", "support_hyper")
+            },
+            "region": row["region"] or "unknown",
+            "is_uploader": bool(row["is_uploader"]),
+            "fight_started_at": row["fight_started_at"].isoformat(),
+            "party": [
+                {k: other[k] for k in ("class_name", "spec_name", "item_level")}
+                for other in rows
+                if other is not row
+            ],
+        }
+        for row in rows
+    ]
+
+
+def test_a_request_becomes_the_features_of_training(players):
+    known = players[players["spec_name"].notna() & players["item_level"].notna()]
+    fight = known[known["encounter_id"] == known["encounter_id"].iloc[0]].assign(is_ark_passive_active=None)
+    wanted = model_input(features_of(fight)).drop(columns=NOT_IN_A_REQUEST)
+    builds = [Build.model_validate(b) for b in as_builds(features_order(fight))]
+    found = features_of(players_of(builds))
+    found = model_input(found[found["player_name"] == "build"]).drop(columns=NOT_IN_A_REQUEST)
+
+    rules = ["measurement_rules"]
+    pd.testing.assert_frame_equal(
+        found.drop(columns=rules).reset_index(drop=True),
+        wanted.drop(columns=rules).reset_index(drop=True),
+        check_dtype=False,
+    )
+
+
+def features_order(fight: pd.DataFrame) -> pd.DataFrame:
+    return fight.sort_values("player_name", kind="stable")
+
+
+def test_without_a_champion_every_build_is_told_so(client):
+    answer = client.request("POST", "/v1/expected-dps", json={"builds": [BUILD, BUILD]})
+
+    contracts.Expectations.model_validate_json(answer.content)
+    assert answer.json()["model_version"] is None
+    assert [e["refusal_reason"] for e in answer.json()["expectations"]] == ["no_champion"] * 2
+
+
+def test_the_champion_answers_what_it_knows_and_refuses_the_rest(client, players, model, monkeypatch):
+    monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", Loaded(3, model))
+    dealers = players[
+        players["is_support"].eq(False) & players["spec_name"].notna() & players["item_level"].notna()
+    ]
+    known = as_builds(dealers.tail(5))
+    never = {**known[0], "class_name": "Sailor"}
+    answer = client.request("POST", "/v1/expected-dps", json={"builds": [*known, never]})
+
+    contracts.Expectations.model_validate_json(answer.content)
+    body = answer.json()
+    assert body["model_version"] == 3
+    for found in body["expectations"][:-1]:
+        assert found["refusal_reason"] is None
+        assert found["expected_dps_low"] < found["expected_dps"] < found["expected_dps_high"]
+    assert body["expectations"][-1]["refusal_reason"] == "class_unknown"
+    assert body["expectations"][-1]["expected_dps"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 422),
+        (b'{"builds": []}', 422),
+        (b'{"builds": [{"item_level": "high"}]}', 422),
+        (b"[" * 100_000, 422),
+        (b"x" * 2_000_000, 413),
+        (b'{"builds": [{"item_level": NaN}]}', 422),
+    ],
+)
+def test_bodies_that_make_no_sense_are_refused(client, body, status):
+    answer = client.request(
+        "POST", "/v1/expected-dps", content=body, headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status_code in (status, 400)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+class Models:
+    """A registry in memory."""
+
+    def __init__(self) -> None:
+        self.version: int | None = None
+        self.broken: set[int] = set()
+
+    def champion_version(self) -> int | None:
+        return self.version
+
+    def load(self, version: int) -> object:
+        if version in self.broken:
+            raise OSError("its files are gone")
+        return type("Loaded", (), {"version": version})()
+
+
+def test_a_new_champion_serves_and_one_that_fails_leaves_the_old():
+    models, heard, failures = Models(), [], []
+    champion = Champion(models, heard.append, lambda: failures.append(1))
+
+    def look_at(version: int | None) -> int | None:
+        models.version = version
+        asyncio.run(champion.look())
+        return champion.version
+
+    assert [look_at(None), look_at(1), look_at(1), look_at(2)] == [None, 1, 1, 2]
+    models.broken = {3}
+    assert look_at(3) == 2
+    assert (heard, failures) == ([1, 2], [1])
+    assert look_at(4) == 4
+    assert np.array(heard).tolist() == [1, 2, 4]
