@@ -45,8 +45,8 @@ class Pool:
         if self.role == "support":
             where.add("p.support_contribution IS NOT NULL")
         since = (
-            "p.week_started_at > (SELECT max(week_started_at) FROM marts.encounters) - "
-            "make_interval(weeks => %(weeks)s)"
+            "p.week_started_at > (SELECT week_started_at FROM marts.encounters WHERE is_counted "
+            "ORDER BY fight_started_at DESC, encounter_id DESC LIMIT 1) - make_interval(weeks => %(weeks)s)"
         )
         return (
             where.add(since, weeks=self.weeks)
