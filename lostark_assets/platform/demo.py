@@ -53,6 +53,6 @@ def stand_in_service(settings: Settings, port: int) -> Service:
         env={f"{PREFIX}HOME": str(settings.home)},
         cwd=project_root(),
         ready=lambda: answers(f"http://{_HOST}:{port}{CONTROL_PREFIX}"),
-        ready_timeout_s=60.0,
+        ready_timeout_s=180.0,
         is_expendable=True,
     )
