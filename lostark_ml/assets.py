@@ -46,7 +46,8 @@ ML_VERSION = "1"
 """Raise it when features, model or scores change: assets then show as computed by other code."""
 CHALLENGER, EVALUATION, CHAMPION = "ml_dps_challenger", "ml_dps_evaluation", "ml_dps_champion"
 MONITORING, HISTORY = "ml_dps_monitoring", "ml_champion_history"
-_TRIGGER_TAGS = ("lostark/trigger", "lostark/because", "lostark/also_because")
+_TRIGGER_TAGS = {"trigger": "by hand", "because": "materialised by hand", "also_because": ""}
+"""Tags of a run (``lostark/…``) that go to the model version, and what they are without a sensor."""
 _UPSTREAM = ["stats_player_dps", "core_players", "core_encounters"]
 _PREVIEWS = {
     TRAINING_SET: [
@@ -134,7 +135,8 @@ def _challenger() -> dg.AssetsDefinition:
         registries: dg.ResourceParam[Registries],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
-        tags = {name: context.run_tags[name] for name in _TRIGGER_TAGS if name in context.run_tags}
+        given = {name: context.run_tags.get(f"lostark/{name}", none) for name, none in _TRIGGER_TAGS.items()}
+        tags = {name: value for name, value in given.items() if value}
         with registries.open() as registry:
             made = train_challenger(
                 lake,
@@ -145,9 +147,9 @@ def _challenger() -> dg.AssetsDefinition:
             )
             metrics = registry.metrics(made)
         shown = [
-            {"predictor": name.removesuffix(".mape"), "MAPE %": 100 * value}
+            {"predictor": name.removesuffix("mape").strip(".") or "this model", "MAPE %": 100 * value}
             for name, value in sorted(metrics.items())
-            if name.endswith(".mape")
+            if name.endswith("mape")
         ]
         yield dg.MaterializeResult(
             asset_key=CHALLENGER,
@@ -155,11 +157,11 @@ def _challenger() -> dg.AssetsDefinition:
                 "version": made.version,
                 "MLflow run": made.run_id,
                 "training set version": made.training_set_version or -1,
-                "mape": metrics["model.mape"],
-                "coverage": metrics["model.coverage"],
-                "bias_log": metrics["model.bias_log"],
+                "mape": metrics["mape"],
+                "coverage": metrics["coverage"],
+                "bias_log": metrics["bias_log"],
                 "beside the baselines": dg.MetadataValue.md(markdown_table(shown)),
-                "why": tags.get("lostark/because", "materialised by hand"),
+                "why": tags["because"],
             },
             data_version=dg.DataVersion(str(made.version)),
         )

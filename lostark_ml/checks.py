@@ -14,6 +14,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.orchestration.specs import CONTRACT_HOLDS, check_results, check_specs
 from lostark_assets.stats.checks import same_players
 from lostark_ml.leaks import MOST_ID_GAIN, MOST_SHUFFLED_R2
+from lostark_ml.lifecycle import BASELINE
 from lostark_ml.monitoring import RULES
 
 EVERY_PLAYER_IS_SCORED = "ml_expected_dps_rows_equal_stats_player_rows"
@@ -53,11 +54,11 @@ def challenger_findings(metrics: dict[str, float]) -> list[Finding]:
         {"test": "MAPE gained by a random id", "found": gain, "at most": MOST_ID_GAIN},
     ]
     broken = [row for row in leaks if row["found"] > row["at most"]]
-    own = metrics["model.mape"]
+    own = metrics["mape"]
     others = {
-        name.removesuffix(".mape"): value
+        name.removeprefix(BASELINE).removesuffix(".mape"): value
         for name, value in metrics.items()
-        if name.endswith(".mape") and not name.startswith("model.")
+        if name.startswith(BASELINE) and name.endswith(".mape")
     }
     better = [
         {"baseline": name, "MAPE": value, "model": own} for name, value in others.items() if value <= own

@@ -24,7 +24,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_ml.card import CardFacts, model_card
 from lostark_ml.champion_history import AliasChange, point
 from lostark_ml.contracts import MODEL_FEATURES
-from lostark_ml.evaluation import SLICES, Evaluation, Metrics, evaluate, measure_by_slice
+from lostark_ml.evaluation import MODEL, SLICES, Evaluation, Metrics, evaluate, measure_by_slice
 from lostark_ml.features import SOURCES, build_training_set, model_input, read_players
 from lostark_ml.gap import EXECUTION, KEY
 from lostark_ml.importance import group_importance
@@ -46,6 +46,8 @@ TRAINING_SET = ML_TRAINING_SET.name
 GATE = "promotion gate"
 PROMOTE_TAG, DECISION_TAG, AGAINST_TAG = "promote", "decision", "decided_against_version"
 FIGHTS_TAG, CUTOFF_TAG, UNTIL_TAG = "population_fights", "cutoff_at", "until_at"
+BASELINE = "baseline."
+"""What a run's metrics of baselines begin with; those without are the model's own."""
 LEAK_WINDOW = timedelta(weeks=8)
 """Leak tests train four models more: on fights of so long before the cutoff."""
 _OVERALL = "overall"
@@ -194,7 +196,7 @@ def train_challenger(
         ),
         model_input(population.tail(5)),
     )
-    why = tags.get("lostark/because", "trained by hand")
+    why = tags.get("because", "trained by hand")
     point(registry, lake, CHALLENGER, submitted.version, by="training", why=why, action="submit", now=now)
     return submitted
 
@@ -248,7 +250,7 @@ def evaluate_challenger(lake: Lake, registry: Registry, policy: LifecyclePolicy,
                 versions=_snapshot(entry),
                 code_version=entry.tags.get("code_version", code_version()),
                 leaks=leaks,
-                trigger=entry.tags.get("lostark/because", "trained by hand"),
+                trigger=entry.tags.get("because", "trained by hand"),
             )
         ),
     )
@@ -347,7 +349,7 @@ def _parameters(model: FittedModel, policy: LifecyclePolicy) -> dict[str, object
 
 def _metrics(test: Evaluation, leaks: LeakReport) -> dict[str, float]:
     found = {
-        f"{predictor.replace(' ', '_')}.{name}": float(value)
+        f"{'' if predictor == MODEL else BASELINE + predictor.replace(' ', '_') + '.'}{name}": float(value)
         for predictor, metrics in test.overall.items()
         for name, value in vars(metrics).items()
     }
@@ -366,8 +368,8 @@ def _evaluation_rows(
     rows = [
         base
         | {
-            "predictor": CHALLENGER if name == "model" else name,
-            "predictor_version": entry.version if name == "model" else None,
+            "predictor": CHALLENGER if name == MODEL else name,
+            "predictor_version": entry.version if name == MODEL else None,
             "slice": _OVERALL,
             "value": _OVERALL,
             **vars(metrics),

@@ -40,7 +40,6 @@ EXPECTED, STATS = ML_EXPECTED_DPS.name, STATS_PLAYER_DPS.name
 MEASURED_WEEKS = 4
 """Weeks that a look at the model measures anew: later ones rest once their fights are long in."""
 REFERENCE_WEEKS = 4
-_MAPE = "model.mape"
 
 
 class NoChampion(PermanentError):
@@ -173,7 +172,7 @@ def judge_champion(
     if champion is None:
         return [], ML_DPS_MONITORING.empty()
     table = monitor(expected, weeks, model_version=champion.version)
-    mape = registry.metrics(champion).get(_MAPE)
+    mape = registry.metrics(champion).get("mape")
     promised = None if mape is None else Promised(champion.version, mape)
     return judge(table, promised), table
 
