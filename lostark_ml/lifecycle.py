@@ -34,6 +34,7 @@ from lostark_ml.promotion import Decision, PromotionPolicy, decide, held_out
 from lostark_ml.registry import (
     CHALLENGER,
     CHAMPION,
+    SNAPSHOT_TAG,
     TRAINING_SET_TAG,
     ModelVersion,
     Registry,
@@ -434,8 +435,4 @@ def _numbers(decision: Decision) -> str:
 
 
 def _snapshot(entry: ModelVersion) -> dict[str, int | None]:
-    return {
-        name.removesuffix("_version"): int(value)
-        for name, value in entry.tags.items()
-        if name.endswith("_version") and value.isdigit() and name != AGAINST_TAG
-    }
+    return json.loads(entry.tags.get(SNAPSHOT_TAG, "{}"))

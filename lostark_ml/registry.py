@@ -46,6 +46,7 @@ STYLE_MODEL = "lostark_play_styles"
 CHAMPION, CHALLENGER = "champion", "challenger"
 ALIASES = (CHAMPION, CHALLENGER)
 TRAINING_SET_TAG = "ml_training_set_version"
+SNAPSHOT_TAG = "data_snapshot"
 DIGEST_TAG = "model_sha256"
 _RUN_DESCRIPTION = "mlflow.note.content"
 # Without it MLflow's pages take the runs for those of a language model.
@@ -484,7 +485,7 @@ def _snapshot_tags(snapshot: Mapping[str, int | None]) -> dict[str, str]:
     """All versions in one tag, and that of the training set in one that the history reads."""
     version = snapshot.get("ml_training_set")
     return {
-        **({"data_snapshot": json.dumps(dict(snapshot))} if snapshot else {}),
+        **({SNAPSHOT_TAG: json.dumps(dict(snapshot))} if snapshot else {}),
         **({TRAINING_SET_TAG: str(version)} if version is not None else {}),
     }
 
