@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import yeojohnson
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 from sklearn.preprocessing import PowerTransformer
 
@@ -87,31 +88,57 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """Yeo and Johnson's power of each feature, and the mean and deviation of what comes out."""
+
+    powers: np.ndarray
+    means: np.ndarray
+    deviations: np.ndarray
+
+    def apply(self, scores: np.ndarray) -> np.ndarray:
+        """``scores`` as a bell, feature by feature."""
+        return (_powered(scores, self.powers) - self.means) / self.deviations
+
+
+@dataclass(frozen=True)
 class Scale:
-    """Middle and spread of each feature within each spec, and the way to bell shape after that."""
+    """Middle of each feature within each spec and one over its spread, and the way to bell shape after that.
+
+    Arrays are specs by features. A middle that is not known is NaN; a feature that does not vary in a spec
+    weighs 0 there.
+    """
 
     features: tuple[str, ...]
-    middle: pd.DataFrame
-    spread: pd.DataFrame
-    shape: PowerTransformer
+    specs: tuple[str, ...]
+    middle: np.ndarray
+    weight: np.ndarray
+    shape: Shape
 
     def standardise(self, characters: pd.DataFrame) -> np.ndarray:
         """One row a character; a feature that is not known is that of the spec's middle."""
-        spec = characters["spec_name"]
-        values = characters[list(self.features)].to_numpy(float)
-        middle = self.middle.reindex(spec).to_numpy(float)
-        spread = self.spread.reindex(spec).to_numpy(float)
-        scores = np.clip((values - middle) / spread, -_FURTHEST, _FURTHEST)
-        return np.clip(self.shape.transform(np.nan_to_num(scores)), -_FURTHEST, _FURTHEST)
+        place = pd.Index(self.specs).get_indexer(characters["spec_name"])
+        return np.clip(
+            self.shape.apply(_beside_its_spec(characters, self.features, self.middle, self.weight, place)),
+            -_FURTHEST,
+            _FURTHEST,
+        )
 
     def knows(self, characters: pd.DataFrame) -> np.ndarray:
         """Whether the character's spec has enough characters to be compared with."""
-        return characters["spec_name"].isin(self.middle.index).to_numpy()
+        return characters["spec_name"].isin(self.specs).to_numpy()
+
+    def usual(self, specs: pd.Series) -> pd.DataFrame:
+        """The middle of each feature in each of ``specs``."""
+        table = pd.DataFrame(self.middle, index=list(self.specs), columns=list(self.features))
+        return table.reindex(specs)
 
 
 @dataclass(frozen=True)
 class StyleModel:
-    """Styles with their names in the order of the mixture's components; none of them: a continuum."""
+    """Styles with their names in the order of the mixture's components; none of them: a continuum.
+
+    Plain numbers and names: ``model_file`` keeps it as JSON.
+    """
 
     evidence: Evidence
     scale: Scale | None = None
@@ -141,6 +168,27 @@ class StyleModel:
         if known.any():
             found[known] = self.mixture.probabilities(self.scale.standardise(characters[known]))
         return pd.DataFrame(found, index=characters.index, columns=self.centroids.index)
+
+    def places(self, characters: pd.DataFrame) -> np.ndarray:
+        """Where each character is on the two axes; NaN where the spec is not known."""
+        found = np.full((len(characters), 2), np.nan)
+        if self.scale is not None and self.axes is not None:
+            known = self.scale.knows(characters)
+            if known.any():
+                found[known] = self.scale.standardise(characters[known]) @ self.axes.T
+        return found
+
+    def predict(self, characters: pd.DataFrame) -> np.ndarray:
+        """Places on the axes, then probabilities of the styles, side by side.
+
+        ``characters`` needs no more than :func:`model_input` has.
+        """
+        return np.hstack([self.places(characters), self.probabilities(characters).to_numpy(float)])
+
+
+def model_input(characters: pd.DataFrame) -> pd.DataFrame:
+    """What a model reads of rows of :func:`style_features`; nothing that names a player."""
+    return characters[["spec_name", *FEATURES]]
 
 
 def style_features(
@@ -199,9 +247,12 @@ def find_styles(
 
 
 def player_clusters(
-    model: StyleModel, characters: pd.DataFrame, *, model_version: int, computed_at: datetime
+    model: StyleModel, characters: pd.DataFrame, *, model_version: int | None, computed_at: datetime
 ) -> pa.Table:
-    """``characters`` with their styles by the contract of ``ml_player_clusters``."""
+    """``characters`` with their styles by the contract of ``ml_player_clusters``.
+
+    ``model_version`` is None of a model that is not registered.
+    """
     frame = characters[["player_name", "region", "class_name", "spec_name", "fights"]].copy()
     likely = model.probabilities(characters)
     is_known = likely.notna().all(axis=1) if len(likely.columns) else pd.Series(data=False, index=frame.index)
@@ -210,7 +261,7 @@ def player_clusters(
     if is_known.any():
         frame.loc[is_known, "style"] = likely[is_known].idxmax(axis=1)
         frame.loc[is_known, "style_probability"] = likely[is_known].max(axis=1)
-    places = _places(model, characters)
+    places = model.places(characters)
     frame["axis_1"], frame["axis_2"] = places[:, 0], places[:, 1]
     frame["model_version"], frame["computed_at"] = model_version, pd.Timestamp(computed_at)
     table = pa.Table.from_pylist(
@@ -302,12 +353,31 @@ def _scale(characters: pd.DataFrame, policy: StylePolicy) -> Scale | None:
     middle, spread = groups.mean(), groups.std()
     pooled = (rows[list(features)] - groups.transform("mean")).std()
     # A spec in which a feature does not vary says nothing with it.
-    spread = spread.where(spread > 0.05 * pooled, np.inf, axis=0)
-    plain = (rows[list(features)].to_numpy(float) - middle.reindex(rows["spec_name"]).to_numpy()) / (
-        spread.reindex(rows["spec_name"]).to_numpy()
-    )
-    shape = PowerTransformer().fit(np.nan_to_num(np.clip(plain, -_FURTHEST, _FURTHEST)))
-    return Scale(features, middle, spread, shape)
+    weight = (1 / spread).where(spread > 0.05 * pooled, 0.0, axis=0)
+    numbers = middle.to_numpy(float), weight.to_numpy(float)
+    place = middle.index.get_indexer(rows["spec_name"])
+    shape = _shape(_beside_its_spec(rows, features, *numbers, place))
+    return Scale(features, tuple(map(str, middle.index)), *numbers, shape)
+
+
+def _beside_its_spec(
+    rows: pd.DataFrame, features: tuple[str, ...], middle: np.ndarray, weight: np.ndarray, place: np.ndarray
+) -> np.ndarray:
+    """Departures from the spec's middle in its standard deviations; 0 where a figure is not known."""
+    scores = (rows[list(features)].to_numpy(float) - middle[place]) * weight[place]
+    return np.nan_to_num(np.clip(scores, -_FURTHEST, _FURTHEST))
+
+
+def _shape(scores: np.ndarray) -> Shape:
+    powers = PowerTransformer(standardize=False).fit(scores).lambdas_
+    powered = _powered(scores, powers)
+    deviations = powered.std(axis=0)
+    return Shape(powers, powered.mean(axis=0), np.where(deviations > 0, deviations, 1.0))
+
+
+def _powered(scores: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    columns = [yeojohnson(column, lmbda=power) for column, power in zip(scores.T, powers, strict=True)]
+    return np.column_stack(columns)
 
 
 def _tells(rows: pd.DataFrame, name: str, policy: StylePolicy) -> bool:
@@ -412,15 +482,6 @@ def _axes(points: np.ndarray) -> np.ndarray:
     axes = directions[:2]
     largest = axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]
     return axes * np.sign(largest)[:, None]
-
-
-def _places(model: StyleModel, characters: pd.DataFrame) -> np.ndarray:
-    places = np.full((len(characters), 2), np.nan)
-    if model.scale is not None and model.axes is not None:
-        known = model.scale.knows(characters)
-        if known.any():
-            places[known] = model.scale.standardise(characters[known]) @ model.axes.T
-    return places
 
 
 def _names(model: StyleModel, before: StyleModel | None, policy: StylePolicy) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """A fitted model as a folder of files, and back: what the registry keeps of a version.
 
-The folder is an MLflow model. ``model.skops`` is the scikit-learn pipeline, ``fitted_model.json`` everything
-else: a model is a frozen dataclass with one field ``pipeline``, whose other fields are made of JSON's types
-and dataclasses. Loading runs no code of the file: skops builds only the types of a closed list, which is ours
-and not the file's, and pickles are not read at all. What does not belong here: where the folder is kept
-(``registry``).
+The folder is an MLflow model. A model is a frozen dataclass: ``model.skops`` is its field ``pipeline``, of
+scikit-learn; ``fitted_model.json`` is everything else, made of JSON's types, arrays of numbers and
+dataclasses. A model of plain numbers has no pipeline and no ``model.skops``, and can say something of rows
+itself: it has ``predict``. Loading runs no code of the file: skops builds only the types of a closed list,
+which is ours and not the file's, and pickles are not read at all. What does not belong here: where the folder
+is kept (``registry``).
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ class ModelRefused(PermanentError):
 
 
 class _Example(msgspec.Struct, forbid_unknown_fields=True):
-    """Rows of the pipeline's input and what it said of them when it was saved."""
+    """Rows of the model's input and what it said of them when it was saved, row by row."""
 
     columns: dict[str, list[str | float | None]]
-    predicted: list[float]
+    predicted: list[float | None]
 
     def frame(self) -> pd.DataFrame:
         return pd.DataFrame({name: _column(values) for name, values in self.columns.items()})
@@ -75,40 +76,29 @@ def save(
     """Write ``model`` into the new ``folder``.
 
     Args:
-        model: a frozen dataclass with a field ``pipeline``.
+        model: a frozen dataclass with a field ``pipeline``, or with a method ``predict``.
         folder: must not exist.
-        example: a few rows of the pipeline's input: MLflow shows them, and each load predicts them again.
+        example: a few rows of the model's input: each load predicts them again.
         run_id: the MLflow run, noted in the files.
         model_id: the MLflow logged model, noted in the files.
 
     Raises:
         ModelRefused: the model has a part that would not come back as it is.
     """
-    import mlflow.sklearn  # noqa: PLC0415 - 4 s
-    from mlflow.models import Model as Card  # noqa: PLC0415
-    from mlflow.models import infer_signature  # noqa: PLC0415
+    from mlflow.models import Model as Card  # noqa: PLC0415 - 4 s
 
     example = example.reset_index(drop=True)
-    predicted = np.asarray(model.pipeline.predict(example), float)
+    predicted = np.asarray(_speaker(model).predict(example), float)
     card = Card(run_id=run_id, **({"model_id": model_id} if model_id else {}))
-    try:
-        mlflow.sklearn.save_model(
-            model.pipeline,
-            str(folder),
-            mlflow_model=card,
-            serialization_format="skops",
-            skops_trusted_types=list(TRUSTED_TYPES),
-            signature=infer_signature(example, predicted),
-            input_example=example,
-            pip_requirements=[f"{name}=={version}" for name, version in _versions().items()],
-        )
-    except mlflow.exceptions.MlflowException as error:
-        raise ModelRefused(f"the pipeline can't be saved: {error}. Nothing was registered.") from error
+    if _has_pipeline(type(model)):
+        _write_pipeline(model.pipeline, folder, card, example, predicted)
+    else:
+        _write_card(folder, card, example, predicted)
     document = _Document(
         format=FORMAT,
         kind=type(model).__name__,
         libraries=_versions(),
-        example=_Example({name: _values(example[name]) for name in example}, predicted.tolist()),
+        example=_Example({name: _values(example[name]) for name in example}, _numbers(predicted.ravel())),
         fields={name: getattr(model, name) for name in _field_types(type(model))},
     )
     (folder / FIELDS_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(document, enc_hook=_plain)))
@@ -132,26 +122,67 @@ def load(folder: Path, kind: type[Model], *, digest: str | None = None) -> Model
         digest: what :func:`digest_of` said when the version was registered.
 
     Raises:
-        ModelRefused: another kind, a type that is not on the list, files that were changed, or a pipeline
-            that no longer says of its example what it said when it was saved.
+        ModelRefused: another kind, a type that is not on the list, files that were changed, or a model that
+            no longer says of its example what it said when it was saved.
     """
-    pipeline_file = folder / PIPELINE_FILE
-    if not pipeline_file.is_file():
+    needed = PIPELINE_FILE if _has_pipeline(kind) else FIELDS_FILE
+    if not (folder / needed).is_file():
         others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        raise _refused(folder, PIPELINE_FILE, ", ".join(others) or "nothing", "Pickles are never read.")
+        raise _refused(folder, needed, ", ".join(others) or "nothing", "Pickles are never read.")
     if digest is not None and (found := digest_of(folder)) != digest:
         raise _refused(folder, f"files of SHA-256 {digest[:12]}…", f"{found[:12]}…", "They were changed.")
     document = _read_document(folder, kind)
     fields = _read_fields(folder, document, kind)
-    pipeline = _read_pipeline(pipeline_file)
-    _check_example(folder, pipeline, document)
-    return kind(pipeline=pipeline, **fields)
+    if _has_pipeline(kind):
+        fields["pipeline"] = _read_pipeline(folder / PIPELINE_FILE)
+    model = kind(**fields)
+    _check_example(folder, _speaker(model), document)
+    return model
 
 
 def digest_of(folder: Path) -> str:
-    """SHA-256 over the two files that make the model."""
-    digests = [hashlib.sha256((folder / name).read_bytes()).digest() for name in (PIPELINE_FILE, FIELDS_FILE)]
+    """SHA-256 over the files that make the model: the pipeline, where there is one, and the fields."""
+    files = [folder / name for name in (PIPELINE_FILE, FIELDS_FILE)]
+    digests = [hashlib.sha256(path.read_bytes()).digest() for path in files if path.is_file()]
     return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _write_pipeline(
+    pipeline: Any, folder: Path, card: Any, example: pd.DataFrame, predicted: np.ndarray
+) -> None:
+    import mlflow.sklearn  # noqa: PLC0415 - 4 s
+    from mlflow.models import infer_signature  # noqa: PLC0415
+
+    try:
+        mlflow.sklearn.save_model(
+            pipeline,
+            str(folder),
+            mlflow_model=card,
+            serialization_format="skops",
+            skops_trusted_types=list(TRUSTED_TYPES),
+            signature=infer_signature(example, predicted),
+            input_example=example,
+            pip_requirements=[f"{name}=={version}" for name, version in _versions().items()],
+        )
+    except mlflow.exceptions.MlflowException as error:
+        raise ModelRefused(f"the pipeline can't be saved: {error}. Nothing was registered.") from error
+
+
+def _write_card(folder: Path, card: Any, example: pd.DataFrame, predicted: np.ndarray) -> None:
+    """The MLflow model without a flavour: MLflow shows what goes in and out, and has nothing to run."""
+    from mlflow.models import infer_signature  # noqa: PLC0415 - 4 s
+
+    folder.mkdir(parents=True)
+    card.signature = infer_signature(example, predicted)
+    card.save(str(folder / "MLmodel"))
+
+
+def _speaker(model: Any) -> Any:
+    return model.pipeline if _has_pipeline(type(model)) else model
+
+
+def _has_pipeline(kind: type) -> bool:
+    return any(field.name == "pipeline" for field in dataclasses.fields(kind))
 
 
 def _refused(place: Path, expected: str, found: str, advice: str) -> ModelRefused:
@@ -179,7 +210,10 @@ def _read_fields(folder: Path, document: _Document, kind: type) -> dict[str, Any
         found = f"unknown {unknown}, missing {missing}"
         raise _refused(folder, f"the fields of {kind.__name__}", found, "The code is of another version.")
     try:
-        fields = {name: msgspec.convert(value, expected[name]) for name, value in document.fields.items()}
+        fields = {
+            name: msgspec.convert(value, expected[name], dec_hook=_array)
+            for name, value in document.fields.items()
+        }
     except msgspec.ValidationError as error:
         raise _refused(folder, f"the fields of {kind.__name__}", str(error), "Retrain.") from error
     if strange := [name for name, value in fields.items() if not _holds(document.fields[name], value)]:
@@ -206,13 +240,15 @@ def _read_pipeline(path: Path) -> Any:
     return pipeline
 
 
-def _check_example(folder: Path, pipeline: Any, document: _Document) -> None:
-    said = np.array(document.example.predicted)
+def _check_example(folder: Path, speaker: Any, document: _Document) -> None:
+    said = np.array(document.example.predicted, float)
     try:
-        says = np.asarray(pipeline.predict(document.example.frame()), float)
-        is_same = says.shape == said.shape and np.allclose(says, said, rtol=_TOLERANCE, atol=_TOLERANCE)
+        says = np.asarray(speaker.predict(document.example.frame()), float).ravel()
+        is_same = says.shape == said.shape and np.allclose(
+            says, said, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True
+        )
         found = "others"
-    # A pipeline of other code or libraries can fail in any way.
+    # A model of other code or libraries can fail in any way.
     except Exception as error:  # noqa: BLE001
         is_same, found = False, repr(error)
     if not is_same:
@@ -241,7 +277,9 @@ def _versions() -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    """What NumPy and pandas have of their own, in JSON's types."""
+    """What NumPy and pandas have of their own, in JSON's types; NaN in an array is null."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, pd.Timestamp):
@@ -251,7 +289,19 @@ def _plain(value: Any) -> Any:
     )
 
 
+def _array(kind: type, value: Any) -> Any:
+    """The way back of an array; always of floats. Raises ``ValueError`` where it is none."""
+    if kind is not np.ndarray:
+        message = f"the code can't read a {kind.__name__}"
+        raise NotImplementedError(message)
+    return np.array(value, dtype=float)
+
+
 def _same(one: Any, other: Any) -> bool:
+    if dataclasses.is_dataclass(one) and type(one) is type(other):
+        return all(_same(getattr(one, f.name), getattr(other, f.name)) for f in dataclasses.fields(one))
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=True)
     if isinstance(one, datetime) and isinstance(other, datetime):
         return one == other and (one.tzinfo is None) == (other.tzinfo is None)
     return bool(one == other)
@@ -259,7 +309,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _holds(raw: Any, value: Any) -> bool:
     """Whether every key of the document came into the value: an unknown one could change what is meant."""
-    back = msgspec.to_builtins(value, str_keys=True)
+    back = msgspec.to_builtins(value, str_keys=True, enc_hook=_plain)
     return _covers(back, raw)
 
 
@@ -273,9 +323,12 @@ def _covers(known: Any, raw: Any) -> bool:
 
 def _values(column: pd.Series) -> list[Any]:
     if pd.api.types.is_numeric_dtype(column):
-        numbers = column.astype(float)
-        return [None if np.isnan(value) else float(value) for value in numbers]
+        return _numbers(column.astype(float).to_numpy())
     return [str(value) for value in column]
+
+
+def _numbers(values: np.ndarray) -> list[Any]:
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _column(values: list[Any]) -> pd.Series:

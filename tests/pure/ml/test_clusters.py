@@ -22,28 +22,10 @@ from lostark_ml.clusters import (
 from lostark_ml.mixture import fit_mixture
 from lostark_ml.style_names import name_styles
 from lostark_ml.style_pages import CONTINUUM, MEANINGS, style_pages
+from tests.pure.ml.planted_styles import characters
 
 NOW = datetime(2025, 1, 8, tzinfo=UTC)
 QUICK = StylePolicy(tested_characters=500)
-PLANTED = {0: {"burst_share": 2.6, "opener_share": 2.6}, 1: {"casts_per_minute": 2.6, "active_share": 2.6}}
-
-
-def characters(n=500, seed=1, *, planted=True, specs=6):
-    """Characters whose specs differ far more than their styles; half of them have none of the two styles."""
-    random = np.random.default_rng(seed)
-    spec, style = random.integers(0, specs, n), random.integers(0, 3, n)
-    of_spec = 3 * random.standard_normal((specs, len(FEATURES)))
-    mixing = np.eye(len(FEATURES)) + 0.3 * random.standard_normal((len(FEATURES), len(FEATURES)))
-    scores = random.standard_normal((n, len(FEATURES))) @ mixing.T
-    frame = pd.DataFrame(scores / scores.std(axis=0), columns=list(FEATURES))
-    for number, shifts in PLANTED.items() if planted else ():
-        for name, shift in shifts.items():
-            frame[name] += shift * (style == number)
-    frame = 0.5 + 0.05 * (frame + of_spec[spec])
-    frame["player_name"], frame["region"] = [f"Player {i:04}" for i in range(n)], "KR"
-    frame["spec_name"], frame["class_name"] = [f"Spec {i}" for i in spec], [f"Class {i}" for i in spec]
-    frame["fights"], frame["item_level"], frame["true_style"] = random.integers(5, 40, n), 1690.0, style
-    return frame
 
 
 @pytest.fixture(scope="module")
