@@ -70,7 +70,12 @@ def model_card(facts: CardFacts) -> str:
     while len(card) > LONGEST and shown:
         shown -= 1
         card = _assemble(head, rows, shown, tail)
-    return card if len(card) <= LONGEST else card[: LONGEST - len(CUT)] + CUT
+    return cut_to_fit(card)
+
+
+def cut_to_fit(text: str) -> str:
+    """At most ``LONGEST`` characters, and where the rest is."""
+    return text if len(text) <= LONGEST else text[: LONGEST - len(CUT)] + CUT
 
 
 def _assemble(head: str, rows: list[dict[str, str]], shown: int, tail: str) -> str:

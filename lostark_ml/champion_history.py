@@ -51,9 +51,10 @@ class AliasChange:
     training_set_version: int | None
 
 
-def read_history(lake: Lake, model_name: str) -> list[AliasChange]:
-    """All changes of the aliases of that model, the oldest first."""
-    rows = lake.read(ML_CHAMPION_HISTORY.name, where=pc.field("model_name") == model_name)
+def read_history(lake: Lake, model_name: str | None = None) -> list[AliasChange]:
+    """All changes of the aliases of that model, or of all models, the oldest first."""
+    where = None if model_name is None else pc.field("model_name") == model_name
+    rows = lake.read(ML_CHAMPION_HISTORY.name, where=where)
     return [AliasChange(**row) for row in rows.sort_by("changed_at").to_pylist()]
 
 
@@ -97,7 +98,7 @@ def point(
                 f"{registry.model_name}: {alias} is version {version} already. Nothing was changed."
             )
         change = AliasChange(
-            changed_at=_after(read_history(lake, registry.model_name), now),
+            changed_at=_after(read_history(lake), now),
             model_name=registry.model_name,
             alias=alias,
             from_version=current,
@@ -181,7 +182,7 @@ def _notice(registry: Registry, lake: Lake, now: datetime) -> list[AliasChange]:
         if current == before:
             continue
         change = _intended(registry, alias, current, last) or AliasChange(
-            changed_at=_after([*history, *found], now),
+            changed_at=_after([*read_history(lake), *found], now),
             model_name=registry.model_name,
             alias=alias,
             from_version=before,

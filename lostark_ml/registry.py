@@ -140,6 +140,10 @@ class Registry:
         """Where it is, without a password."""
         return without_password(self._uri)
 
+    def beside(self, model_name: str) -> Registry:
+        """Another registered model of the same MLflow."""
+        return Registry(self._uri, self._artifact_root, model_name)
+
     def check(self) -> int:
         """Ask for the versions; how many there are.
 
@@ -157,7 +161,7 @@ class Registry:
         Args:
             model: a dataclass that :mod:`lostark_ml.model_file` can save.
             submission: what the run records.
-            example: a few rows of the pipeline's input.
+            example: a few rows of the model's input.
 
         Raises:
             RegistryUnavailable: MLflow does not answer.

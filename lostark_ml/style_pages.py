@@ -1,18 +1,27 @@
 """Pages about play styles, in Markdown: what each is, who plays so, and why it is believed.
 
-They name no player. What does not belong here: finding styles (``clusters``), where pages are kept.
+They name no player. What does not belong here: finding styles (``clusters``), where pages are kept
+(``style_refresh``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
+from lostark_ml.card import LONGEST, cut_to_fit
 from lostark_ml.clusters import StyleModel
 from lostark_ml.style_names import WORDS, outstanding
 
 CONTINUUM = "A continuum · 연속체"
+_WHAT = (
+    "How characters play, beside others of the same spec on the same gates; not how strong they are. Groups "
+    "are believed only if they beat data of the same covariance without groups."
+)
+_WHY = "## Why it is believed"
+_SECTIONS = ("## Examples", "## Specs")
+"""What a description leaves out first where all pages together are too long."""
 _SPECS_NAMED = 5
 _EXAMPLES = 3
 
@@ -53,6 +62,67 @@ def style_pages(model: StyleModel, characters: pd.DataFrame) -> dict[str, str]:
     return {name: _style_page(model, name, known, likely[name], style == name) for name in model.names}
 
 
+def style_description(model: StyleModel, pages: Mapping[str, str], why: str) -> str:
+    """All ``pages`` in one text that MLflow can hold: what is long goes first, and is in the pages' files.
+
+    ``why``: what this version is, in words; a continuum's page says so itself.
+    """
+    if model.is_continuum:
+        return cut_to_fit(f"{_WHAT}\n\n{_nested(pages[CONTINUUM])}")
+    head = f"{_WHAT}\n\n{why}\n\n{_evidence_words(model)}"
+    parts = [_nested(_without(page, _WHY)) for page in pages.values()]
+    for section in (None, *(f"#{name}" for name in _SECTIONS)):
+        parts = parts if section is None else [_without(part, section) for part in parts]
+        text = "\n\n".join([head, *(part.strip() for part in parts)])
+        if len(text) <= LONGEST:
+            break
+    return cut_to_fit(text)
+
+
+def axis_words(model: StyleModel) -> list[str]:
+    """What each axis of the map says: features with their parts, the largest first."""
+    if model.axes is None or model.scale is None:
+        return []
+    words = []
+    for axis in model.axes:
+        parts = outstanding(pd.Series(axis, index=list(model.scale.features)))
+        named = [f"{WORDS[name][0 if value > 0 else 1][0].lower()} ({value:+.2f})" for name, value in parts]
+        words.append(", ".join(named) or "a little of everything")
+    return words
+
+
+def evidence_rows(model: StyleModel) -> list[dict[str, object]]:
+    """What was measured beside what data without groups stays below; empty where too little was there."""
+    found = model.evidence
+    if found.styles == 0:
+        return []
+    return [
+        {"figure": "gain of BIC a character", "found": found.gain, "limit": found.gain_limit},
+        {"figure": "stability (adjusted Rand)", "found": found.stability, "limit": found.stability_limit},
+        {"figure": "agreement with the spec (AMI)", "found": found.ami_spec, "limit": "about 0"},
+        {"figure": "characters", "found": found.characters, "limit": ""},
+        {"figure": "styles looked at", "found": found.styles, "limit": ""},
+        {"figure": "features", "found": ", ".join(found.features), "limit": ""},
+    ]
+
+
+def _without(page: str, heading: str) -> str:
+    """``page`` without the section under ``heading``."""
+    lines, is_left_out = [], False
+    level = heading[: heading.index(" ") + 1]
+    for line in page.split("\n"):
+        if line.startswith(level):
+            is_left_out = line == heading
+        if not is_left_out:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _nested(page: str) -> str:
+    """``page`` one level down."""
+    return "\n".join(f"#{line}" if line.startswith("#") else line for line in page.split("\n"))
+
+
 def _style_page(
     model: StyleModel, name: str, known: pd.DataFrame, probability: pd.Series, is_mine: pd.Series
 ) -> str:
@@ -73,7 +143,7 @@ def _style_page(
         "",
         *_examples(model, name, mine, probability[is_mine]),
         "",
-        "## Why it is believed",
+        _WHY,
         "",
         _evidence_words(model),
         "",
@@ -84,7 +154,7 @@ def _style_page(
 def _features_table(model: StyleModel, name: str, mine: pd.DataFrame) -> list[str]:
     """What stands out: mean of the style's characters beside what is usual in their specs."""
     assert model.scale is not None
-    usual = model.scale.middle.reindex(mine["spec_name"])
+    usual = model.scale.usual(mine["spec_name"])
     lines = [
         "| Stands out by | this style | usual in the same specs | departure |",
         "| --- | ---: | ---: | ---: |",
@@ -130,13 +200,7 @@ def _continuum_page(model: StyleModel) -> str:
         _evidence_words(model),
         "",
     ]
-    if model.axes is not None and model.scale is not None:
-        for number, axis in enumerate(model.axes, start=1):
-            parts = outstanding(pd.Series(axis, index=list(model.scale.features)))
-            named = [
-                f"{WORDS[name][0 if value > 0 else 1][0].lower()} ({value:+.2f})" for name, value in parts
-            ]
-            lines.append(f"* Axis {number}: {', '.join(named) or 'a little of everything'}")
+    lines += [f"* Axis {number}: {words}" for number, words in enumerate(axis_words(model), start=1)]
     return "\n".join([*lines, ""])
 
 
