@@ -16,6 +16,7 @@ from lostark_assets.stats.checks import same_players
 from lostark_ml.leaks import MOST_ID_GAIN, MOST_SHUFFLED_R2
 from lostark_ml.lifecycle import BASELINE
 from lostark_ml.monitoring import RULES
+from lostark_ml.style_refresh import STYLES_ARE_NOT_SPECS
 
 EVERY_PLAYER_IS_SCORED = "ml_expected_dps_rows_equal_stats_player_rows"
 NO_FEATURE_KNOWS_THE_ANSWER = "no_feature_knows_the_answer"
@@ -24,6 +25,7 @@ CROSS_RULES = {
     NO_FEATURE_KNOWS_THE_ANSWER: ("ml_dps_challenger", "error"),
     BASELINES_ARE_BEATEN: ("ml_dps_challenger", "warn"),
     EVERY_PLAYER_IS_SCORED: ("ml_expected_dps", "error"),
+    STYLES_ARE_NOT_SPECS: ("ml_player_clusters", "warn"),
     **dict.fromkeys(RULES.values(), ("ml_dps_monitoring", "warn")),
 }
 

@@ -21,6 +21,7 @@ from lostark_ml.assets import history_spec, ml_assets
 from lostark_ml.jobs import phase_two_jobs
 from lostark_ml.resources import Registries
 from lostark_ml.sensors import ml_sensors
+from lostark_ml.style_assets import player_clusters_asset
 
 
 def build_defs(
@@ -33,7 +34,11 @@ def build_defs(
     return dg.Definitions(
         assets=[
             in_group(asset, "ml", is_demo=is_demo)
-            for asset in [*ml_assets(fight_days(settings)), dg.AssetsDefinition(specs=[history_spec()])]
+            for asset in [
+                *ml_assets(fight_days(settings)),
+                player_clusters_asset(),
+                dg.AssetsDefinition(specs=[history_spec()]),
+            ]
         ],
         jobs=phase_two_jobs(),
         sensors=ml_sensors(),

@@ -1,4 +1,4 @@
-"""The jobs of phase 2: training to champion, scoring to monitoring.
+"""The jobs of phase 2: training to champion, scoring to monitoring, play styles.
 
 What does not belong here: when they run (``sensors``), and their assets.
 """
@@ -11,6 +11,7 @@ from lostark_assets.orchestration.jobs import LANE_TAG
 
 TRAIN_JOB = "train_model"
 SCORE_JOB = "score_days"
+STYLES_JOB = "play_styles"
 _LANE = {LANE_TAG: "model"}
 
 
@@ -30,5 +31,11 @@ def phase_two_jobs() -> list[Any]:
             dg.AssetSelection.assets("ml_expected_dps", "ml_dps_monitoring"),
             tags=_LANE,
             description="Say what was expected of the players of fight days, and how well that held.",
+        ),
+        dg.define_asset_job(
+            STYLES_JOB,
+            dg.AssetSelection.assets("ml_player_clusters"),
+            tags=_LANE,
+            description="Look for play styles among the characters.",
         ),
     ]

@@ -1,4 +1,4 @@
-"""The sensors of phase 2: a model when it is worth it, scores for new fights, and who moved an alias.
+"""The sensors of phase 2: a model when it is worth it, scores for new fights, play styles, moved aliases.
 
 A sensor gathers facts (``facts``, ``scoring``), asks a pure decision, and requests runs. What does not belong
 here: any of that itself.
@@ -19,17 +19,19 @@ from lostark_assets.settings import Settings
 from lostark_ml.assets import HISTORY, ML_VERSION
 from lostark_ml.champion_history import champion_of, notice_outside_changes, read_history
 from lostark_ml.facts import gather, in_vain
-from lostark_ml.jobs import SCORE_JOB, TRAIN_JOB
+from lostark_ml.jobs import SCORE_JOB, STYLES_JOB, TRAIN_JOB
 from lostark_ml.lifecycle import PROMOTE_TAG
 from lostark_ml.policies import retraining_policy_of
-from lostark_ml.registry import DPS_MODEL, Registry
+from lostark_ml.registry import DPS_MODEL, STYLE_MODEL, Registry
 from lostark_ml.resources import Registries
 from lostark_ml.retraining import Attempt, decide_retraining, reasons_to_train, resting
-from lostark_ml.scoring import STATS, due_scoring_days
+from lostark_ml.scoring import EXPECTED, STATS, due_scoring_days
+from lostark_ml.style_refresh import are_styles_newest
 
 EVERY_S = 60
 SCORE_EVERY_S = 300.0
 FACTS_EVERY_S = 600.0
+STYLES_EVERY_S = 86_400.0
 INPUT_TAG = "lostark/input"
 _SLACK = timedelta(minutes=15)
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -59,6 +61,15 @@ class ScoreCursor:
 
 
 @dataclass(frozen=True)
+class StylesCursor:
+    """How often ``due_player_clusters`` asked for play styles, and when it last did (epoch seconds)."""
+
+    name: str
+    requests: int = 0
+    asked_at: float = 0.0
+
+
+@dataclass(frozen=True)
 class AliasCursor:
     """The version of the history that Dagster was told of."""
 
@@ -67,7 +78,7 @@ class AliasCursor:
 
 def ml_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
     """All sensors of phase 2, switched on by default; ``clock`` gives epoch seconds."""
-    return [_due_model(clock), _due_expected_dps(clock), _alias_moves(clock)]
+    return [_due_model(clock), _due_expected_dps(clock), _due_player_clusters(clock), _alias_moves(clock)]
 
 
 def _due_model(clock: Clock) -> dg.SensorDefinition:
@@ -202,6 +213,33 @@ def _days_to_look_at(lake: Lake, cursor: ScoreCursor) -> set[date]:
     return lake.days_written(STATS, since) | {date.fromisoformat(day) for day in cursor.due}
 
 
+def _due_player_clusters(clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        job_name=STYLES_JOB,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks for play styles once a champion has scored, and at most once a day after that.",
+    )
+    def due_player_clusters(
+        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+    ) -> dg.SensorResult:
+        now = clock()
+        cursor = read_cursor(context.cursor, StylesCursor) or StylesCursor(new_memory().name)
+        if lake.version(EXPECTED) is None:
+            return tick_result(context, cursor, "no fight is scored yet")
+        if now - cursor.asked_at < STYLES_EVERY_S:
+            return tick_result(context, cursor, "play styles were looked for within the last day")
+        if in_progress(context.instance, STYLES_JOB) or in_progress(context.instance, SCORE_JOB):
+            return tick_result(context, cursor, "fights are being scored, or play styles looked for")
+        if are_styles_newest(lake):
+            return tick_result(context, cursor, "no fight was scored since play styles were looked for")
+        request = dg.RunRequest(run_key=f"{cursor.name}-{cursor.requests}")
+        asked = replace(cursor, requests=cursor.requests + 1, asked_at=now)
+        return tick_result(context, asked, "", [request])
+
+    return due_player_clusters
+
+
 def _alias_moves(clock: Clock) -> dg.SensorDefinition:
     @dg.sensor(
         minimum_interval_seconds=EVERY_S,
@@ -218,17 +256,18 @@ def _alias_moves(clock: Clock) -> dg.SensorDefinition:
         cursor = read_cursor(context.cursor, AliasCursor) or AliasCursor()
         with registries.open() as registry:
             noticed = notice_outside_changes(registry, lake, now)
+            noticed += notice_outside_changes(registry.beside(STYLE_MODEL), lake, now)
         version = lake.version(HISTORY)
         if version == cursor.version:
             return tick_result(context, cursor, "no alias has moved")
-        rows = read_history(lake, DPS_MODEL)
+        rows = read_history(lake)
         newest = rows[-1]
         event = dg.AssetMaterialization(
             asset_key=HISTORY,
             metadata={
                 "dagster/row_count": len(rows),
-                "newest": f"{newest.alias} to version {newest.to_version} ({newest.action} by "
-                f"{newest.changed_by}): {newest.reason}",
+                "newest": f"{newest.model_name}: {newest.alias} to version {newest.to_version} "
+                f"({newest.action} by {newest.changed_by}): {newest.reason}",
                 "noticed now": len(noticed),
                 "table version": -1 if version is None else version,
             },
