@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     http_concurrency: int = Field(16, ge=1, le=256, description="requests to one service at once")
     http_total_timeout_s: float = Field(60.0, gt=0, description="one request with all its tries")
 
-    max_fight_s: int = Field(7200, gt=0, description="a longer fight is a broken one")
+    max_fight_s: int = Field(7200, gt=0, le=86_400, description="a longer fight is a broken one")
     max_part_bytes: ByteSize = Field(ByteSize(256 * MIB), gt=0, description="limit of one unpacked JSON part")
     max_log_bytes: ByteSize = Field(
         ByteSize(1024 * MIB), gt=0, description="limit of one unpacked battle log"

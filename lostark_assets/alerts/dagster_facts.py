@@ -35,6 +35,7 @@ _OVERLAP = timedelta(seconds=5)
 _EVENTS_A_RUN = 20
 _DEEPEST_CAUSE = 10
 _TICKS_LOOKED_AT = 3
+_REMEMBERED_ELSEWHERE = timedelta(days=2)
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _WORK = ("logs cleaned now", "logs computed now")
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
@@ -117,38 +118,48 @@ def queue(instance: DagsterInstance) -> Queue:
 def ticking(
     instance: DagsterInstance, repository: RepositoryDefinition, without: Iterable[str] = ()
 ) -> list[Ticking]:
-    """The sensors and schedules of the code location that are switched on.
+    """The sensors and schedules that are switched on: of the code location, and of others that ticked lately.
 
-    One that Dagster never heard of has no tick; what is stopped by hand, or not in the code, is left out.
+    One of ours that Dagster never heard of has no tick; what is stopped by hand, or not in the code, is left
+    out. Of other locations only Dagster's records are known: what they dropped is forgotten after two days.
     """
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
+    ours = {one.name: one for one in (*repository.sensor_defs, *repository.schedule_defs)}
     found = []
-    for definition in (*repository.sensor_defs, *repository.schedule_defs):
-        name = definition.name
-        state = states.get(name)
+    for name in [*ours, *(name for name in states if name not in ours)]:
+        state, definition = states.get(name), ours.get(name)
         status = state.status if state else InstigatorStatus.DECLARED_IN_CODE
+        is_default = definition is None or definition.default_status.value == "RUNNING"
         is_on = status == InstigatorStatus.RUNNING or (
-            status == InstigatorStatus.DECLARED_IN_CODE and definition.default_status.value == "RUNNING"
+            status == InstigatorStatus.DECLARED_IN_CODE and is_default
         )
         if not is_on or name in set(without):
             continue
-        if hasattr(definition, "cron_schedule"):
-            every_s = _interval_s(definition.cron_schedule, definition.execution_timezone)
-        else:
-            every_s = float(definition.minimum_interval_seconds or 30)
+        every_s = _every_s(state.instigator_data if definition is None and state else definition)
         if state is None:
             found.append(Ticking(name, every_s, None))
             continue
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS_LOOKED_AT)
+        last = datetime.fromtimestamp(ticks[0].timestamp, UTC) if ticks else None
+        if definition is None and (last is None or datetime.now(UTC) - last > _REMEMBERED_ELSEWHERE):
+            continue
         failed = 0
         for tick in ticks:
             if tick.status != TickStatus.FAILURE:
                 break
             failed += 1
         error = _root_cause(ticks[0].error) if failed and ticks[0].error else ""
-        last = datetime.fromtimestamp(ticks[0].timestamp, UTC) if ticks else None
         found.append(Ticking(name, every_s, last, failed, redacted(error)))
     return found
+
+
+def _every_s(source: object) -> float:
+    """Seconds between ticks, by a definition or by Dagster's record of one."""
+    cron = getattr(source, "cron_schedule", None)
+    if cron is not None:
+        return _interval_s(cron, getattr(source, "execution_timezone", None))
+    interval = getattr(source, "minimum_interval_seconds", None) or getattr(source, "min_interval", None)
+    return float(interval or 30)
 
 
 def _finished(instance: DagsterInstance, record: RunRecord) -> FinishedRun:

@@ -10,6 +10,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster import instance_for_test
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._utils.error import SerializableErrorInfo
 from pydantic import SecretStr
 
 from lostark_assets.alerts.dagster_facts import ended_runs, queue, ticking
@@ -234,3 +244,40 @@ def test_no_secret_is_in_what_a_collection_leaves_behind(platform, capfd):
         assert SECRET not in place
     assert SECRET.encode() not in written
     assert b"asked" in written
+
+
+def test_sensors_of_another_code_location_are_watched_while_they_tick(platform):
+    repository = build_defs(settings=platform.settings).get_repository_def()
+    now = datetime.now(UTC)
+    with instance_for_test() as instance:
+        note_ticks(instance, "due_model", [now - timedelta(minutes=n) for n in (3, 2, 1)])
+        note_ticks(instance, "dropped_long_ago", [now - timedelta(days=3)])
+        watched = {one.name: one for one in ticking(instance, repository)}
+
+    assert "dropped_long_ago" not in watched
+    assert watched["due_model"].every_s == 60
+    assert watched["due_model"].failures_in_a_row == 3
+    assert "registry is down" in watched["due_model"].error
+
+
+def note_ticks(instance, name: str, moments: list[datetime]) -> None:
+    """Failed ticks of a sensor of another location, as the daemon writes them."""
+    location = GrpcServerCodeLocationOrigin(host="localhost", location_name="elsewhere", port=1)
+    origin = RemoteRepositoryOrigin(location, "__repository__").get_instigator_origin(name)
+    selector = origin.get_selector()
+    data = SensorInstigatorData(min_interval=60)
+    instance.add_instigator_state(
+        InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.DECLARED_IN_CODE, data)
+    )
+    for at in moments:
+        instance.create_tick(
+            TickData(
+                instigator_origin_id=origin.get_id(),
+                selector_id=selector.get_id(),
+                instigator_name=name,
+                instigator_type=InstigatorType.SENSOR,
+                status=TickStatus.FAILURE,
+                timestamp=at.timestamp(),
+                error=SerializableErrorInfo("the registry is down", [], "RegistryUnavailable"),
+            )
+        )
