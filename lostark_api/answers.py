@@ -31,6 +31,11 @@ def _plain(value: object) -> object:
 _encoder = msgspec.json.Encoder(enc_hook=_plain)
 
 
+def encoded(content: Any) -> bytes:
+    """``content`` as the JSON of an answer."""
+    return _encoder.encode(content)
+
+
 def language_of(request: Request) -> str:
     """The language of the answer: ``?lang=`` of a shared address, else ``Accept-Language``."""
     wanted = request.query_params.get("lang")
@@ -50,7 +55,7 @@ async def answer(
     language = language_of(request)
     async with marts.snapshot() as now:
         content = await question(now, language)
-    return reply(_encoder.encode(content), JSON_TYPE, version=now.version, language=language, status=status)
+    return reply(encoded(content), JSON_TYPE, version=now.version, language=language, status=status)
 
 
 def reply(

@@ -13,15 +13,18 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from lostark_api.access import Access
 from lostark_api.cache import CachedApp, Receive, Scope, Send
 from lostark_api.champion import Champion, Registry
 from lostark_api.contracts import Problem
 from lostark_api.database import Marts
+from lostark_api.keys import ACCESS
 from lostark_api.manual import router as manual
 from lostark_api.metrics import Metrics
 from lostark_api.problems import add_problem_handlers
-from lostark_api.routes import characters, expected, export, fights, gates, health, state
+from lostark_api.routes import characters, expected, export, fights, gates, health, state, upload
 from lostark_api.shared_cache import SharedCache
+from lostark_api.uploads import Uploads
 from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.observability.logs import get_logger
 from lostark_assets.publish.migrate import migrate
@@ -69,12 +72,14 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
     address = url or (settings.postgres_url.get_secret_value() if settings.postgres_url else "")
     metrics = Metrics()
     marts = Marts(address)
+    access = Access(address, settings)
     champion = Champion(registry, metrics.serves_model, metrics.model_failures.inc)
     shared = SharedCache(settings.redis_url.get_secret_value()) if settings.redis_url else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await marts.open()
+        await access.open()
         beside = [
             asyncio.create_task(_follow_publishes(cached, marts, metrics, address)),
             asyncio.create_task(champion.follow()),
@@ -84,6 +89,7 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await access.close()
         await marts.close()
         if shared is not None:
             await shared.close()
@@ -98,7 +104,7 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
         openapi_url="/openapi.json",
         responses=_PROBLEMS,
     )
-    for module in (gates, fights, characters, state, expected, export):
+    for module in (gates, fights, characters, state, expected, export, upload):
         app.include_router(module.router)
     app.include_router(health.router)
     app.include_router(manual)
@@ -109,6 +115,7 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
         metrics,
         champion,
     )
+    app.state.access, app.state.uploads = access, Uploads(settings)
     cached = CachedApp(_no_trace(app), metrics, CODE_VERSION, shared)
     return Api(app, cached)
 
@@ -135,6 +142,7 @@ async def _follow_publishes(cached: CachedApp, marts: Marts, metrics: Metrics, u
         try:
             if not is_migrated:
                 await asyncio.to_thread(migrate, url)
+                await asyncio.to_thread(migrate, url, ACCESS)
                 is_migrated = True
             async with marts.snapshot() as now:
                 cached.saw(now.version)

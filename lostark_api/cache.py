@@ -25,6 +25,8 @@ from lostark_api.shared_cache import SharedCache
 
 HOT_BYTES = 64 * 1024 * 1024
 KEPT_UNDER = ("/v1/",)
+STREAMED = "/v1/battle-logs"
+"""Its body goes to the disk while it comes; the route has limits of its own."""
 NEVER_KEPT = ("/v1/export/", "/v1/expected-dps", "/v1/battle-logs")
 _VERSION = VERSION_HEADER.lower().encode()
 _OVERHEAD = 512
@@ -215,6 +217,8 @@ class CachedApp:
 
 def _refused_body(scope: Scope) -> Response | None:
     """Why a request's body is not even read."""
+    if scope["path"] == STREAMED:
+        return None
     length = next((value for name, value in scope["headers"] if name == b"content-length"), None)
     is_chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
     if is_chunked or (length is not None and not length.isdigit()):

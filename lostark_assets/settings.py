@@ -203,6 +203,11 @@ class Settings(BaseSettings):
     )
     api_host: str = Field("127.0.0.1", description="address that the API listens on")
     api_port: int = Field(8000, ge=1, le=65535, description="port of the API; the next free one is taken")
+    open_uploads: bool | None = Field(
+        None, description="uploads without a key; unset: only where the API listens on this machine alone"
+    )
+    upload_max_bytes: ByteSize = Field(ByteSize(512 * MIB), gt=0, description="limit of one upload")
+    uploads_per_minute: int = Field(30, ge=1, description="uploads without a key, of everybody together")
     dagster_host: str = Field("127.0.0.1", description="address that the Dagster UI listens on")
     dagster_port: int = Field(
         3000, ge=1, le=65535, description="port of the Dagster UI; the next free one is taken"
@@ -248,6 +253,11 @@ class Settings(BaseSettings):
     def mlflow_artifacts_dir(self) -> Path:
         """Files of MLflow's runs and models, where no MLflow server keeps them elsewhere."""
         return self.home / "mlflow" / "artifacts"
+
+    @property
+    def landing_dir(self) -> Path:
+        """Where uploaded files wait to be collected."""
+        return self.home / "landing"
 
     @property
     def logs_dir(self) -> Path:

@@ -29,6 +29,7 @@ _LOOKS_SECRET = (
     (re.compile(r"(?i)\b(authorization['\"]?\s*[:=]\s*['\"]?)(?!bearer|basic)[^\s'\",;}]+"), rf"\1{REMOVED}"),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@'\"]+@"), rf"\1{REMOVED}@"),
     (re.compile(r"(?i)(/api(?:/v\d+)?/webhooks/)[\w./~-]+"), rf"\1{REMOVED}"),
+    (re.compile(r"\blak_[A-Za-z0-9_-]{20,}"), REMOVED),
     (re.compile(r"(?i)(hooks\.slack\.com/)[\w./~-]+"), rf"\1{REMOVED}"),
 )
 _DEEPEST = 8

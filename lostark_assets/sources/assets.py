@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from lostark_assets.errors import LostarkError
+from lostark_assets.errors import LostarkError, SourceError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.orchestration.partitions import ONE_PASS, SOURCES
 from lostark_assets.orchestration.specs import asset_spec, table_metadata
@@ -17,6 +17,7 @@ from lostark_assets.presentation import markdown_table
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import Collected, collect_and_record
 from lostark_assets.sources.configured import configured_origins, ledger_of, sources_at
+from lostark_assets.sources.landing import settle
 from lostark_assets.sources.peek import glance_of, note_collected
 from lostark_assets.sources.protocol import Source
 
@@ -65,7 +66,12 @@ def _collect_sources(
         try:
             glance = glance_of(origin)
             failed_before = len(failed)
-            sources = [found.source for found in sources_at(origin, settings) if found.source is not None]
+            sources = []
+            for found in sources_at(origin, settings):
+                if found.source is not None:
+                    sources.append(found.source)
+                elif isinstance(found.error, SourceError):
+                    settle(str(found.path), Collected("", "", str(found.path)), str(found.error))
             for source in (one for one in sources if one.name in wanted):
                 _collect_source(context, source, lake, settings, done, failed)
             if len(failed) == failed_before and wanted.issuperset(one.name for one in sources):
@@ -96,7 +102,10 @@ def _collect_source(
             earliest=settings.earliest_fight_date,
             batch_bytes=int(settings.batch_bytes),
         )
+        settle(source.path, collected)
     except (LostarkError, OSError) as error:
+        if isinstance(error, SourceError):
+            settle(source.path, collected, str(error))
         failed.append(str(error))
         context.log.warning(str(error))
     done.append(collected)

@@ -45,7 +45,10 @@ _LONGEST_ERROR = 2000
 
 @dataclass
 class Collected:
-    """What one collection did. ``days`` are the fight days of the new logs."""
+    """What one collection did. ``days`` are the fight days of the new logs, ``all_days`` those of all.
+
+    ``log_ids``: all logs that the source holds now, known ones too.
+    """
 
     source: str
     log_format: str
@@ -55,6 +58,8 @@ class Collected:
     known: int = 0
     new_log_ids: list[str] = field(default_factory=list)
     days: set[date] = field(default_factory=set)
+    log_ids: list[str] = field(default_factory=list)
+    all_days: set[date] = field(default_factory=set)
     payload_bytes: int = 0
     problems: list[Unreadable] = field(default_factory=list)
 
@@ -140,7 +145,8 @@ class _Collection:
         self._source, self._lake, self._done = source, lake, done
         self._run_id, self._earliest, self._batch_bytes = run_id, earliest, batch_bytes
         self._progress = progress
-        self._fingerprints, self._log_ids = _known(lake, source.name)
+        self._known, self._log_ids = _known(lake, source.name)
+        self._fingerprints = set(self._known)
         self._batch: list[dict[str, object]] = []
         self._bytes = 0
         self._begun = time.monotonic()
@@ -174,10 +180,16 @@ class _Collection:
             key = (listed.source_log_id, listed.fingerprint)
             if key in self._fingerprints:
                 self._done.known += 1
+                self._is_there(*self._known.get(key, (None, None)))
             else:
                 self._fingerprints.add(key)
                 wanted.append(listed)
         return wanted
+
+    def _is_there(self, log_id: object, day: object) -> None:
+        if isinstance(log_id, str) and isinstance(day, date):
+            self._done.log_ids.append(log_id)
+            self._done.all_days.add(day)
 
     def _take(self, wanted: list[Listed]) -> None:
         self._to_fetch += len(wanted)
@@ -189,6 +201,7 @@ class _Collection:
         for log in logs:
             row = _raw_row(self._source, log, self._run_id, self._earliest)
             # A listing may change while the content stays.
+            self._is_there(row["log_id"], row["fight_date"])
             if row["log_id"] in self._log_ids:
                 self._done.known += 1
             else:
@@ -213,11 +226,13 @@ class _Collection:
             self._cursor = None
 
 
-def _known(lake: Lake, source: str) -> tuple[set[tuple[str, str]], set[str]]:
-    columns = ["source_log_id", "listing_fingerprint", "log_id"]
+def _known(lake: Lake, source: str) -> tuple[dict[tuple[str, str], tuple[str, date]], set[str]]:
+    """Id and fight day of the source's logs that are in, by its id and fingerprint; all their ids."""
+    columns = ["source_log_id", "listing_fingerprint", "log_id", "fight_date"]
     rows = lake.read(RAW_BATTLE_LOGS.name, columns=columns, where=pc.field("source") == source)
-    ids, fingerprints = rows["source_log_id"].to_pylist(), rows["listing_fingerprint"].to_pylist()
-    return set(zip(ids, fingerprints, strict=True)), set(rows["log_id"].to_pylist())
+    ids, fingerprints, log_ids, days = (rows[name].to_pylist() for name in columns)
+    keys, found = zip(ids, fingerprints, strict=True), zip(log_ids, days, strict=True)
+    return dict(zip(keys, found, strict=True)), set(log_ids)
 
 
 def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Which places the platform collects from: the configured paths and services.
+"""Which places the platform collects from: the configured paths and services, and what was uploaded.
 
 What does not belong here: the demo, which is configured like any service (``platform.demo``), and looking for
 news (``peek``).
@@ -19,6 +19,7 @@ from lostark_assets.resources import limits_of
 from lostark_assets.settings import Settings, named_urls
 from lostark_assets.sources.battle_log_http import BattleLogHttp
 from lostark_assets.sources.detect import Found, ImportArguments, find_sources
+from lostark_assets.sources.landing import Landing
 
 DEMO_SOURCE = "demo"
 
@@ -69,9 +70,19 @@ def configured_paths(settings: Settings) -> list[Path]:
 
 
 def configured_origins(settings: Settings) -> list[Origin]:
-    """Every place to collect from: paths, then services."""
+    """Every place to collect from: paths, services, then uploads that wait in the landing folder."""
     folders: list[Origin] = [FolderOrigin(path) for path in configured_paths(settings)]
-    return folders + [service_at(url) for url in settings.battle_log_urls]
+    services = [service_at(url) for url in settings.battle_log_urls]
+    uploads = [
+        FolderOrigin(landed.file, ImportArguments(source=landed.ticket.source, **landed.ticket.arguments))
+        for landed in landing_of(settings).waiting()
+    ]
+    return folders + services + uploads
+
+
+def landing_of(settings: Settings) -> Landing:
+    """Where uploads land."""
+    return Landing(settings.landing_dir)
 
 
 def service_at(address: str) -> ServiceOrigin:

@@ -49,8 +49,8 @@ def peek(origin: Origin, settings: Settings) -> Peek:
 
 
 def note_collected(origin: Origin, settings: Settings, glance: str | None) -> None:
-    """Remember how a folder was (``glance_of``) before all of it was collected."""
-    if isinstance(origin, FolderOrigin) and glance is not None:
+    """Remember how a folder was (``glance_of``) before all of it was collected; an upload has gone by now."""
+    if isinstance(origin, FolderOrigin) and glance is not None and origin.path.exists():
         ledger_of(settings).set_note(_glance_key(origin.path), glance)
 
 

@@ -145,5 +145,5 @@ def test_show_tells_the_card_the_figures_and_what_became_of_it(lostark, three):
 def test_the_command_that_is_installed_has_the_models_too():
     pyproject = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
 
-    assert 'lostark = "lostark_ml.cli:app"' in pyproject
+    assert 'lostark = "lostark_api.cli:app"' in pyproject
     assert {"ingest", "model"} <= set(CliRunner().invoke(app, ["--help"]).stdout.split())

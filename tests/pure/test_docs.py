@@ -47,7 +47,7 @@ def commands() -> dict[str, set[str]]:
     """The options of every command, by its name; a command of a group by both names."""
     import typer
 
-    from lostark_ml.cli import app
+    from lostark_api.cli import app
 
     def under(group: typer.core.TyperGroup, before: str) -> dict[str, set[str]]:
         found = {}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from alembic import context
 
-from lostark_assets.publish.marts import SCHEMA
-
 context.configure(
     connection=context.config.attributes["connection"],
-    version_table_schema=SCHEMA,
+    version_table_schema=context.config.attributes["schema"],
     target_metadata=None,
 )
 with context.begin_transaction():

@@ -1,0 +1,1 @@
+"""Migrations of the schema ``access``: keys of the API, as hashes."""

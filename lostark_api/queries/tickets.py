@@ -1,0 +1,103 @@
+"""What became of an upload: received, collected, cleaned, published, or refused.
+
+Each state is read where it is true: the landing folder, the lake's core tables, the marts. What does not
+belong here: receiving (``uploads``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow.compute as pc
+
+from lostark_api.database import Snapshot
+from lostark_assets.core.reasons import REASONS
+from lostark_assets.lake.tables import Lake
+from lostark_assets.sources.landing import Landed
+
+MOST_FIGHTS = 200
+_PUBLISHED = (
+    "SELECT encounter_id, fight_id, gate_id, boss_name, is_cleared, fight_started_at "
+    "FROM marts.encounters WHERE encounter_id = ANY(%(ids)s) ORDER BY fight_started_at DESC, encounter_id"
+)
+
+
+def cleaned_logs(lake: Lake, landed: Landed) -> tuple[dict[str, str], Counter[str], int]:
+    """Of a collected upload: log to encounter id where it is in core, refusals by reason, whole logs."""
+    result = landed.result
+    if result is None or not result.log_ids:
+        return {}, Counter(), 0
+    wanted, days = pc.field("log_id").isin(result.log_ids), result.days
+    columns = ["log_id", "encounter_id"]
+    core = lake.read("core_encounters", columns=columns, days=days, where=wanted)
+    entries = lake.read(
+        "core_quarantine", columns=["log_id", "scope", "reason_code"], days=days, where=wanted
+    )
+    if core.num_rows + entries.num_rows == 0 or not set(result.log_ids) <= {
+        *core["log_id"].to_pylist(),
+        *entries["log_id"].to_pylist(),
+    }:
+        # Cleaning may know the day better than the glance that was taken while collecting.
+        core = lake.read("core_encounters", columns=columns, where=wanted)
+        entries = lake.read("core_quarantine", columns=["log_id", "scope", "reason_code"], where=wanted)
+    whole = {
+        log_id
+        for log_id, scope in zip(entries["log_id"].to_pylist(), entries["scope"].to_pylist(), strict=True)
+        if scope == "log"
+    }
+    encounters = dict(zip(core["log_id"].to_pylist(), core["encounter_id"].to_pylist(), strict=True))
+    return encounters, Counter(entries["reason_code"].to_pylist()), len(whole - encounters.keys())
+
+
+async def published_fights(now: Snapshot, encounter_ids: list[str]) -> list[dict[str, Any]]:
+    """Those of the encounters that are published, newest first."""
+    return await now.rows(_PUBLISHED, {"ids": encounter_ids}) if encounter_ids else []
+
+
+def document(
+    landed: Landed,
+    encounters: dict[str, str],
+    reasons: Counter[str],
+    refused: int,
+    fights: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The ticket as it is answered."""
+    ticket, result = landed.ticket, landed.result
+    state = _state(landed, len(encounters), refused, len(fights))
+    return {
+        "ticket": ticket.ticket,
+        "state": state,
+        "is_final": state in ("published", "refused"),
+        "received_at": ticket.received_at,
+        "name": ticket.name,
+        "format": ticket.log_format,
+        "size_bytes": ticket.bytes,
+        "logs": {
+            "found": result.found if result else None,
+            "new": result.new if result else None,
+            "known": result.known if result else None,
+            "cleaned": len(encounters),
+            "refused": refused,
+        },
+        "fights": [fight | {"href": f"/v1/fights/{fight['fight_id']}"} for fight in fights[:MOST_FIGHTS]],
+        "fight_count": len({fight["fight_id"] for fight in fights}),
+        "reasons": [
+            {"reason_code": code, "count": count, "what_to_do": REASONS.get(code, "")}
+            for code, count in reasons.most_common()
+        ],
+        "problems": result.problems[:20] if result else [],
+        "error": result.error if result else None,
+    }
+
+
+def _state(landed: Landed, cleaned: int, refused: int, published: int) -> str:
+    result = landed.result
+    if result is None:
+        return "received"
+    wanted = len(result.log_ids)
+    if result.error is not None or refused == wanted:
+        return "refused"
+    if cleaned + refused < wanted:
+        return "collected"
+    return "published" if published >= cleaned else "cleaned"

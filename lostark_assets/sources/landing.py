@@ -1,0 +1,204 @@
+"""The landing folder: where uploaded files wait for the collector, and what became of each.
+
+``landing/SOURCE.TICKET/NAME`` is one upload. Beside it lie ``.ticket.json`` (what was accepted) and, once it
+was collected, ``.collected.json``; the file itself is then deleted, since its logs are in the raw table. A
+file that is still being received lies under ``landing/.incoming`` and is seen by nobody. What does not belong
+here: receiving over HTTP (``lostark_api``), and the formats.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from lostark_assets.errors import NotFound
+from lostark_assets.sources.collect import Collected
+
+INCOMING = ".incoming"
+TICKET_PATTERN = r"^[0-9a-f]{32}$"
+KEPT = timedelta(days=30)
+"""So long a ticket can be followed."""
+LONGEST_NAME = 100
+_TICKET, _RESULT = ".ticket.json", ".collected.json"
+_ABANDONED = timedelta(hours=6)
+_UNSAFE = re.compile(r"[^\w.()+ -]+")
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """One accepted upload. ``arguments``: what the upload said about a table that doesn't say it itself."""
+
+    ticket: str
+    name: str
+    source: str
+    log_format: str
+    bytes: int
+    sha256: str
+    received_at: datetime
+    arguments: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What collecting an upload brought. ``error``: it could not be read, and nothing of it is in."""
+
+    at: datetime
+    found: int = 0
+    new: int = 0
+    known: int = 0
+    log_ids: list[str] = msgspec.field(default_factory=list)
+    days: list[date] = msgspec.field(default_factory=list)
+    problems: list[str] = msgspec.field(default_factory=list)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Landed:
+    """An accepted upload where it lies; ``result`` is None until it was collected."""
+
+    folder: Path
+    ticket: Ticket
+    result: Result | None = None
+
+    @property
+    def file(self) -> Path:
+        """The uploaded file; gone once it was collected."""
+        return self.folder / self.ticket.name
+
+
+@dataclass(frozen=True)
+class Landing:
+    """The landing folder of a platform."""
+
+    folder: Path
+
+    def begin(self, name: str) -> tuple[str, Path]:
+        """A new ticket, and where its file is to be written."""
+        ticket = secrets.token_hex(16)
+        folder = self.folder / INCOMING / ticket
+        folder.mkdir(parents=True)
+        return ticket, folder / safe_name(name)
+
+    def accept(self, ticket: Ticket) -> Landed:
+        """Show a received file to the collector, whole or not at all."""
+        incoming = self.folder / INCOMING / ticket.ticket
+        _write(incoming / _TICKET, ticket)
+        folder = self.folder / f"{ticket.source.replace(':', '_')}.{ticket.ticket}"
+        incoming.rename(folder)
+        return Landed(folder, ticket)
+
+    def drop(self, ticket: str) -> None:
+        """Keep nothing of a file that was refused while it was received."""
+        shutil.rmtree(self.folder / INCOMING / ticket, ignore_errors=True)
+
+    def waiting(self) -> list[Landed]:
+        """Uploads that were not collected yet, in the order of their folders."""
+        return [landed for landed in self._all() if landed.result is None]
+
+    def waiting_bytes(self) -> int:
+        """What they take on the disk, those included that are being received."""
+        files = self.folder.glob(f"{INCOMING}/*/*")
+        return sum(landed.ticket.bytes for landed in self.waiting()) + sum(map(_size, files))
+
+    def find(self, ticket: str) -> Landed:
+        """The upload of ``ticket``.
+
+        Raises:
+            NotFound: there is none, or it was too long ago.
+        """
+        if re.match(TICKET_PATTERN, ticket):
+            for folder in self.folder.glob(f"*.{ticket}"):
+                landed = _landed(folder)
+                if landed is not None:
+                    return landed
+        raise NotFound(
+            f"{ticket[:40]}: expected the ticket of an upload, found none. Tickets are kept {KEPT.days} days."
+        )
+
+    def clean_up(self, now: datetime) -> None:
+        """Remove old tickets, and what was left behind by uploads that a crash cut off."""
+        for landed in self._all():
+            if landed.result is not None and landed.result.at < now - KEPT:
+                shutil.rmtree(landed.folder, ignore_errors=True)
+        floor = time.time() - _ABANDONED.total_seconds()
+        for folder in self.folder.glob(f"{INCOMING}/*"):
+            if folder.stat().st_mtime < floor:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _all(self) -> Iterator[Landed]:
+        for folder in sorted(self.folder.glob("[!.]*")):
+            landed = _landed(folder)
+            if landed is not None:
+                yield landed
+
+
+def settle(path: str, done: Collected, error: str | None = None) -> None:
+    """Note at the upload that ``path`` belongs to how its collection ended, and delete the file.
+
+    Nothing happens for a file that is no upload.
+    """
+    landed = _landed(Path(path).parent)
+    if landed is None or landed.file != Path(path):
+        return
+    result = Result(
+        datetime.now(UTC),
+        done.found,
+        done.new,
+        done.known,
+        sorted(set(done.log_ids)),
+        sorted(done.all_days),
+        [_without(landed, f"{p.where}: {p.reason}") for p in done.problems],
+        None if error is None else _without(landed, error),
+    )
+    _write(landed.folder / _RESULT, result)
+    landed.file.unlink(missing_ok=True)
+
+
+def safe_name(name: str) -> str:
+    """``name`` as a file's name: no path, no hidden file, nothing that a terminal or a shell takes wrongly."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    clean = _UNSAFE.sub("_", last).strip(" .-")
+    stem, dot, suffix = clean.rpartition(".")
+    short = clean[:LONGEST_NAME] if not dot else f"{stem[: LONGEST_NAME - len(suffix) - 1]}.{suffix}"
+    return short if short and len(suffix) <= 12 else "upload"
+
+
+def arguments_of(values: Mapping[str, str | None]) -> dict[str, str]:
+    """Those that were given."""
+    return {name: value for name, value in values.items() if value}
+
+
+def _landed(folder: Path) -> Landed | None:
+    try:
+        ticket = msgspec.json.decode((folder / _TICKET).read_bytes(), type=Ticket)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    try:
+        result = msgspec.json.decode((folder / _RESULT).read_bytes(), type=Result)
+    except (OSError, msgspec.MsgspecError):
+        result = None
+    return Landed(folder, ticket, result)
+
+
+def _without(landed: Landed, text: str) -> str:
+    """``text`` without where the file lay: its sender reads it."""
+    return text.replace(str(landed.file), landed.ticket.name).replace(str(landed.folder), "")[:500]
+
+
+def _write(path: Path, content: msgspec.Struct) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.json.encode(content))
+    temporary.replace(path)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
