@@ -161,7 +161,7 @@ def settle(path: str, done: Collected, error: str | None = None) -> None:
 
 
 def safe_name(name: str) -> str:
-    """``name`` as a file's name: no path, no hidden file, nothing that a terminal or a shell takes wrongly."""
+    """``name`` as a file's name: no path, nothing hidden, nothing that steers a terminal or a shell."""
     last = name.replace("\\", "/").rpartition("/")[2]
     clean = _UNSAFE.sub("_", last).strip(" .-")
     stem, dot, suffix = clean.rpartition(".")

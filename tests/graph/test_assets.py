@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -20,13 +20,17 @@ from lostark_assets.core.rows import Cleaned
 from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import Lake
 from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
+from lostark_assets.orchestration.partitions import SOURCES
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.simulator.loa_logs_db import write_encounters_db
 from lostark_assets.simulator.season import SeasonConfig, generate_fights
 from lostark_assets.simulator.truth import read_truth
 from lostark_assets.sources.collect import collect
+from lostark_assets.sources.configured import configured_origins, landing_of
+from lostark_assets.sources.landing import Ticket
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
+from lostark_assets.sources.peek import peek
 
 CORE = ["core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine"]
 DAILY = [*CORE, "stats_player_dps", "stats_dps_timeline"]
@@ -227,3 +231,27 @@ def test_days_side_by_side_become_one_range_and_days_with_data_are_not_bridged()
         (days[3], days[3]),
     ]
     assert ranges([]) == []
+
+
+def test_an_upload_is_collected_like_any_source_and_its_ticket_tells(tmp_path, database):
+    settings = get_settings(home=tmp_path / "home")
+    landing = landing_of(settings)
+    ticket, path = landing.begin("mine.db")
+    path.write_bytes(database.read_bytes())
+    source = "upload:db-0123456789ab"
+    landing.accept(Ticket(ticket, path.name, source, "loa_logs_db", 1, "", datetime.now(UTC)))
+    peeked = [peek(origin, settings) for origin in configured_origins(settings)]
+    assert [one.sources for one in peeked] == [(source,)]
+
+    instance = dg.DagsterInstance.ephemeral()
+    instance.add_dynamic_partitions(str(SOURCES.name), [source])
+    job = build_defs(settings=settings).resolve_implicit_global_asset_job_def()
+    done = job.execute_in_process(
+        asset_selection=[dg.AssetKey("raw_battle_logs")], partition_key=source, instance=instance
+    )
+
+    assert done.success
+    landed = landing.find(ticket)
+    assert landed.result.new == lake_of(settings).count("raw_battle_logs") > 0
+    assert not landed.file.exists()
+    assert configured_origins(settings) == []
