@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 MOST_POINTS = 600
 NO_STYLE = "no style · 스타일 없음"
 _SEED = 0
-_LONGEST_TITLE = 70
+_LONGEST_TITLE, _TALLEST_TITLE = 70, 40
+"""Characters that fit beside an axis of the chart."""
 
 
 def map_of_styles(rows: pa.Table, model: StyleModel) -> alt.Chart:
@@ -33,14 +34,14 @@ def map_of_styles(rows: pa.Table, model: StyleModel) -> alt.Chart:
         alt.Chart(pd.DataFrame(table))
         .mark_circle(size=30, opacity=0.6)
         .encode(
-            x=alt.X("axis_1:Q", title=_title("axis 1 · 축 1", words[0])),
-            y=alt.Y("axis_2:Q", title=_title("axis 2 · 축 2", words[1])),
+            x=alt.X("axis_1:Q", title=_title("axis 1 · 축 1", words[0], _LONGEST_TITLE)),
+            y=alt.Y("axis_2:Q", title=_title("axis 2 · 축 2", words[1], _TALLEST_TITLE)),
             color=alt.Color("style:N", title=None, sort=order, legend=alt.Legend(labelLimit=300)),
         )
     )
     return finish(points, "How characters play · 플레이 스타일")
 
 
-def _title(name: str, words: str) -> str:
+def _title(name: str, words: str, longest: int) -> str:
     text = f"{name}: {words}" if words else name
-    return text if len(text) <= _LONGEST_TITLE else text[: _LONGEST_TITLE - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
