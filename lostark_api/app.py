@@ -21,13 +21,15 @@ from lostark_api.database import Marts
 from lostark_api.keys import ACCESS
 from lostark_api.manual import router as manual
 from lostark_api.metrics import Metrics
+from lostark_api.offered import OfferedLogs
 from lostark_api.problems import add_problem_handlers
-from lostark_api.routes import characters, expected, export, fights, gates, health, state, upload
+from lostark_api.routes import battle_logs, characters, expected, export, fights, gates, health, state, upload
 from lostark_api.shared_cache import SharedCache
 from lostark_api.uploads import Uploads
 from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.observability.logs import get_logger
 from lostark_assets.publish.migrate import migrate
+from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings
 
 LOOK_FOR_PUBLISH_EVERY_S = 1.0
@@ -104,7 +106,7 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
         openapi_url="/openapi.json",
         responses=_PROBLEMS,
     )
-    for module in (gates, fights, characters, state, expected, export, upload):
+    for module in (gates, fights, characters, state, expected, export, upload, battle_logs):
         app.include_router(module.router)
     app.include_router(health.router)
     app.include_router(manual)
@@ -116,6 +118,7 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
         champion,
     )
     app.state.access, app.state.uploads = access, Uploads(settings)
+    app.state.offered = OfferedLogs(lake_of(settings))
     cached = CachedApp(_no_trace(app), metrics, CODE_VERSION, shared)
     return Api(app, cached)
 
