@@ -8,6 +8,7 @@ that died goes on from there. What does not belong here: models and tests themse
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -128,8 +129,9 @@ def refresh_training_set(lake: Lake) -> TrainingSetRun:
 
 
 def read_training_set(lake: Lake, version: int) -> pd.DataFrame:
-    """The training set as of that version: what a model of it learnt from, exactly."""
-    return lake.read(TRAINING_SET, version=version).to_pandas()
+    """The training set as of that version: what a model of it learnt from, exactly, and in one order."""
+    rows = lake.read(TRAINING_SET, version=version)
+    return rows.sort_by([(name, "ascending") for name in ("fight_started_at", *KEY)]).to_pandas()
 
 
 def choose_cutoff(frame: pd.DataFrame, policy: LifecyclePolicy) -> datetime:
@@ -221,7 +223,8 @@ def evaluate_challenger(lake: Lake, registry: Registry, policy: LifecyclePolicy,
     frame = read_training_set(lake, _training_set_version(lake) if version is None else version)
     until = _end_of(frame)
     figures = registry.metrics(entry)
-    leaks = LeakReport(figures.get("leak_shuffled_r2", 0.0), figures.get("leak_id_gain", 0.0))
+    # What nobody measured is not clean.
+    leaks = LeakReport(*(figures.get(name, math.nan) for name in ("leak_shuffled_r2", "leak_id_gain")))
     test = held_out(challenger, champion, frame, until)
     decision = decide(test, policy.promotion, leaks=leaks)
     evaluation = evaluate(challenger, frame, until)

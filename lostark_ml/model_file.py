@@ -13,7 +13,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import json
 import typing
+import zipfile
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -42,6 +44,8 @@ follows, so the files' hash is kept with the version and compared before anythin
 """
 LIBRARIES = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 _TOLERANCE = 1e-9
+_SCHEMA = "schema.json"
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 Model = TypeVar("Model")
 
@@ -92,6 +96,7 @@ def save(
     card = Card(run_id=run_id, **({"model_id": model_id} if model_id else {}))
     if _has_pipeline(type(model)):
         _write_pipeline(model.pipeline, folder, card, example, predicted)
+        _forget_when_and_where(folder / PIPELINE_FILE)
     else:
         _write_card(folder, card, example, predicted)
     document = _Document(
@@ -111,6 +116,31 @@ def save(
             f"{type(model).__name__}.{', '.join(changed)}: expected fields that JSON can hold, found some "
             "that come back changed. Nothing was registered. Make them of numbers, texts, lists, dataclasses."
         )
+
+
+def _forget_when_and_where(path: Path) -> None:
+    """Write skops' file anew without the memory addresses and the times in it: same model, same file."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    ids: dict[Any, int] = {}
+    names: dict[str, str] = {}
+
+    def renamed(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {name: renamed(one, name) for name, one in value.items()}
+        if isinstance(value, list):
+            return [renamed(one) for one in value]
+        if key == "__id__":
+            return ids.setdefault(value, len(ids) + 1)
+        if key == "file" and value in parts:
+            return names.setdefault(value, f"{len(names) + 1}{Path(value).suffix}")
+        return value
+
+    schema = renamed(json.loads(parts.pop(_SCHEMA)))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(_SCHEMA, _NO_TIME), json.dumps(schema), zipfile.ZIP_DEFLATED)
+        for old, new in names.items():
+            archive.writestr(zipfile.ZipInfo(new, _NO_TIME), parts[old], zipfile.ZIP_DEFLATED)
 
 
 def load(folder: Path, kind: type[Model], *, digest: str | None = None) -> Model:

@@ -21,19 +21,10 @@ def fitted():
     return fit(frame, RESET + timedelta(weeks=4), config), frame
 
 
-@pytest.fixture(scope="session")
-def _registry_template(tmp_path_factory):
-    from lostark_assets.platform.mlflow_database import prepare_database
-
-    folder = tmp_path_factory.mktemp("mlflow-template")
-    prepare_database(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
-    return folder
-
-
 @pytest.fixture
-def mlflow_folder(tmp_path, _registry_template):
+def mlflow_folder(tmp_path, registry_template):
     """A folder with an empty ``mlflow.db``, as if it had been moved from elsewhere."""
-    return shutil.copytree(_registry_template, tmp_path / "mlflow")
+    return shutil.copytree(registry_template, tmp_path / "mlflow")
 
 
 @pytest.fixture

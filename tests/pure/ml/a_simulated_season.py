@@ -19,13 +19,12 @@ RESET = datetime(2026, 9, 2, 10, tzinfo=UTC)
 DURATION_S = 500
 
 
-def simulated_players(fights, weeks, seed=3, characters=300):
-    """Players of so many cleared fights of the first gate, spread over so many weeks."""
+def simulated_players(fights, weeks, seed=3, characters=300, *, gate=GATES[0], first_week=0, population=None):
+    """Players of so many cleared fights of one gate, spread over so many weeks from ``first_week`` on."""
     random = np.random.default_rng(seed)
-    population = population_of(seed, characters)
-    gate = GATES[0]
+    population = population or population_of(seed, characters)
     rows = []
-    for number, moment in enumerate(np.sort(random.uniform(0, weeks, fights))):
+    for number, moment in enumerate(first_week + np.sort(random.uniform(0, weeks, fights))):
         roster = choose_roster(gate, population, float(moment), 0.0, None, random, is_cleared=True)
         started = RESET + timedelta(weeks=float(moment))
         for player, death in zip(roster.players, roster.deaths, strict=True):
@@ -33,9 +32,9 @@ def simulated_players(fights, weeks, seed=3, characters=300):
             lost = 0.0 if death is None else (1 - death[0]) if death[1] is None else death[1]
             rows.append(
                 {
-                    "encounter_id": f"e{number:05}",
+                    "encounter_id": f"{gate.npc_id}-{gate.difficulty}-{first_week}-{number:05}",
                     "player_name": player.name,
-                    "fight_id": f"f{number:05}",
+                    "fight_id": f"f{gate.npc_id}-{gate.difficulty}-{first_week}-{number:05}",
                     "is_counted": True,
                     "fight_date": started.date(),
                     "fight_started_at": started,

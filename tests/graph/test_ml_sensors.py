@@ -1,0 +1,290 @@
+"""The sensors of phase 2 on a real lake, registry and runs: what they ask for, and when they don't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from lostark_assets.automation.runs import RANGE_END, RANGE_START
+from lostark_assets.contracts.core import CORE_GAME_EVENTS
+from lostark_assets.settings import get_settings
+from lostark_ml.champion_history import read_history
+from lostark_ml.definitions import build_defs
+from lostark_ml.facts import gather, in_vain, patches_since, population_fights
+from lostark_ml.jobs import SCORE_JOB, TRAIN_JOB
+from lostark_ml.lifecycle import FIGHTS_TAG, PROMOTE_TAG, UNTIL_TAG
+from lostark_ml.scoring import due_scoring_days, score_days
+from lostark_ml.sensors import FACTS_EVERY_S, INPUT_TAG, SCORE_EVERY_S, ml_sensors
+from tests.a_model_lake import FIRST_WEEKS, World, season_players, write_statistics
+
+HOUR = 3600.0
+
+
+class Ticking:
+    """A world, an instance and the sensors, driven tick by tick; the clock is ours."""
+
+    def __init__(self, world: World, instance: dg.DagsterInstance, **settings: object) -> None:
+        self.world, self.instance = world, instance
+        self.settings = get_settings(home=world.home, sources=(), **settings)
+        # Runs are made by Dagster's own clock: ours is never behind it.
+        self.now = datetime.now(UTC).timestamp() + HOUR
+        self.sensors = {s.name: s for s in ml_sensors(clock=lambda: self.now)}
+        self.cursors: dict[str, str | None] = {}
+        self.defs = build_defs(settings=self.settings)
+
+    def tick(self, sensor: str, *, after: float = 60.0) -> dg.SensorResult:
+        self.now += after
+        resources = {"lake": self.world.lake, "settings": self.settings, "registries": self.world}
+        wanted = {"due_expected_dps": {"lake"}, "alias_moves": {"lake", "registries"}}.get(
+            sensor, set(resources)
+        )
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursors.get(sensor),
+            resources={name: resources[name] for name in wanted},
+        ) as context:
+            data = self.sensors[sensor].evaluate_tick(context)
+        self.cursors[sensor] = data.cursor
+        return data
+
+    def has_run(self, job: str, request: dg.RunRequest, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+        return self.instance.create_run_for_job(
+            self.defs.resolve_job_def(job),
+            status=status,
+            tags={**request.tags, "dagster/run_key": request.run_key},
+        )
+
+    def score(self, request: dg.RunRequest) -> None:
+        """What a run of days leaves behind, without the run."""
+        first, last = (date.fromisoformat(request.tags[name]) for name in (RANGE_START, RANGE_END))
+        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        score_days(self.world.lake, self.world.registry, days, datetime.now(UTC))
+        self.has_run(SCORE_JOB, request, dg.DagsterRunStatus.SUCCESS)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp() as instance:
+        yield instance
+
+
+@pytest.fixture
+def ticking(world: World, instance: dg.DagsterInstance) -> Ticking:
+    return Ticking(world, instance, retrain_new_fights=100, retrain_pause_h=6)
+
+
+# due_model -------------------------------------------------------------------------------------------
+
+
+def test_the_first_model_waits_for_enough_fights_and_is_asked_for_once(season, tmp_path, instance) -> None:
+    world = season.copy(tmp_path / "world")
+    fights = len(population_fights(world.lake))
+    waiting = Ticking(world, instance, retrain_first_fights=fights + 1)
+    assert f"the first model waits for {fights + 1:,}" in waiting.tick("due_model").skip_message
+    ticking = Ticking(world, instance, retrain_first_fights=fights)
+
+    [request] = ticking.tick("due_model").run_requests
+
+    assert request.tags["lostark/trigger"] == "first"
+    assert request.tags["lostark/because"] == f"no model yet, and {fights:,} fights (expected {fights:,})"
+    run = ticking.has_run(TRAIN_JOB, request, dg.DagsterRunStatus.STARTED)
+    assert ticking.tick("due_model").skip_message == "a model is being trained"
+    ticking.instance.report_run_failed(run)
+    assert "it pauses until" in ticking.tick("due_model").skip_message
+    again = ticking.tick("due_model", after=12 * HOUR).run_requests
+    assert [r.run_key == request.run_key for r in again] == [False]
+
+
+def test_new_fights_are_a_reason_once_and_the_same_data_never_again(ticking: Ticking) -> None:
+    world = ticking.world
+    assert "expected 10" in ticking.tick("due_model").skip_message
+    known = int(world.registry.version(1).tags[FIGHTS_TAG])
+    world.play()
+    new = len(population_fights(world.lake)) - known
+
+    [request] = ticking.tick("due_model").run_requests
+
+    assert request.tags["lostark/trigger"] == "new_fights"
+    assert f"{new:,} fights since the snapshot of the newest version" in request.tags["lostark/because"]
+    assert request.tags[INPUT_TAG].startswith(f"statistics {world.lake.version('stats_player_dps')},")
+    ticking.has_run(TRAIN_JOB, request, dg.DagsterRunStatus.SUCCESS)
+    for _ in range(3):
+        data = ticking.tick("due_model", after=30 * 24 * HOUR)
+        assert data.run_requests == []
+        assert "read the same data and code, and was promoted" in data.skip_message
+
+
+def test_after_a_refusal_it_waits_twice_as_long_also_with_new_data(ticking: Ticking) -> None:
+    world = ticking.world
+    world.play()
+    [request] = ticking.tick("due_model").run_requests
+    ticking.has_run(TRAIN_JOB, request, dg.DagsterRunStatus.SUCCESS)
+    world.registry.tag(1, {PROMOTE_TAG: "no"})
+    world.play()
+
+    waiting = ticking.tick("due_model", after=10 * HOUR)
+    asked = ticking.tick("due_model", after=2 * HOUR)
+
+    assert "it pauses until" in waiting.skip_message
+    assert "fights since the snapshot of the newest version" in waiting.skip_message
+    assert [r.tags["lostark/trigger"] for r in asked.run_requests] == ["new_fights"]
+
+
+def test_an_idle_tick_reads_neither_statistics_nor_registry(ticking: Ticking, monkeypatch) -> None:
+    said = ticking.tick("due_model").skip_message
+    monkeypatch.setattr(ticking.world.lake, "read", None)
+    monkeypatch.setattr(type(ticking.world), "open", None)
+
+    assert ticking.tick("due_model", after=FACTS_EVERY_S - 1).skip_message == said
+
+
+def test_a_registry_without_statistics_or_a_lake_without_them_asks_for_nothing(
+    tmp_path, registry_template, instance
+) -> None:
+    ticking = Ticking(World(tmp_path / "home"), instance)
+
+    assert ticking.tick("due_model").skip_message == "no statistics yet"
+    assert ticking.tick("due_expected_dps").skip_message == "there is no champion yet to score with"
+
+
+# What it knows ---------------------------------------------------------------------------------------
+
+
+def test_facts_count_the_population_and_what_is_new_since_the_newest_version(world: World) -> None:
+    played = world.play()
+    facts = gather(world.lake, world.registry, world.now, input_digest="x", last=None, in_progress=0)
+    rows = world.players()
+    clear = rows[rows["is_cleared"] & rows["is_counted"] & ~rows["is_dead"] & ~rows["is_support"]]
+
+    assert facts.fights == clear["fight_id"].nunique()
+    assert facts.trained_fights == int(world.registry.version(1).tags[FIGHTS_TAG])
+    assert facts.new_fights == len(set(clear["fight_id"]) & set(played["fight_id"]))
+    assert facts.problems == []
+    assert facts.patches == []
+
+
+def test_patches_since_the_newest_version_count_the_fights_after_them(world: World) -> None:
+    newest = world.registry.version(1)
+    until = datetime.fromisoformat(newest.tags[UNTIL_TAG])
+    rows = [
+        {"kind": "patch", "event_name": "too old", "title": "x", "starts_at": until - timedelta(days=3)},
+        {"kind": "patch", "event_name": None, "title": "Balance", "starts_at": until + timedelta(days=1)},
+        {"kind": "event", "event_name": "a party", "title": "x", "starts_at": until + timedelta(days=1)},
+    ]
+    table = pa.Table.from_pylist(rows)
+    at = table["starts_at"].cast(pa.timestamp("us", "UTC"))
+    table = table.set_column(table.column_names.index("starts_at"), "starts_at", at)
+    world.lake.append(CORE_GAME_EVENTS, CORE_GAME_EVENTS.conform(table))
+    starts = [until + timedelta(hours=h) for h in (1, 23, 25, 48)]
+
+    [patch] = patches_since(world.lake, newest, starts)
+
+    assert (patch.name, patch.fights_after) == ("Balance", 2)
+    assert patches_since(world.lake, None, starts) == []
+
+
+def test_attempts_in_vain_are_counted_back_to_the_last_promotion(world: World) -> None:
+    one = world.registry.version(1)
+
+    def with_tags(*verdicts: str | None) -> list:
+        return [replace(one, tags={} if v is None else {PROMOTE_TAG: v}) for v in verdicts]
+
+    assert in_vain(with_tags("no", None, "yes", "no")) == 2
+    assert in_vain(with_tags("yes", "no")) == 0
+    assert in_vain([]) == 0
+
+
+# due_expected_dps ------------------------------------------------------------------------------------
+
+
+def test_exactly_the_days_whose_statistics_changed_are_scored_and_at_most_every_five_minutes(
+    ticking: Ticking,
+) -> None:
+    world = ticking.world
+    days = world.lake.days("stats_player_dps")
+    [request] = ticking.tick("due_expected_dps").run_requests
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (str(days[0]), str(days[-1]))
+    assert ticking.tick("due_expected_dps").run_requests == []
+    ticking.score(request)
+    assert ticking.tick("due_expected_dps").run_requests == []
+    assert due_scoring_days(world.lake) == {}
+    assert ticking.tick("due_expected_dps").skip_message == "no fight day waits for its scores"
+
+    rows = world.players()
+    late = rows[rows["fight_date"] == days[3]].assign(is_ark_passive_active=True)
+    write_statistics(world.lake, late)
+    ticking.now = max(ticking.now, datetime.now(UTC).timestamp())
+    [again] = ticking.tick("due_expected_dps", after=SCORE_EVERY_S).run_requests
+    assert (again.tags[RANGE_START], again.tags[RANGE_END]) == (str(days[3]), str(days[3]))
+    ticking.score(again)
+    write_statistics(world.lake, season_players(1, first_week=FIRST_WEEKS))
+
+    soon = ticking.tick("due_expected_dps", after=1)
+    later = ticking.tick("due_expected_dps", after=SCORE_EVERY_S)
+
+    assert soon.run_requests == []
+    new = sorted(set(world.lake.days("stats_player_dps")) - set(days))
+    assert [(r.tags[RANGE_START], r.tags[RANGE_END]) for r in later.run_requests] == [
+        (str(due[0]), str(due[-1])) for due in [sorted(date.fromisoformat(d) for d in _due(world))]
+    ]
+    assert set(new) <= {date.fromisoformat(day) for day in _due(world)}
+
+
+def _due(world: World) -> list[str]:
+    return [day.isoformat() for day in due_scoring_days(world.lake)]
+
+
+def test_days_wait_while_a_scoring_works_on_them(ticking: Ticking) -> None:
+    [request] = ticking.tick("due_expected_dps").run_requests
+    run = ticking.has_run(SCORE_JOB, request, dg.DagsterRunStatus.STARTED)
+
+    waiting = ticking.tick("due_expected_dps", after=SCORE_EVERY_S)
+    ticking.instance.report_run_failed(run)
+    ticking.tick("due_expected_dps")
+    again = ticking.tick("due_expected_dps", after=SCORE_EVERY_S)
+
+    assert waiting.run_requests == []
+    assert "being worked on" in waiting.skip_message
+    assert len(again.run_requests) == 1
+    assert again.run_requests[0].run_key != request.run_key
+
+
+# alias_moves -----------------------------------------------------------------------------------------
+
+
+def test_a_move_of_an_alias_is_told_to_dagster_once_whoever_made_it(ticking: Ticking) -> None:
+    world = ticking.world
+    [first] = ticking.tick("alias_moves").asset_events
+    assert first.asset_key == dg.AssetKey("ml_champion_history")
+    assert first.metadata["dagster/row_count"].value == 2
+    assert first.metadata["noticed now"].value == 0
+    assert ticking.tick("alias_moves").asset_events == []
+
+    world.submit(world.registry.load(1))
+    ticking.tick("alias_moves")
+    world.registry.move_alias("champion", 2)
+    [moved] = ticking.tick("alias_moves").asset_events
+
+    assert moved.metadata["noticed now"].value == 1
+    assert "champion to version 2 (outside by unknown)" in moved.metadata["newest"].value
+    assert read_history(world.lake, "lostark_dps")[-1].to_version == 2
+    assert ticking.tick("alias_moves").skip_message == "no alias has moved"
+
+
+def test_without_any_model_no_alias_has_moved(season, tmp_path, instance) -> None:
+    ticking = Ticking(season.copy(tmp_path / "world"), instance)
+
+    assert ticking.tick("alias_moves").skip_message == "no alias has moved"
+
+
+def test_all_sensors_are_on_and_ask_for_jobs_that_there_are(ticking: Ticking) -> None:
+    jobs = {job.name for job in ticking.defs.jobs}
+
+    assert {s.name for s in ticking.sensors.values()} == {"due_model", "due_expected_dps", "alias_moves"}
+    assert all(s.default_status == dg.DefaultSensorStatus.RUNNING for s in ticking.sensors.values())
+    assert jobs >= {TRAIN_JOB, SCORE_JOB}
