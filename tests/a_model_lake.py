@@ -83,7 +83,9 @@ def few_specs(seed: int = 3, size: int = 8000, names: tuple[str, ...] = SPECS) -
     return small
 
 
-def season_players(weeks: int, *, first_week: int = 0, fights: tuple[int, ...] = FIGHTS_A_WEEK) -> pd.DataFrame:
+def season_players(
+    weeks: int, *, first_week: int = 0, fights: tuple[int, ...] = FIGHTS_A_WEEK
+) -> pd.DataFrame:
     """Players of the gates that are played, week by week the same whatever was asked before."""
     crowd = few_specs()
     return pd.concat(
@@ -117,7 +119,8 @@ def _conform(contract, rows: pd.DataFrame) -> pa.Table:
     table = pa.Table.from_pandas(plain, preserve_index=False)
     for name in instants:
         at = table.column_names.index(name)
-        table = table.set_column(at, name, table[name].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC")))
+        values = table[name].cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+        table = table.set_column(at, name, values)
     return contract.conform(table)
 
 
@@ -161,7 +164,10 @@ class World:
         """The season goes on; the players of the new weeks."""
         first = round((self.now - RESET) / WEEK)
         new = season_players(weeks, first_week=first)
-        write_statistics(self.lake, new)
+        # The day of the reset began in the week before.
+        before = season_players(1, first_week=first - 1)
+        shared = before[before["fight_date"].isin(set(new["fight_date"]))]
+        write_statistics(self.lake, pd.concat([shared, new], ignore_index=True))
         self.now += weeks * WEEK
         return new
 

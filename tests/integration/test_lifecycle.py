@@ -198,7 +198,7 @@ def test_the_card_tells_what_a_reviewer_decides_from(crowned):
     card = crowned.registry.champion().description
     mape = crowned.evaluated.evaluation.model.mape
 
-    for told in (f"{100 * mape:.1f}", "ridge", "no model yet", "stats_player_dps", "dead", "support"):
+    for told in (f"{100 * mape:.1f}", "ridge", "because: no", "stats_player_dps", "dead", "support"):
         assert told in card, told
 
 
@@ -293,7 +293,7 @@ def test_a_planted_regression_of_one_spec_is_refused_though_the_whole_gets_bette
 
 
 def test_a_planted_leak_is_caught_by_the_leak_tests_and_refused(world, monkeypatch):
-    """A feature is made of the fight's own DPS, in the one builder of features: every test looks brilliant."""
+    """A feature is made of the fight's own DPS, in the one builder: every test looks brilliant."""
     honest = features.features_of
 
     def leaking(players):
