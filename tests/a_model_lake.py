@@ -90,9 +90,7 @@ def season_players(
     crowd = few_specs()
     return pd.concat(
         [
-            simulated_players(
-                count, 1, seed=100 * week + place, gate=gate, first_week=week, population=crowd
-            )
+            simulated_players(count, 1, seed=100 * week + place, gate=gate, first_week=week, population=crowd)
             for week in range(first_week, first_week + weeks)
             for place, (gate, count) in enumerate(zip(PLAYED.values(), fights, strict=False))
         ],
@@ -210,7 +208,7 @@ def new_world(home: Path, registry_template: Path) -> World:
 
 def crown(world: World) -> World:
     """The first challenger's whole way; the outcome stays to be looked at."""
-    world.train(**{"lostark/trigger": "first", "lostark/because": "no model yet"})
+    world.train(trigger="first", because="no model yet")
     world.outcome = world.decide()
     return world
 
