@@ -22,6 +22,7 @@ from lostark_api.keys import ACCESS
 from lostark_api.manual import router as manual
 from lostark_api.metrics import Metrics
 from lostark_api.offered import OfferedLogs
+from lostark_api.pages import add_pages
 from lostark_api.problems import add_problem_handlers
 from lostark_api.routes import battle_logs, characters, expected, export, fights, gates, health, state, upload
 from lostark_api.shared_cache import SharedCache
@@ -111,6 +112,7 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
     app.include_router(health.router)
     app.include_router(manual)
     add_problem_handlers(app)
+    add_pages(app)
     app.state.settings, app.state.marts, app.state.metrics, app.state.champion = (
         settings,
         marts,

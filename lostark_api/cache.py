@@ -24,9 +24,20 @@ from lostark_api.problems import problem
 from lostark_api.shared_cache import SharedCache
 
 HOT_BYTES = 64 * 1024 * 1024
-KEPT_UNDER = ("/v1/",)
 STREAMED = "/v1/battle-logs"
 """Its body goes to the disk while it comes; the route has limits of its own."""
+KEPT_UNDER = (
+    "/v1/",
+    "/gates",
+    "/fights",
+    "/characters",
+    "/compare",
+    "/model",
+    "/status",
+    "/charts/",
+    "/static/",
+)
+KEPT = ("/",)
 NEVER_KEPT = ("/v1/export/", "/v1/expected-dps", "/v1/battle-logs")
 _VERSION = VERSION_HEADER.lower().encode()
 _OVERHEAD = 512
@@ -37,7 +48,8 @@ SECURITY_HEADERS = (
     (b"x-frame-options", b"DENY"),
     (
         b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+        b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
@@ -229,7 +241,7 @@ def _refused_body(scope: Scope) -> Response | None:
 
 
 def _may_be_kept(path: str) -> bool:
-    return path.startswith(KEPT_UNDER) and not path.startswith(NEVER_KEPT)
+    return (path in KEPT or path.startswith(KEPT_UNDER)) and not path.startswith(NEVER_KEPT)
 
 
 def _matches(wanted: bytes, etag: bytes) -> bool:

@@ -15,13 +15,14 @@ MOST_ROWS = 200
 _LONGEST = 100
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """A text that PostgreSQL can be asked with."""
     if "\x00" in text:
         raise ValueError("should hold no NUL character")
     return text
 
 
-_Storable = AfterValidator(_storable)
+_Storable = AfterValidator(storable)
 _ID_PATTERN = r"^[A-Za-z0-9._~:-]{1,128}$"
 
 GateId = Annotated[

@@ -1,0 +1,97 @@
+// What pages can do more with a script. Without it they show the same, except for the theme switch.
+"use strict";
+
+const root = document.documentElement;
+const lang = root.lang;
+
+// Theme: the reader's choice outlives the page (theme.js applies it).
+const button = document.querySelector(".theme");
+button.hidden = false;
+button.addEventListener("click", () => {
+  const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = isDark ? "light" : "dark";
+  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* private windows keep nothing */ }
+});
+
+// Moments: how long ago, the exact one on hover.
+const ago = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
+const steps = [["minute", 60], ["hour", 3600], ["day", 86400], ["week", 604800]];
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const seconds = (Date.parse(time.dateTime) - Date.now()) / 1000;
+  if (Number.isNaN(seconds) || Math.abs(seconds) > 5 * 604800) continue;
+  const [unit, size] = steps.findLast(([, s]) => Math.abs(seconds) >= s) ?? steps[0];
+  time.title = time.textContent;
+  time.textContent = ago.format(Math.round(seconds / size), unit);
+}
+
+// Tables: a click on a head sorts by the value behind the text.
+const value = (row, column) => {
+  const cell = row.cells[column];
+  if (!cell) return -Infinity;
+  const text = cell.dataset.value ?? cell.textContent.trim();
+  const figure = /^[+−-]?\d+:\d\d$/.test(text)
+    ? text.split(":").reduce((sum, part) => sum * 60 + Number(part), 0)
+    : parseFloat(text.replaceAll(",", "").replace("−", "-"));
+  return Number.isNaN(figure) || /^\d{4}-\d\d-\d\d/.test(text) ? text : figure;
+};
+for (const table of document.querySelectorAll("table[data-sort]")) {
+  const heads = [...table.tHead.rows[0].cells];
+  const sort = (head, column) => {
+    const down = head.ariaSort !== "descending";
+    for (const other of heads) other.ariaSort = "none";
+    head.ariaSort = down ? "descending" : "ascending";
+    const body = table.tBodies[0];
+    const rows = [...body.rows].map((row) => [value(row, column), row]);
+    rows.sort(([a], [b]) => {
+      const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), lang);
+      return down ? -order : order;
+    });
+    body.append(...rows.map(([, row]) => row));
+  };
+  heads.forEach((head, column) => {
+    head.ariaSort = "none";
+    head.tabIndex = 0;
+    head.addEventListener("click", () => sort(head, column));
+    head.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(head, column); });
+  });
+}
+
+// Charts: pictures become part of the page, take its theme, and tell their figures under the pointer.
+const tip = document.createElement("div");
+tip.className = "tip";
+tip.hidden = true;
+document.body.append(tip);
+const show = (event) => {
+  const mark = event.target.closest?.("[aria-label]");
+  tip.hidden = !mark || mark.tagName === "svg" || mark.tagName === "g";
+  if (tip.hidden) return;
+  tip.textContent = mark.getAttribute("aria-label").replaceAll("; ", "\n");
+  const { width, height } = tip.getBoundingClientRect();
+  tip.style.left = `${Math.max(8, Math.min(event.clientX + 12, innerWidth - width - 8))}px`;
+  tip.style.top = `${Math.max(8, event.clientY - height - 12)}px`;
+};
+const adopt = async (figure) => {
+  const image = figure.querySelector("img");
+  try {
+    const answer = await fetch(image.currentSrc || image.src);
+    if (!answer.ok) throw new Error(answer.status);
+    const drawn = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
+    if (drawn.tagName !== "svg") throw new Error("no picture");
+    drawn.querySelectorAll("style, script").forEach((part) => part.remove());
+    drawn.setAttribute("role", "img");
+    drawn.setAttribute("aria-label", image.alt);
+    figure.replaceChildren(document.importNode(drawn, true));
+    figure.addEventListener("pointermove", show);
+    figure.addEventListener("pointerleave", () => { tip.hidden = true; });
+  } catch {
+    figure.classList.add("failed");
+  }
+};
+const near = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    near.unobserve(target);
+    adopt(target);
+  }
+}, { rootMargin: "300px" });
+for (const figure of document.querySelectorAll("[data-chart]")) near.observe(figure);
