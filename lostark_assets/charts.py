@@ -1,7 +1,7 @@
 """The platform's charts, each a function from a table to an Altair chart.
 
-The same definitions stand in Dagster's metadata and on the pages for players; a ``Look`` says where. Altair
-is loaded by who draws: it is a sixth of the imports that each run waits for. What does not belong here: drawing
+The same definitions stand in Dagster's metadata and on the pages; a ``Look`` says where. Altair is loaded
+by who draws: it is a sixth of the imports that each run waits for. What does not belong here: drawing
 charts into a page or a report (``presentation``, ``lostark_api.pages.pictures``).
 """
 
@@ -62,7 +62,7 @@ def finish(
         height=height,
         autosize={"type": "fit", "contains": "padding"},
         padding=4,
-        background=None,
+        background="transparent",
     )
     return (
         sized.configure(font=_FONT)

@@ -213,7 +213,8 @@ async def history(
 def _against(row: Row, language: str) -> dict[str, Any]:
     expected = row["expected_dps"]
     low, high = row["expected_dps_low"] or expected, row["expected_dps_high"] or expected
-    gate = f"{label('raid', row['raid_name'] or '?', language)} {label('gate', row['gate_name'] or '?', language)}"
+    raid = label("raid", row["raid_name"] or "?", language)
+    gate = f"{raid} {label('gate', row['gate_name'] or '?', language)}"
     told = [
         f"{formats.day(row['fight_started_at'])} {gate}",
         f"{formats.damage(row['dps'], language)} ({formats.percent(row['dps'] / expected)})",

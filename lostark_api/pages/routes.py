@@ -153,7 +153,7 @@ async def one_fight(request: Request, fight_id: FightId, player: _Text = None, l
     """One fight: the meter's table, the course of the fight, and one player in full."""
 
     async def ask(now: Snapshot, language: str) -> Mapping[str, Any]:
-        report = report_in(await fights.fightreport_in(now, fight_id), language)
+        report = report_in(await fights.fight_report(now, fight_id), language)
         players = report["players"]
         chosen = next((p for p in players if p["player_name"] == player), None)
         if player is not None and chosen is None:
@@ -220,7 +220,7 @@ async def compare(request: Request, a: _Text = None, b: _Text = None, lang: Lang
             return asked | {"kind": "form"}
         if "/" not in a and "/" not in b:
             two = {
-                side: report_in(await fights.fightreport_in(now, of), language) for side, of in asked.items()
+                side: report_in(await fights.fight_report(now, of), language) for side, of in asked.items()
             }
             return asked | {"kind": "fights", "two": two}
         (region_a, _, name_a), (region_b, _, name_b) = a.partition("/"), b.partition("/")

@@ -1,4 +1,4 @@
-"""Every word of the pages, English beside Korean. Game terms come from the vocabulary, figures from ``formats``.
+"""Every word of the pages, English beside Korean; game terms come from the vocabulary.
 
 A test holds templates and this table together: no key is missing, none is left over.
 """
@@ -97,8 +97,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "home.tiers": ("Tier list", "티어 리스트"),
     "home.tiers.lead": (
-        "Each player's {what} against the median of gate and week. Bars are the 95% interval of the median: "
-        "where two overlap, the order is not certain.",
+        (
+            "Each player's {what} against the median of gate and week. Bars are the 95% interval of the "
+            "median: where two overlap, the order is not certain."
+        ),
         "관문과 주차별 중앙값 대비 {what}. 막대는 중앙값의 95% 구간이며, 겹치면 순위가 확실하지 않습니다.",
     ),
     "home.what.dealer": ("DPS", "DPS"),
@@ -237,9 +239,11 @@ _WORDS: dict[str, tuple[str, str]] = {
     "character.since": ("Seen since", "첫 기록"),
     "character.history": ("Against what was expected", "기대 대비 실제"),
     "character.history.lead": (
-        "Each mark is a fight. Marks above the line did more than the model expects of such a build in such "
-        "company; bars are its 90% interval.",
-        "점 하나가 전투 하나입니다. 선 위는 같은 세팅과 파티에서 기대되는 것보다 높은 딜이며, 막대는 90% 구간입니다.",
+        (
+            "Each mark is a fight. Marks above the line did more than the model expects of such a build and "
+            "company; bars are its 90% interval."
+        ),
+        "점 하나가 전투 하나입니다. 선 위는 기대보다 높은 딜이며, 막대는 90% 구간입니다.",
     ),
     "character.progress": ("Progress", "레이드 진행"),
     "character.best": ("Best", "최고 기록"),
@@ -282,9 +286,14 @@ _WORDS: dict[str, tuple[str, str]] = {
     # model
     "model.title": ("The model of expected DPS", "기대 DPS 모델"),
     "model.lead": (
-        "It knows build, gate and company before the fight, and nothing of how the fight went. "
-        "It is retrained as the season moves on, and replaced only by one that is surely better.",
-        "전투 전의 세팅, 관문, 파티만 알고 전투 과정은 모릅니다. 시즌에 따라 다시 학습하며, 확실히 더 나은 모델만 교체됩니다.",
+        (
+            "It knows build, gate and company before the fight, and nothing of how the fight went. "
+            "It is retrained as the season moves on, and replaced only by one that is surely better."
+        ),
+        (
+            "전투 전의 세팅, 관문, 파티만 알고 전투 과정은 모릅니다. "
+            "시즌에 따라 다시 학습하며, 확실히 더 나은 모델로만 교체됩니다."
+        ),
     ),
     "model.champion": ("Champion", "현재 모델"),
     "model.version": ("Version {n}", "버전 {n}"),

@@ -75,9 +75,10 @@ const adopt = async (figure) => {
   try {
     const answer = await fetch(image.currentSrc || image.src);
     if (!answer.ok) throw new Error(answer.status);
-    const drawn = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
+    // Its own colours stay outside: the page has the same variables, and allows no style in its markup.
+    const text = (await answer.text()).replace(/<style>.*?<\/style>/s, "");
+    const drawn = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
     if (drawn.tagName !== "svg") throw new Error("no picture");
-    drawn.querySelectorAll("style, script").forEach((part) => part.remove());
     drawn.setAttribute("role", "img");
     drawn.setAttribute("aria-label", image.alt);
     figure.replaceChildren(document.importNode(drawn, true));
