@@ -142,7 +142,9 @@ def spec_boxes(
     base = alt.Chart(boxes).encode(y=alt.Y("spec:N", sort=boxes["spec"].tolist(), title=y_title))
     if "told" in boxes:
         base = base.encode(description="told:N")
-    lines = base.mark_rule(color=DIM).encode(x=alt.X("p5:Q", title=x_title), x2="p95:Q")
+    lines = base.mark_rule(color=DIM).encode(
+        x=alt.X("p5:Q", title=x_title, axis=alt.Axis(tickCount=6)), x2="p95:Q"
+    )
     halves = base.mark_bar(size=10, color=SERIES[0]).encode(x="p25:Q", x2="p75:Q")
     medians = base.mark_tick(color=SERIES[1], size=14, thickness=3).encode(x="p50:Q")
     return finish(lines + halves + medians, title, look, height)
@@ -252,7 +254,7 @@ def waterfall(
     )
     scale = alt.Scale(domain=[start, most + (most - start) * (0.22 if look.is_narrow else 0.12)], nice=False)
     drawn = base.mark_bar(size=16, cornerRadius=2).encode(
-        x=alt.X("low:Q", title=look.dps, scale=scale),
+        x=alt.X("low:Q", title=look.dps, scale=scale, axis=alt.Axis(tickCount=5)),
         x2="high:Q",
         color=alt.Color(
             "kind:N",

@@ -73,7 +73,8 @@ const show = (event) => {
 const adopt = async (figure) => {
   const image = figure.querySelector("img");
   try {
-    const answer = await fetch(image.currentSrc || image.src);
+    const source = figure.querySelector("source");
+    const answer = await fetch(matchMedia(source.media).matches ? source.srcset : image.src);
     if (!answer.ok) throw new Error(answer.status);
     // Its own colours stay outside: the page has the same variables, and allows no style in its markup.
     const text = (await answer.text()).replace(/<style>.*?<\/style>/s, "");
