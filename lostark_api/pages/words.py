@@ -36,7 +36,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "role": ("Role", "역할"),
     "gate": ("Gate", "관문"),
     "spec": ("Spec", "직업 각인"),
-    "class": ("Class", "직업"),
     "player": ("Player", "플레이어"),
     "players": ("players", "명"),
     "players.n": ("Players", "표본"),
@@ -88,7 +87,6 @@ _WORDS: dict[str, tuple[str, str]] = {
         "이 이름으로 시작하는 캐릭터가 없습니다.",
     ),
     "empty.skills": ("The log holds no skills of this player.", "이 플레이어의 스킬 기록이 없습니다."),
-    "empty.timeline": ("The log holds no course of the fight.", "이 기록에는 시간별 데이터가 없습니다."),
     # home
     "home.title": ("What a build should do, and what it did", "내 세팅의 기대 딜, 그리고 실제 딜"),
     "home.lead": (
@@ -256,7 +254,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "character.style": ("{style} ({share} sure, {n} fights)", "{style} (확신도 {share}, 전투 {n}회)"),
     "character.fights.title": ("Newest fights", "최근 전투"),
     "character.more": ("Older fights are in the list of fights.", "더 오래된 전투는 전투 기록에 있습니다."),
-    "character.only_gate": ("Only this gate", "이 관문만"),
     "percentile.help": (
         "Share of the same spec, gate and weeks that reached less; the range is its uncertainty.",
         "같은 직업, 관문, 시기에서 더 낮은 기록의 비율이며 범위는 불확실성입니다.",
@@ -278,7 +275,6 @@ _WORDS: dict[str, tuple[str, str]] = {
         "There is no gate that both cleared alive.",
         "둘 다 생존하여 클리어한 관문이 없습니다.",
     ),
-    "compare.clears": ("Clears", "클리어"),
     "compare.ratio": ("Ratio", "비율"),
     "compare.with": ("Compare with", "비교 대상"),
     # model
@@ -322,7 +318,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "model.alias.champion": ("champion", "현재 모델"),
     "model.alias.challenger": ("challenger", "도전자"),
     "model.by": ("By", "주체"),
-    "model.why": ("Why", "이유"),
     "model.slices": ("By gate, spec and item level", "관문·직업·아이템 레벨별"),
     # status
     "status.title": ("How good the data is", "데이터 상태"),
@@ -373,8 +368,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "chart.contribution": ("contribution (%)", "기여도 (%)"),
     "chart.second": ("second of the fight", "전투 시간(초)"),
     "chart.hp": ("boss HP (%)", "보스 체력 (%)"),
-    "chart.error": ("mean error (%)", "평균 오차 (%)"),
-    "chart.coverage": ("inside the interval (%)", "구간 적중률 (%)"),
     "chart.ratio": ("reached / expected", "실제 / 기대"),
     "chart.alt": ("Chart: {what}", "차트: {what}"),
 }

@@ -1,0 +1,245 @@
+"""The pages on a published season: in both languages, safe with any name, and with errors that are pages."""
+
+from __future__ import annotations
+
+import copy
+import re
+from urllib.parse import quote
+
+import pytest
+
+from lostark_api.app import create_app
+from lostark_api.pages import formats
+from lostark_api.queries import fights as questions
+from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
+from lostark_assets.settings import get_settings
+from tests.serving.conftest import Client
+
+READER = {"Accept": "text/html"}
+MOST_BYTES = 300_000
+EXPECTED = {
+    "model_version": 3, "is_seen_in_training": False, "refusal_reason": None, "typical_dps": 90_000_000,
+    "expected_dps": 100_000_000, "expected_dps_low": 80_000_000, "expected_dps_high": 130_000_000,
+    "expected_percentile": 62.0, "gap_dps": 0, **{c.name: None for c in (*CONTEXT_PARTS, *GAP_PARTS)},
+    "gap_crit_dps": 5_000_000, "gap_unexplained_dps": -2_000_000,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fight(client) -> dict:
+    listed = client.get("/v1/fights?cleared=true&limit=200").json()["fights"]
+    return next(row for row in listed if row["gate_id"])
+
+
+@pytest.fixture(scope="module")
+def character(client) -> dict:
+    listed = client.get("/v1/characters?limit=200").json()["characters"]
+    return max((c for c in listed if not c["is_support"]), key=lambda c: c["fights"])
+
+
+def who(character: dict) -> str:
+    return f"{quote(character['region'])}/{quote(character['player_name'], safe='')}"
+
+
+@pytest.fixture(scope="module")
+def addresses(fight, character) -> list[str]:
+    id_, gate = fight["fight_id"], fight["gate_id"]
+    side = quote(f"{character['region']}/{character['player_name']}", safe="")
+    return [
+        "/", "/?role=support&weeks=8", "/gates", f"/gates/{gate}", f"/gates/{gate}?role=support",
+        f"/gates/{gate}?item_level_min=1700&item_level_max=&weeks=2", "/fights", "/fights?outcome=lost",
+        "/fights?player_name=nobody", f"/fights/{id_}", "/characters", "/characters?q=zzzzz",
+        f"/characters/{who(character)}", "/compare", f"/compare?a={id_}&b={id_}",
+        f"/compare?a={side}&b={side}", "/model", "/status",
+    ]  # fmt: skip
+
+
+def test_every_page_speaks_both_languages_and_stays_small(client, addresses):
+    for address in addresses:
+        seen = set()
+        for language in ("en", "ko"):
+            answer = client.get(address, headers={"Accept-Language": language})
+            assert answer.status_code == 200, address
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+            assert answer.headers["content-language"] == language
+            assert f'<html lang="{language}">' in answer.text
+            assert len(answer.content) < MOST_BYTES
+            seen.add(re.search(r"<title>(.*?)</title>", answer.text)[1])
+        assert len(seen) == 2, address
+
+
+def test_no_page_asks_another_host_or_holds_script_or_style_inline(client, addresses):
+    for address in addresses:
+        text = client.get(address).text
+        for link in re.findall(r'(?:src|href|action|srcset)="([^"]*)"', text):
+            assert link.startswith(("/", "#")), (address, link)
+            assert not link.startswith("//")
+        assert not re.search(r"<style|style=|<script(?![^>]* src=)|\son\w+=", text), address
+    policy = client.get("/").headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+
+
+def test_the_language_of_an_address_wins_and_is_carried_by_links(client):
+    text = client.get("/fights?outcome=won&lang=ko", headers={"Accept-Language": "en"}).text
+    assert '<html lang="ko">' in text
+    assert 'href="/gates?lang=ko"' in text
+    assert 'href="/fights?outcome=won&amp;lang=en"' in text
+    assert '<input type="hidden" name="lang" value="ko">' in text
+
+
+def test_a_fight_shows_the_numbers_of_the_api(client, fight):
+    report = client.get(f"/v1/fights/{fight['fight_id']}").json()
+    text = client.get(f"/fights/{fight['fight_id']}?lang=en").text
+    assert formats.clock(report["fight"]["duration_s"]) in text
+    assert formats.damage(report["fight"]["dps"], "en") in text
+    for player in report["players"]:
+        assert player["player_name"] in text
+        assert f"<b>{formats.damage(player['dps'], 'en')}</b>" in text
+
+
+def test_a_player_of_the_fight_can_be_chosen_and_a_stranger_not(client, fight):
+    players = client.get(f"/v1/fights/{fight['fight_id']}").json()["players"]
+    last = players[-1]["player_name"]
+    text = client.get(f"/fights/{fight['fight_id']}?player={quote(last)}&lang=en").text
+    assert f"{last} in full" in text
+    assert client.get(f"/fights/{fight['fight_id']}?player=nobody").status_code == 404
+
+
+@pytest.fixture
+def with_a_report(monkeypatch):
+    """Changes what is known of every fight."""
+    ask = questions.fight_report
+
+    def change(edit) -> None:
+        async def edited(now, fight_id):
+            report = copy.deepcopy(await ask(now, fight_id))
+            edit(report)
+            return report
+
+        monkeypatch.setattr(questions, "fight_report", edited)
+
+    return change
+
+
+def test_names_are_text_however_they_look(client, fight, with_a_report):
+    hostile = '<script>alert(1)</script>"onload="x'
+
+    def rename(report):
+        report["players"][0]["player_name"] = hostile
+        report["players"][1]["player_name"] = "가" * 50_000
+
+    with_a_report(rename)
+    text = client.get(f"/fights/{fight['fight_id']}?x=hostile").text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "가" * 60 not in re.sub(r'="[^"]*"', "", text)
+
+
+def test_what_was_expected_stands_beside_what_was_reached(client, fight, with_a_report):
+    def expect(report):
+        report["players"][0]["expected"] = dict(EXPECTED)
+        report["players"][1]["expected"] = EXPECTED | {"expected_dps": None, "refusal_reason": "support"}
+
+    with_a_report(expect)
+    text = client.get(f"/fights/{fight['fight_id']}?x=expected&lang=en").text
+    assert "80.0M–130M" in text
+    assert "better than 62% of such fights" in text
+    assert "+5.00M" in text
+    assert "−2.00M" in text
+    refused = client.get(f"/v1/fights/{fight['fight_id']}").json()["players"][1]["player_name"]
+    text = client.get(f"/fights/{fight['fight_id']}?x=refused&lang=ko&player={quote(refused)}").text
+    assert "서포터는 DPS로 평가하지 않습니다" in text
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/fights/nope", 404),
+        ("/gates/nope", 404),
+        ("/characters/EUC/nobody", 404),
+        ("/no/such/page", 404),
+        ("/compare?a=nope&b=nope", 404),
+        ("/fights?after=%%%", 422),
+        ("/gates/x?weeks=-1", 422),
+        ("/fights?player_name=%00", 422),
+        (f"/characters?q={'x' * 50_000}", 422),
+    ],
+)
+def test_an_error_is_a_page_for_readers(client, address, status):
+    for language in ("en", "ko"):
+        answer = client.get(address, headers=READER | {"Accept-Language": language})
+        assert answer.status_code == status
+        assert f'<html lang="{language}">' in answer.text
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_programs_get_problem_documents_and_the_api_never_answers_pages(client):
+    assert client.get("/no/such/page").headers["content-type"] == "application/problem+json"
+    answer = client.get("/v1/no-such-route", headers=READER)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_without_a_database_a_page_says_so(tmp_path):
+    settings = get_settings(home=tmp_path)
+    with Client(create_app(settings, url="postgresql://x:x@127.0.0.1:1/x")) as client:
+        answer = client.get("/", headers=READER | {"Accept-Language": "en"})
+    assert answer.status_code == 503
+    assert "can't be reached" in answer.text.replace("&#39;", "'")
+    assert answer.headers["retry-after"] == "5"
+
+
+def test_assets_are_kept_for_ever_and_are_known_by_their_bytes(client):
+    for address in set(re.findall(r'"(/static/[^"]+)"', client.get("/").text)):
+        assert re.search(r"\?v=[0-9a-f]{12}$", address)
+        assert "immutable" in client.get(address).headers["cache-control"]
+    assert client.get("/static/..%2Froutes.py").status_code == 404
+    assert client.get("/static/routes.py").status_code == 404
+
+
+def test_pictures_of_a_page_are_there_in_both_widths(client, fight):
+    for page in (f"/fights/{fight['fight_id']}", f"/gates/{fight['gate_id']}"):
+        text = client.get(f"{page}?lang=ko").text
+        pictures = re.findall(r'(?:srcset|src)="(/charts/[^"]+)"', text)
+        for address in pictures:
+            answer = client.get(address.replace("&amp;", "&"))
+            assert answer.status_code == 200, address
+            assert answer.headers["content-type"] == "image/svg+xml"
+            assert "var(--chart-" in answer.text
+            assert "etag" in answer.headers
+            width = int(re.search(r"width=(\d+)", address)[1])
+            assert f'width="{width}"' in answer.text[:300]
+    assert len(client.get(f"/fights/{fight['fight_id']}?lang=ko").text) > 0
+
+
+def test_the_picture_of_a_gap_shows_its_parts(client, fight, with_a_report):
+    name = client.get(f"/v1/fights/{fight['fight_id']}").json()["players"][0]["player_name"]
+    with_a_report(lambda report: report["players"][0].update(expected=dict(EXPECTED)))
+    answer = client.get(f"/charts/fights/{fight['fight_id']}/gap?player={quote(name)}&lang=en")
+    assert answer.status_code == 200
+    for text in ("Crit rate", "+5.00M", "−2.00M", "100M", "103M"):
+        assert text in answer.text
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/charts/fights/nope/timeline", 404),
+        ("/charts/gates/nope", 404),
+        ("/charts/model?width=5000", 422),
+        ("/charts/fights/nope/gap?player=x", 404),
+    ],
+)
+def test_a_picture_that_there_is_not_is_a_clear_error(client, address, status):
+    answer = client.get(address)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_pages_are_kept_until_the_next_publish(client, fight):
+    address = f"/fights/{fight['fight_id']}?lang=en&x=kept"
+    first = client.get(address)
+    again = client.get(address, headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+    assert first.headers["publish-version"] == client.get("/v1/fights").headers["publish-version"]
