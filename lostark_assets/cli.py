@@ -215,6 +215,42 @@ def trace(
 
 
 @app.command()
+def forget(
+    player: Annotated[str, typer.Argument(help="Character name, as the game writes it.")],
+    *,
+    region: Annotated[str | None, typer.Option(help="Only of this server region.")] = None,
+    prove: Annotated[bool, typer.Option("--prove", help="Only search for the name.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a player's name everywhere, for good, and search for it. Exit code 1: it is still there."""
+    from lostark_assets.commands import forget as command
+    from lostark_assets.commands import output
+    from lostark_assets.settings import get_settings
+
+    settings = get_settings()
+    if not prove:
+        if not yes:
+            typer.confirm(f"Remove {player} from all data? This can't be undone", abort=True, err=True)
+        done = command.forget(settings, player, output.say, region=region)
+        if as_json:
+            output.print_json(done.document())
+        else:
+            command.show(done.changed)
+        if region is not None:
+            output.say("other regions keep the name; --prove tells where it is")
+            return
+    found = command.prove(settings, player)
+    if prove and as_json:
+        output.print_json(found.document())
+    elif found.found:
+        command.show(found.found, ("the name is still in", "times"))
+    else:
+        output.say(f"the name is nowhere: {sum(found.searched.values()):,} rows, logs and files searched")
+    _exit_unless(found.is_gone)
+
+
+@app.command()
 def sql(
     query: Annotated[
         str, typer.Argument(help="One query that reads; every lake table is there by its name.")

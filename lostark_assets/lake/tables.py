@@ -331,6 +331,22 @@ class Lake:
         """Put ``rows`` in place of exactly the rows of ``days``, in one commit."""
         self._replace(contract, rows, _in("fight_date", [d.isoformat() for d in days]))
 
+    def replace_rows(self, contract: Contract, rows: pa.Table, where: Mapping[str, Iterable[str]]) -> None:
+        """Put ``rows`` in place of those whose columns have one of the given values each, in one commit."""
+        self._replace(
+            contract, rows, " AND ".join(f"({_in(name, values)})" for name, values in where.items())
+        )
+
+    def forget_versions(self, name: str) -> int:
+        """Delete the files that only older snapshots need, and so these snapshots; how many files.
+
+        Files that another process is writing stay.
+        """
+        table = self.open(name)
+        if table is None:
+            return 0
+        return len(table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False))
+
     def replace_ids(
         self, contract: Contract, rows: pa.Table, column: str, ids: Sequence[str], days: Iterable[date]
     ) -> None:

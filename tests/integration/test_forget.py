@@ -1,0 +1,207 @@
+"""A forgotten player is in no table, file or database any more, and everybody else's figures stay."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import unicodedata
+
+import msgspec
+import polars as pl
+import psycopg
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from lostark_assets.cli import app
+from lostark_assets.commands.forget import STAND_IN, forget, prove
+from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.core.clean_meter import Rules
+from lostark_assets.core.pipeline import clean_days
+from lostark_assets.lake.tables import Lake
+from lostark_assets.platform.postgres import embedded_postgres
+from lostark_assets.publish.migrate import libpq_url
+from lostark_assets.publish.publish import publish, waiting
+from lostark_assets.settings import get_settings
+from lostark_assets.sources.protocol import content_sha256
+from lostark_assets.sources.rename import Renaming
+from tests.serving.a_lake import START, add_fights
+
+FIGURES = ("damage", "dps", "crit_rate", "class_name", "spec_name", "item_level")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    settings = get_settings(home=home)
+    lake = Lake(settings.lake_url)
+    add_fights(lake, home.parent, encounters=30)
+    player = busiest(lake)
+    row = {
+        "player_name": player,
+        "encounter_id": "0" * 16,
+        "fight_date": START,
+        "region": "EUC",
+        "spec_name": "Reflux",
+    }
+    for name in ("ml_training_set", "ml_player_clusters"):
+        contract = CONTRACTS[name]
+        one = {field.name: row.get(field.name, _any_of(field)) for field in contract.schema}
+        lake.append(contract, pa.Table.from_pylist([one], schema=contract.schema))
+    settings.logs_dir.mkdir(parents=True)
+    (settings.logs_dir / "code.log").write_text(f"cleaned {player}, {player}2 and {player}\n")
+    with embedded_postgres(settings) as databases:
+        due = waiting(lake, databases.lostark)
+        publish(lake, databases.lostark, due.days, due.tables)
+        with psycopg.connect(libpq_url(databases.dagster)) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS event_logs (event text)")
+            connection.execute("INSERT INTO event_logs VALUES (%s)", [f"| {player} | 5 |\n| Other | 1 |"])
+        yield settings
+
+
+def _any_of(field: pa.Field) -> object:
+    if field.nullable:
+        return None
+    if pa.types.is_string(field.type):
+        return "x"
+    if pa.types.is_list(field.type):
+        return []
+    return (
+        pa.scalar(0, pa.int64())
+        .cast(pa.int32() if pa.types.is_date(field.type) else pa.int64())
+        .cast(field.type)
+        .as_py()
+    )
+
+
+def busiest(lake: Lake) -> str:
+    players = pl.from_arrow(lake.read("core_players", columns=["player_name", "is_name_known"]))
+    known = players.filter("is_name_known").group_by("player_name").len().sort("len", "player_name")
+    return known["player_name"][-1]
+
+
+def test_after_forgetting_the_name_is_nowhere_and_before_it_was_in_every_kind_of_place(settings):
+    lake = Lake(settings.lake_url)
+    player = busiest(lake)
+    before = pl.from_arrow(lake.read("stats_player_dps"))
+    places = prove(settings, player).found
+    assert {
+        "raw_battle_logs", "core_players", "core_skills", "core_hits", "stats_player_dps",
+        "stats_dps_timeline", "stats_raid_progression", "ml_training_set", "ml_player_clusters",
+        "database lostark, marts.players", "database dagster, public.event_logs",
+        "files of the data folder",
+    } <= places.keys()  # fmt: skip
+
+    done = forget(settings, player, lambda _: None)
+    proof = prove(settings, player)
+
+    assert proof.found == {}
+    assert proof.searched["raw_battle_logs"] == lake.count("raw_battle_logs")
+    assert done.files_deleted > 0
+    log = (settings.logs_dir / "code.log").read_text()
+    blot = "x" * len(player.encode())
+    assert log == f"cleaned {blot}, {player}2 and {blot}\n"
+    after = pl.from_arrow(lake.read("stats_player_dps"))
+    key = ["encounter_id", "player_name"]
+    others = before.filter(pl.col("player_name") != player).sort(key)
+    assert after.filter(~pl.col("player_name").str.starts_with(STAND_IN)).sort(key).equals(others)
+    mine = after.filter(pl.col("player_name").str.starts_with(STAND_IN)).sort("encounter_id")
+    assert mine.select(FIGURES).equals(before.filter(player_name=player).sort("encounter_id").select(FIGURES))
+    assert mine["player_name"].n_unique() == mine["encounter_id"].n_unique()
+    assert not mine["is_name_known"].any()
+
+
+def test_rewritten_logs_still_prove_their_bytes_and_clean_to_the_same_figures(settings):
+    lake = Lake(settings.lake_url)
+    rows = lake.read("raw_battle_logs", columns=["content_sha256", "payload"])
+    for sha256, payload in zip(rows["content_sha256"].to_pylist(), rows["payload"].to_pylist(), strict=True):
+        assert content_sha256(payload) == sha256
+
+    key = ["encounter_id", "player_name"]
+    columns = [*key, "damage", "dps", "is_name_known"]
+    before = pl.from_arrow(lake.read("core_players", columns=columns)).sort(key)
+    clean_days(lake, None, Rules(), run_id="again", again=True)
+    assert pl.from_arrow(lake.read("core_players", columns=columns)).sort(key).equals(before)
+
+
+def test_the_command_asks_first_and_its_search_decides_the_exit_code(settings, monkeypatch):
+    player = busiest(Lake(settings.lake_url))
+    monkeypatch.setenv("LOSTARK_HOME", str(settings.home))
+    run = lambda *words, **more: CliRunner().invoke(app, ["forget", *words], **more)  # noqa: E731
+
+    asked = run(player, input="n\n")
+    assert (asked.exit_code, prove(settings, player).is_gone) == (1, False)
+    found = run(player, "--prove", "--json")
+    assert (found.exit_code, json.loads(found.stdout)["is_gone"]) == (1, False)
+    assert run(player, "--yes").exit_code == 0
+    nowhere = run(player, "--prove", "--json")
+    assert (nowhere.exit_code, json.loads(nowhere.stdout)["found"]) == (0, {})
+
+
+def test_another_regions_player_of_the_same_name_stays(settings):
+    lake = Lake(settings.lake_url)
+    player = busiest(lake)
+    rows = lake.count("core_players")
+    done = forget(settings, player, lambda _: None, region="nowhere")
+
+    # A log that never became a fight does not tell its region.
+    assert done.changed.keys() <= {"raw_battle_logs", "core_quarantine"}
+    assert (lake.count("core_players"), prove(settings, player).is_gone) == (rows, False)
+
+
+NAMES = st.text("abcdefgh가나다é", min_size=2, max_size=8)
+
+
+@given(NAMES, NAMES, st.booleans())
+def test_a_name_goes_from_every_place_of_a_document_and_others_stay(name, other, packed):
+    if unicodedata.normalize("NFC", other) == unicodedata.normalize("NFC", name):
+        other += "x"
+    document = {
+        "entities": {name: {"name": name, "characterId": "7"}, other: {"name": other, "characterId": "8"}},
+        "localPlayer": unicodedata.normalize("NFD", name),
+        "misc": {"partyInfo": {"0": [other, name]}, "note": f"x{name}"},
+        "players": f"204:{name},105:{other}",
+    }
+    payload = json.dumps(document, ensure_ascii=False).encode()
+    payload = gzip.compress(payload) if packed else payload
+    changed = Renaming(name, "Unknown-1", 1 << 20).log("upload_json", payload)
+    found = json.loads(gzip.decompress(changed) if packed else changed)
+
+    assert found == {
+        "entities": {
+            "Unknown-1": {"name": "Unknown-1", "characterId": None},
+            other: {"name": other, "characterId": "8"},
+        },
+        "localPlayer": "Unknown-1",
+        "misc": {"partyInfo": {"0": [other, "Unknown-1"]}, "note": f"x{name}"},
+        "players": f"204:Unknown-1,105:{other}",
+    }
+    assert Renaming(name, "Unknown-1", 1 << 20).log("upload_json", changed) is None
+
+
+def test_packed_rows_lose_the_name_in_columns_and_in_the_documents_inside():
+    rows = {
+        "encounter": {"local_player": "Bo", "misc": '{"partyInfo":{"0":["Bo","Ann"]}}'},
+        "preview": {"players": "1:Bo,2:Ann"},
+        "entity_columns": ["name", "character_id", "skills"],
+        "entities": [["Bo", 7, gzip.compress(b'{"1":{"name":"Bo Slash"}}')], ["Ann", 8, b"{}"]],
+    }
+    changed = msgspec.msgpack.decode(
+        Renaming("Bo", "U", 1 << 20).log("loa_logs_db", msgspec.msgpack.encode(rows))
+    )
+
+    assert changed["encounter"] == {"local_player": "U", "misc": '{"partyInfo":{"0":["U","Ann"]}}'}
+    assert changed["preview"] == {"players": "1:U,2:Ann"}
+    assert changed["entities"] == [["U", None, rows["entities"][0][2]], ["Ann", 8, b"{}"]]
+    assert Renaming("Nobody", "U", 1 << 20).log("loa_logs_db", msgspec.msgpack.encode(rows)) is None
+
+
+@pytest.mark.parametrize("cut", [1, 9, 40])
+def test_a_log_that_is_cut_loses_the_name_too(cut):
+    payload = gzip.compress(b'{"localPlayer":"Bo","entities":{}}' * 50)[:-cut]
+    changed = Renaming("Bo", "U", 1 << 20).log("upload_json", payload)
+    assert changed is None or b'"Bo"' not in changed
+    broken = Renaming("Bo", "U", 1 << 20).log("upload_json", b'{"localPlayer":"Bo","entit')
+    assert broken == b'{"localPlayer":"U","entit'
