@@ -135,7 +135,7 @@ def _challenger() -> dg.AssetsDefinition:
         registries: dg.ResourceParam[Registries],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
-        given = {name: context.run_tags.get(f"lostark/{name}", none) for name, none in _TRIGGER_TAGS.items()}
+        given = {name: context.run.tags.get(f"lostark/{name}", none) for name, none in _TRIGGER_TAGS.items()}
         tags = {name: value for name, value in given.items() if value}
         with registries.open() as registry:
             made = train_challenger(
