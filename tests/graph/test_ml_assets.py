@@ -38,7 +38,7 @@ def run(world: World, job: str, tags: dict[str, str]) -> Iterator[dg.ExecuteInPr
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
-    [event] = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
+    event, *_ = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
     return {name: value.value for name, value in event.materialization.metadata.items()}
 
 
