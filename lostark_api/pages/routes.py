@@ -15,9 +15,11 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import Response
 
+from lostark_api.access import Access
 from lostark_api.database import Snapshot
 from lostark_api.language import labelled
 from lostark_api.pages.render import ASSETS, PageRoute, asset, page
+from lostark_api.pages.words import words
 from lostark_api.parameters import (
     After,
     FightId,
@@ -34,6 +36,7 @@ from lostark_api.queries.pools import Pool, gate_distribution, tier_list
 from lostark_api.routes.fights import report_in
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
 from lostark_assets.errors import NotFound
+from lostark_assets.settings import Settings
 
 ROWS = 30
 HISTORY = 60
@@ -54,6 +57,17 @@ _Text = Annotated[
 ]
 _Level = Annotated[float | None, Query(ge=0, le=3000, allow_inf_nan=False), _Empty]
 _Outcome = Annotated[Literal["won", "lost"] | None, Query(), _Empty]
+_UPLOAD_STATES = (
+    "sending",
+    "received",
+    "collected",
+    "cleaned",
+    "published",
+    "refused",
+    "failed",
+    "large",
+    "fight",
+)
 _OUTCOMES = {"won": True, "lost": False, None: None}
 
 
@@ -261,6 +275,20 @@ async def status(request: Request, lang: Lang = None) -> Response:
         return {"quality": await state.quality(now), "publications": await state.publications(now, 10)}
 
     return await page(request, "status.html", ask)
+
+
+@router.get("/upload")
+async def upload(request: Request, lang: Lang = None) -> Response:
+    """A form that sends battle logs and follows what becomes of them."""
+    settings: Settings = request.app.state.settings
+    access: Access = request.app.state.access
+
+    async def ask(_: Snapshot, language: str) -> Mapping[str, Any]:
+        said = {name: words(language, f"upload.{name}") for name in _UPLOAD_STATES}
+        said["key"] = words(language, "upload.key_wrong")
+        return {"said": said, "largest": int(settings.upload_max_bytes), "needs_key": not access.is_open}
+
+    return await page(request, "upload.html", ask)
 
 
 @router.get("/static/{name}")

@@ -340,6 +340,36 @@ _WORDS: dict[str, tuple[str, str]] = {
     "status.publications": ("Publishes", "게시 이력"),
     "status.version": ("Version", "버전"),
     "status.covers": ("Days", "날짜 범위"),
+    # upload
+    "upload.title": ("Send battle logs", "전투 기록 올리기"),
+    "upload.lead": (
+        "An encounters.db of LOA Logs, its upload JSON, or a player table. What becomes of it is told here.",
+        "LOA Logs의 encounters.db, 업로드 JSON, 플레이어 표를 올릴 수 있으며 처리 결과를 바로 보여 줍니다.",
+    ),
+    "upload.file": ("File", "파일"),
+    "upload.key": ("Key", "키"),
+    "upload.key.needed": ("needed here", "필요함"),
+    "upload.key.none": ("not needed here", "필요 없음"),
+    "upload.send": ("Send", "올리기"),
+    "upload.limit": ("At most {size} MiB.", "최대 {size}MiB."),
+    "upload.once": (
+        "Known fights count once; the same file can be sent again.",
+        "이미 있는 전투는 한 번만 집계되므로 같은 파일을 다시 올려도 됩니다.",
+    ),
+    "upload.script": (
+        "This page needs a script; POST /v1/battle-logs does not.",
+        "이 페이지는 스크립트가 필요합니다. POST /v1/battle-logs는 필요하지 않습니다.",
+    ),
+    "upload.sending": ("Sending …", "올리는 중 …"),
+    "upload.received": ("Received; waiting to be read.", "접수됨. 읽기를 기다리는 중."),
+    "upload.collected": ("Read; being cleaned.", "읽음. 정리 중."),
+    "upload.cleaned": ("Cleaned; being published.", "정리됨. 게시 중."),
+    "upload.published": ("Published.", "게시되었습니다."),
+    "upload.refused": ("Nothing of it could be used.", "사용할 수 있는 기록이 없습니다."),
+    "upload.failed": ("It could not be sent.", "올리지 못했습니다."),
+    "upload.large": ("The file is too large.", "파일이 너무 큽니다."),
+    "upload.key_wrong": ("A key is needed, or this one does not fit.", "키가 필요하거나 키가 맞지 않습니다."),
+    "upload.fight": ("Fight", "전투"),
     # errors
     "error.title.404": ("There is no such page", "페이지를 찾을 수 없습니다"),
     "error.text.404": (

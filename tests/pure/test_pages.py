@@ -19,7 +19,16 @@ from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, REFUSALS
 
 FOLDER = Path(pages.__file__).parent
 SOURCES = {p: p.read_text() for p in [*FOLDER.glob("*.py"), *FOLDER.glob("templates/*.html")]}
-OPEN_ENDED = ("nav.", "home.what.", "refusal.", "error.t", "model.action.", "model.alias.", "status.scope.")
+OPEN_ENDED = (
+    "nav.",
+    "home.what.",
+    "refusal.",
+    "error.t",
+    "model.action.",
+    "model.alias.",
+    "status.scope.",
+    "upload.",
+)
 NAMED_BY_DATA = {c.name for c in (*GAP_PARTS, *CONTEXT_PARTS)} | {"won", "lost"}
 
 

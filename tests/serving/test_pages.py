@@ -50,7 +50,7 @@ def addresses(fight, character) -> list[str]:
         f"/gates/{gate}?item_level_min=1700&item_level_max=&weeks=2", "/fights", "/fights?outcome=lost",
         "/fights?player_name=nobody", f"/fights/{id_}", "/characters", "/characters?q=zzzzz",
         f"/characters/{who(character)}", "/compare", f"/compare?a={id_}&b={id_}",
-        f"/compare?a={side}&b={side}", "/model", "/status",
+        f"/compare?a={side}&b={side}", "/model", "/status", "/upload",
     ]  # fmt: skip
 
 

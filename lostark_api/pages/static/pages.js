@@ -97,3 +97,71 @@ const near = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "300px" });
 for (const figure of document.querySelectorAll("[data-chart]")) near.observe(figure);
+
+// Uploads: the file goes as it is, the ticket is followed until nothing more will come of it.
+const form = document.querySelector("[data-upload]");
+if (form) {
+  const said = JSON.parse(form.dataset.words);
+  const panel = document.querySelector("[data-upload-state]");
+  const text = panel.querySelector("[data-upload-text]");
+  const list = panel.querySelector("[data-upload-list]");
+  const progress = panel.querySelector("progress");
+  const say = (words, share) => {
+    panel.hidden = false;
+    text.textContent = words;
+    if (share === undefined) progress.removeAttribute("value"); else progress.value = share;
+  };
+  const item = (words, address) => {
+    const line = document.createElement("li");
+    const link = document.createElement(address ? "a" : "span");
+    link.textContent = words;
+    if (address) link.href = address;
+    line.append(link);
+    list.append(line);
+  };
+  const told = (ticket) => {
+    list.replaceChildren();
+    for (const fight of ticket.fights) {
+      item(`${said.fight} ${fight.fight_id}`, `${form.dataset.fights.replace(/(\?|$)/, `/${encodeURIComponent(fight.fight_id)}$1`)}`);
+    }
+    for (const reason of ticket.reasons) item(`${reason.reason_code}: ${reason.count}. ${reason.what_to_do}`);
+    for (const problem of ticket.problems) item(problem);
+    if (ticket.error) item(ticket.error);
+  };
+  const follow = async (address) => {
+    for (let wait = 1000; ; wait = Math.min(wait * 1.3, 10000)) {
+      const answer = await fetch(address);
+      if (answer.ok) {
+        const ticket = await answer.json();
+        told(ticket);
+        say(said[ticket.state], ticket.is_final ? 1 : undefined);
+        if (ticket.is_final) return;
+      } else if (answer.status < 500) throw new Error(said.failed);
+      await new Promise((go) => setTimeout(go, wait));
+    }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const [file] = form.elements.file.files;
+    list.replaceChildren();
+    if (file.size > Number(form.dataset.largest)) { say(said.large, 0); return; }
+    const request = new XMLHttpRequest();
+    request.open("POST", `/v1/battle-logs?name=${encodeURIComponent(file.name.slice(0, 200))}`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    const key = form.elements.key.value.trim();
+    if (key) request.setRequestHeader("Authorization", `Bearer ${key}`);
+    request.upload.addEventListener("progress", ({ loaded, total }) => say(said.sending, total ? loaded / total : undefined));
+    request.addEventListener("error", () => say(said.failed, 0));
+    request.addEventListener("load", () => {
+      const answer = (() => { try { return JSON.parse(request.responseText); } catch { return {}; } })();
+      if (request.status !== 202) {
+        say(request.status === 401 || request.status === 403 ? said.key : said.failed, 0);
+        if (answer.detail) item(answer.detail);
+        return;
+      }
+      follow(request.getResponseHeader("Location")).catch((error) => say(error.message, 0));
+    });
+    say(said.sending, 0);
+    request.send(file);
+  });
+}
