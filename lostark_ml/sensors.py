@@ -158,7 +158,8 @@ def _last_attempt(instance: dg.DagsterInstance, registry: Registry) -> Attempt |
         ended_at=datetime.fromtimestamp(ended_at, UTC),
         input=tried,
         outcome="failed" if has_failed else "promoted" if promoted else "refused",
-        in_vain=in_vain(versions) + (1 if has_failed else 0),
+        # A run that failed may have registered its version before it did.
+        in_vain=max(in_vain(versions), int(has_failed)),
         tries=max(tries, 1),
     )
 
