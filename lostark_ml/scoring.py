@@ -69,11 +69,10 @@ class MonitoringRun:
 def champion_of_day(history: Sequence[AliasChange], day: date) -> int | None:
     """Version in force at the end of that UTC day; the first one there ever was, before it."""
     end = datetime.combine(day, time.min, UTC) + timedelta(days=1)
-    known = champion_at(history, end)
-    if known is not None:
-        return known
-    first = [c for c in history if c.alias == CHAMPION and c.to_version is not None]
-    return min(first, key=lambda change: change.changed_at).to_version if first else None
+    changes = sorted((c for c in history if c.alias == CHAMPION), key=lambda change: change.changed_at)
+    if changes and changes[0].changed_at > end:
+        return changes[0].to_version
+    return champion_at(history, end)
 
 
 def score_days(lake: Lake, registry: Registry, days: Iterable[date], now: datetime) -> ScoringRun:

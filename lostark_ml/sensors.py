@@ -15,6 +15,7 @@ from lostark_assets.automation.decisions import Memory, choose, plan_days, settl
 from lostark_assets.automation.runs import days_in_progress, in_progress, outcomes_of, range_tags
 from lostark_assets.automation.sensors import in_words, new_memory, read_cursor, tick_result
 from lostark_assets.lake.tables import Lake
+from lostark_assets.orchestration.jobs import FIGHT_DAYS_JOB
 from lostark_assets.settings import Settings
 from lostark_ml.assets import HISTORY, ML_VERSION
 from lostark_ml.champion_history import champion_of, notice_outside_changes, read_history
@@ -190,7 +191,9 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         memory = settle(
             memory, due, outcomes_of(context.instance, {a.request for a in memory.attempts.values()}), now
         )
-        busy = days_in_progress(in_progress(context.instance, SCORE_JOB))
+        # Statistics that are being computed carry a time before their commit: such days wait for them.
+        jobs = (SCORE_JOB, FIGHT_DAYS_JOB)
+        busy = days_in_progress([run for job in jobs for run in in_progress(context.instance, job)])
         choice = choose(memory, due, now, busy=busy)
         requests, asked_at = [], cursor.asked_at
         if choice.ask and now - asked_at >= SCORE_EVERY_S:
