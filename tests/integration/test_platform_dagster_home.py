@@ -89,7 +89,11 @@ def test_a_run_of_a_process_that_lives_is_left_alone(instance):
     assert {run.run_id for run in instance.get_runs()} == {run_id, untold}
 
 
-@pytest.mark.parametrize("tag", ["999999999:1.00", f"{os.getpid()}:1.00", "nonsense"])
+@pytest.mark.parametrize(
+    "tag",
+    ["999999999:1.00", f"{os.getpid()}:1.00", "nonsense"],
+    ids=["no process", "another process", "nonsense"],
+)
 def test_a_run_of_a_process_that_is_gone_is_marked_as_failed(instance, tag):
     run_id = run_in_progress(instance, **{PROCESS_TAG: tag})
 
