@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-EXAMPLES = 12
+EXAMPLES = 6
 
 
 def test_no_request_that_the_document_suggests_ends_in_a_server_error(client):
