@@ -40,8 +40,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[str]:
     thread.join(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Not the whole session's: while it is up its event loop counts as running, and no other can start."""
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}; install chromium to run the browser tests")
     playwright = pytest.importorskip("playwright.sync_api")
