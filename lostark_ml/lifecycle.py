@@ -17,10 +17,10 @@ from datetime import datetime, timedelta
 import pandas as pd
 import pyarrow as pa
 
-from lostark_assets.contracts.expectations import Finding, examine
+from lostark_assets.contracts.expectations import Finding, examine_or_raise
 from lostark_assets.contracts.ml import ML_DPS_EVALUATION, ML_TRAINING_SET
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
-from lostark_assets.errors import ContractViolated, PermanentError
+from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake
 from lostark_ml.card import CardFacts, model_card
 from lostark_ml.champion_history import AliasChange, point
@@ -109,10 +109,7 @@ def refresh_training_set(lake: Lake) -> TrainingSetRun:
     """
     made = build_training_set(lake)
     table = made.table()
-    findings = examine(ML_TRAINING_SET, table)
-    broken = [str(f) for f in findings if f.severity == "error" and not f.passed]
-    if broken:
-        raise ContractViolated(TRAINING_SET, broken, {TRAINING_SET: findings})
+    findings = examine_or_raise(ML_TRAINING_SET, table)
     with lake.lock(TRAINING_SET):
         lake.replace_all(ML_TRAINING_SET, table, note={name: str(v) for name, v in made.versions.items()})
         version = lake.version(TRAINING_SET)

@@ -14,10 +14,10 @@ from datetime import UTC, date, datetime, time, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lostark_assets.contracts.expectations import Finding, examine
+from lostark_assets.contracts.expectations import Finding, examine_or_raise
 from lostark_assets.contracts.ml import ML_DPS_MONITORING, ML_EXPECTED_DPS
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
-from lostark_assets.errors import ContractViolated, PermanentError
+from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.operations.ledger import Ledger
 from lostark_ml.champion_history import AliasChange, champion_at, read_history
@@ -103,10 +103,7 @@ def score_days(lake: Lake, registry: Registry, days: Iterable[date], now: dateti
         )
         run.versions |= dict.fromkeys(mine, version)
     table = pa.concat_tables(parts)
-    run.findings = examine(ML_EXPECTED_DPS, table)
-    broken = [str(f) for f in run.findings if f.severity == "error" and not f.passed]
-    if broken:
-        raise ContractViolated(EXPECTED, broken, {EXPECTED: run.findings})
+    run.findings = examine_or_raise(ML_EXPECTED_DPS, table)
     lake.replace_days(ML_EXPECTED_DPS, table, run.days)
     run.rows = table.num_rows
     run.refused = table.num_rows - table["refusal_reason"].null_count
@@ -151,10 +148,7 @@ def refresh_monitoring(
         pc.less(before["week_started_at"], pa.scalar(measured_from, before["week_started_at"].type))
     )
     rows = new if is_first else pa.concat_tables([kept, new])
-    findings = examine(ML_DPS_MONITORING, rows)
-    broken = [str(f) for f in findings if f.severity == "error" and not f.passed]
-    if broken:
-        raise ContractViolated(ML_DPS_MONITORING.name, broken, {ML_DPS_MONITORING.name: findings})
+    findings = examine_or_raise(ML_DPS_MONITORING, rows)
     with lake.lock(ML_DPS_MONITORING.name):
         lake.replace_all(ML_DPS_MONITORING, rows)
     problems, of_champion = judge_champion(registry, expected, due)

@@ -11,9 +11,16 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from lostark_assets.automation.decisions import Memory, choose, plan_days, settle
-from lostark_assets.automation.runs import days_in_progress, in_progress, outcomes_of, range_tags
-from lostark_assets.automation.sensors import in_words, new_memory, read_cursor, tick_result
+from lostark_assets.automation.decisions import Memory, choose
+from lostark_assets.automation.runs import days_in_progress, in_progress
+from lostark_assets.automation.ticks import (
+    in_words,
+    new_memory,
+    read_cursor,
+    request_days,
+    settled,
+    tick_result,
+)
 from lostark_assets.lake.tables import Lake
 from lostark_assets.orchestration.jobs import FIGHT_DAYS_JOB
 from lostark_assets.settings import Settings
@@ -188,20 +195,14 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         days = _days_to_look_at(lake, cursor) if moved else {date.fromisoformat(day) for day in cursor.due}
         days |= {date.fromisoformat(day) for day in memory.attempts}
         due = {day.isoformat(): waits for day, waits in due_scoring_days(lake, days).items()}
-        memory = settle(
-            memory, due, outcomes_of(context.instance, {a.request for a in memory.attempts.values()}), now
-        )
+        memory = settled(context.instance, memory, due, now)
         # Statistics that are being computed carry a time before their commit: such days wait for them.
         jobs = (SCORE_JOB, FIGHT_DAYS_JOB)
         busy = days_in_progress([run for job in jobs for run in in_progress(context.instance, job)])
         choice = choose(memory, due, now, busy=busy)
         requests, asked_at = [], cursor.asked_at
         if choice.ask and now - asked_at >= SCORE_EVERY_S:
-            for first, last in plan_days(choice, memory, lake.days(STATS), now):
-                asked = [day for day in choice.ask if first.isoformat() <= day <= last.isoformat()]
-                tags = range_tags(first.isoformat(), last.isoformat())
-                requests.append(dg.RunRequest(run_key=memory.next_request(), tags=tags))
-                memory = memory.asked(due, asked)
+            requests, memory = request_days(choice, memory, due, lake.days(STATS), now)
             asked_at = now
         cursor = ScoreCursor(memory, version, now if moved else cursor.looked_at, asked_at, due)
         return tick_result(context, cursor, in_words(choice), requests)

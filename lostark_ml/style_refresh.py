@@ -16,10 +16,9 @@ import pyarrow as pa
 from sklearn.metrics import adjusted_mutual_info_score
 
 from lostark_assets.contracts.core import UPTIMES
-from lostark_assets.contracts.expectations import Finding, examine
+from lostark_assets.contracts.expectations import Finding, examine_or_raise
 from lostark_assets.contracts.ml import ML_EXPECTED_DPS, ML_PLAYER_CLUSTERS
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
-from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
 from lostark_ml.champion_history import AliasChange, notice_outside_changes, point, read_history
 from lostark_ml.clusters import (
@@ -113,7 +112,9 @@ def refresh_styles(
         model = find_styles(characters, policy, before)
         why = " ".join(filter(None, [_words(model, before), trouble]))
         # Before anything is registered: a table that breaks its contract must leave nothing behind.
-        _examined(player_clusters(model, characters, model_version=None, computed_at=now))
+        examine_or_raise(
+            ML_PLAYER_CLUSTERS, player_clusters(model, characters, model_version=None, computed_at=now)
+        )
         if model.evidence.styles:
             tags = {INPUT_TAG: digest, "style_names": ", ".join(model.names)}
             submission = _submission(model, characters, snapshot, policy, tags, why, now, lake.url)
@@ -130,7 +131,7 @@ def refresh_styles(
         why = f"{why}; version {in_force.version} stays in force"
     number = in_force.version if in_force else None
     rows = player_clusters(model, characters, model_version=number, computed_at=now)
-    findings = _examined(rows)
+    findings = examine_or_raise(ML_PLAYER_CLUSTERS, rows)
     with lake.lock(CLUSTERS):
         lake.replace_all(ML_PLAYER_CLUSTERS, rows, note={name: str(v) for name, v in snapshot.items()})
     pages = style_pages(model, characters)
@@ -202,14 +203,6 @@ def _words(model: StyleModel, before: StyleModel | None) -> str:
     kept = [name for name in model.names if name in known]
     told = f"{len(model.names)} styles among {model.evidence.characters:,} characters"
     return f"{told}; {len(kept)} are those of the version before." if before else f"{told}."
-
-
-def _examined(rows: pa.Table) -> list[Finding]:
-    findings = examine(ML_PLAYER_CLUSTERS, rows)
-    broken = [str(f) for f in findings if f.severity == "error" and not f.passed]
-    if broken:
-        raise ContractViolated(CLUSTERS, broken, {CLUSTERS: findings})
-    return findings
 
 
 def _submission(

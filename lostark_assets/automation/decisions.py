@@ -148,7 +148,7 @@ def _is_hopeless(attempt: Attempt, waits: str, tries: int) -> bool:
 def plan_days(
     choice: Choice, memory: Memory, present: Collection[date], now: float
 ) -> list[tuple[date, date]]:
-    """The ranges of fight days to run now, each one run.
+    """The ranges of fight days to run now, each one run, the newest first: those are looked at.
 
     Days that never failed go together. Days that failed are tried again together, since most failures pass;
     then one run after the other, in ever smaller parts of the range, so that one bad day ends up alone. While
@@ -160,7 +160,7 @@ def plan_days(
     )
     resting = {*choice.waiting, *choice.running, *choice.given_up, *again}
     blocked = {*present, *map(date.fromisoformat, resting)}
-    plan = ranges(fresh, blocked)[:RUNS_AT_ONCE]
+    plan = ranges(fresh, blocked)[: -RUNS_AT_ONCE - 1 : -1]
     rests = now < memory.last_failed_at + pause_s(memory.failed_in_a_row)
     if again and not choice.running and not rests:
         oldest = memory.attempts[again[0]]

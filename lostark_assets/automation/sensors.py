@@ -5,24 +5,19 @@ belong here: any of that itself, and schedules.
 """
 
 import time
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 
 import dagster as dg
-import msgspec
 
 from lostark_assets.automation.collection import News, Trouble, look_for_news, partition_ranges
 from lostark_assets.automation.decisions import (
     RUNS_AT_ONCE,
-    Choice,
     Memory,
     choose,
     is_time_across_days,
     is_time_for_days,
-    plan_days,
     settle,
 )
 from lostark_assets.automation.due import CORE, STATS, Seen, look
@@ -32,6 +27,14 @@ from lostark_assets.automation.runs import (
     outcomes_of,
     range_tags,
     sources_in_progress,
+)
+from lostark_assets.automation.ticks import (
+    in_words,
+    new_memory,
+    read_cursor,
+    request_days,
+    settled,
+    tick_result,
 )
 from lostark_assets.lake.tables import Lake
 from lostark_assets.orchestration.jobs import (
@@ -56,7 +59,6 @@ PUBLISHED_LOOK_EVERY_S = 600.0
 """So often the database is asked what it has though the lake is as it was: it may be another database."""
 _ALL = "all days"
 _TABLES = "tables"
-_Cursor = TypeVar("_Cursor")
 Clock = Callable[[], float]
 
 
@@ -124,8 +126,7 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
         partitions = context.instance.get_dynamic_partitions(str(SOURCES.name))
         added = sorted(news.due.keys() - set(partitions))
         partitions = [*partitions, *added]
-        outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
-        memory = settle(memory, news.due, outcomes, now)
+        memory = settled(context.instance, memory, news.due, now)
         busy = sources_in_progress(in_progress(context.instance, COLLECT_JOB), partitions)
         choice = choose(memory, news.due, now, busy=busy, tries=None, longest_s=COLLECT_LONGEST_PAUSE_S)
         requests = []
@@ -166,8 +167,7 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
         if not seen.due and not memory.attempts:
             return tick_result(context, DaysCursor(seen, memory), "no fight day waits")
         due = _with_partition(seen.due, settings)
-        outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
-        memory = settle(memory, due, outcomes, now)
+        memory = settled(context.instance, memory, due, now)
         working = in_progress(context.instance)
         # A day that is being published may be computed: what changes is published once more.
         computing = [run for run in working if run.dagster_run.job_name != PUBLISH_DAYS_JOB]
@@ -175,14 +175,7 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
         reason = in_words(choice)
         requests = []
         if choice.ask and is_time_for_days(_collecting_since(working), now):
-            for first, last in plan_days(choice, memory, lake.days(CORE), now):
-                days = [day for day in choice.ask if first.isoformat() <= day <= last.isoformat()]
-                requests.append(
-                    dg.RunRequest(
-                        run_key=memory.next_request(), tags=range_tags(first.isoformat(), last.isoformat())
-                    )
-                )
-                memory = memory.asked(due, days)
+            requests, memory = request_days(choice, memory, due, lake.days(CORE), now)
         elif choice.ask:
             reason = f"{len(choice.ask)} fight days wait for the collection that is running"
         return tick_result(context, DaysCursor(seen, memory), reason, requests)
@@ -242,16 +235,11 @@ def _due_marts(clock: Clock) -> dg.SensorDefinition:
         memory, due = cursor.memory, seen.due
         if not due and not memory.attempts:
             return tick_result(context, seen, "everything is published")
-        outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
-        memory = settle(memory, due, outcomes, now)
+        memory = settled(context.instance, memory, due, now)
         tables = choose(memory, {k: v for k, v in due.items() if k == _TABLES}, now)
         days = choose(memory, _with_partition({k: v for k, v in due.items() if k != _TABLES}, settings), now)
-        requests = []
-        for first, last in plan_days(days, memory, lake.days(STATS), now):
-            names = [day for day in days.ask if first.isoformat() <= day <= last.isoformat()]
-            tags = range_tags(first.isoformat(), last.isoformat())
-            requests.append(dg.RunRequest(memory.next_request(), job_name=PUBLISH_DAYS_JOB, tags=tags))
-            memory = memory.asked(due, names)
+        present = lake.days(STATS)
+        requests, memory = request_days(days, memory, due, present, now, job_name=PUBLISH_DAYS_JOB)
         if tables.ask:
             requests.append(dg.RunRequest(memory.next_request(), job_name=PUBLISH_TABLES_JOB))
             memory = memory.asked(due, [_TABLES])
@@ -278,38 +266,6 @@ def _look_at_marts(lake: Lake, settings: Settings, before: MartsCursor, now: flo
     return MartsCursor(before.memory, code, versions, now, due)
 
 
-def new_memory() -> Memory:
-    """Nothing asked for yet."""
-    return Memory(uuid.uuid4().hex[:12])
-
-
-def read_cursor(text: str | None, kind: type[_Cursor]) -> _Cursor | None:
-    """The cursor, or None where there is none of this shape: then the sensor looks at everything."""
-    try:
-        return msgspec.json.decode(text or "", type=kind)
-    except msgspec.DecodeError:
-        return None
-
-
-def tick_result(
-    context: dg.SensorEvaluationContext,
-    cursor: Any,
-    reason: str,
-    requests: Sequence[dg.RunRequest] = (),
-    new_sources: Sequence[str] = (),
-) -> dg.SensorResult:
-    """What a tick ends with: requests, or ``reason``; and the cursor where it changed."""
-    text = msgspec.json.encode(cursor).decode()
-    # An unchanged cursor isn't written again.
-    changed = text if text != context.cursor else None
-    if requests:
-        partitions = [SOURCES.build_add_request(list(new_sources))] if new_sources else None
-        return dg.SensorResult(
-            run_requests=list(requests), dynamic_partitions_requests=partitions, cursor=text
-        )
-    return dg.SensorResult(skip_reason=reason, cursor=changed)
-
-
 def _with_partition(due: dict[str, str], settings: Settings) -> dict[str, str]:
     """The days that are partitions; a fight of tomorrow, by a clock that is ahead, waits for its day."""
     first, last = settings.earliest_fight_date.isoformat(), datetime.now(UTC).date().isoformat()
@@ -319,20 +275,3 @@ def _with_partition(due: dict[str, str], settings: Settings) -> dict[str, str]:
 def _collecting_since(working: list[dg.RunRecord]) -> float | None:
     begun = [r.start_time for r in working if r.dagster_run.job_name == COLLECT_JOB and r.start_time]
     return min(begun, default=None)
-
-
-def in_words(choice: Choice) -> str:
-    """What waits and why, for people who look at the sensor."""
-    parts = [f"{len(choice.ask)} ready"] if choice.ask else []
-    if choice.running:
-        parts.append(f"{len(choice.running)} being worked on")
-    if choice.waiting:
-        until = datetime.fromtimestamp(min(choice.waiting.values()), UTC)
-        parts.append(f"{len(choice.waiting)} failed and tried again, the first at {until:%H:%M:%S} UTC")
-    if choice.given_up:
-        shown = ", ".join(choice.given_up[:10])
-        parts.append(
-            f"{len(choice.given_up)} failed too often with the same input and rest until that or the code "
-            f"changes: {shown}"
-        )
-    return "; ".join(parts) or "nothing waits"

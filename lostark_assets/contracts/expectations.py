@@ -7,7 +7,7 @@ across tables (``core.validate``), and deciding what a finding stops.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets.contracts.table import Column, Contract
+from lostark_assets.errors import ContractViolated
 
 Severity = Literal["error", "warn"]
 WORST_ROWS = 5
@@ -56,6 +57,36 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
         into.failed += found.failed
         into.worst = (into.worst + found.worst)[:WORST_ROWS]
     return list(merged.values())
+
+
+def raise_if_broken(
+    table: str, findings: Mapping[str, Sequence[Finding]], told: Mapping[str, Sequence[Finding]]
+) -> None:
+    """Stop where a blocking rule is broken, before anything is written.
+
+    Args:
+        table: what can't be written, or the name of a group of tables.
+        findings: what was found now, by table name.
+        told: what the error carries to be shown: these findings, or those of earlier batches too.
+
+    Raises:
+        ContractViolated: a rule of severity error is broken.
+    """
+    broken = [
+        str(f) if name == table else f"{name}: {f}"
+        for name, found in findings.items()
+        for f in found
+        if f.severity == "error" and not f.passed
+    ]
+    if broken:
+        raise ContractViolated(table, broken, told)
+
+
+def examine_or_raise(contract: Contract, table: pa.Table) -> list[Finding]:
+    """What is found in rows that may be written; see :func:`raise_if_broken`."""
+    findings = examine(contract, table)
+    raise_if_broken(contract.name, {contract.name: findings}, {contract.name: findings})
+    return findings
 
 
 def examine(contract: Contract, table: pa.Table) -> list[Finding]:

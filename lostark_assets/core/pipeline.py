@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets.contracts.core import CORE_ENCOUNTERS
-from lostark_assets.contracts.expectations import Finding, merge
+from lostark_assets.contracts.expectations import Finding, merge, raise_if_broken
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.armory import with_profiles
 from lostark_assets.core.clean import CLEAN_VERSION, Stamp, clean_into
@@ -28,7 +28,6 @@ from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.fights import FIGHT_COLUMNS, PLAYER_COLUMNS, assign_fights, near_in_time
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import Tables, examine_core, tables_of
-from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.protocol import encounter_id_of
 
@@ -193,14 +192,7 @@ def read_raw(lake: Lake, log_ids: set[str], since: datetime | None = None) -> It
 def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> None:
     for name, found in findings.items():
         run.findings[name] = merge([*run.findings.get(name, []), *found])
-    broken = [
-        f"{name}: {f}"
-        for name, group in findings.items()
-        for f in group
-        if f.severity == "error" and not f.passed
-    ]
-    if broken:
-        raise ContractViolated("core", broken, run.findings)
+    raise_if_broken("core", findings, run.findings)
     run.encounters += tables["core_encounters"].num_rows
     run.hits += tables["core_hits"].num_rows
     run.days |= set(tables["core_encounters"]["fight_date"].unique().to_pylist())

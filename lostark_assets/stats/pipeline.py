@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lostark_assets.contracts.expectations import Finding, examine, merge
+from lostark_assets.contracts.expectations import Finding, examine, merge, raise_if_broken
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.stats import (
     STATS_DPS_DISTRIBUTION,
@@ -24,7 +24,6 @@ from lostark_assets.contracts.stats import (
     STATS_RAID_PROGRESSION,
 )
 from lostark_assets.contracts.table import Contract
-from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats import distribution, progression
 from lostark_assets.stats.dps import player_statistics, with_percentiles
@@ -303,9 +302,7 @@ def _refresh(lake: Lake, contract: Contract, rows: pa.Table) -> StatsRun:
 def _examine(run: StatsRun, contract: Contract, rows: pa.Table) -> None:
     found = examine(CONTRACTS[contract.name], rows)
     run.findings[contract.name] = merge([*run.findings.get(contract.name, []), *found])
-    broken = [str(f) for f in found if f.severity == "error" and not f.passed]
-    if broken:
-        raise ContractViolated(contract.name, broken, run.findings)
+    raise_if_broken(contract.name, {contract.name: found}, run.findings)
 
 
 def due_stats_days(lake: Lake, days: Iterable[date] | None = None) -> list[date]:

@@ -191,13 +191,16 @@ def test_days_that_rest_are_not_bridged_into_the_run_of_others():
 
     plan = plan_days(choose(memory, due, NOW), memory, (), NOW)
 
-    assert plan == [(date(2026, 9, 1), date(2026, 9, 1)), (date(2026, 9, 3), date(2026, 9, 3))]
+    assert plan == [(date(2026, 9, 3), date(2026, 9, 3)), (date(2026, 9, 1), date(2026, 9, 1))]
 
 
-def test_scattered_days_are_a_few_runs_a_tick():
-    due = {(date(2026, 1, 1) + timedelta(days=20 * n)).isoformat(): "a" for n in range(9)}
+def test_scattered_days_are_a_few_runs_a_tick_and_the_newest_come_first():
+    days = [date(2026, 1, 1) + timedelta(days=20 * n) for n in range(9)]
+    due = {day.isoformat(): "a" for day in days}
 
-    assert len(plan_days(choose(EMPTY, due, NOW), EMPTY, (), NOW)) == 5
+    plan = plan_days(choose(EMPTY, due, NOW), EMPTY, (), NOW)
+
+    assert plan == [(day, day) for day in reversed(days[4:])]
 
 
 def test_a_request_that_was_not_remembered_has_the_same_key_again():
