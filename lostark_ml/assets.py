@@ -100,9 +100,8 @@ def _training_set() -> dg.AssetsDefinition:
             yield from results(TRAINING_SET, error.findings[TRAINING_SET], lake, wanted)
             raise dg.Failure(str(error), allow_retries=False) from error
         excluded = [{"reason": reason, "rows": n} for reason, n in run.exclusions.most_common()]
-        metadata = table_metadata(
-            lake, TRAINING_SET, lake.read(TRAINING_SET), run.rows, _PREVIEWS[TRAINING_SET]
-        )
+        columns = _PREVIEWS[TRAINING_SET]
+        metadata = table_metadata(lake, TRAINING_SET, lake.head(TRAINING_SET, columns), run.rows, columns)
         metadata |= {
             "rows to learn from": run.population,
             "fights to learn from": run.fights,

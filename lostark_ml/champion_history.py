@@ -124,16 +124,13 @@ def notice_outside_changes(registry: Registry, lake: Lake, now: datetime) -> lis
         return _notice(registry, lake, now)
 
 
-def champion_at(history: Sequence[AliasChange], moment: datetime) -> int | None:
-    """Version of the champion in force at ``moment``; None if there was none."""
-    changes = [c for c in history if c.alias == CHAMPION and c.changed_at <= moment]
-    return max(changes, key=lambda c: c.changed_at).to_version if changes else None
+def champion_of(history: Sequence[AliasChange], at: datetime | None = None) -> int | None:
+    """Version of the champion by the newest row, or of the one in force ``at`` an instant; None: no champion.
 
-
-def champion_of(history: Sequence[AliasChange]) -> int | None:
-    """Version of the champion by the newest row; None if there is none."""
-    changes = [c for c in history if c.alias == CHAMPION]
-    return max(changes, key=lambda c: c.changed_at).to_version if changes else None
+    ``history``: the oldest first.
+    """
+    changes = [c for c in history if c.alias == CHAMPION and (at is None or c.changed_at <= at)]
+    return changes[-1].to_version if changes else None
 
 
 def champion_before(history: Sequence[AliasChange]) -> int | None:

@@ -35,7 +35,6 @@ def gather(
     *,
     input_digest: str,
     last: Attempt | None,
-    in_progress: int,
 ) -> Facts:
     """The facts, with what Dagster knows of the newest attempt given."""
     versions = registry.versions()
@@ -51,7 +50,6 @@ def gather(
         problems=problems_of_champion(lake, registry, now),
         patches=patches_since(lake, newest, list(fights.values())),
         last=last,
-        runs_in_progress=in_progress,
     )
 
 

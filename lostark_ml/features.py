@@ -79,7 +79,7 @@ def build_training_set(
     """
     used = {name: (versions or {}).get(name, lake.version(name)) for name in SOURCES}
     wanted = None if days is None else set(days)
-    until = None if wanted is None else max(wanted, default=date.min)
+    until = date.max if wanted is None else max(wanted, default=date.min)
     frame = features_of(read_players(lake, until=until, versions=used))
     if wanted is not None:
         frame = frame[frame["fight_date"].isin(wanted)].reset_index(drop=True)
@@ -87,11 +87,16 @@ def build_training_set(
 
 
 def read_players(
-    lake: Lake, *, until: date | None = None, versions: Mapping[str, int | None] | None = None
+    lake: Lake,
+    *,
+    since: date = date.min,
+    until: date = date.max,
+    versions: Mapping[str, int | None] | None = None,
 ) -> pd.DataFrame:
-    """What ``features_of`` needs, of all fight days up to ``until``."""
+    """What ``features_of`` needs, of all fight days from ``since`` to ``until``."""
     versions = versions or {}
-    where = None if until is None else pc.field("fight_date") <= pa.scalar(until)
+    day = pc.field("fight_date")
+    where = (day >= pa.scalar(since)) & (day <= pa.scalar(until))
 
     def read(name: str, columns: list[str]) -> pd.DataFrame:
         return lake.read(name, columns=columns, version=versions.get(name), where=where).to_pandas()

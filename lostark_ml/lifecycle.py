@@ -51,7 +51,7 @@ FIGHTS_TAG, CUTOFF_TAG, UNTIL_TAG = "population_fights", "cutoff_at", "until_at"
 BASELINE = "baseline."
 """What a run's metrics of baselines begin with; those without are the model's own."""
 LEAK_WINDOW = timedelta(weeks=8)
-"""Leak tests train four models more: on fights of so long before the cutoff."""
+"""Leak tests train four models more: on fights since the day that is so long before the cutoff."""
 _OVERALL = "overall"
 _MOMENT = timedelta(microseconds=1)
 
@@ -317,9 +317,9 @@ def _end_of(frame: pd.DataFrame) -> datetime:
 def _leaks(
     lake: Lake, sources: Mapping[str, int], cutoff: datetime, until: datetime, config: TrainingConfig
 ) -> LeakReport:
-    players = read_players(lake, versions={name: sources.get(name) for name in SOURCES})
-    recent = players[players["fight_started_at"] >= cutoff - LEAK_WINDOW].reset_index(drop=True)
-    return look_for_leaks(recent, cutoff, until, config)
+    since = (cutoff - LEAK_WINDOW).date()
+    players = read_players(lake, since=since, versions={name: sources.get(name) for name in SOURCES})
+    return look_for_leaks(players, cutoff, until, config)
 
 
 def _exclusion_counts(frame: pd.DataFrame) -> Counter[str]:

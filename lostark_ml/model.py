@@ -20,7 +20,6 @@ from lostark_ml.contracts import CATEGORY_FEATURES, INCREASING, MODEL_FEATURES, 
 from lostark_ml.season import item_level_terms, measure_season
 
 _AT = {name: place for place, name in enumerate(MODEL_FEATURES)}
-_EFFECTS = ("gate_difficulty", "spec_name")
 _TREE_NUMBERS = [_AT[name] for name in NUMBER_FEATURES]
 _WEEKDAYS = 7
 MOST_BINS = 254

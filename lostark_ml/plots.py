@@ -5,7 +5,6 @@ Altair is loaded by who draws. What does not belong here: which pictures go wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,20 +33,17 @@ _TITLES = {
 }
 
 
-def draw_all(
-    evaluation: Evaluation, importance: pd.DataFrame, weeks: Sequence[Evaluation] = ()
-) -> dict[str, bytes]:
-    """Every picture as PNG by file name; the weekly one only where ``weeks`` are given."""
+def draw_all(evaluation: Evaluation, importance: pd.DataFrame) -> dict[str, bytes]:
+    """Every picture as PNG by file name."""
     rows = evaluation.predictions
     charts = {
         "calibration.png": calibration(rows),
         "residuals_by_spec.png": residuals_by(rows, "spec_name"),
         "residuals_by_gate.png": residuals_by(rows, "gate_difficulty"),
+        "residuals_by_item_level.png": residuals_by(rows, "item_level_bracket"),
         "interval_width.png": interval_width(rows),
         "importance.png": importance_by_group(importance),
     }
-    if weeks:
-        charts["weekly_error.png"] = weekly_error(weeks)
     return {name: as_png(chart) for name, chart in charts.items()}
 
 
@@ -163,30 +159,6 @@ def importance_by_group(importance: pd.DataFrame) -> alt.Chart:
     )
     spread = base.mark_rule().encode(x="low:Q", x2="high:Q")
     return _tall(finish(bars + spread, "Importance of features · 특성 중요도"), len(table))
-
-
-def weekly_error(weeks: Sequence[Evaluation]) -> alt.Chart:
-    """MAPE of the model and the baselines by week, each trained before it."""
-    import altair as alt  # noqa: PLC0415 - see above
-
-    table = pd.DataFrame(
-        [
-            {"week": f"{week.cutoff:%Y-%m-%d}", "predictor": name, "mape": 100 * metrics.mape}
-            for week in weeks
-            for name, metrics in week.overall.items()
-        ],
-        columns=["week", "predictor", "mape"],
-    )
-    lines = (
-        alt.Chart(table)
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("week:O", title="weekly reset before the test"),
-            y=alt.Y("mape:Q", title="MAPE (%)", scale=alt.Scale(zero=False)),
-            color=alt.Color("predictor:N", title=None, sort=table["predictor"].unique().tolist()),
-        )
-    )
-    return finish(lines, "Error by week · 주간 오차")
 
 
 def by_week(monitoring: pa.Table) -> alt.Chart:

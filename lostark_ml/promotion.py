@@ -34,7 +34,6 @@ REASONS = {
     "answers_fewer": "refuses rows that the champion answers",
 }
 """Codes of what a decision can rest on; the first two promote."""
-PROMOTES = ("better", "first_champion")
 SLICE_LIMITS = {"gate_difficulty": 0.005, "spec_name": 0.015, "item_level_bracket": 0.01}
 FIGHTS_AT_ONCE = 4096
 WORST_SHOWN = 3

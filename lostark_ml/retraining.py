@@ -1,8 +1,9 @@
 """Whether to train now, and why: a decision from facts alone.
 
-Trainings never overlap and never storm: pauses grow while challengers are refused or runs fail, data that
-decided once is not tried again, and data that made a run fail is tried a few times. What does not belong
-here: gathering the facts and clocks (the sensor), and what is wrong with the champion (``monitoring``).
+Trainings never storm: pauses grow while challengers are refused or runs fail, data that decided once is not
+tried again, and data that made a run fail is tried a few times. What does not belong here: that trainings
+never overlap (the sensor), gathering the facts (``facts``), and what is wrong with the champion
+(``monitoring``).
 """
 
 from __future__ import annotations
@@ -77,7 +78,6 @@ class Facts:
     problems: Sequence[ModelProblem] = ()
     patches: Sequence[Patch] = ()
     last: Attempt | None = None
-    runs_in_progress: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,6 @@ def decide_retraining(facts: Facts, policy: RetrainingPolicy | None = None) -> T
 def resting(facts: Facts, policy: RetrainingPolicy | None = None) -> str | None:
     """Why nothing is trained now whatever the reasons; None if nothing stands against it."""
     policy, last = policy or RetrainingPolicy(), facts.last
-    if facts.runs_in_progress:
-        return f"{facts.runs_in_progress} training runs are in progress"
     if facts.trained_fights is not None and facts.new_fights < policy.fewest_new_fights:
         return (
             f"{facts.new_fights:,} new fights since the newest version, expected {policy.fewest_new_fights:,}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +21,7 @@ from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.operations.ledger import Ledger
-from lostark_ml.champion_history import AliasChange, champion_at, read_history
+from lostark_ml.champion_history import AliasChange, champion_of, read_history
 from lostark_ml.expected import score
 from lostark_ml.features import build_training_set
 from lostark_ml.gap import EXECUTION, KEY
@@ -69,10 +70,10 @@ class MonitoringRun:
 def champion_of_day(history: Sequence[AliasChange], day: date) -> int | None:
     """Version in force at the end of that UTC day; the first one there ever was, before it."""
     end = datetime.combine(day, time.min, UTC) + timedelta(days=1)
-    changes = sorted((c for c in history if c.alias == CHAMPION), key=lambda change: change.changed_at)
-    if changes and changes[0].changed_at > end:
-        return changes[0].to_version
-    return champion_at(history, end)
+    first = next((change for change in history if change.alias == CHAMPION), None)
+    if first is not None and first.changed_at > end:
+        return first.to_version
+    return champion_of(history, end)
 
 
 def score_days(lake: Lake, registry: Registry, days: Iterable[date], now: datetime) -> ScoringRun:
@@ -171,8 +172,6 @@ def judge_champion(
 
 
 def _week_of(moment: datetime) -> datetime:
-    import pandas as pd  # noqa: PLC0415 - for one instant
-
     nearest = game_week(pd.Series([pd.Timestamp(moment).tz_convert("UTC")])).iloc[0].to_pydatetime()
     return nearest if nearest <= moment else nearest - WEEK
 

@@ -104,8 +104,7 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
     ) -> dg.SensorResult:
         now = clock()
         cursor = read_cursor(context.cursor, TrainCursor) or TrainCursor(name=new_memory().name)
-        running = in_progress(context.instance, TRAIN_JOB)
-        if running:
+        if in_progress(context.instance, TRAIN_JOB):
             return tick_result(context, replace(cursor, looked_at=0.0), "a model is being trained")
         if now - cursor.looked_at < FACTS_EVERY_S and lake.is_at(STATS, cursor.version):
             return tick_result(context, cursor, cursor.said)
@@ -120,7 +119,6 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
                 at,
                 input_digest=f"statistics {version}, code {ML_VERSION}",
                 last=_last_attempt(context.instance, registry),
-                in_progress=0,
             )
         trigger = decide_retraining(facts, policy)
         if trigger is None:

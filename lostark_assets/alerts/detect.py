@@ -58,7 +58,6 @@ def detect(facts: Facts) -> Detected:
 _FAILURES_REMEMBERED = timedelta(days=30)
 _UNITS_REMEMBERED = 500
 COLLECTING_STEPS = "raw_"
-_PARTS_NAMED = 3
 
 
 def follow_runs(units: Iterable[FailedUnit], runs: Iterable[FinishedRun], now: datetime) -> list[FailedUnit]:

@@ -113,7 +113,7 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
 def _metadata(lake: Lake, name: str, days: list[Any], run: CoreRun) -> dict[str, Any]:
     columns = _PREVIEWS[name]
     count = lake.count(name, days)
-    rows = lake.read(name, days=days) if name in _DRAWN else lake.head(name, days, columns)
+    rows = lake.read(name, days=days) if name in _DRAWN else lake.head(name, columns, days=days)
     metadata = table_metadata(lake, name, rows, count, columns) | {
         "logs cleaned now": run.due,
         "fights settled anew": run.changed_fights,

@@ -221,8 +221,10 @@ class Lake:
             return []
         return sorted({date.fromisoformat(p["fight_date"]) for p in table.partitions()})
 
-    def head(self, name: str, days: Iterable[date], columns: Sequence[str], rows: int = 50) -> pa.Table:
-        """The first rows of ``days``, without reading the others."""
+    def head(
+        self, name: str, columns: Sequence[str], *, days: Iterable[date] | None = None, rows: int = 50
+    ) -> pa.Table:
+        """The first rows (of ``days``, where given), without reading the others."""
         return self.dataset(name, days=days).head(rows, columns=list(columns))
 
     def rows_by_day(self, name: str) -> dict[date, int]:

@@ -117,7 +117,7 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 def _daily_metadata(lake: Lake, name: str, days: list[date], run: StatsRun) -> dict[str, Any]:
     columns = _PREVIEWS[name]
-    rows = lake.read(name, days=days) if name == "stats_player_dps" else lake.head(name, days, columns)
+    rows = lake.read(name, days=days) if name == "stats_player_dps" else lake.head(name, columns, days=days)
     metadata = table_metadata(lake, name, rows, lake.count(name, days), columns) | {
         "logs computed now": run.due
     }

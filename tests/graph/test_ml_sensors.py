@@ -160,7 +160,7 @@ def test_a_registry_without_statistics_or_a_lake_without_them_asks_for_nothing(
 
 def test_facts_count_the_population_and_what_is_new_since_the_newest_version(world: World) -> None:
     played = world.play()
-    facts = gather(world.lake, world.registry, world.now, input_digest="x", last=None, in_progress=0)
+    facts = gather(world.lake, world.registry, world.now, input_digest="x", last=None)
     rows = world.players()
     clear = rows[rows["is_cleared"] & rows["is_counted"] & ~rows["is_dead"] & ~rows["is_support"]]
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lostark_ml.contracts import MODEL_FEATURES, TIME_FEATURE
-from lostark_ml.evaluation import evaluate, walk_forward, weekly_resets
+from lostark_ml.evaluation import evaluate
 from lostark_ml.importance import GROUPS, MOST_ROWS, group_importance
 from lostark_ml.plots import (
     as_png,
@@ -19,10 +19,9 @@ from lostark_ml.plots import (
     importance_by_group,
     interval_width,
     residuals_by,
-    weekly_error,
 )
 from lostark_ml.training import fit
-from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
+from tests.pure.ml.a_season import CUTOFF, SMALL
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -107,30 +106,21 @@ def test_interval_width_is_of_each_spec_with_its_share_inside():
     assert (table["width"].tolist(), table["inside"].tolist()) == ([80], [90])
 
 
-def test_the_weekly_error_has_a_point_for_each_week_and_predictor(season_frame):
-    weeks = walk_forward(season_frame, weekly_resets(RESET + timedelta(weeks=5), CUTOFF), SMALL)
-    table = data_of(weekly_error(weeks))
-
-    assert len(table) == len(weeks) * 4 == 12
-    assert table["mape"][0] == pytest.approx(100 * weeks[0].model.mape)
-
-
 def test_every_picture_is_a_png_of_a_size_to_look_at(evaluation, importance):
-    pictures = draw_all(evaluation, importance, [evaluation])
+    pictures = draw_all(evaluation, importance)
 
     assert sorted(pictures) == [
         "calibration.png",
         "importance.png",
         "interval_width.png",
         "residuals_by_gate.png",
+        "residuals_by_item_level.png",
         "residuals_by_spec.png",
-        "weekly_error.png",
     ]
     for name, picture in pictures.items():
         assert picture.startswith(PNG), name
         assert 5_000 < len(picture) < 500_000, name
         assert int.from_bytes(picture[16:20]) > 600, name
-    assert "weekly_error.png" not in draw_all(evaluation, importance)
 
 
 def test_no_rows_draw_empty_pictures(model, evaluation, importance):
