@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
 import pandas as pd
@@ -142,6 +142,26 @@ def test_days_before_any_champion_are_scored_by_the_first(crowned: World) -> Non
 
     assert champion_of_day(history, RESET.date()) == 1
     assert champion_of_day([c for c in history if c.alias != "champion"], RESET.date()) is None
+
+
+def test_each_day_is_scored_by_the_champion_in_force_at_its_end_also_after_a_rollback(spoilt: World) -> None:
+    registry, lake = spoilt.registry, spoilt.lake
+    days = lake.days("stats_player_dps")
+    before = expected_of(spoilt).set_index(KEY)
+    noon = [datetime.combine(day, time(12), UTC) for day in days]
+    spoilt.now = noon[-4]
+    spoilt.submit(spoiled(registry.load(1), by_log=0.2))
+    point(registry, lake, "champion", 2, by="ann", why="a try", action="promote", now=noon[-4])
+    roll_back(registry, lake, by="ann", why="no good", now=noon[-2])
+
+    run = score_days(lake, registry, days[-5:], datetime.now(UTC))
+
+    assert [run.versions[day] for day in days[-5:]] == [1, 2, 2, 1, 1]
+    both = expected_of(spoilt).set_index(KEY).join(before["expected_dps"].rename("by_1"))
+    ratio = both["expected_dps"].astype(float) / both["by_1"].astype(float)
+    assert ratio.groupby(both["model_version"]).median().to_dict() == pytest.approx(
+        {1: 1.0, 2: np.exp(0.2)}, rel=1e-6
+    )
 
 
 def test_without_a_champion_nothing_is_scored(season: World) -> None:
