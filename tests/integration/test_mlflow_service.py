@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import psutil
 import pytest
 
@@ -29,7 +30,8 @@ from lostark_assets.platform.mlflow_service import first_page, mlflow_service
 from lostark_assets.platform.postgres import Databases
 from lostark_assets.platform.supervisor import answers
 from lostark_assets.settings import get_settings
-from lostark_ml.registry import Registry, open_registry
+from lostark_ml.features import model_input
+from lostark_ml.registry import Registry, Submission, open_registry
 
 PATIENCE_S = 180
 POSTGRES = "postgresql://me:secret@db/x"
@@ -147,8 +149,11 @@ def test_two_first_users_of_the_embedded_registry_at_once_both_get_a_whole_one(p
     assert [out.strip() for out, _ in ends] == ["[]", "[]"], ends
 
 
-def test_the_service_shows_what_clients_write_and_leaves_nobody_behind(registry, mlflow_folder, tmp_path):
-    """On a database that clients use directly, as in the platform."""
+def test_the_service_takes_a_model_over_http_shows_it_and_leaves_nobody_behind(
+    fitted, mlflow_folder, tmp_path
+):
+    """Clients of the platform use its database directly; those of another machine can't."""
+    model, frame = fitted
     home = tmp_path / "platform"
     shutil.copytree(mlflow_folder, home / "mlflow")
     backend = f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
@@ -171,7 +176,18 @@ def test_the_service_shows_what_clients_write_and_leaves_nobody_behind(registry,
             assert process.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.5)
         assert answers(f"http://127.0.0.1:{port}/health")
-        assert Registry(f"http://127.0.0.1:{port}", home / "unused").versions() == []
+        remote = Registry(f"http://127.0.0.1:{port}", home / "unused")
+        assert remote.versions() == []
+        submission = Submission(metrics={"mape": 0.15}, snapshot={"ml_training_set": 3}, pages={"card": "x"})
+        made = remote.submit(model, submission, model_input(frame).head(3))
+        remote.move_alias("champion", made.version)
+        local = Registry(backend, home / "mlflow" / "artifacts")
+        assert local.champion() == remote.champion()
+        assert remote.metrics(made) == {"mape": 0.15}
+        wanted = model.predict(frame.head(9))
+        for registry in (remote, local):
+            pd.testing.assert_frame_equal(registry.load(made.version).predict(frame.head(9)), wanted)
+        assert not (home / "unused").exists()
         members = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     finally:
         process.send_signal(signal.SIGTERM)
