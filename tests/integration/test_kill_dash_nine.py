@@ -1,6 +1,6 @@
 """A process killed at any moment of collecting, cleaning and computing loses nothing and doubles nothing.
 
-Not a mocked crash: SIGKILL, at 20 random moments. The rounds go on in the lake that the killed process left,
+Not a mocked crash: SIGKILL, at ten random moments. The rounds go on in the lake that the killed process left,
 and begin a new lake when one is complete.
 """
 
@@ -20,7 +20,7 @@ from lostark_assets.simulator.stand_in.config import StandInConfig
 from lostark_assets.simulator.stand_in.running import running_stand_in
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS, LIMIT_S, SEED = 20, 60, 9
+KILLS, LIMIT_S, SEED = 10, 60, 9
 SEASON = StandInConfig(history=22, history_days=3, new_fight_every_s=0, hits_per_player=6, seed=5)
 TABLES = (
     "raw_battle_logs", "core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine",
@@ -57,7 +57,7 @@ def contents(folder):
     return found
 
 
-def test_killed_at_twenty_random_moments_the_lake_ends_up_as_undisturbed(tmp_path, start):
+def test_killed_at_ten_random_moments_the_lake_ends_up_as_undisturbed(tmp_path, start):
     chance = random.Random(SEED)
     with running_stand_in(SEASON) as url:
         for name in ("warm", "whole"):
