@@ -476,7 +476,14 @@ class UploadedFight(Body):
     encounter_id: str
     fight_id: str
     gate_id: str | None
+    raid_name: str | None
+    raid_label: str | None
+    gate_name: str | None
+    gate_label: str | None
+    difficulty: str | None
+    difficulty_label: str | None
     boss_name: str | None
+    boss_label: str | None
     is_cleared: bool | None
     fight_started_at: AwareDatetime
     href: str = Field(description="the fight's report")

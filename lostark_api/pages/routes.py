@@ -35,6 +35,7 @@ from lostark_api.queries import characters, fights, gates, progression, state
 from lostark_api.queries.pools import Pool, gate_distribution, tier_list
 from lostark_api.routes.fights import report_in
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
+from lostark_assets.core.reasons import REASONS
 from lostark_assets.errors import NotFound
 from lostark_assets.settings import Settings
 
@@ -66,7 +67,12 @@ _UPLOAD_STATES = (
     "refused",
     "failed",
     "large",
-    "fight",
+    "not_ours",
+    "later",
+    "slow",
+    "unknown",
+    "logs",
+    "more",
 )
 _OUTCOMES = {"won": True, "lost": False, None: None}
 
@@ -286,6 +292,8 @@ async def upload(request: Request, lang: Lang = None) -> Response:
     async def ask(_: Snapshot, language: str) -> Mapping[str, Any]:
         said = {name: words(language, f"upload.{name}") for name in _UPLOAD_STATES}
         said["key"] = words(language, "upload.key_wrong")
+        said |= {name: words(language, name) for name in ("won", "lost")}
+        said |= {f"reason.{code}": words(language, f"quarantine.{code}") for code in REASONS}
         return {"said": said, "largest": int(settings.upload_max_bytes), "needs_key": not access.is_open}
 
     return await page(request, "upload.html", ask)

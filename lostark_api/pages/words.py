@@ -331,7 +331,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "status.reason": ("Reason", "사유"),
     "status.what": ("What", "대상"),
     "status.scope.log": ("logs", "기록"),
-    "status.scope.row": ("rows", "행"),
+    "status.scope.player": ("players", "플레이어"),
     "status.count": ("Number", "건수"),
     "status.newest_day": ("Newest day", "최근 날짜"),
     "status.none": ("Nothing was refused.", "거부된 데이터가 없습니다."),
@@ -369,7 +369,72 @@ _WORDS: dict[str, tuple[str, str]] = {
     "upload.failed": ("It could not be sent.", "올리지 못했습니다."),
     "upload.large": ("The file is too large.", "파일이 너무 큽니다."),
     "upload.key_wrong": ("A key is needed, or this one does not fit.", "키가 필요하거나 키가 맞지 않습니다."),
-    "upload.fight": ("Fight", "전투"),
+    "upload.not_ours": (
+        "This is no battle log that we know, or it is damaged.",
+        "알 수 없는 형식이거나 손상된 파일입니다.",
+    ),
+    "upload.later": (
+        "Too much is being sent right now. Try again in a minute.",
+        "지금은 올리는 파일이 너무 많습니다. 잠시 후 다시 시도하세요.",
+    ),
+    "upload.slow": ("The connection was silent for too long.", "연결이 너무 오래 멈춰 있었습니다."),
+    "upload.unknown": (
+        "There is no such ticket. Tickets are kept for 30 days.",
+        "이 접수 번호를 찾을 수 없습니다. 접수 번호는 30일 동안 보관됩니다.",
+    ),
+    "upload.logs": (
+        "{found} logs: {new} new, {known} known before. {cleaned} became fights, {refused} were refused.",
+        "기록 {found}개: 신규 {new}개, 기존 {known}개. 전투로 인식 {cleaned}개, 거부 {refused}개.",
+    ),
+    "upload.more": ("All {n} fights", "전투 {n}개 모두 보기"),
+    "upload.keep": (
+        "This address leads back here; it can be kept or shared for 30 days.",
+        "이 주소로 30일 동안 다시 확인하거나 공유할 수 있습니다.",
+    ),
+    "upload.about": ("For a table that doesn't say its fight", "어느 전투인지 적혀 있지 않은 표일 때"),
+    "upload.raid": ("Raid", "레이드"),
+    "upload.boss": ("Boss", "보스"),
+    "upload.difficulty": ("Difficulty", "난이도"),
+    # why logs and players are refused, by the codes of the quarantine
+    "quarantine.invalid_json": (
+        "The log is damaged or of an unknown layout.",
+        "손상되었거나 알 수 없는 구조의 기록입니다.",
+    ),
+    "quarantine.truncated_gzip": ("A part of the log is cut off.", "기록의 일부가 잘려 있습니다."),
+    "quarantine.payload_too_large": ("The log is larger than is taken.", "기록이 허용 크기를 넘습니다."),
+    "quarantine.missing_field": (
+        "Start, end or figures of the fight are missing.",
+        "전투의 시작, 종료 또는 수치가 빠져 있습니다.",
+    ),
+    "quarantine.no_players": ("The log holds no player.", "플레이어가 없는 기록입니다."),
+    "quarantine.impossible_duration": (
+        "The fight's length can't be.",
+        "있을 수 없는 전투 시간입니다.",
+    ),
+    "quarantine.impossible_time": (
+        "The fight's date can't be: a clock was wrong.",
+        "있을 수 없는 날짜입니다. 시계가 잘못되었을 수 있습니다.",
+    ),
+    "quarantine.too_many_players": (
+        "More players than the raid takes.",
+        "레이드 정원보다 플레이어가 많습니다.",
+    ),
+    "quarantine.impossible_value": (
+        "A figure that can't be, such as more crits than hits.",
+        "있을 수 없는 수치입니다(예: 타격보다 많은 치명타).",
+    ),
+    "quarantine.broken_sums": (
+        "Parts don't add up to their total: the meter lost or doubled something.",
+        "항목의 합이 전체와 다릅니다. 미터기가 일부를 빠뜨리거나 중복 기록했습니다.",
+    ),
+    "quarantine.meter_dps_mismatch": (
+        "The DPS is not what the meter itself stored.",
+        "미터기에 저장된 DPS와 다릅니다.",
+    ),
+    "quarantine.duplicate_player": (
+        "One player stands twice in one log.",
+        "한 기록에 같은 플레이어가 두 번 있습니다.",
+    ),
     # errors
     "error.title.404": ("There is no such page", "페이지를 찾을 수 없습니다"),
     "error.text.404": (

@@ -18,7 +18,8 @@ from lostark_assets.sources.landing import Landed
 
 MOST_FIGHTS = 200
 _PUBLISHED = (
-    "SELECT encounter_id, fight_id, gate_id, boss_name, is_cleared, fight_started_at "
+    "SELECT encounter_id, fight_id, gate_id, raid_name, gate_name, difficulty, boss_name, is_cleared, "
+    "fight_started_at "
     "FROM marts.encounters WHERE encounter_id = ANY(%(ids)s) ORDER BY fight_started_at DESC, encounter_id"
 )
 

@@ -11,9 +11,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from lostark_api import contracts as c
-from lostark_api.answers import encoded
+from lostark_api.answers import encoded, language_of
 from lostark_api.database import Marts
 from lostark_api.keys import UPLOAD
+from lostark_api.language import labelled
+from lostark_api.parameters import Lang
 from lostark_api.problems import RETRY_AFTER_S, problem
 from lostark_api.queries import tickets
 from lostark_api.routes import PREFIX
@@ -105,6 +107,7 @@ async def send_battle_logs(
 async def follow_upload(
     request: Request,
     ticket: Annotated[str, Path(pattern=TICKET_PATTERN, description="The ticket of an upload.")],
+    lang: Lang = None,  # noqa: ARG001 - read where labels are made; here it is said that it can be given
 ) -> Response:
     """What became of an upload: received, collected, cleaned, published, or refused with reasons.
 
@@ -122,6 +125,7 @@ async def _document(request: Request, landed: Landed) -> dict[str, Any]:
         marts: Marts = request.app.state.marts
         async with marts.snapshot() as now:
             fights = await tickets.published_fights(now, list(encounters.values()))
+        fights = labelled(fights, language_of(request))
     return tickets.document(landed, encounters, reasons, refused, fights)
 
 

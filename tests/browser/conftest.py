@@ -6,13 +6,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
 
 from lostark_api.app import create_app
-from lostark_assets.settings import get_settings
+from lostark_assets.settings import Settings, get_settings
 from tests.serving.conftest import lake, url
 
 __all__ = ["lake", "url"]
@@ -21,12 +22,13 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
              "--disable-background-networking", "--disable-component-update"]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[str]:
+@contextmanager
+def served(settings: Settings, url: str) -> Iterator[str]:
+    """The API and its pages behind a server of their own; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = create_app(get_settings(home=tmp_path_factory.mktemp("site")), url=url)
+    app = create_app(settings, url=url)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -35,9 +37,17 @@ def site(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[str]:
             break
         time.sleep(0.1)
     assert server.started
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(20)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[str]:
+    with served(get_settings(home=tmp_path_factory.mktemp("site")), url) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from lostark_api.pages.addresses import Addresses
 from lostark_api.pages.pictures import look_of, themed
 from lostark_assets.charts import SERIES, gap_steps
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, REFUSALS
+from lostark_assets.core.reasons import REASONS
 
 FOLDER = Path(pages.__file__).parent
 SOURCES = {p: p.read_text() for p in [*FOLDER.glob("*.py"), *FOLDER.glob("templates/*.html")]}
@@ -28,6 +29,7 @@ OPEN_ENDED = (
     "model.alias.",
     "status.scope.",
     "upload.",
+    "quarantine.",
 )
 NAMED_BY_DATA = {c.name for c in (*GAP_PARTS, *CONTEXT_PARTS)} | {"won", "lost"}
 
@@ -53,6 +55,11 @@ def test_every_word_that_a_page_says_is_there_and_none_is_left_over():
 def test_every_refusal_and_every_part_of_a_gap_has_words_in_both_languages():
     for key in [*(f"refusal.{reason}" for reason in REFUSALS), *NAMED_BY_DATA]:
         assert words.words("en", key) != words.words("ko", key)
+
+
+def test_every_reason_of_the_quarantine_has_words_in_both_languages():
+    for reason in REASONS:
+        assert words.words("en", f"quarantine.{reason}") != words.words("ko", f"quarantine.{reason}")
 
 
 def test_both_languages_fill_in_the_same_values():

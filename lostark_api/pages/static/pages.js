@@ -98,70 +98,102 @@ const near = new IntersectionObserver((entries) => {
 }, { rootMargin: "300px" });
 for (const figure of document.querySelectorAll("[data-chart]")) near.observe(figure);
 
-// Uploads: the file goes as it is, the ticket is followed until nothing more will come of it.
+// Uploads: the file goes as it is, and its ticket is followed until nothing more will come of it. The ticket
+// stands in the address, behind the #, so that a reader can come back to it.
 const form = document.querySelector("[data-upload]");
 if (form) {
   const said = JSON.parse(form.dataset.words);
   const panel = document.querySelector("[data-upload-state]");
-  const text = panel.querySelector("[data-upload-text]");
-  const list = panel.querySelector("[data-upload-list]");
+  const [text, logs, list, keep] = ["text", "logs", "list", "keep"].map((name) => panel.querySelector(`[data-upload-${name}]`));
   const progress = panel.querySelector("progress");
+  const send = form.querySelector("button");
+  const tickets = "/v1/battle-logs/tickets/";
+  let followed = "";
   const say = (words, share) => {
     panel.hidden = false;
     text.textContent = words;
     if (share === undefined) progress.removeAttribute("value"); else progress.value = share;
   };
-  const item = (words, address) => {
+  const clear = () => { list.replaceChildren(); logs.textContent = ""; keep.hidden = true; };
+  const item = (words, address, language) => {
     const line = document.createElement("li");
     const link = document.createElement(address ? "a" : "span");
     link.textContent = words;
     if (address) link.href = address;
+    if (language) link.lang = language;
     line.append(link);
     list.append(line);
   };
+  const report = (fight) => form.dataset.fights.replace(/(\?|$)/, `/${encodeURIComponent(fight.fight_id)}$1`);
+  const called = (fight) => [
+    fight.raid_label ? [fight.raid_label, fight.gate_label].filter(Boolean).join(" ") : fight.boss_label ?? "?",
+    fight.difficulty_label,
+    fight.is_cleared === null ? "" : fight.is_cleared ? said.won : said.lost,
+    new Date(fight.fight_started_at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" }),
+  ].filter(Boolean).join(" · ");
   const told = (ticket) => {
-    list.replaceChildren();
-    for (const fight of ticket.fights) {
-      item(`${said.fight} ${fight.fight_id}`, `${form.dataset.fights.replace(/(\?|$)/, `/${encodeURIComponent(fight.fight_id)}$1`)}`);
-    }
-    for (const reason of ticket.reasons) item(`${reason.reason_code}: ${reason.count}. ${reason.what_to_do}`);
-    for (const problem of ticket.problems) item(problem);
-    if (ticket.error) item(ticket.error);
+    clear();
+    keep.hidden = false;
+    if (ticket.logs.found !== null) logs.textContent = said.logs.replace(/\{(\w+)\}/g, (_, name) => ticket.logs[name].toLocaleString(lang));
+    const fights = [...new Map(ticket.fights.map((fight) => [fight.fight_id, fight])).values()];
+    for (const fight of fights) item(called(fight), report(fight));
+    if (ticket.fight_count > fights.length) item(said.more.replace("{n}", ticket.fight_count.toLocaleString(lang)), form.dataset.fights);
+    for (const { reason_code: code, count, what_to_do: advice } of ticket.reasons) item(`${said[`reason.${code}`] ?? advice} (${code}: ${count})`);
+    for (const problem of ticket.problems) item(problem, "", "en");
+    if (ticket.error) item(ticket.error, "", "en");
   };
-  const follow = async (address) => {
-    for (let wait = 1000; ; wait = Math.min(wait * 1.3, 10000)) {
-      const answer = await fetch(address);
-      if (answer.ok) {
-        const ticket = await answer.json();
-        told(ticket);
-        say(said[ticket.state], ticket.is_final ? 1 : undefined);
-        if (ticket.is_final) return;
-      } else if (answer.status < 500) throw new Error(said.failed);
+  const follow = async (ticket) => {
+    followed = ticket;
+    for (let wait = 1000; followed === ticket; wait = Math.min(wait * 1.3, 10000)) {
+      const answer = await fetch(`${tickets}${ticket}?lang=${lang}`).catch(() => null);
+      if (followed !== ticket) return;
+      if (answer?.ok) {
+        const now = await answer.json();
+        told(now);
+        say(said[now.state], now.is_final ? 1 : undefined);
+        if (now.is_final) return;
+      } else if (answer && answer.status < 500) { clear(); say(said.unknown, 0); return; }
       await new Promise((go) => setTimeout(go, wait));
     }
   };
+  const followAddress = () => {
+    const [, ticket] = location.hash.match(/^#ticket=([0-9a-f]{32})$/) ?? [];
+    if (ticket && ticket !== followed) follow(ticket);
+  };
+  const why = (status) => ({ 401: said.key, 403: said.key, 408: said.slow, 413: said.large, 415: said.not_ours, 422: said.not_ours, 429: said.later, 503: said.later })[status] ?? said.failed;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const [file] = form.elements.file.files;
-    list.replaceChildren();
+    followed = "";
+    clear();
     if (file.size > Number(form.dataset.largest)) { say(said.large, 0); return; }
+    const asked = new URLSearchParams({ name: file.name.slice(0, 200) });
+    for (const name of ["raid", "gate", "boss", "difficulty", "region"]) {
+      const value = form.elements[name].value.trim();
+      if (value) asked.set(name, value);
+    }
     const request = new XMLHttpRequest();
-    request.open("POST", `/v1/battle-logs?name=${encodeURIComponent(file.name.slice(0, 200))}`);
+    request.open("POST", `/v1/battle-logs?${asked}`);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     const key = form.elements.key.value.trim();
     if (key) request.setRequestHeader("Authorization", `Bearer ${key}`);
     request.upload.addEventListener("progress", ({ loaded, total }) => say(said.sending, total ? loaded / total : undefined));
     request.addEventListener("error", () => say(said.failed, 0));
+    request.addEventListener("loadend", () => { send.disabled = false; });
     request.addEventListener("load", () => {
       const answer = (() => { try { return JSON.parse(request.responseText); } catch { return {}; } })();
       if (request.status !== 202) {
-        say(request.status === 401 || request.status === 403 ? said.key : said.failed, 0);
-        if (answer.detail) item(answer.detail);
+        say(why(request.status), 0);
+        if (answer.detail) item(answer.detail, "", "en");
         return;
       }
-      follow(request.getResponseHeader("Location")).catch((error) => say(error.message, 0));
+      history.replaceState(null, "", `#ticket=${answer.ticket}`);
+      follow(answer.ticket);
     });
+    send.disabled = true;
     say(said.sending, 0);
     request.send(file);
   });
+  addEventListener("hashchange", followAddress);
+  followAddress();
 }
