@@ -103,7 +103,9 @@ def ingest(
         typer.Argument(metavar="PATH...", help="Files or folders of battle logs, or http addresses."),
     ],
     *,
-    run: Annotated[bool, typer.Option("--run", help="Also materialise the fight days touched.")] = False,
+    run: Annotated[
+        bool, typer.Option("--run", help="Also compute the fight days touched, and publish them.")
+    ] = False,
     as_json: AsJson = False,
     source: Annotated[str | None, typer.Option(help="Name of the source that the logs belong to.")] = None,
     raid: Annotated[str | None, typer.Option(help="Raid of player tables that don't say it.")] = None,
@@ -237,6 +239,10 @@ def forget(
             output.print_json(done.document())
         else:
             command.show(done.changed)
+        output.say(
+            "No list of forgotten names is kept: a log that comes later with this name brings it back. Run "
+            "this again then; --prove only looks, and exits with 1 once it is back."
+        )
         if region is not None:
             output.say("other regions keep the name; --prove tells where it is")
             return

@@ -3,21 +3,19 @@
 In raw logs, core, statistics and ML tables another name takes its place, a different one in each log, so that
 the other players of a fight keep theirs and nothing links the forgotten one's fights. Rows that exist for the
 character alone are deleted. Older versions of every touched table are deleted too. What does not belong here:
-how a log is rewritten (``sources.rename``).
+how a log is rewritten (``sources.rename``), and files (``forget_files``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import date
-from pathlib import Path
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
@@ -25,10 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from lostark_assets.commands.forget_files import blot_files, count_files
 from lostark_assets.commands.output import Say, print_table, progress
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Contract
+from lostark_assets.errors import LostarkError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.platform.postgres import embedded_postgres
 from lostark_assets.publish.marts import DAY_TABLES, WHOLE_MARTS
@@ -37,6 +37,10 @@ from lostark_assets.publish.names import Names, names_of
 from lostark_assets.publish.publish import publish
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings
+from lostark_assets.sources.collect import collect_and_record
+from lostark_assets.sources.configured import ledger_of, sources_at, uploads_of
+from lostark_assets.sources.detect import Found
+from lostark_assets.sources.landing import settle
 from lostark_assets.sources.protocol import content_sha256, encounter_id_of
 from lostark_assets.sources.rename import Renaming, pattern_of, spellings
 
@@ -47,9 +51,7 @@ STAND_IN = "Unknown-"
 _NAMES = ("player_name", "local_player_name", "character_name")
 _IDENTIFYING = ("character_id", "loadout_hash")
 _BATCH_BYTES = 64 << 20
-_NOT_SEARCHED = {"lake", "postgres"}
-"""Searched as tables instead."""
-_BLOCK = 1 << 20
+UPLOADS = "uploads that wait"
 
 
 @dataclass
@@ -117,6 +119,10 @@ def forget(settings: Settings, player: str, say: Say, *, region: str | None = No
     """Remove ``player`` (of ``region``, or of every one) from lake, marts, the platform's logs and caches."""
     lake, done, stand_ins = lake_of(settings), Forgotten(), _StandIns()
     touched: set[str] = set()
+    if region is None:
+        # With one, they wait: an upload does not tell its region before it is cleaned.
+        say(UPLOADS)
+        _collect_uploads(lake, settings)
     with ExitStack() as held:
         for name in ("core", "stats"):
             held.enter_context(lake.lock(name))
@@ -134,7 +140,8 @@ def forget(settings: Settings, player: str, say: Say, *, region: str | None = No
         if region is None:
             _previews(databases, player, done)
     if region is None:
-        _log_files(settings, player, done)
+        for place, count in blot_files(settings, player).items():
+            done.changed[place] = count
     _forget_answers(settings)
     return done
 
@@ -151,9 +158,45 @@ def prove(settings: Settings, player: str) -> Proof:
         for url in databases.all():
             for place, found, searched in _count_in_database(url, player, names_of(settings)):
                 proof.note(place, found, searched)
-    for path in _files(settings):
-        proof.note("files of the data folder", int(_holds(path, player)), 1)
+    for place, found, searched in count_files(settings, player):
+        proof.note(place, found, searched)
+    proof.note(UPLOADS, *_count_in_uploads(settings, player))
     return proof
+
+
+def _collect_uploads(lake: Lake, settings: Settings) -> None:
+    """Bring waiting uploads into the raw table, where names are replaced, as the collector would soon.
+
+    What can't be read now keeps waiting, and the search tells whether the name is in it.
+    """
+    run_id = f"forget-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    for found in _uploaded(settings):
+        if found.source is None:
+            continue
+        with suppress(LostarkError, OSError):
+            done = collect_and_record(
+                found.source, lake, ledger_of(settings), run_id=run_id, earliest=settings.earliest_fight_date
+            )
+            settle(found.source.path, done)
+
+
+def _uploaded(settings: Settings) -> Iterator[Found]:
+    for origin in uploads_of(settings):
+        yield from sources_at(origin, settings)
+
+
+def _count_in_uploads(settings: Settings, player: str) -> tuple[int, int]:
+    """How many logs of waiting uploads hold the name; what can't be read is searched as a file alone."""
+    renaming = Renaming(player, STAND_IN, int(settings.max_log_bytes))
+    held = searched = 0
+    for found in _uploaded(settings):
+        if found.source is None:
+            continue
+        with suppress(LostarkError, OSError):
+            for log in found.source.fetch(found.source.list_logs()):
+                searched += 1
+                held += renaming.log(found.source.log_format, log.payload) is not None
+    return held, searched
 
 
 def _of_other_regions(lake: Lake, region: str | None) -> set[str]:
@@ -187,16 +230,20 @@ def _raw(
         batch.clear()
         size = 0
 
-    limit = int(settings.max_log_bytes)
+    limit, named = int(settings.max_log_bytes), re.compile(pattern_of(player))
     for row in _raw_rows(lake):
         encounter_id = encounter_id_of(row["log_id"])
         if encounter_id in spared:
             continue
         renaming = Renaming(player, stand_ins.of(encounter_id), limit)
         payload = renaming.log(row["log_format"], row["payload"])
-        if payload is None:
+        # The file that it came from may be named after the player.
+        path = row["source_path"] and named.sub(renaming.new, row["source_path"])
+        if payload is None and path == row["source_path"]:
             continue
+        payload = row["payload"] if payload is None else payload
         row |= {
+            "source_path": path,
             "payload": payload,
             "payload_bytes": len(payload),
             "content_sha256": content_sha256(payload),
@@ -409,57 +456,6 @@ def _count_in_table(lake: Lake, settings: Settings, contract: Contract, player: 
         ]
         hit = pc.or_(hit, pa.chunked_array([pa.array(bodies, pa.bool_())]))
     return pc.sum(hit).as_py() or 0, rows.num_rows
-
-
-def _files(settings: Settings) -> Iterable[Path]:
-    for part in sorted(settings.home.glob("*")):
-        if part.name not in _NOT_SEARCHED:
-            yield from (p for p in ([part] if part.is_file() else sorted(part.rglob("*"))) if p.is_file())
-
-
-def _holds(path: Path, player: str) -> bool:
-    pattern = _bytes_pattern(player)
-    return any(pattern.search(block) for _, block in _blocks(path, player))
-
-
-def _bytes_pattern(player: str) -> re.Pattern[bytes]:
-    """The name in UTF-8 or as JSON writes it in ASCII; not as a part of a longer one, Korean ones too."""
-    forms = {form for name in spellings(player) for form in (name, json.dumps(name)[1:-1])}
-    options = b"|".join(sorted((re.escape(form.encode()) for form in forms), key=len, reverse=True))
-    return re.compile(rb"(?<![\w\x80-\xff])(?:" + options + rb")(?![\w\x80-\xff])")
-
-
-def _blocks(path: Path, player: str) -> Iterator[tuple[int, bytes]]:
-    """The file in blocks that overlap by more than the name."""
-    overlap = 18 * len(player) + 8
-    try:
-        with path.open("rb") as file:
-            at = 0
-            while block := file.read(_BLOCK):
-                yield at, block
-                if len(block) < _BLOCK:
-                    return
-                at += _BLOCK - overlap
-                file.seek(at)
-    except OSError:
-        return
-
-
-def _log_files(settings: Settings, player: str, done: Forgotten) -> None:
-    """Blot the name out of the platform's logs, byte for byte: whoever writes them has them open."""
-    pattern = _bytes_pattern(player)
-    for path in [p for p in settings.logs_dir.rglob("*") if p.is_file()]:
-        places = {
-            (at + found.start(), found.end() - found.start())
-            for at, block in _blocks(path, player)
-            for found in pattern.finditer(block)
-        }
-        if places:
-            with path.open("r+b") as file:
-                for at, length in sorted(places):
-                    file.seek(at)
-                    file.write(b"x" * length)
-            done.changed["log files"] = done.changed.get("log files", 0) + len(places)
 
 
 def _forget_answers(settings: Settings) -> None:

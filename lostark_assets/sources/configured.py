@@ -73,11 +73,15 @@ def configured_origins(settings: Settings) -> list[Origin]:
     """Every place to collect from: paths, services, then uploads that wait in the landing folder."""
     folders: list[Origin] = [FolderOrigin(path) for path in configured_paths(settings)]
     services = [service_at(url) for url in settings.battle_log_urls]
-    uploads = [
+    return [*folders, *services, *uploads_of(settings)]
+
+
+def uploads_of(settings: Settings) -> list[FolderOrigin]:
+    """Uploads that wait in the landing folder."""
+    return [
         FolderOrigin(landed.file, ImportArguments(source=landed.ticket.source, **landed.ticket.arguments))
         for landed in landing_of(settings).waiting()
     ]
-    return folders + services + uploads
 
 
 def landing_of(settings: Settings) -> Landing:

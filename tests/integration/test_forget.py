@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import unicodedata
+import zipfile
+from datetime import UTC, date, datetime
 
 import msgspec
 import polars as pl
@@ -21,10 +23,19 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days
 from lostark_assets.lake.tables import Lake
+from lostark_assets.operations.ledger import CollectionRecord
 from lostark_assets.platform.postgres import embedded_postgres
 from lostark_assets.publish.migrate import libpq_url
 from lostark_assets.publish.publish import publish, waiting
-from lostark_assets.settings import get_settings
+from lostark_assets.resources import limits_of
+from lostark_assets.settings import Settings, get_settings
+from lostark_assets.simulator.season import SeasonConfig, generate_fights
+from lostark_assets.simulator.upload_json import write_upload_json
+from lostark_assets.sources.collect import collect
+from lostark_assets.sources.configured import landing_of, ledger_of
+from lostark_assets.sources.examine import examine
+from lostark_assets.sources.landing import Landed, Ticket
+from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.protocol import content_sha256
 from lostark_assets.sources.rename import Renaming
 from tests.serving.a_lake import START, add_fights
@@ -52,6 +63,8 @@ def settings(tmp_path_factory):
         lake.append(contract, pa.Table.from_pylist([one], schema=contract.schema))
     settings.logs_dir.mkdir(parents=True)
     (settings.logs_dir / "code.log").write_text(f"cleaned {player}, {player}2 and {player}\n")
+    upload_of(settings, player)
+    note_in_files(settings, player)
     with embedded_postgres(settings) as databases:
         due = waiting(lake, databases.lostark)
         publish(lake, databases.lostark, due.days, due.tables)
@@ -59,6 +72,32 @@ def settings(tmp_path_factory):
             connection.execute("CREATE TABLE IF NOT EXISTS event_logs (event text)")
             connection.execute("INSERT INTO event_logs VALUES (%s)", [f"| {player} | 5 |\n| Other | 1 |"])
         yield settings
+
+
+def upload_of(settings: Settings, player: str, *, damage: int = 7_000_000) -> Landed:
+    """An upload that waits to be collected: a fight of ``player``, packed."""
+    fight = next(iter(generate_fights(SeasonConfig(encounters=1, seed=damage, days=1, start=START))))
+    path = write_upload_json(settings.home.parent / f"{damage}.json", fight)
+    document = json.loads(path.read_text())
+    first = next(name for name, entity in document["entities"].items() if entity["entityType"] == "PLAYER")
+    text = path.read_text().replace(f'"{first}"', json.dumps(player, ensure_ascii=False))
+    landing = landing_of(settings)
+    ticket, place = landing.begin(f"{player}.json.gz")
+    place.write_bytes(gzip.compress(text.encode()))
+    found = examine(place, limits_of(settings))
+    return landing.accept(
+        Ticket(ticket, place.name, found.source, found.log_format, 1, "0" * 64, datetime.now(UTC))
+    )
+
+
+def note_in_files(settings: Settings, player: str) -> None:
+    """The name in the ledger, and packed among a model's files, where the platform itself puts none."""
+    error = f"{player}: no DPS"
+    at = datetime.now(UTC)
+    ledger_of(settings).record_collection(CollectionRecord("x", "collect", at, at, "failed", error=error))
+    settings.mlflow_artifacts_dir.mkdir(parents=True)
+    with zipfile.ZipFile(settings.mlflow_artifacts_dir / "model.skops", "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr("schema.json", json.dumps({"example": [player]}))
 
 
 def _any_of(field: pa.Field) -> object:
@@ -91,18 +130,24 @@ def test_after_forgetting_the_name_is_nowhere_and_before_it_was_in_every_kind_of
         "raw_battle_logs", "core_players", "core_skills", "core_hits", "stats_player_dps",
         "stats_dps_timeline", "stats_raid_progression", "ml_training_set", "ml_player_clusters",
         "database lostark, marts.players", "database dagster, public.event_logs",
-        "files of the data folder",
+        "files in logs", "files in landing", "files in mlflow", "files in state", "uploads that wait",
     } <= places.keys()  # fmt: skip
 
     done = forget(settings, player, lambda _: None)
     proof = prove(settings, player)
 
-    assert proof.found == {}
+    # A model's files can't be rewritten without breaking the model: they are told, to be deleted by hand.
+    assert proof.found == {"files in mlflow": 1}
+    (settings.mlflow_artifacts_dir / "model.skops").unlink()
+    assert prove(settings, player).is_gone
+    assert landing_of(settings).waiting() == []
     assert proof.searched["raw_battle_logs"] == lake.count("raw_battle_logs")
     assert done.files_deleted > 0
     log = (settings.logs_dir / "code.log").read_text()
     blot = "x" * len(player.encode())
     assert log == f"cleaned {blot}, {player}2 and {blot}\n"
+    [noted] = ledger_of(settings).collections(datetime.min.replace(tzinfo=UTC), "x")
+    assert noted.error == "x: no DPS"
     after = pl.from_arrow(lake.read("stats_player_dps"))
     key = ["encounter_id", "player_name"]
     others = before.filter(pl.col("player_name") != player).sort(key)
@@ -123,7 +168,10 @@ def test_rewritten_logs_still_prove_their_bytes_and_clean_to_the_same_figures(se
     columns = [*key, "damage", "dps", "is_name_known"]
     before = pl.from_arrow(lake.read("core_players", columns=columns)).sort(key)
     clean_days(lake, None, Rules(), run_id="again", again=True)
-    assert pl.from_arrow(lake.read("core_players", columns=columns)).sort(key).equals(before)
+    after = pl.from_arrow(lake.read("core_players", columns=columns)).sort(key)
+    assert after.join(before, on="encounter_id", how="semi").equals(before)
+    of_upload = after.join(before, on="encounter_id", how="anti")
+    assert of_upload["player_name"].str.starts_with(STAND_IN).sum() == 1
 
 
 def test_the_command_asks_first_and_its_search_decides_the_exit_code(settings, monkeypatch):
@@ -138,6 +186,23 @@ def test_the_command_asks_first_and_its_search_decides_the_exit_code(settings, m
     assert run(player, "--yes").exit_code == 0
     nowhere = run(player, "--prove", "--json")
     assert (nowhere.exit_code, json.loads(nowhere.stdout)["found"]) == (0, {})
+
+
+def test_a_name_that_a_later_log_brings_back_is_told_and_goes_again(settings):
+    lake = Lake(settings.lake_url)
+    player = busiest(lake)
+    raw_logs = lake.count("raw_battle_logs")
+    forget(settings, player, lambda _: None)
+
+    # The same source again: its rewritten logs are known, and nothing comes back.
+    again = LoaLogsDb(settings.home.parent / f"{START}-11.db", f"{START}-11")
+    assert collect(again, lake, run_id="again", earliest=date(2022, 1, 1)).new == 0
+    assert (lake.count("raw_battle_logs"), prove(settings, player).is_gone) == (raw_logs, True)
+
+    upload_of(settings, player, damage=9)
+    assert prove(settings, player).found["uploads that wait"] == 1
+    forget(settings, player, lambda _: None)
+    assert (lake.count("raw_battle_logs"), prove(settings, player).found) == (raw_logs + 1, {})
 
 
 def test_another_regions_player_of_the_same_name_stays(settings):
