@@ -83,12 +83,13 @@ class Ingested:
 
 @dataclass
 class RunDone:
-    """What ``--run`` did."""
+    """What ``--run`` did. ``publish_version``: of the last publish to API and pages, None without one."""
 
     success: bool = True
     days: set[date] = field(default_factory=set)
     run_ids: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    publish_version: int | None = None
 
     def document(self) -> dict[str, Any]:
         """The run's part of ``--json``."""
@@ -97,6 +98,7 @@ class RunDone:
             "days": sorted(self.days),
             "run_ids": self.run_ids,
             "failed": self.failed,
+            "publish_version": self.publish_version,
         }
 
 
@@ -142,7 +144,7 @@ def ingest(
     run: bool = False,
     check: bool = True,
 ) -> Import:
-    """Ingest paths and addresses one by one; with ``run`` also materialise the fight days that they touched.
+    """Ingest paths and addresses one by one; with ``run`` also compute and publish the fight days touched.
 
     Without either ``run`` or ``check`` nothing is said about what cleaning will refuse.
     """
@@ -324,11 +326,14 @@ def run_days(settings: Settings, days: set[date], say: Say, done: RunDone) -> No
         failed = [str(error)]
     else:
         done.run_ids += result.run_ids
+        done.publish_version = result.publish_version or done.publish_version
         failed = result.failed
     done.failed += failed
     done.success = not done.failed
     for text in failed:
         say(f"failed: {text}")
+    if done.publish_version is not None:
+        say(f"published as version {done.publish_version}: API and pages show it, at once where they run")
 
 
 def show_import(done: Import) -> None:

@@ -14,9 +14,15 @@ import pyarrow.compute as pc
 
 from lostark_assets.automation.day_ranges import ranges
 from lostark_assets.definitions import build_defs
-from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
+from lostark_assets.orchestration.jobs import (
+    ACROSS_DAYS_JOB,
+    FIGHT_DAYS_JOB,
+    PUBLISH_DAYS_JOB,
+    PUBLISH_TABLES_JOB,
+)
 from lostark_assets.orchestration.partitions import SOURCES
 from lostark_assets.platform.dagster_home import dagster_instance, process_tag
+from lostark_assets.publish.assets import VERSION
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings
 from lostark_assets.sources.assets import RAW, raw_metadata
@@ -28,10 +34,11 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass
 class MaterialiseResult:
-    """What was run, and what of it failed."""
+    """What was run, and what of it failed. ``publish_version``: the last publish, if there was one."""
 
     run_ids: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    publish_version: int | None = None
 
     @property
     def success(self) -> bool:
@@ -42,7 +49,10 @@ class MaterialiseResult:
 def materialise_days(
     settings: Settings, days: Iterable[date], say: Callable[[str], None]
 ) -> MaterialiseResult:
-    """Clean ``days``, compute their statistics, then those across days; days side by side are one run."""
+    """Clean ``days``, compute their statistics and those across days, and publish both for API and pages.
+
+    Days side by side are one run. A range that fails does not stop the others, nor the publish.
+    """
     days = sorted(set(days))
     result = MaterialiseResult()
     if not days:
@@ -51,13 +61,24 @@ def materialise_days(
     defs = build_defs(settings=settings)
     with dagster_instance(settings) as instance:
         _report_raw(settings, instance)
+
+        def run(job: str, what: str, tags: dict[str, str] | None = None) -> None:
+            _execute(defs.resolve_job_def(job), instance, {**(tags or {}), **process_tag()}, what, result)
+
         for first, last in ranges(days, lake.days("core_encounters")):
             say(f"fight days {first} to {last}" if first != last else f"fight day {first}")
-            tags = {_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()} | process_tag()
-            _execute(defs.resolve_job_def(FIGHT_DAYS_JOB), instance, tags, f"{first} to {last}", result)
+            run(FIGHT_DAYS_JOB, f"{first} to {last}", _range_tags(first, last))
         say("statistics across days")
-        _execute(defs.resolve_job_def(ACROSS_DAYS_JOB), instance, process_tag(), "across days", result)
+        run(ACROSS_DAYS_JOB, "across days")
+        say("publishing")
+        for first, last in ranges(days, lake.days("core_encounters")):
+            run(PUBLISH_DAYS_JOB, f"publishing {first} to {last}", _range_tags(first, last))
+        run(PUBLISH_TABLES_JOB, "publishing tables across days")
     return result
+
+
+def _range_tags(first: date, last: date) -> dict[str, str]:
+    return {_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()}
 
 
 def _execute(
@@ -72,6 +93,9 @@ def _execute(
     if not done.success:
         causes = [_cause(event) for event in done.all_events if event.is_step_failure]
         result.failed.append(f"{what}: {'; '.join(causes) or 'the run failed'}")
+    for event in done.get_asset_materialization_events():
+        version = event.materialization.metadata.get(VERSION)
+        result.publish_version = result.publish_version if version is None else int(str(version.value))
 
 
 def _cause(event: dg.DagsterEvent) -> str:

@@ -20,6 +20,7 @@ from lostark_assets.settings import Settings
 
 FIGHTS, TABLES = "mart_fights", "mart_tables"
 ROWS_EQUAL = "mart_rows_equal_lake_rows"
+VERSION = "publish version"
 
 
 def mart_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -103,7 +104,7 @@ def _metadata(done: Publication) -> dict[str, Any]:
     rows = [{"mart": name, "rows": count} for name, count in done.rows.items()]
     return {
         "dagster/row_count": sum(done.rows.values()),
-        "publish version": done.version,
+        VERSION: done.version,
         "seconds": round(done.seconds, 3),
         "rows": dg.MetadataValue.md(markdown_table(rows)),
     }

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -21,6 +22,9 @@ from lostark_assets.commands import ingest as ingest_command
 from lostark_assets.commands import replay as replay_command
 from lostark_assets.core.pipeline import clean_days
 from lostark_assets.errors import PermanentError
+from lostark_assets.platform.postgres import embedded_postgres
+from lostark_assets.publish.migrate import libpq_url
+from lostark_assets.publish.publish import waiting
 from lostark_assets.resources import lake_of, rules_of
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.simulator.loa_logs_db import write_encounters_db
@@ -94,6 +98,14 @@ def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reac
     assert len(column("core_encounters", "log_id")) + len(column("core_quarantine", "log_id")) == logs
     assert process.returncode == (1 if refused else 0)
 
+    with embedded_postgres(get_settings()) as databases:
+        due = waiting(lake_of(get_settings()), databases.lostark)
+        with psycopg.connect(libpq_url(databases.lostark)) as connection:
+            published = connection.execute("SELECT encounter_id FROM marts.encounters").fetchall()
+            newest = connection.execute("SELECT max(version) FROM marts.publications").fetchone()
+    assert sorted(id_ for (id_,) in published) == sorted(column("core_encounters", "encounter_id"))
+    assert (due.days, due.tables, newest) == ({}, {}, (done["run"]["publish_version"],))
+
     [row] = lostark("sql", "select encounter_id, player_name, dps from stats_player_dps limit 1")
     way = lostark("trace", row["encounter_id"], row["player_name"])
     assert way["stats"]["dps"] == row["dps"]
@@ -101,7 +113,7 @@ def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reac
     assert way["raw"]["source_is_still_there"]
     assert way["stats"]["stats_run_id"] in done["run"]["run_ids"]
     assert lostark("ingest", tmp_path / "encounters.db", "--run")["run"] == {
-        "success": True, "days": [], "run_ids": [], "failed": [],
+        "success": True, "days": [], "run_ids": [], "failed": [], "publish_version": None,
     }  # fmt: skip
 
 
