@@ -25,6 +25,7 @@ from lostark_api.database import Marts, Snapshot
 from lostark_api.language import ENGLISH, KOREAN, label
 from lostark_api.pages import formats
 from lostark_api.pages.addresses import Addresses
+from lostark_api.pages.reasons import reason_in
 from lostark_api.pages.words import has_words, words
 from lostark_api.problems import BadCursor
 from lostark_assets.errors import NotFound, TransientError
@@ -89,6 +90,7 @@ def html_of(request: Request, template: str, content: Mapping[str, Any], *, lang
         t=partial(words, language),
         has_words=has_words,
         term=lambda kind, name: label(kind, name, language) if name else formats.NOTHING,
+        reason_in=partial(reason_in, language),
         dps=partial(formats.damage, language=language),
         signed=partial(formats.signed_damage, language=language),
         to=addresses.to,

@@ -7,6 +7,8 @@ from typing import Any
 from lostark_api.database import Row, Snapshot
 
 _DAYS_SHOWN = 60
+DPS_MODEL = "lostark_dps"
+"""As ``lostark_ml.registry`` calls it; importing that takes seconds."""
 
 
 async def quality(now: Snapshot) -> dict[str, Any]:
@@ -43,7 +45,14 @@ async def quality(now: Snapshot) -> dict[str, Any]:
 
 async def model(now: Snapshot) -> dict[str, Any]:
     """The champion, every change of it, the newest evaluation, and how it does week by week."""
-    changes = await now.rows("SELECT * FROM marts.champion_history ORDER BY changed_at DESC, alias LIMIT 500")
+    # The history is of every registered model.
+    changes = await now.rows(
+        """
+        SELECT * FROM marts.champion_history WHERE model_name = %(model)s
+        ORDER BY changed_at DESC, alias LIMIT 500
+        """,
+        {"model": DPS_MODEL},
+    )
     champion = next((row["to_version"] for row in changes if row["alias"] == "champion"), None)
     evaluation = await now.rows(
         """

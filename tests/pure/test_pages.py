@@ -15,8 +15,13 @@ from lostark_api.pages import formats, words
 from lostark_api.pages.addresses import Addresses
 from lostark_api.pages.pictures import look_of, themed
 from lostark_assets.charts import SERIES, gap_steps
+from lostark_assets.contracts.core import CORE_QUARANTINE, DETAIL_LEVELS
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, REFUSALS
+from lostark_assets.contracts.raw import LOG_FORMATS
 from lostark_assets.core.reasons import REASONS
+from lostark_ml.baselines import all_baselines
+from lostark_ml.champion_history import ACTIONS, OUTSIDE
+from lostark_ml.registry import ALIASES
 
 FOLDER = Path(pages.__file__).parent
 SOURCES = {p: p.read_text() for p in [*FOLDER.glob("*.py"), *FOLDER.glob("templates/*.html")]}
@@ -27,9 +32,12 @@ OPEN_ENDED = (
     "error.t",
     "model.action.",
     "model.alias.",
+    "model.predictor.",
     "status.scope.",
     "upload.",
     "quarantine.",
+    "format.",
+    "detail.",
 )
 NAMED_BY_DATA = {c.name for c in (*GAP_PARTS, *CONTEXT_PARTS)} | {"won", "lost"}
 
@@ -57,9 +65,19 @@ def test_every_refusal_and_every_part_of_a_gap_has_words_in_both_languages():
         assert words.words("en", key) != words.words("ko", key)
 
 
-def test_every_reason_of_the_quarantine_has_words_in_both_languages():
-    for reason in REASONS:
-        assert words.words("en", f"quarantine.{reason}") != words.words("ko", f"quarantine.{reason}")
+def test_every_code_that_a_page_names_has_words_in_both_languages():
+    codes = {
+        "quarantine": REASONS,
+        "format": LOG_FORMATS,
+        "detail": DETAIL_LEVELS,
+        "status.scope": CORE_QUARANTINE.by_name["scope"].allowed,
+        "model.action": (*ACTIONS, OUTSIDE),
+        "model.alias": ALIASES,
+        "model.predictor": ("challenger", "champion", *(baseline.name for baseline in all_baselines())),
+    }
+    for kind, known in codes.items():
+        for code in known:
+            assert words.words("en", f"{kind}.{code}") != words.words("ko", f"{kind}.{code}")
 
 
 def test_both_languages_fill_in_the_same_values():

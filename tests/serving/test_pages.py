@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import copy
+import html
 import re
 from urllib.parse import quote
 
+import psycopg
 import pytest
 
 from lostark_api.app import create_app
-from lostark_api.pages import formats
+from lostark_api.pages import formats, routes
+from lostark_api.pages.words import words
+from lostark_api.queries import characters as people
 from lostark_api.queries import fights as questions
+from lostark_api.queries.pools import gate_distribution
+from lostark_api.queries.state import DPS_MODEL
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
+from lostark_assets.publish.migrate import libpq_url
 from lostark_assets.settings import get_settings
+from lostark_ml import registry
 from tests.serving.conftest import Client
 
 READER = {"Accept": "text/html"}
@@ -243,3 +251,69 @@ def test_pages_are_kept_until_the_next_publish(client, fight):
     again = client.get(address, headers={"If-None-Match": first.headers["etag"]})
     assert again.status_code == 304
     assert first.headers["publish-version"] == client.get("/v1/fights").headers["publish-version"]
+
+
+def test_the_model_page_tells_its_own_history_in_the_readers_language_and_no_other_models(tmp_path, url):
+    gain = (
+        "MAPE 11.62 % against the champion's 13.01 %: better by 1.39 points, by at least 1.01 points where "
+        "more than 0.15 points is expected (512 fights)"
+    )
+    changes = [
+        ("2026-10-01", DPS_MODEL, 3, f"better than the champion, and no slice pays for it: {gain}"),
+        ("2026-10-02", DPS_MODEL, 2, "season 3 <b>begins</b>"),
+        ("2026-10-03", "lostark_play_styles", 77, "styles of the week"),
+    ]
+    row = "INSERT INTO marts.champion_history VALUES (%s, %s, 'champion', NULL, %s, 'promote', 'gate', %s, 5)"
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        try:
+            for change in changes:
+                connection.execute(row, change)
+            with Client(create_app(get_settings(home=tmp_path), url=url)) as client:
+                known = client.get("/v1/model").json()
+                korean, english = (client.get(f"/model?lang={lang}").text for lang in ("ko", "en"))
+        finally:
+            connection.execute("DELETE FROM marts.champion_history")
+
+    assert known["champion_version"] == 2
+    assert {change["model_name"] for change in known["history"]} == {DPS_MODEL} == {registry.DPS_MODEL}
+    assert "더 나은 모델. 평균 오차 11.62%" in korean
+    assert "better by" not in korean
+    assert '<p lang="en">season 3 &lt;b&gt;begins&lt;/b&gt;</p>' in korean
+    assert gain in html.unescape(english)
+
+
+def test_a_gate_whose_specs_are_all_too_few_says_so_and_not_that_nobody_fits(client, fight, monkeypatch):
+    address = f"/gates/{fight['gate_id']}?lang=en"
+
+    async def nobody(now, pool):
+        return []
+
+    async def few(now, pool):
+        specs = await gate_distribution(now, pool)
+        return [spec | {"p50": None} for spec in specs]
+
+    monkeypatch.setattr(routes, "gate_distribution", few)
+    text = client.get(f"{address}&x=few").text
+    assert words("en", "empty.few") in html.unescape(text)
+    monkeypatch.setattr(routes, "gate_distribution", nobody)
+    assert words("en", "empty.specs") in html.unescape(client.get(f"{address}&x=nobody").text)
+
+
+def test_a_character_without_progress_yet_is_told_so_instead_of_an_empty_table(
+    client, character, monkeypatch
+):
+    ask = people.character
+
+    async def unprogressed(now, region, player_name):
+        return await ask(now, region, player_name) | {"progress": []}
+
+    assert words("en", "empty.progress") not in client.get(f"/characters/{who(character)}?lang=en").text
+    monkeypatch.setattr(people, "character", unprogressed)
+    text = client.get(f"/characters/{who(character)}?lang=en&x=none").text
+    assert words("en", "empty.progress") in text
+
+
+def test_codes_of_a_log_are_words_on_its_report(client, fight):
+    korean = client.get(f"/fights/{fight['fight_id']}?lang=ko").text
+    assert re.search("LOA Logs (데이터베이스|업로드), 타격 단위, 미터기", korean)
+    assert "loa_logs_db" not in korean
