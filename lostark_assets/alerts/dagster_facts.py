@@ -26,6 +26,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from lostark_assets.alerts.detect import COLLECTING_STEPS
 from lostark_assets.alerts.facts import FinishedRun, Queue, StepTime, Ticking
+from lostark_assets.automation.runs import RANGE_END, RANGE_START
 from lostark_assets.observability.logs import redacted
 from lostark_assets.operations.ledger import CollectionRecord
 
@@ -36,7 +37,6 @@ _EVENTS_A_RUN = 20
 _DEEPEST_CAUSE = 10
 _TICKS_LOOKED_AT = 3
 _REMEMBERED_ELSEWHERE = timedelta(days=2)
-_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _WORK = ("logs cleaned now", "logs computed now")
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
 _WAITING = [DagsterRunStatus.QUEUED]
@@ -193,7 +193,7 @@ def _partitions(run: DagsterRun) -> tuple[str, str]:
     one = run.tags.get("dagster/partition")
     if one is not None:
         return one, one
-    return run.tags.get(_RANGE[0], ""), run.tags.get(_RANGE[1], "")
+    return run.tags.get(RANGE_START, ""), run.tags.get(RANGE_END, "")
 
 
 def _failure(instance: DagsterInstance, run_id: str) -> tuple[str | None, str]:

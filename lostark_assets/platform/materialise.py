@@ -13,6 +13,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from lostark_assets.automation.day_ranges import ranges
+from lostark_assets.automation.runs import range_tags
 from lostark_assets.definitions import build_defs
 from lostark_assets.orchestration.jobs import (
     ACROSS_DAYS_JOB,
@@ -26,8 +27,6 @@ from lostark_assets.publish.assets import VERSION
 from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings
 from lostark_assets.sources.assets import RAW, raw_metadata
-
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -67,18 +66,19 @@ def materialise_days(
 
         for first, last in ranges(days, lake.days("core_encounters")):
             say(f"fight days {first} to {last}" if first != last else f"fight day {first}")
-            run(FIGHT_DAYS_JOB, f"{first} to {last}", _range_tags(first, last))
+            tags = range_tags(first.isoformat(), last.isoformat())
+            run(FIGHT_DAYS_JOB, f"{first} to {last}", tags)
         say("statistics across days")
         run(ACROSS_DAYS_JOB, "across days")
         say("publishing")
         for first, last in ranges(days, lake.days("core_encounters")):
-            run(PUBLISH_DAYS_JOB, f"publishing {first} to {last}", _range_tags(first, last))
+            run(
+                PUBLISH_DAYS_JOB,
+                f"publishing {first} to {last}",
+                range_tags(first.isoformat(), last.isoformat()),
+            )
         run(PUBLISH_TABLES_JOB, "publishing tables across days")
     return result
-
-
-def _range_tags(first: date, last: date) -> dict[str, str]:
-    return {_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()}
 
 
 def _execute(
