@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from lostark_api.access import Access
 from lostark_api.database import Snapshot
-from lostark_api.language import labelled
+from lostark_api.language import LABELS, labelled
 from lostark_api.pages.render import ASSETS, PageRoute, asset, page
 from lostark_api.pages.words import words
 from lostark_api.parameters import (
@@ -74,6 +74,8 @@ _UPLOAD_STATES = (
     "logs",
     "more",
 )
+_GATE = ("raid_name", "gate_name", "difficulty")
+"""In one text, the model's name of a gate."""
 _OUTCOMES = {"won": True, "lost": False, None: None}
 
 
@@ -258,7 +260,12 @@ async def model(request: Request, lang: Lang = None) -> Response:
     async def ask(now: Snapshot, language: str) -> Mapping[str, Any]:
         found = await state.model(now)
         overall = [row for row in found["evaluation"] if row["slice"] == "overall"]
+        labels = {
+            " ".join(str(gate[n]) for n in _GATE): " ".join(filter(None, (gate[LABELS[n]] for n in _GATE)))
+            for gate in labelled(await gates.list_gates(now), language)
+        }
         return {
+            "gate_labels": labels,
             "champion_version": found["champion_version"],
             "history": found["history"][:ROWS],
             "tested": sorted(overall, key=lambda row: (row["mape"] is None, row["mape"] or 0)),

@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 import html
 import re
+from datetime import date
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
 from lostark_api.app import create_app
+from lostark_api.language import label
 from lostark_api.pages import formats, routes
 from lostark_api.pages.words import words
 from lostark_api.queries import characters as people
 from lostark_api.queries import fights as questions
+from lostark_api.queries import state
 from lostark_api.queries.pools import gate_distribution
 from lostark_api.queries.state import DPS_MODEL
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
@@ -263,7 +266,10 @@ def test_the_model_page_tells_its_own_history_in_the_readers_language_and_no_oth
         ("2026-10-02", DPS_MODEL, 2, "season 3 <b>begins</b>"),
         ("2026-10-03", "lostark_play_styles", 77, "styles of the week"),
     ]
-    row = "INSERT INTO marts.champion_history VALUES (%s, %s, 'champion', NULL, %s, 'promote', 'gate', %s, 5)"
+    row = (
+        "INSERT INTO marts.champion_history "
+        "VALUES (%s, %s, 'champion', NULL, %s, 'promote', 'promotion gate', %s, 5)"
+    )
     with psycopg.connect(libpq_url(url), autocommit=True) as connection:
         try:
             for change in changes:
@@ -278,6 +284,7 @@ def test_the_model_page_tells_its_own_history_in_the_readers_language_and_no_oth
     assert {change["model_name"] for change in known["history"]} == {DPS_MODEL} == {registry.DPS_MODEL}
     assert "더 나은 모델. 평균 오차 11.62%" in korean
     assert "better by" not in korean
+    assert "주체: 승격 심사" in korean
     assert '<p lang="en">season 3 &lt;b&gt;begins&lt;/b&gt;</p>' in korean
     assert gain in html.unescape(english)
 
@@ -317,3 +324,38 @@ def test_codes_of_a_log_are_words_on_its_report(client, fight):
     korean = client.get(f"/fights/{fight['fight_id']}?lang=ko").text
     assert re.search("LOA Logs (데이터베이스|업로드), 타격 단위, 미터기", korean)
     assert "loa_logs_db" not in korean
+
+
+def test_parts_of_the_models_test_are_called_as_the_game_calls_them(client, fight, monkeypatch):
+    ask = state.model
+    gate = " ".join(fight[name] for name in ("raid_name", "gate_name", "difficulty"))
+    parts = [("gate_difficulty", gate), ("spec_name", "Reflux"), ("character", "new"), ("overall", "overall")]
+    figures = {"predictor": "challenger", "predictor_version": 4, "rows": 9, "mape": 0.1, "coverage": 0.9}
+    when = {"cutoff_at": date(2026, 10, 1), "until_at": date(2026, 10, 8), "bias_log": 0.0}
+
+    async def tested(now):
+        rows = [{"slice": name, "value": value, **figures, **when} for name, value in parts]
+        return await ask(now) | {"evaluation": rows}
+
+    monkeypatch.setattr(state, "model", tested)
+    korean = client.get("/model?lang=ko&x=parts").text
+    for words_of_the_game in (label("raid", fight["raid_name"], "ko"), "환류", "새 캐릭터", "도전 모델"):
+        assert words_of_the_game in korean
+    assert gate not in korean
+
+
+def test_a_shared_fight_says_in_one_line_what_it_was(client, fight):
+    text = client.get(f"/fights/{fight['fight_id']}?lang=ko").text
+    [line] = re.findall('<meta property="og:description" content="(.*?)">', text)
+    assert line.startswith(f"클리어 · {formats.clock(fight['duration_s'])} · 공대 DPS ")
+    assert '<meta name="description"' in client.get("/").text
+
+
+def test_a_skill_without_a_name_is_shown_by_its_number(client, fight, monkeypatch):
+    ask = questions.fight_skills
+
+    async def unnamed(*arguments):
+        return [skill | {"skill_name": None, "skill_id": 4711} for skill in await ask(*arguments)]
+
+    monkeypatch.setattr(questions, "fight_skills", unnamed)
+    assert "스킬 4711" in client.get(f"/fights/{fight['fight_id']}?lang=ko&x=unnamed").text
