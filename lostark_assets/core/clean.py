@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_HITS, CORE_PLAYERS, CORE_SKILLS
+from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS, CORE_SKILLS
 from lostark_assets.core.clean_meter import CleanLog, Rules, clean_meter_log
 from lostark_assets.core.clean_table import clean_table_log
 from lostark_assets.core.limits import GIVEN, check_limits
 from lostark_assets.core.parse import UNREADABLE, Budget, parse_db_log, parse_table, parse_upload
-from lostark_assets.core.rows import HIT_DTYPES, Cleaned
+from lostark_assets.core.rows import Cleaned, columns_of
 from lostark_assets.errors import LogRejected
 from lostark_assets.sources.protocol import encounter_id_of
 
@@ -60,14 +60,10 @@ def _rows(log_format: str, payload: bytes, rules: Rules) -> tuple[CleanLog, list
 
 def _check_rows(log: CleanLog) -> None:
     """Every value fits the tables' contracts, so that no log can stop its day."""
-    check_limits(CORE_ENCOUNTERS, [log.encounter], given=GIVEN)
-    check_limits(CORE_PLAYERS, log.players, given=GIVEN)
+    check_limits(CORE_ENCOUNTERS, columns_of([log.encounter], CORE_ENCOUNTERS.names), given=GIVEN)
+    check_limits(CORE_PLAYERS, columns_of(log.players, CORE_PLAYERS.names), given=GIVEN)
+    # Hits have names and ids of these rows only, and numbers that were checked when they were gathered.
     check_limits(CORE_SKILLS, log.skills, given=GIVEN)
-    check_limits(
-        CORE_HITS,
-        ({"player_name": name, "skill_id": skill_id} for name, skill_id, _ in log.hits.runs),
-        given={*GIVEN, *HIT_DTYPES},
-    )
 
 
 def clean_logs(raw_rows: Iterable[Mapping[str, Any]], rules: Rules, stamp: Stamp) -> Cleaned:
@@ -104,7 +100,7 @@ def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) 
     origin = {k: raw[k] for k in ("source", "source_log_id", "log_format", "fetched_at")}
     cleaned.encounters.add(log.encounter | keys | origin | alone | made)
     cleaned.players.add_all(log.players, keys)
-    cleaned.skills.add_all(log.skills, keys)
+    cleaned.skills.add_columns(log.skills, keys)
     cleaned.hits.add(keys["encounter_id"], keys["fight_date"], log.hits)
 
 

@@ -21,7 +21,7 @@ from lostark_assets.contracts.core import LONGEST_FIGHT_S
 from lostark_assets.core.clean_skills import PART_TOLERANCE, SkillCollector, measured, within
 from lostark_assets.core.parse import MeterLog, PlayerPart
 from lostark_assets.core.profiles import ProfileRules
-from lostark_assets.core.rows import LogHits
+from lostark_assets.core.rows import Columns, LogHits
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.classes import class_name_of_id, resolve_class
 from lostark_assets.game.difficulties import resolve_difficulty
@@ -58,7 +58,7 @@ class CleanLog:
 
     encounter: dict[str, Any]
     players: list[dict[str, Any]]
-    skills: list[dict[str, Any]]
+    skills: Columns
     hits: LogHits
 
 
@@ -87,7 +87,7 @@ def clean_meter_log(log: MeterLog, rules: Rules) -> CleanLog:
         row = _player_row(player, log, seconds, player_damage, span_ms)
         row["hit_coverage"] = coverage
         players.append(row)
-    skills, log_hits = collected.rows, collected.hits()
+    skills, log_hits = collected.columns, collected.hits()
     detail = "hits" if log_hits.runs else "skills" if skills else "players"
     if detail != "hits":
         for row, player in zip(players, sorted(log.players, key=lambda p: p.name), strict=True):

@@ -1,4 +1,4 @@
-"""Skill rows and hits of one log from the arrays of its players' skills. Pure.
+"""Skills and hits of one log from the arrays of its players' skills. Pure.
 
 What does not belong here: reading the documents (``skill_scan``), rules about players and logs
 (``clean_meter``).
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numba import njit
 
 from lostark_assets.core.parse import PlayerPart
-from lostark_assets.core.rows import HIT_DTYPES, LogHits
+from lostark_assets.core.rows import HIT_DTYPES, Columns, LogHits
 from lostark_assets.errors import LogRejected
 
 PART_TOLERANCE = 0.001
@@ -25,11 +26,11 @@ _LARGEST = 2**63 - 1
 
 
 class SkillCollector:
-    """Skill rows and hits of one log, collected player by player."""
+    """Skills and hits of one log, collected player by player; ``columns`` are those of ``core_skills``."""
 
     def __init__(self, seconds: int, span_ms: int) -> None:
         """``seconds`` of the fight that DPS counts, ``span_ms`` in which hits can be."""
-        self.rows: list[dict[str, Any]] = []
+        self.columns: dict[str, list[Any]] = {}
         self._seconds, self._span_ms = seconds, span_ms
         self._parts: list[tuple[np.ndarray, ...]] = []
         self._runs: list[tuple[str, int, int]] = []
@@ -41,21 +42,31 @@ class SkillCollector:
             LogRejected: a skill or hit can't be.
         """
         skills = player.skills
+        if not skills:
+            return None
         ids = _ids(player)
         order = sorted(range(len(ids)), key=ids.__getitem__)
+        columns = _skill_columns(player, ids, order, self._seconds)
+        for name, values in columns.items():
+            self.columns.setdefault(name, []).extend(values)
         if not len(skills.hit_at_ms):
-            self._add_rows(player, ids, order, None)
+            self._check(player.name, columns, [None] * len(ids))
             return None
-        counts = np.diff(skills.hit_edges)
+        counts = np.diff(skills.hit_edges)[order].tolist()
         arrays = tuple(np.empty(len(skills.hit_at_ms), dtype) for dtype in HIT_DTYPES.values())
         seen = _gather(
             np.array(order), skills.hit_edges, skills.hit_at_ms, skills.hit_damage, skills.hit_flags, *arrays
         )
-        explained = self._add_rows(
-            player, ids, order, list(zip(counts[order].tolist(), *seen.tolist(), strict=True))
-        )
+        facts = [fact if count else None for count, fact in zip(counts, seen.T.tolist(), strict=True)]
+        self._check(player.name, columns, facts)
         self._parts.append(arrays)
+        self._runs += [
+            (player.name, skill_id, count)
+            for skill_id, count in zip(columns["skill_id"], counts, strict=True)
+            if count
+        ]
         dealt = player.stats.damage_dealt
+        explained = sum(fact[_SUM] for fact in facts if fact is not None)
         return min(explained / dealt, 1.0) if dealt else 1.0
 
     def hits(self) -> LogHits:
@@ -65,33 +76,24 @@ class SkillCollector:
             {name: np.concatenate(parts) for name, parts in zip(HIT_DTYPES, columns, strict=True)}, self._runs
         )
 
-    def _add_rows(
-        self, player: PlayerPart, ids: list[int], order: list[int], seen: list[tuple[int, ...]] | None
-    ) -> int:
-        """Rows and runs of one player's skills by id; the damage of all hits."""
-        explained = 0
-        fields = list(zip(*(player.skills.columns[name] for name in _USED), strict=True))
-        for rank, place in enumerate(order):
-            row = _skill_row(player.name, ids[place], fields[place], self._seconds)
-            self.rows.append(row)
-            if seen is None or not seen[rank][0]:
-                continue
-            count, *facts = seen[rank]
-            self._check_hits(player.name, row, facts)
-            explained += facts[_SUM]
-            self._runs.append((player.name, ids[place], count))
-        return explained
+    def _check(self, player: str, columns: Columns, facts: Sequence[list[int] | None]) -> None:
+        """Refuse what can't be, skill by skill; ``facts`` of the skills' hits, None where there are none."""
+        names = ("skill_id", "damage", "hits", "crits", "back_attacks", "front_attacks")
+        skills = zip(*(columns[name] for name in names), facts, strict=True)
+        for skill_id, damage, hits, crits, back_attacks, front_attacks, of_hits in skills:
+            most = max(crits or 0, back_attacks or 0, front_attacks or 0)
+            if damage < 0 or (hits is not None and most > hits):
+                raise LogRejected(
+                    "impossible_value",
+                    f"expected damage of 0 or more and at most {hits} hits of a kind, found "
+                    f"{damage} damage and {most}",
+                    f"{player}, skill {skill_id}",
+                )
+            if of_hits is not None:
+                self._check_hits(f"{player}, skill {skill_id}", damage, of_hits)
 
-    def _check_hits(self, player: str, row: dict[str, Any], facts: list[int]) -> None:
-        first, last, least, damage = facts[_FIRST], facts[_LAST], facts[_LEAST], facts[_SUM]
-        if (
-            first >= _EARLIEST_MS
-            and last <= self._span_ms + _LATEST_AFTER_MS
-            and least >= 0
-            and damage <= row["damage"] * (1 + PART_TOLERANCE)
-        ):
-            return
-        where = f"{player}, skill {row['skill_id']}"
+    def _check_hits(self, where: str, of_skill: int, facts: list[int]) -> None:
+        first, last, least, damage = facts
         if least < 0:
             raise LogRejected(
                 "impossible_value", f"expected hits of 0 damage or more, found {least:,}", where
@@ -101,12 +103,13 @@ class SkillCollector:
             raise LogRejected(
                 "impossible_value", f"expected hits within {self._span_ms} ms, found one at {found} ms", where
             )
-        raise LogRejected(
-            "broken_sums", f"expected hits of at most {row['damage']:,} damage, found {damage:,}", where
-        )
+        if damage > of_skill * (1 + PART_TOLERANCE):
+            raise LogRejected(
+                "broken_sums", f"expected hits of at most {of_skill:,} damage, found {damage:,}", where
+            )
 
 
-_FIRST, _LAST, _LEAST, _SUM = range(4)
+_SUM = 3
 _NO_HITS = [[np.empty(0, dtype)] for dtype in HIT_DTYPES.values()]
 
 
@@ -169,91 +172,58 @@ def _ids(player: PlayerPart) -> list[int]:
     return ids
 
 
-_USED = (
-    "name",
-    "total_damage",
-    "max_damage",
-    "max_damage_cast",
-    "casts",
-    "hits",
-    "crits",
-    "adjusted_crit",
-    "back_attacks",
-    "front_attacks",
-    "crit_damage",
-    "back_attack_damage",
-    "front_attack_damage",
-    "stagger",
-    "buffed_by_support",
-    "debuffed_by_support",
-    "buffed_by_identity",
-    "buffed_by_hat",
-    "is_hyper_awakening",
-    "special",
-    "cast_log",
-)
+_TOLD = {
+    "damage": "total_damage",
+    "max_hit_damage": "max_damage",
+    "max_cast_damage": "max_damage_cast",
+    "casts": "casts",
+    "hits": "hits",
+    "crits": "crits",
+    "back_attacks": "back_attacks",
+    "front_attacks": "front_attacks",
+    "stagger": "stagger",
+    "damage_under_ap": "buffed_by_support",
+    "damage_under_brand": "debuffed_by_support",
+    "damage_under_identity": "buffed_by_identity",
+    "damage_under_hyper": "buffed_by_hat",
+    "is_hyper_awakening": "is_hyper_awakening",
+    "is_special": "special",
+    "cast_at_ms": "cast_log",
+}
+"""Columns that are what the meter wrote, and its fields."""
+_MEASURED = {
+    "crit_damage": "crits",
+    "back_attack_damage": "back_attacks",
+    "front_attack_damage": "front_attacks",
+}
+"""Damage of a kind of hit, and the count of that kind."""
 
 
-def _skill_row(player: str, skill_id: int, skill: tuple[Any, ...], seconds: int) -> dict[str, Any]:
-    """One row of the values of ``_USED``."""
-    (
-        name,
-        damage,
-        max_damage,
-        max_cast,
-        casts,
-        hits,
-        crits,
-        adjusted_crit,
-        back_attacks,
-        front_attacks,
-        crit_damage,
-        back_damage,
-        front_damage,
-        stagger,
-        under_ap,
-        under_brand,
-        under_identity,
-        under_hyper,
-        is_hyper_awakening,
-        is_special,
-        cast_log,
-    ) = skill
-    most = max(crits or 0, back_attacks or 0, front_attacks or 0)
-    if damage < 0 or (hits is not None and most > hits):
-        raise LogRejected(
-            "impossible_value",
-            f"expected damage of 0 or more and at most {hits} hits of a kind, found "
-            f"{damage} damage and {most}",
-            f"{player}, skill {skill_id}",
-        )
-    return {
-        "player_name": player,
-        "skill_id": skill_id,
-        "skill_name": name if name and not name.isdigit() else None,
-        "damage": damage,
-        "dps": damage // seconds,
-        "max_hit_damage": max_damage,
-        "max_cast_damage": max_cast,
-        "casts": casts,
-        "hits": hits,
-        "crits": crits,
-        "crit_rate": crits / hits if hits and crits is not None else None,
-        "adjusted_crit_rate": within(adjusted_crit, 1.0),
-        "back_attacks": back_attacks,
-        "front_attacks": front_attacks,
-        "crit_damage": measured(crit_damage, crits),
-        "back_attack_damage": measured(back_damage, back_attacks),
-        "front_attack_damage": measured(front_damage, front_attacks),
-        "stagger": stagger,
-        "damage_under_ap": under_ap,
-        "damage_under_brand": under_brand,
-        "damage_under_identity": under_identity,
-        "damage_under_hyper": under_hyper,
-        "is_hyper_awakening": is_hyper_awakening,
-        "is_special": is_special,
-        "cast_at_ms": cast_log,
+def _skill_columns(
+    player: PlayerPart, ids: list[int], order: list[int], seconds: int
+) -> dict[str, list[Any]]:
+    """One player's rows of ``core_skills`` as columns, in ``order``."""
+
+    def ordered(field: str) -> list[Any]:
+        values = player.skills.columns[field]
+        return [values[place] for place in order]
+
+    columns: dict[str, list[Any]] = {
+        "player_name": [player.name] * len(ids),
+        "skill_id": [ids[place] for place in order],
+        "skill_name": [name if name and not name.isdigit() else None for name in ordered("name")],
+        "adjusted_crit_rate": [within(rate, 1.0) for rate in ordered("adjusted_crit")],
     }
+    for name, field in _TOLD.items():
+        columns[name] = ordered(field)
+    for name, count in _MEASURED.items():
+        columns[name] = [measured(*pair) for pair in zip(ordered(name), columns[count], strict=True)]
+    columns["dps"] = [damage // seconds for damage in columns["damage"]]
+    columns["crit_rate"] = [
+        crits / hits if hits and crits is not None else None
+        for crits, hits in zip(columns["crits"], columns["hits"], strict=True)
+    ]
+    return columns
 
 
 def measured(damage: int | None, count: int | None) -> int | None:

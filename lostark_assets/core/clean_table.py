@@ -28,7 +28,7 @@ from lostark_assets.core.clean_meter import (
 )
 from lostark_assets.core.documents import TableLog
 from lostark_assets.core.limits import GIVEN, check_limits
-from lostark_assets.core.rows import HIT_DTYPES, LogHits
+from lostark_assets.core.rows import HIT_DTYPES, LogHits, columns_of
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.difficulties import resolve_difficulty
 from lostark_assets.game.raids import (
@@ -111,7 +111,7 @@ def clean_table_log(log: TableLog, rules: Rules) -> tuple[CleanLog, list[tuple[s
     if all(p["damage"] is not None for p in players):
         encounter["player_damage"] = sum(p["damage"] for p in players)
     no_hits = LogHits({n: np.empty(0, d) for n, d in HIT_DTYPES.items()}, [])
-    return CleanLog(encounter, players, [], no_hits), refused
+    return CleanLog(encounter, players, {}, no_hits), refused
 
 
 def _gate(
@@ -161,7 +161,7 @@ def _players(
         else:
             player = _player_row(name, row, dps, share, total, seconds)
             try:
-                check_limits(CORE_PLAYERS, [player], given=GIVEN)
+                check_limits(CORE_PLAYERS, columns_of([player], CORE_PLAYERS.names), given=GIVEN)
             except LogRejected as error:
                 refused.append((name, error))
             else:

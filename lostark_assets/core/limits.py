@@ -8,15 +8,15 @@ of its day out. What does not belong here: rules that know what a value means (`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from typing import Any
 
 import pyarrow as pa
 
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Column, Contract
-from lostark_assets.core.rows import columns_of
+from lostark_assets.core.rows import Columns
 from lostark_assets.errors import LogRejected
 
 GIVEN = frozenset(
@@ -25,90 +25,99 @@ GIVEN = frozenset(
 )
 """Columns that come with the raw row or from the pass of cleaning, not from the log."""
 
-_Check = tuple[str, Callable[[Any], bool], str, bool]
+_Fits = Callable[[Any], bool]
+_Check = tuple[_Fits, Callable[[Sequence[Any]], bool], str]
+"""Whether one value fits, whether all of a column do (at once, which is cheaper), and what was expected."""
 
 
-def check_limits(contract: Contract, rows: Iterable[Mapping[str, Any]], *, given: Iterable[str] = ()) -> None:
+def check_limits(contract: Contract, columns: Columns, *, given: Iterable[str] = ()) -> None:
     """Refuse a log of which a row breaks ``contract``; columns that are ``given`` later may be missing.
 
     Raises:
         LogRejected: ``missing_field`` for a null that may not be, else ``impossible_value``.
     """
-    rows = list(rows)
-    if not rows:
+    if not any(map(len, columns.values())):
         return
     checks, needed = _checks(contract.name, frozenset(given))
-    columns = columns_of(rows, [name for name, *_ in checks])
-    for (name, fits, expected, is_number), column in zip(checks, columns, strict=True):
+    for name, fits, all_fit, expected in checks:
+        column = columns.get(name, ())
         values = [value for value in column if value is not None] if None in column else column
-        if not (_numbers_fit(values, fits) if is_number else all(map(fits, values))):
-            row = next(row for row in rows if (value := row.get(name)) is not None and not fits(value))
-            raise _refused("impossible_value", contract, row, name, expected)
+        if not all_fit(values):
+            place = next(i for i, value in enumerate(column) if value is not None and not fits(value))
+            raise _refused("impossible_value", contract, columns, place, name, expected)
     for name in needed:
-        for row in rows:
-            if row.get(name) is None:
-                raise _refused("missing_field", contract, row, name, "a value")
+        column = columns.get(name, (None,))
+        if None in column:
+            raise _refused("missing_field", contract, columns, column.index(None), name, "a value")
 
 
-def _numbers_fit(values: Sequence[Any], fits: Callable[[Any], bool]) -> bool:
+def _refused(
+    reason: str, contract: Contract, columns: Columns, place: int, name: str, expected: str
+) -> LogRejected:
+    keys = [columns[key][place] for key in ("player_name", "skill_id") if key in columns]
+    shown = [str(key)[:80] for key in keys if key is not None]
+    found = repr(columns[name][place] if name in columns else None)
+    found = found if len(found) <= 80 else f"{found[:77]}..."
+    return LogRejected(
+        reason, f"expected {name} {expected}, found {found}", ", ".join([contract.name, *shown])
+    )
+
+
+@cache
+def _checks(name: str, given: frozenset[str]) -> tuple[tuple[tuple[str, *_Check], ...], tuple[str, ...]]:
+    columns = [c for c in CONTRACTS[name].columns if c.name not in given]
+    checks = [(c.name, *check) for c in columns if (check := _check(c, c.dtype)) is not None]
+    return tuple(checks), tuple(c.name for c in columns if not c.nullable)
+
+
+def _check(column: Column, dtype: pa.DataType) -> _Check | None:
+    if pa.types.is_list(dtype):
+        item = _check(column, dtype.value_type)
+        return None if item is None else _lists(item)
+    if pa.types.is_integer(dtype):
+        return _integers(column, dtype.bit_width)
+    if pa.types.is_floating(dtype):
+        return _reals(column)
+    if pa.types.is_string(dtype):
+        return _words(column)
+    return None
+
+
+def _lists(item: _Check) -> _Check:
+    fits, _, expected = item
+
+    def every_fits(values: Sequence[Any]) -> bool:
+        """Of numbers it is enough to look at the smallest and the largest."""
+        return not values or (fits(min(values)) and fits(max(values)))
+
+    return every_fits, lambda lists: all(map(every_fits, lists)), f"of {expected} each"
+
+
+def _integers(column: Column, bits: int) -> _Check:
+    low, high = _span(column, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+    def fits(value: Any) -> bool:
+        return type(value) is int and low <= value <= high
+
+    return fits, partial(_numbers_fit, fits), f"in {low:,} to {high:,}"
+
+
+def _reals(column: Column) -> _Check:
+    low, high = _span(column, -math.inf, math.inf)
+
+    def fits(value: Any) -> bool:
+        return math.isfinite(value) and low <= value <= high
+
+    return fits, partial(_numbers_fit, fits), f"in {low:g} to {high:g}"
+
+
+def _numbers_fit(fits: _Fits, values: Sequence[Any]) -> bool:
     """Of numbers of one kind it is enough to look at the smallest and the largest."""
     if not values:
         return True
     if len(set(map(type, values))) > 1 or not math.isfinite(sum(values)):
         return all(map(fits, values))
     return fits(min(values)) and fits(max(values))
-
-
-def _refused(
-    reason: str, contract: Contract, row: Mapping[str, Any], name: str, expected: str
-) -> LogRejected:
-    place = [str(row[key])[:80] for key in ("player_name", "skill_id") if row.get(key) is not None]
-    found = repr(row.get(name))
-    found = found if len(found) <= 80 else f"{found[:77]}..."
-    return LogRejected(
-        reason, f"expected {name} {expected}, found {found}", ", ".join([contract.name, *place])
-    )
-
-
-@cache
-def _checks(name: str, given: frozenset[str]) -> tuple[tuple[_Check, ...], tuple[str, ...]]:
-    columns = [c for c in CONTRACTS[name].columns if c.name not in given]
-    checks = [
-        (c.name, *check, _is_number(c.dtype)) for c in columns if (check := _check(c, c.dtype)) is not None
-    ]
-    return tuple(checks), tuple(c.name for c in columns if not c.nullable)
-
-
-def _is_number(dtype: pa.DataType) -> bool:
-    return pa.types.is_integer(dtype) or pa.types.is_floating(dtype)
-
-
-def _check(column: Column, dtype: pa.DataType) -> tuple[Callable[[Any], bool], str] | None:
-    if pa.types.is_list(dtype):
-        item = _check(column, dtype.value_type)
-        return None if item is None else (_every(item[0]), f"of {item[1]} each")
-    if pa.types.is_integer(dtype):
-        return _integer(column, dtype.bit_width)
-    if pa.types.is_floating(dtype):
-        return _real(column)
-    if pa.types.is_string(dtype):
-        return _words(column)
-    return None
-
-
-def _every(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Of numbers it is enough to look at the smallest and the largest."""
-    return lambda values: not values or (fits(min(values)) and fits(max(values)))
-
-
-def _integer(column: Column, bits: int) -> tuple[Callable[[Any], bool], str]:
-    low, high = _span(column, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    return (lambda value: type(value) is int and low <= value <= high), f"in {low:,} to {high:,}"
-
-
-def _real(column: Column) -> tuple[Callable[[Any], bool], str]:
-    low, high = _span(column, -math.inf, math.inf)
-    return (lambda value: math.isfinite(value) and low <= value <= high), f"in {low:g} to {high:g}"
 
 
 def _span(column: Column, low: float, high: float) -> tuple[float, float]:
@@ -118,11 +127,11 @@ def _span(column: Column, low: float, high: float) -> tuple[float, float]:
     )
 
 
-def _words(column: Column) -> tuple[Callable[[Any], bool], str]:
+def _words(column: Column) -> _Check:
     if column.allowed:
         words = frozenset(column.allowed)
-        return words.__contains__, f"among {sorted(words)}"
-    return _is_text, "to be UTF-8 text"
+        return words.__contains__, words.issuperset, f"among {sorted(words)}"
+    return _is_text, lambda texts: _is_text("".join(texts)), "to be UTF-8 text"
 
 
 def _is_text(value: Any) -> bool:

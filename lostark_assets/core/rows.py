@@ -5,7 +5,7 @@ What does not belong here: what the values are (``clean_meter``, ``clean_table``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -35,12 +35,18 @@ HIT_DTYPES = {
 }
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterable[Sequence[Any]]:
+Columns = Mapping[str, Sequence[Any]]
+"""Rows as one sequence of values a column, all of one length; a column that is missing is null."""
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Sequence[Any]]:
     """The values of each of ``names`` over ``rows``, None where a row lacks it."""
-    if len(names) > 1 and rows and all(name in rows[0] for name in names):
+    told = [name for name in names if rows and name in rows[0]]
+    columns: dict[str, Sequence[Any]] = {}
+    if len(told) > 1:
         with suppress(KeyError):
-            return list(zip(*map(itemgetter(*names), rows), strict=True))
-    return [[row.get(name) for row in rows] for name in names]
+            columns = dict(zip(told, zip(*map(itemgetter(*told), rows), strict=True), strict=True))
+    return columns | {name: [row.get(name) for row in rows] for name in names if name not in columns}
 
 
 class Rows:
@@ -54,22 +60,25 @@ class Rows:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """One row; a column that it lacks is null."""
-        self.add_all([row])
+        for name, values in self._columns.items():
+            values.append(row.get(name))
+        self.count += 1
 
     def add_all(
         self, rows: Sequence[Mapping[str, Any]], same: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
         """Rows, and what is the same in all of them; columns that they lack are null."""
-        present = set().union(*rows[:1]) - same.keys()
-        told = [name for name in self._columns if name in present]
-        for name, values in zip(told, columns_of(rows, told), strict=True):
-            self._columns[name].extend(values)
-        for name in self._columns.keys() - present:
+        self.add_columns(columns_of(rows, self._contract.names), same)
+
+    def add_columns(self, columns: Columns, same: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """The same of rows that are columns already."""
+        count = max(map(len, columns.values()), default=0)
+        for name, values in self._columns.items():
             if name in same:
-                self._columns[name].extend(repeat(same[name], len(rows)))
+                values.extend(repeat(same[name], count))
             else:
-                self._columns[name].extend(row.get(name) for row in rows)
-        self.count += len(rows)
+                values.extend(columns[name] if name in columns else repeat(None, count))
+        self.count += count
 
     def table(self) -> pa.Table:
         """The rows as a table of the contract's schema.

@@ -65,10 +65,11 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises on damaged bytes or values of a wrong type."""
 
 _DECODERS = {
-    "name": msgspec.json.Decoder(str | None, strict=False).decode,
-    "adjusted_crit": msgspec.json.Decoder(float | None, strict=False).decode,
-    "cast_log": msgspec.json.Decoder(list[int] | None, strict=False).decode,
+    "name": msgspec.json.Decoder(list[str | None], strict=False).decode,
+    "adjusted_crit": msgspec.json.Decoder(list[float | None], strict=False).decode,
+    "cast_log": msgspec.json.Decoder(list[list[int] | None], strict=False).decode,
 }
+"""Of a field in all skills at once: a call a value costs more than the value."""
 
 _WIRE_NAMES = [f.encode_name.encode() for f in msgspec.structs.fields(Skill)]
 _WIRE = {f.name: f.encode_name.encode() for f in msgspec.structs.fields(Skill)}
@@ -138,11 +139,11 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
         for place, name in enumerate(_FLAGS, _FIRST_FLAG):
             made[name] = [None if value is None else value == 1 for value in columns[place]]
         for place, name in enumerate(_OTHERS[:-1], _NAME):
-            decode = _DECODERS[name]
-            made[name] = [
-                None if i is None else decode(data[i:j])
+            values = (
+                b"null" if i is None else data[i:j]
                 for i, j in zip(columns[place], columns[place + _TO_END], strict=True)
-            ]
+            )
+            made[name] = _DECODERS[name](b"[" + b",".join(values) + b"]")
     except UNREADABLE:
         return None
     if len(set(keys)) != skills:

@@ -150,8 +150,8 @@ def test_the_oldest_layout_is_read_whatever_its_columns_hold(tmp_path, pack):
     )
     assert made.encounter["is_cleared"] is None
     assert (player["spec_name"], player["combat_power"], player["support_ap"]) == (None, None, None)
-    [skill] = made.skills
-    assert (skill["skill_id"], skill["crit_rate"], skill["cast_at_ms"]) == (16000, 1 / 3, [100, 900])
+    skill = [made.skills[name] for name in ("skill_id", "crit_rate", "cast_at_ms")]
+    assert skill == [[16000], [1 / 3], [[100, 900]]]
 
 
 def test_text_and_blob_rows_stand_in_one_file(tmp_path):
