@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lostark_assets.contracts import expectations
 from lostark_assets.contracts.core import CORE_HITS, CORE_PLAYERS, CORE_QUARANTINE
 from lostark_assets.contracts.expectations import Finding, examine, merge, rules_of
 from lostark_assets.contracts.registry import CONTRACTS
@@ -116,6 +117,13 @@ def test_a_rule_that_could_not_run_is_an_error_and_no_finding():
 
     with pytest.raises((RuntimeError, TypeError)):
         examine(CORE_PLAYERS, table)
+
+
+def test_a_broken_bound_that_no_number_shows_is_an_error(monkeypatch):
+    monkeypatch.setattr(expectations, "_holds", lambda frame: False)
+
+    with pytest.raises(RuntimeError, match="no measured rule"):
+        examine(CORE_PLAYERS, table_of(CORE_PLAYERS, {}))
 
 
 @pytest.mark.parametrize(
