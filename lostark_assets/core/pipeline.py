@@ -28,11 +28,14 @@ from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.fights import FIGHT_COLUMNS, PLAYER_COLUMNS, assign_fights, near_in_time
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import Tables, examine_core, tables_of
+from lostark_assets.lake.passes import in_passes
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.protocol import encounter_id_of
 
 COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "core_encounters")
 _RAW_COLUMNS = ["log_id", "source", "source_log_id", "log_format", "fight_date", "fetched_at", "payload"]
+ENCOUNTERS_A_PASS = 10_000
+"""Encounters that are settled at once: a longer range of days takes several passes, one commit each."""
 Progress = Callable[[int, int], None]
 """Called with logs cleaned and logs due."""
 
@@ -90,8 +93,10 @@ def clean_days(
                 progress(run.encounters + sum(run.quarantined.values()), run.due)
         # All days where all were asked for: a run that died after its last batch has settled none of its own.
         unsettled = run.days if days is not None else lake.days("core_encounters")
-        run.changed_fights, changed_days = settle_fights(lake, unsettled)
-        run.days |= changed_days
+        for part in in_passes(unsettled, lake.rows_by_day("core_encounters"), ENCOUNTERS_A_PASS):
+            changed, changed_days = settle_fights(lake, part)
+            run.changed_fights += changed
+            run.days |= changed_days
     return run
 
 

@@ -184,7 +184,8 @@ class _Collection:
             else:
                 self._fingerprints.add(key)
                 wanted.append(listed)
-        return wanted
+        # Logs of one day side by side: a batch then has few days, each of which is a file of every table.
+        return sorted(wanted, key=lambda listed: listed.started_ms or 0)
 
     def _is_there(self, log_id: object, day: object) -> None:
         if isinstance(log_id, str) and isinstance(day, date):

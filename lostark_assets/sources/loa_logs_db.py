@@ -57,6 +57,12 @@ class _Layout:
         join = " LEFT JOIN encounter_preview p ON p.id = e.id" if self.preview else ""
         return f"SELECT e.id, {', '.join(parts)} FROM encounter e{join}"  # noqa: S608 - quoted names of the file
 
+    def started_ms(self, row: tuple[Any, ...]) -> int | None:
+        """The fight's start in a row of the listing."""
+        names = [None, *self.encounter, *self.preview]
+        found = (value for name, value in zip(names, row, strict=True) if name == "fight_start")
+        return next((value for value in found if isinstance(value, int)), None)
+
     def entity_glance(self) -> str:
         """What of an entity row stands before its blobs, and the blobs' sizes (kept in the row's header)."""
         parts = [_glance("e", c, _ENTITY_BLOBS) for c in _ENTITY_GLANCE if c in self.entity]
@@ -96,7 +102,7 @@ class LoaLogsDb:
                     glance = repr((row, glances.get(encounter_id))).encode("utf-8", "backslashreplace")
                     fingerprint = hashlib.blake2b(glance, digest_size=12).hexdigest()
                     at = rowids.get(encounter_id, rowids.get(None, []))
-                    yield Listed(str(encounter_id), fingerprint, (encounter_id, at))
+                    yield Listed(str(encounter_id), fingerprint, (encounter_id, at), layout.started_ms(row))
 
     def _entities(
         self, connection: sqlite3.Connection, layout: _Layout

@@ -15,11 +15,15 @@ from typing import Any, Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One log as the cheap listing shows it; ``fingerprint`` changes when the log does."""
+    """One log as the cheap listing shows it; ``fingerprint`` changes when the log does.
+
+    ``started_ms``: the fight's start in epoch ms, where the listing tells it.
+    """
 
     source_log_id: str
     fingerprint: str
     locator: Any = field(default=None, repr=False)
+    started_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ belong here: the figures themselves, and Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from lostark_assets.contracts.stats import (
     STATS_RAID_PROGRESSION,
 )
 from lostark_assets.contracts.table import Contract
+from lostark_assets.lake.passes import in_passes
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats import distribution, progression
 from lostark_assets.stats.dps import player_statistics, with_percentiles
@@ -68,23 +69,10 @@ def compute_days(
     if not run.days:
         return run
     with lake.lock("stats"):
-        for part in _in_passes(run.days, lake.rows_by_day("core_players")):
+        # Percentiles look back, so earlier days go first.
+        for part in in_passes(run.days, lake.rows_by_day("core_players"), PLAYERS_A_PASS):
             _compute_pass(lake, run, part, engine, run_id, progress)
     return run
-
-
-def _in_passes(days: Iterable[date], players: Mapping[date, int]) -> list[set[date]]:
-    """Ascending days in passes that fit into memory: percentiles look back, so earlier days go first."""
-    passes: list[set[date]] = []
-    rows = 0
-    for day in sorted(days):
-        here = players.get(day, 0)
-        if not passes or rows + here > PLAYERS_A_PASS:
-            passes.append(set())
-            rows = 0
-        passes[-1].add(day)
-        rows += here
-    return passes
 
 
 def _compute_pass(

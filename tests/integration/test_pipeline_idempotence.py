@@ -260,6 +260,26 @@ def test_statistics_in_passes_are_those_of_one_pass(db, lake, tmp_path, monkeypa
     assert contents(other, names) == contents(lake, names)
 
 
+def test_fights_settled_day_by_day_are_those_of_one_pass(db, lake, expected, monkeypatch):
+    monkeypatch.setattr(pipeline, "ENCOUNTERS_A_PASS", 1)
+    take(lake, LoaLogsDb(db))
+    run = tidy(lake)
+
+    assert len(lake.days("core_encounters")) > 1
+    assert run.changed_fights > 1
+    assert contents(lake) == expected
+
+
+def test_logs_go_in_by_the_time_of_their_fights(db, lake):
+    listed = list(LoaLogsDb(db).list_logs())
+    take(lake, LoaLogsDb(db))
+
+    starts = dict(zip((one.source_log_id for one in listed), (one.started_ms for one in listed), strict=True))
+    stored = lake.read("raw_battle_logs", columns=["source_log_id"])["source_log_id"].to_pylist()
+    assert [starts[one] for one in stored] == sorted(starts.values())
+    assert [one.started_ms for one in listed] != sorted(starts.values())
+
+
 def test_logs_come_out_of_quarantine_once_when_a_limit_is_raised(db, lake, expected):
     take(lake, LoaLogsDb(db))
     strict = Rules(max_fight_s=200)
