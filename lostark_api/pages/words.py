@@ -83,7 +83,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "조건에 맞는 플레이어가 없습니다. 기간이나 아이템 레벨 범위를 넓혀 보세요.",
     ),
     "empty.few": (
-        "Nobody's spec has five players here. Try more weeks or a wider item level.",
+        "No spec has five players here. Try more weeks or a wider item level.",
         "표본이 5명 이상인 직업이 없습니다. 기간이나 아이템 레벨 범위를 넓혀 보세요.",
     ),
     "empty.progress": (
