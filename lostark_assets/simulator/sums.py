@@ -71,6 +71,8 @@ def add_up(hits: Hits, kit: SkillKit) -> Sums:
     extra = np.stack([hits.received, hits.received_support, hits.unbuffed, hits.stagger])
     received, received_support, unbuffed, stagger = np.add.reduceat(extra, start, axis=1)
     skills = hits.skill[start]
+    is_hyper = kit.is_hyper[skills]
+    supported = dealt[[BUFFS.index("ap"), BUFFS.index("identity"), BUFFS.index("hat"), len(BUFFS)]]
     return Sums(
         skills=skills,
         start=start,
@@ -89,7 +91,8 @@ def add_up(hits: Hits, kit: SkillKit) -> Sums:
         fronts=counts[2],
         front_damage=dealt[-1],
         by_effect=dealt[:-3],
-        by_support=dealt[[BUFFS.index("ap"), BUFFS.index("identity"), BUFFS.index("hat"), len(BUFFS)]],
+        # As the meter: hyper awakening counts in neither part of a support's share.
+        by_support=np.where(is_hyper, 0, supported),
         received=received,
         received_support=received_support,
         unbuffed=unbuffed,
@@ -97,7 +100,7 @@ def add_up(hits: Hits, kit: SkillKit) -> Sums:
         cast_start=cast_start,
         cast_stop=cast_stop,
         cast_skill_row=np.repeat(np.arange(start.size), casts),
-        hyper_damage=int(skill_damage[kit.is_hyper[skills]].sum()),
+        hyper_damage=int(skill_damage[is_hyper].sum()),
     )
 
 
