@@ -48,6 +48,11 @@ BURSTS = pa.schema(
 )
 UPTIMES = ("support_ap", "support_brand", "support_identity", "support_hyper")
 POOL_KEY = ("raid_name", "gate_name", "difficulty", "spec_name", "is_support", "measurement_rules")
+POOL_COLUMNS = (
+    *POOL_KEY, *UPTIMES, "is_counted", "is_cleared", "is_dead", "fight_date", "item_level", "dps",
+    "support_contribution",
+)  # fmt: skip
+"""What percentiles read of the rows that they place, and of those among which they do."""
 _LATER = ("percentile", "stats_version", "computed_at", "stats_run_id")
 FIGURES = tuple(name for name in STATS_PLAYER_DPS.names if not any(word in name for word in _LATER))
 
@@ -87,7 +92,7 @@ def with_percentiles(rows: Any, pool: Any, engine: Engine = "pandas") -> pa.Tabl
 
     Args:
         rows: rows of ``stats_player_dps``, percentile columns in it are replaced.
-        pool: rows of ``stats_player_dps`` that may be members (:func:`pool_members`), each once: the last 28
+        pool: ``POOL_COLUMNS`` of rows that may be members (:func:`pool_members`), each once: the last 28
             days up to the newest day of ``rows``, with ``rows`` themselves among them.
         engine: what computes it.
     """
@@ -211,8 +216,7 @@ def _with_party_figures(rows: nw.DataFrame) -> nw.DataFrame:
 
 def _pool_facts(frame: Any, engine: Engine) -> pa.Table:
     """What ranking needs of each row; values are null for the other role."""
-    names = {*POOL_KEY, *UPTIMES, "is_counted", "is_cleared", "is_dead", "fight_date", "item_level", "dps"}
-    rows = to_engine(_select(frame, (*sorted(names), "support_contribution")), engine)
+    rows = to_engine(_select(frame, POOL_COLUMNS), engine)
     support, dealer = nw.col("is_support"), ~nw.col("is_support")
     facts = rows.select(
         key_of(*POOL_KEY).alias("pool_key"),

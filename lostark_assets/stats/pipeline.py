@@ -27,7 +27,13 @@ from lostark_assets.contracts.table import Contract
 from lostark_assets.lake.passes import in_passes
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats import distribution, progression
-from lostark_assets.stats.dps import player_statistics, with_percentiles
+from lostark_assets.stats.dps import (
+    FROM_ENCOUNTERS,
+    FROM_PLAYERS,
+    POOL_COLUMNS,
+    player_statistics,
+    with_percentiles,
+)
 from lostark_assets.stats.engine import Engine
 from lostark_assets.stats.hits import COLUMNS, HitFigures, stream_hit_figures
 from lostark_assets.stats.meter import meter_bursts, meter_timeline
@@ -41,6 +47,9 @@ PLAYERS_A_PASS = 100_000
 TIMELINE_ROWS_A_COMMIT = 4_000_000
 LEAST_COVERAGE = 0.95
 _IDS = ["encounter_id", "player_name"]
+_ENCOUNTERS = [
+    "encounter_id", "fight_date", "cleaned_at", "duration_ms", "intermission_ms", *FROM_ENCOUNTERS,
+]  # fmt: skip
 _KEPT = ["active_s", "max_hit_damage", "peak_10s_dps", "opener_dps"]
 Progress = Callable[[int, int], None]
 """Called with logs computed and logs due."""
@@ -78,7 +87,7 @@ def compute_days(
 def _compute_pass(
     lake: Lake, run: StatsRun, days: set[date], engine: Engine, run_id: str, progress: Progress | None
 ) -> None:
-    encounters = lake.read("core_encounters", days=days)
+    encounters = lake.read("core_encounters", columns=_ENCOUNTERS, days=days)
     before = lake.read(
         STATS_PLAYER_DPS.name, columns=[*_IDS, *_KEPT, "stats_version", "computed_at"], days=days
     )
@@ -87,7 +96,7 @@ def _compute_pass(
     bursts = _bursts_of_due(lake, run, days, encounters, due, again, since, progress)
     kept = before.filter(pc.invert(pc.is_in(before["encounter_id"], pa.array(sorted(due), pa.string()))))
     all_bursts = pa.concat_tables([kept.select([*_IDS, *_KEPT]), *bursts], promote_options="permissive")
-    players = lake.read("core_players", days=days)
+    players = lake.read("core_players", columns=[*FROM_PLAYERS, "hit_coverage"], days=days)
     rows = _player_rows(lake, days, encounters, players, all_bursts, engine, run_id)
     _examine(run, STATS_PLAYER_DPS, rows)
     lake.replace_days(STATS_PLAYER_DPS, rows, days)
@@ -262,8 +271,9 @@ def _player_rows(
 def _pool(lake: Lake, days: set[date], rows: pa.Table) -> pa.Table:
     """Rows that percentiles of ``days`` look back on: stored ones of the days before, and ``rows``."""
     back = {d - timedelta(days=n) for d in days for n in range(1, POOL_DAYS)} - days
-    older = lake.read(STATS_PLAYER_DPS.name, columns=rows.column_names, days=sorted(back)) if back else None
-    return rows if older is None or not older.num_rows else pa.concat_tables([older.cast(rows.schema), rows])
+    older = lake.read(STATS_PLAYER_DPS.name, columns=list(POOL_COLUMNS), days=back)
+    rows = rows.select(POOL_COLUMNS)
+    return pa.concat_tables([older.cast(rows.schema), rows])
 
 
 def refresh_distribution(lake: Lake, engine: Engine) -> StatsRun:
