@@ -18,6 +18,7 @@ from lostark_api.cache import CachedApp, Receive, Scope, Send
 from lostark_api.champion import Champion, Registry
 from lostark_api.contracts import Problem
 from lostark_api.database import Marts
+from lostark_api.front import ExpectedInFront
 from lostark_api.keys import ACCESS
 from lostark_api.manual import router as manual
 from lostark_api.metrics import Metrics
@@ -56,15 +57,16 @@ log = get_logger()
 
 
 class Api:
-    """The served app: ``app`` behind the cache, closed like one."""
+    """The served app: ``front`` before ``cached`` before ``app``."""
 
-    def __init__(self, app: FastAPI, cached: CachedApp) -> None:
+    def __init__(self, app: FastAPI, cached: CachedApp, front: ExpectedInFront) -> None:
         self.fastapi = app
         self.cached = cached
+        self.front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection of the server."""
-        await self.cached(scope, receive, send)
+        await self.front(scope, receive, send)
 
 
 def create_app(settings: Settings, *, url: str | None = None, registry: Registry | None = None) -> Api:
@@ -122,7 +124,7 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
     app.state.access, app.state.uploads = access, Uploads(settings)
     app.state.offered = OfferedLogs(lake_of(settings))
     cached = CachedApp(_no_trace(app), metrics, CODE_VERSION, shared)
-    return Api(app, cached)
+    return Api(app, cached, ExpectedInFront(cached, champion, metrics))
 
 
 def _no_trace(app: FastAPI) -> Any:

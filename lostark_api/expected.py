@@ -5,17 +5,19 @@ What does not belong here: which champion serves (``champion``), and HTTP.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
-import narwhals as nw
-import numpy as np
-import pandas as pd
+import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from lostark_assets.contracts.core import UPTIMES
+from lostark_api.champion import Predictor
+from lostark_api.routes import PREFIX
 from lostark_assets.contracts.ml import CONTEXT_PARTS
 from lostark_assets.game.classes import resolve_class
 from lostark_assets.game.difficulties import resolve_difficulty
@@ -23,13 +25,25 @@ from lostark_assets.game.gates import resolve_named_gate
 from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
 from lostark_assets.settings import Settings
-from lostark_assets.stats.weeks import week_started_at
 
 if TYPE_CHECKING:
+    from lostark_ml.builds import Answer, BuildModel, Planned, Role
     from lostark_ml.registry import Registry as ModelRegistry
-    from lostark_ml.training import FittedModel
 
+PATH = f"{PREFIX}/expected-dps"
 MOST_BUILDS, MOST_COMPANIONS = 200, 15
+MOST_AT_ONCE = 16
+"""So many builds are answered at once, in less time than other requests notice; more of them in a thread."""
+_MOST_KEPT = 4096
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_NEWEST_RULES = measurement_rules("999.0.0", figure="dps")
+_FIGURES = (
+    "expected_dps",
+    "expected_dps_low",
+    "expected_dps_high",
+    "typical_dps",
+    *(c.name for c in CONTEXT_PARTS),
+)
 _FIRST, _LAST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 ItemLevel = Annotated[float, Field(ge=1, le=3000, allow_inf_nan=False)]
@@ -95,32 +109,12 @@ class Champion:
     """A loaded champion that answers builds."""
 
     version: int
-    model: FittedModel
+    model: BuildModel
 
-    def expect(self, builds: Sequence[Build]) -> list[dict[str, Any]]:
+    def expect(self, builds: Sequence[Build]) -> list[Answer]:
         """Expectation with its 90 % interval and parts by build, or the reason why there is none."""
-        # scikit-learn takes a second to load; the API starts without it.
-        from lostark_ml.context import explain_context  # noqa: PLC0415
-        from lostark_ml.features import features_of  # noqa: PLC0415
-
-        rows = features_of(players_of(builds))
-        rows = rows[rows["player_name"] == _BUILD].set_index("encounter_id")
-        rows = rows.loc[[_id(n) for n in range(len(builds))]].reset_index()
-        supports = rows["is_support"].eq(True).to_numpy(bool, na_value=False)  # noqa: FBT003 - null is not
-        found = self.model.predict(rows)
-        reason = found["refusal_reason"].where(~supports, "support")
-        answered = reason.isna().to_numpy()
-        parts = pd.DataFrame(index=rows.index)
-        if answered.any() and self.model.typical.of_gate:
-            parts = explain_context(self.model.pipeline, self.model.typical, rows[answered]).reindex(
-                rows.index
-            )
-        answers = []
-        for n in range(len(builds)):
-            figures = {name: _whole(found[name].iloc[n]) if answered[n] else None for name in _FIGURES}
-            told = {c: _whole(parts[c].iloc[n]) if c in parts else None for c in ["typical_dps", *_PARTS]}
-            answers.append({"refusal_reason": None if answered[n] else reason.iloc[n], **figures, **told})
-        return answers
+        now_us = time.time_ns() // 1000
+        return [self.model.expect(planned(build, now_us)) for build in builds]
 
 
 @dataclass(frozen=True)
@@ -135,87 +129,78 @@ class Champions:
         return None if found is None else found.version
 
     def load(self, version: int) -> Champion:
-        """That version, loaded."""
-        return Champion(version, self.registry.load(version))
+        """That version, loaded and compiled."""
+        from lostark_ml.builds import BuildModel  # noqa: PLC0415 - scikit-learn takes a second to load
+
+        return Champion(version, BuildModel(self.registry.load(version)))
 
 
 def champions_of(settings: Settings) -> Champions | None:
     """The registry that the settings name; None: no one, and no build gets an expectation."""
     if settings.mlflow_tracking_uri is None:
         return None
-    from lostark_ml.registry import Registry as ModelRegistry  # noqa: PLC0415 - as above
+    from lostark_ml.registry import Registry as ModelRegistry  # noqa: PLC0415 - seconds
 
     uri = settings.mlflow_tracking_uri.get_secret_value()
     return Champions(ModelRegistry(uri, settings.mlflow_artifacts_dir))
 
 
+async def answer(predictor: Predictor | None, builds: Sequence[Build]) -> bytes:
+    """The body of an answer: what ``predictor`` expects of the builds. Many are computed in a thread."""
+    if predictor is None:
+        found, version = refused(builds, "no_champion"), None
+    elif len(builds) <= MOST_AT_ONCE:
+        found, version = predictor.expect(builds), predictor.version
+    else:
+        found, version = await asyncio.to_thread(predictor.expect, builds), predictor.version
+    return msgspec.json.encode({"model_version": version, "expectations": found})
+
+
+def planned(build: Build, now_us: int) -> Planned:
+    """The build as models read it: names in English, and a moment (microseconds from 1970)."""
+    from lostark_ml.builds import NAN, Planned  # noqa: PLC0415 - scikit-learn takes a second to load
+
+    def known(number: float | None) -> float:
+        return NAN if number is None else number
+
+    at = build.fight_started_at
+    return Planned(
+        _place(build.raid_name, build.gate_name, build.difficulty),
+        build.region,
+        _NEWEST_RULES,
+        now_us if at is None else (at - _EPOCH) // _MICROSECOND,
+        _role(build.class_name, build.spec_name),
+        build.item_level,
+        known(build.combat_power),
+        build.is_uploader,
+        known(build.is_ark_passive_active),
+        (
+            known(build.support_ap),
+            known(build.support_brand),
+            known(build.support_identity),
+            known(build.support_hyper),
+        ),
+        [(_role(one.class_name, one.spec_name), known(one.item_level)) for one in build.party],
+    )
+
+
 def refused(builds: Sequence[Build], reason: str) -> list[dict[str, Any]]:
     """Answers of no model."""
-    names = [*_FIGURES, "typical_dps", *_PARTS]
-    return [{"refusal_reason": reason, **dict.fromkeys(names)} for _ in builds]
+    return [{"refusal_reason": reason, **dict.fromkeys(_FIGURES)} for _ in builds]
 
 
-_BUILD = "build"
-_PARTS = [c.name for c in CONTEXT_PARTS]
-_FIGURES = ("expected_dps", "expected_dps_low", "expected_dps_high")
-_NEWEST_RULES = measurement_rules("999.0.0", figure="dps")
+@lru_cache(_MOST_KEPT)
+def _place(raid: str, gate: str, difficulty: str) -> tuple[str, str, str]:
+    found = resolve_named_gate(raid, gate)
+    word = resolve_difficulty(difficulty, raid_name=found.raid_name)
+    return found.raid_name or raid, found.gate_name or gate, word or difficulty
 
 
-def players_of(builds: Sequence[Build]) -> pd.DataFrame:
-    """Rows as ``features_of`` reads them: each build with its party is a fight of its own."""
-    rows = []
-    now = datetime.now(UTC)
-    for n, build in enumerate(builds):
-        at = build.fight_started_at or now
-        gate = resolve_named_gate(build.raid_name, build.gate_name)
-        fight = {
-            "encounter_id": _id(n), "fight_id": _id(n), "is_counted": True, "is_cleared": True,
-            "fight_date": at.date(), "fight_started_at": at, "duration_s": 1, "intermission_ms": 0,
-            "raid_name": gate.raid_name or build.raid_name,
-            "gate_name": gate.gate_name or build.gate_name,
-            "difficulty": resolve_difficulty(build.difficulty, raid_name=gate.raid_name) or build.difficulty,
-            "measurement_rules": _NEWEST_RULES, "region": build.region, "is_name_known": False,
-            "is_dead": False, "dps": np.nan, "item_level_bracket": None,
-        }  # fmt: skip
-        own = build.model_dump(include={"item_level", "combat_power", "is_uploader", "is_ark_passive_active"})
-        own |= {c.name: getattr(build, c.name) for c in UPTIMES}
-        rows.append({**fight, "player_name": _BUILD, **_spec(build.class_name, build.spec_name), **own})
-        for k, other in enumerate(build.party):
-            level = {"item_level": other.item_level}
-            rows.append(
-                {
-                    **fight,
-                    "player_name": f"companion {k}",
-                    **_spec(other.class_name, other.spec_name),
-                    **level,
-                }
-            )
-    frame = pd.DataFrame(rows)
-    needed = [
-        "item_level",
-        "combat_power",
-        "is_uploader",
-        "is_ark_passive_active",
-        *(c.name for c in UPTIMES),
-    ]
-    frame = frame.reindex(columns=[*frame.columns, *(n for n in needed if n not in frame.columns)])
-    frame["fight_started_at"] = pd.to_datetime(frame["fight_started_at"], utc=True).astype(
-        "datetime64[us, UTC]"
-    )
-    week = nw.from_native(frame).select(week=week_started_at(nw.col("fight_started_at"), nw.col("region")))
-    return frame.assign(week_started_at=week.to_native()["week"])
+@lru_cache(_MOST_KEPT)
+def _role(class_text: str, spec_text: str) -> Role:
+    from lostark_ml.builds import role_of  # noqa: PLC0415 - as above
 
-
-def _spec(class_text: str, spec_text: str) -> dict[str, Any]:
     class_name = resolve_class(class_text) or class_text
     spec = resolve_spec(spec_text, class_name)
     name = spec.name if spec else spec_text
-    return {"class_name": class_name, "spec_name": name, "is_support": is_support(name, class_name)}
-
-
-def _id(n: int) -> str:
-    return f"build {n:04}"
-
-
-def _whole(value: Any) -> int | None:
-    return None if pd.isna(value) else round(float(value))
+    return role_of(class_name, name, is_support=is_support(name, class_name))

@@ -60,9 +60,13 @@ class Metrics:
         name = method if method in METHODS else "other"
         return self._requests.labels(route, name, f"{status // 100}xx", cache)
 
+    def timer_of(self, route: str) -> Any:
+        """What observes how long such answers take [s]."""
+        return self._seconds.labels(route)
+
     def timed(self, route: str, seconds: float) -> None:
         """Note how long a computed answer took."""
-        self._seconds.labels(route).observe(seconds)
+        self.timer_of(route).observe(seconds)
 
     def serves_model(self, version: int | None) -> None:
         """Note which champion serves; None: no one."""

@@ -8,20 +8,18 @@ the player reached something else than expected (``gap``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from math import comb
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.contracts.ml import CONTEXT_PARTS, HISTORY, SUPPORT_COUNTS
 from lostark_ml.contracts import MODEL_FEATURES, NUMBER_FEATURES, TIME_FEATURE
 from lostark_ml.features import model_input
-from lostark_ml.gap import logarithmic_mean
+from lostark_ml.parts import shapley_shares, whole_parts
+from lostark_ml.trees import CompiledPipeline
 
 RECENT = timedelta(weeks=4)
 FEWEST_IN_CELL = 30
@@ -55,6 +53,8 @@ ALL_GROUPS = {
     OTHER: tuple(n for n in MODEL_FEATURES if n not in _GROUPED and n not in OWN_FEATURES),
 }
 """Features of each part, the rest included."""
+GROUP_COLUMNS = [[MODEL_FEATURES.index(name) for name in names] for names in ALL_GROUPS.values()]
+PART_SHARES = shapley_shares(len(ALL_GROUPS))
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,14 @@ class Typical:
     of_spec: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
     categories: dict[str, dict[str, str]] = field(default_factory=dict)
 
+    def numbers(self, gate: str, spec: str) -> list[float | None]:
+        """Numbers of the typical player, in the order of ``features``.
+
+        Raises:
+            KeyError: a gate that training never saw.
+        """
+        return self.of_spec.get(gate, {}).get(spec, self.of_gate[gate])
+
     def rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         """For each row, the model's features of the typical player of its gate, spec and moment.
 
@@ -77,10 +85,7 @@ class Typical:
         """
         gate, spec = rows["gate_difficulty"], rows["spec_name"]
         cells = pd.DataFrame({"gate": gate, "spec": spec}).drop_duplicates()
-        numbers = [
-            self.of_spec.get(g, {}).get(s, self.of_gate[g])
-            for g, s in zip(cells["gate"], cells["spec"], strict=True)
-        ]
+        numbers = [self.numbers(g, s) for g, s in zip(cells["gate"], cells["spec"], strict=True)]
         index = pd.MultiIndex.from_frame(cells)
         table = pd.DataFrame(np.array(numbers, float), index=index, columns=self.features)
         at = index.get_indexer(pd.MultiIndex.from_arrays([gate, spec]))
@@ -120,57 +125,17 @@ def measure_typical(rows: pd.DataFrame, cutoff: datetime) -> Typical:
     )
 
 
-def explain_context(pipeline: Pipeline, typical: Typical, rows: pd.DataFrame) -> pd.DataFrame:
+def explain_context(model: CompiledPipeline, typical: Typical, rows: pd.DataFrame) -> pd.DataFrame:
     """``typical_dps`` and ``CONTEXT_PARTS`` by row, in whole damage/s that sum exactly to expected - typical.
 
-    Expected is the pipeline's prediction rounded to whole damage/s; what rounding leaves goes to the largest
-    part. 32 predictions of the whole matrix, none by row.
+    Expected is the model's prediction rounded to whole damage/s.
     """
-    encode, regress = pipeline[:-1], pipeline[-1]
-    usual, own = (
-        np.asarray(encode.transform(part), float) for part in (typical.rows(rows), model_input(rows))
-    )
-    places = [[MODEL_FEATURES.index(name) for name in names] for names in ALL_GROUPS.values()]
-    log_parts, log_typical, log_expected = shapley(regress.predict, usual, own, places)
-    typical_dps, expected_dps = np.rint(np.exp(log_typical)), np.rint(np.exp(log_expected))
-    scale = logarithmic_mean(np.maximum(expected_dps, 1), np.maximum(typical_dps, 1))
-    parts = log_parts * scale[:, None]
-    whole = np.rint(parts)
-    left = expected_dps - typical_dps - whole.sum(axis=1)
-    whole[np.arange(len(whole)), np.abs(parts).argmax(axis=1)] += left
-    found = pd.DataFrame(whole, index=rows.index, columns=list(ALL_GROUPS))
+    usual, own = model.matrix(typical.rows(rows)), model.matrix(model_input(rows))
+    mixtures = model.mixtures(usual, own, GROUP_COLUMNS)
+    typical_dps, expected_dps = (np.rint(np.exp(mixtures[:, at])) for at in (0, -1))
+    parts = whole_parts(mixtures, PART_SHARES, typical_dps, expected_dps)
+    found = pd.DataFrame(parts, index=rows.index, columns=list(ALL_GROUPS))
     return found.assign(typical_dps=typical_dps).astype("Int64")
-
-
-def shapley(
-    predict: Callable[[np.ndarray], np.ndarray],
-    start: np.ndarray,
-    end: np.ndarray,
-    groups: Sequence[Sequence[int]],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Parts (rows, groups) of ``predict(end) - predict(start)``, and both predictions.
-
-    Args:
-        predict: from a matrix to one number a row.
-        start: matrix of the values to begin with.
-        end: the same with the values to end with; differs in the columns of ``groups`` at most.
-        groups: columns that change together.
-    """
-    count = len(groups)
-    values = np.empty((2**count, len(start)))
-    for mask in range(2**count):
-        mixed = start.copy()
-        for place, columns in enumerate(groups):
-            if mask >> place & 1:
-                mixed[:, columns] = end[:, columns]
-        values[mask] = predict(mixed)
-    parts = np.zeros((len(start), count))
-    for place in range(count):
-        without = [mask for mask in range(2**count) if not mask >> place & 1]
-        for mask in without:
-            share = 1 / (count * comb(count - 1, mask.bit_count()))
-            parts[:, place] += share * (values[mask | 1 << place] - values[mask])
-    return parts, values[0], values[-1]
 
 
 def _commonest(rows: pd.DataFrame) -> dict[str, float]:

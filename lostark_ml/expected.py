@@ -108,7 +108,7 @@ def _answers(model: FittedModel, rows: pd.DataFrame, players: pd.DataFrame) -> p
     error = (rows["log_dps"] - predicted["expected_log_dps"]).to_numpy()
     found["expected_percentile"] = model.intervals.percentile(error, rows["spec_name"])
     if model.typical.of_gate:
-        found = found.join(explain_context(model.pipeline, model.typical, rows))
+        found = found.join(explain_context(model.compiled, model.typical, rows))
     figures = rows[[*KEY, "gate_difficulty", "spec_name"]].merge(
         players[[*KEY, *EXECUTION]].drop_duplicates(KEY), on=KEY, how="left"
     )

@@ -11,14 +11,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import njit
 
 from lostark_assets.contracts.core import UPTIMES
-from lostark_assets.contracts.ml import EXCLUSIONS, ML_TRAINING_SET, SUPPORT_COUNTS, UNKNOWN
+from lostark_assets.contracts.ml import EXCLUSIONS, ML_TRAINING_SET, PARTY, SUPPORT_COUNTS, UNKNOWN
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.contracts.table import INSTANT
 from lostark_assets.game.specs import SUPPORT_CLASSES
@@ -27,10 +29,15 @@ from lostark_ml.contracts import MODEL_FEATURES
 from lostark_ml.history import character_history
 
 PLAYERS_IN_A_PARTY = 4
+SUPPORT_CODES = {spec: code for code, spec in enumerate(SUPPORT_COUNTS)}
+NO_SUPPORT = len(SUPPORT_CODES)
+PARTY_FEATURES = ["ark_passive_flag", *(c.name for c in PARTY)]
 HOUR_US = 3_600_000_000
 WEEK_US = 168 * HOUR_US
 SOURCES = (STATS_PLAYER_DPS.name, "core_players", "core_encounters")
 """Tables that the features come from: their versions name the data."""
+Number = TypeVar("Number", np.ndarray, float)
+Text = TypeVar("Text", pd.Series, str)
 
 _UPTIMES = [c.name for c in UPTIMES]
 _KEYS = ["encounter_id", "player_name"]
@@ -125,9 +132,8 @@ def features_of(players: pd.DataFrame) -> pd.DataFrame:
     for name in ("item_level", "combat_power", *_UPTIMES):
         frame[name] = rows[name].astype(float)
     frame["uploader_flag"] = _flag(rows["is_uploader"])
-    frame["hours_since_reset"] = (started_us - week_us) / HOUR_US
-    frame["hour_of_day"] = started_us / HOUR_US % 24
-    frame["fought_at_week"] = started_us / WEEK_US
+    for name, moment in moment_features(started_us, week_us).items():
+        frame[name] = moment
     frame["log_dps"] = np.log(rows["dps"].astype(float).where(rows["dps"].astype(float) > 0))
     frame = pd.concat([frame, _party(rows)], axis=1)
     history = character_history(
@@ -172,47 +178,92 @@ def exclusions_of(rows: pd.DataFrame) -> pd.Series:
 
 
 def _party(rows: pd.DataFrame) -> pd.DataFrame:
-    """Who else is in the log: sums over the encounter, less the player's own part where it says so."""
+    """Who else is in the log."""
     _, fight = np.unique(rows["encounter_id"].to_numpy(str), return_inverse=True)
-    level, is_support = rows["item_level"].to_numpy(float), _true(rows["is_support"]).to_numpy()
-    ark = _flag(rows["is_ark_passive_active"]).to_numpy()
-
-    def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(fight, np.nan_to_num(values))[fight]
-
-    def mean(values: np.ndarray, *, of_others: bool = False) -> np.ndarray:
-        known = np.isfinite(values)
-        less = known if of_others else 0
-        with np.errstate(invalid="ignore", divide="ignore"):
-            sums = total(values) - (np.nan_to_num(values) if of_others else 0)
-            return sums / (total(known.astype(float)) - less)
-
-    size, supports = total(np.ones(len(rows))), total(is_support.astype(float))
-    is_measured = total(ark) > 0
-    of_class = rows["class_name"].isin(SUPPORT_CLASSES).to_numpy()
-    has_open_seat = supports < np.ceil(size / PLAYERS_IN_A_PARTY)
-    spec = rows["spec_name"].to_numpy(object)
-    by_fight = pd.Series(level).groupby(fight)
-    return pd.DataFrame(
-        {
-            "ark_passive_flag": np.where(is_measured, ark, np.nan),
-            "player_count": size,
-            "support_count": supports,
-            **{column: total((spec == name).astype(float)) for name, column in SUPPORT_COUNTS.items()},
-            "support_seat_flag": (of_class & ~is_support & has_open_seat).astype(float),
-            "others_item_level": mean(level, of_others=True),
-            "lowest_item_level": by_fight.transform("min").to_numpy(),
-            "highest_item_level": by_fight.transform("max").to_numpy(),
-            "support_item_level": mean(np.where(is_support, level, np.nan)),
-            "others_ark_passive_share": np.where(is_measured, mean(ark, of_others=True), np.nan),
-        },
-        index=rows.index,
+    spec = rows["spec_name"].map(SUPPORT_CODES).to_numpy(float)
+    seats = np.column_stack(
+        [
+            rows["item_level"].to_numpy(float),
+            _flag(rows["is_ark_passive_active"]).to_numpy(),
+            _true(rows["is_support"]).to_numpy(float),
+            rows["class_name"].isin(SUPPORT_CLASSES).to_numpy(float),
+            np.where(np.isnan(spec), NO_SUPPORT, spec),
+        ]
     )
+    return pd.DataFrame(party_features(seats, fight.astype(np.int64)), rows.index, PARTY_FEATURES)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def party_features(seats, fight):
+    """``PARTY_FEATURES`` of each player (a row): sums over the fight, less the own part where it says so.
+
+    Args:
+        seats: item level, ark passive (0, 1, NaN), support (0, 1), of a support class (0, 1), and the spec's
+            code of ``SUPPORT_CODES`` or ``NO_SUPPORT``; all players of each fight.
+        fight: number of the fight, from 0.
+    """
+    fights = fight.max() + 1 if len(fight) else 0
+    specs = NO_SUPPORT
+    size, supports, of_spec = np.zeros(fights), np.zeros(fights), np.zeros((fights, specs))
+    # Sums of what is known, and how many know it: item level, that of supports, ark passive.
+    total, known = np.zeros((fights, 3)), np.zeros((fights, 3))
+    lowest, highest = np.full(fights, np.nan), np.full(fights, np.nan)
+    for row in range(len(seats)):
+        at, level, ark, is_support = fight[row], seats[row, 0], seats[row, 1], seats[row, 2] > 0
+        size[at] += 1
+        supports[at] += is_support
+        if seats[row, 4] < specs:
+            of_spec[at, int(seats[row, 4])] += 1
+        if not np.isnan(level):
+            total[at, 0] += level
+            known[at, 0] += 1
+            lowest[at] = np.fmin(lowest[at], level)
+            highest[at] = np.fmax(highest[at], level)
+            if is_support:
+                total[at, 1] += level
+                known[at, 1] += 1
+        if not np.isnan(ark):
+            total[at, 2] += ark
+            known[at, 2] += 1
+    found = np.empty((len(seats), 9 + specs))
+    for row in range(len(seats)):
+        at, level, ark = fight[row], seats[row, 0], seats[row, 1]
+        is_measured = total[at, 2] > 0
+        has_open_seat = supports[at] < np.ceil(size[at] / PLAYERS_IN_A_PARTY)
+        of_others = total[at, 0] - (0.0 if np.isnan(level) else level)
+        others = known[at, 0] - (not np.isnan(level))
+        ark_of_others = total[at, 2] - (0.0 if np.isnan(ark) else ark)
+        others_with_ark = known[at, 2] - (not np.isnan(ark))
+        found[row, 0] = ark if is_measured else np.nan
+        found[row, 1] = size[at]
+        found[row, 2] = supports[at]
+        for spec in range(specs):
+            found[row, 3 + spec] = of_spec[at, spec]
+        found[row, 3 + specs] = seats[row, 3] > 0 and seats[row, 2] == 0 and has_open_seat
+        found[row, 4 + specs] = of_others / others
+        found[row, 5 + specs] = lowest[at]
+        found[row, 6 + specs] = highest[at]
+        found[row, 7 + specs] = total[at, 1] / known[at, 1]
+        found[row, 8 + specs] = ark_of_others / others_with_ark if is_measured else np.nan
+    return found
+
+
+def moment_features(started_us: Number, week_us: Number) -> dict[str, Number]:
+    """When the fight began, from microseconds since 1970 of its start and of the weekly reset before."""
+    return {
+        "hours_since_reset": (started_us - week_us) / HOUR_US,
+        "hour_of_day": started_us / HOUR_US % 24,
+        "fought_at_week": started_us / WEEK_US,
+    }
+
+
+def gate_difficulty_of(raid: Text, gate: Text, difficulty: Text) -> Text:
+    """Raid, gate and difficulty in one."""
+    return raid + " " + gate + " " + difficulty
 
 
 def _gate_difficulty(rows: pd.DataFrame) -> pd.Series:
-    known = rows["raid_name"] + " " + rows["gate_name"] + " " + rows["difficulty"]
-    return known.fillna(UNKNOWN)
+    return gate_difficulty_of(rows["raid_name"], rows["gate_name"], rows["difficulty"]).fillna(UNKNOWN)
 
 
 def _codes(frame: pd.DataFrame, columns: list[str]) -> np.ndarray:

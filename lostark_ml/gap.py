@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import sparse
 
 from lostark_assets.contracts.ml import GAP_PARTS
+from lostark_ml.parts import logarithmic_mean
 from lostark_ml.robust import huber_ridge, robust_sd
 
 KEY = ["encounter_id", "player_name"]
@@ -188,14 +189,6 @@ def explain_gap(model: GapModel, rows: pd.DataFrame, dps: np.ndarray, expected: 
     parts = {name: np.rint(logs[name] * scale) for name in PRIORS}
     rest = dps - expected - sum(part.fillna(0.0) for part in parts.values())
     return pd.DataFrame({**parts, UNEXPLAINED: rest}, index=rows.index).astype("Int64")
-
-
-def logarithmic_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(one - other) / (ln one - ln other), the scale between differences of logs and of numbers; both > 0."""
-    other = np.asarray(other, float)
-    log_ratio = np.log(np.asarray(one, float) / other)
-    is_same = log_ratio == 0
-    return other * np.where(is_same, 1.0, np.expm1(log_ratio) / np.where(is_same, 1.0, log_ratio))
 
 
 def _positions(rows: pd.DataFrame) -> dict[str, str]:

@@ -61,6 +61,10 @@ class Intervals:
     quantiles: tuple[float, ...] = ()
     quantiles_by_spec: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
+    def ends(self, spec: str) -> tuple[float, float]:
+        """The ends of a spec's interval."""
+        return self.by_spec.get(spec, (self.low, self.high))
+
     def around(self, log_dps: np.ndarray, spec: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends in log DPS."""
         low = spec.map({s: ends[0] for s, ends in self.by_spec.items()}).fillna(self.low)

@@ -20,6 +20,8 @@ from lostark_ml.contracts import CATEGORY_FEATURES, INCREASING, MODEL_FEATURES, 
 from lostark_ml.season import item_level_terms, measure_season
 
 _AT = {name: place for place, name in enumerate(MODEL_FEATURES)}
+ADDITIVE_FEATURES = ("gate_difficulty", "spec_name", "support_seat_flag", TIME_FEATURE)
+"""What the season's level and the additive effects are read from; the trees see the others too."""
 _TREE_NUMBERS = [_AT[name] for name in NUMBER_FEATURES]
 _WEEKDAYS = 7
 MOST_BINS = 254
@@ -87,14 +89,14 @@ class SeasonRegressor(RegressorMixin, BaseEstimator):
         age = np.floor(np.maximum(self.cutoff_week - week, 0.0))
         return (
             self._tree_input(matrix),
-            target - self._additive(matrix),
+            target - self.additive(matrix),
             0.5 ** (age / self.half_life_weeks),
         )
 
     def predict(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 - scikit-learn's name
         """Expected log DPS."""
         matrix = np.asarray(X, float)
-        return self.trees_.predict(self._tree_input(matrix)) + self._additive(matrix)
+        return self.trees_.predict(self._tree_input(matrix)) + self.additive(matrix)
 
     def _tree_input(self, matrix: np.ndarray) -> np.ndarray:
         """All but the time, numbers as the number of the bin that they fall into; missing stays missing.
@@ -109,7 +111,8 @@ class SeasonRegressor(RegressorMixin, BaseEstimator):
             binned[:, place] = np.where(np.isnan(column) & (len(edges) > 0), np.nan, codes)
         return binned
 
-    def _additive(self, matrix: np.ndarray) -> np.ndarray:
+    def additive(self, matrix: np.ndarray) -> np.ndarray:
+        """The part of the prediction that is not the trees': the season's level and the effects."""
         level = self.season_.at(matrix[:, _AT[TIME_FEATURE]], _code(matrix, "gate_difficulty"))
         return level + self.season_.of_effects(_effect_codes(matrix))
 

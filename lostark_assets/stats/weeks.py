@@ -6,6 +6,8 @@ region is unknown, on Wednesday 10:00 UTC. What does not belong here: what is co
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import narwhals as nw
 
 HOUR_US = 3_600_000_000
@@ -15,14 +17,20 @@ WEEK_US = 7 * DAY_US
 KOREAN_RESET_US = 5 * DAY_US + 21 * HOUR_US
 WESTERN_RESET_US = 6 * DAY_US + 10 * HOUR_US
 KOREA = "KR"
+Micros = TypeVar("Micros", nw.Expr, int)
 
 
 def week_started_at(fight_started_at: nw.Expr, region: nw.Expr) -> nw.Expr:
     """The newest reset at or before ``fight_started_at`` (UTC instants), as a UTC instant of microseconds."""
     at = fight_started_at.dt.timestamp("us")
     korean = (region == KOREA).fill_null(value=False).cast(nw.Int64())
-    reset = korean * (KOREAN_RESET_US - WESTERN_RESET_US) + WESTERN_RESET_US
-    return instant((at - reset) // WEEK_US * WEEK_US + reset)
+    return instant(week_start_us(at, korean))
+
+
+def week_start_us(at_us: Micros, is_korean: Micros) -> Micros:
+    """The newest reset at or before ``at_us``, both in microseconds since 1970; ``is_korean`` is 1 or 0."""
+    reset = is_korean * (KOREAN_RESET_US - WESTERN_RESET_US) + WESTERN_RESET_US
+    return (at_us - reset) // WEEK_US * WEEK_US + reset
 
 
 def instant(micros: nw.Expr) -> nw.Expr:

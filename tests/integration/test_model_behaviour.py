@@ -15,8 +15,8 @@ from lostark_assets.errors import ContractViolated
 from lostark_assets.operations.ledger import Ledger
 from lostark_ml import scoring
 from lostark_ml.champion_history import point, read_history, roll_back
-from lostark_ml.gap import logarithmic_mean
 from lostark_ml.monitoring import OVERALL, SPEC_ON_GATE, judge, monitor
+from lostark_ml.parts import logarithmic_mean
 from lostark_ml.scoring import (
     NoChampion,
     champion_of_day,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,12 @@ import pytest
 
 from lostark_api import contracts
 from lostark_api.champion import Champion
-from lostark_api.expected import Build, players_of
 from lostark_api.expected import Champion as Loaded
 from lostark_assets.game.gates import resolve_named_gate
+from lostark_ml.builds import BuildModel
 from lostark_ml.features import features_of, model_input
 from lostark_ml.training import fit
+from tests.pure.ml import the_slow_way
 from tests.pure.ml.a_season import CUTOFF, SMALL, make_players
 
 BUILD = {
@@ -38,6 +40,11 @@ def players() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def model(players):
     return fit(features_of(players), CUTOFF, SMALL)
+
+
+@pytest.fixture(scope="module")
+def champion(model):
+    return Loaded(3, BuildModel(model))
 
 
 def as_builds(fight: pd.DataFrame) -> list[dict]:
@@ -67,17 +74,15 @@ def as_builds(fight: pd.DataFrame) -> list[dict]:
     ]
 
 
-def test_a_request_becomes_the_features_of_training(players):
+def test_a_request_becomes_the_features_of_training(players, champion):
     known = players[players["spec_name"].notna() & players["item_level"].notna()]
     fight = known[known["encounter_id"] == known["encounter_id"].iloc[0]].assign(is_ark_passive_active=None)
     wanted = model_input(features_of(fight)).drop(columns=NOT_IN_A_REQUEST)
-    builds = [Build.model_validate(b) for b in as_builds(features_order(fight))]
-    found = features_of(players_of(builds))
-    found = model_input(found[found["player_name"] == "build"]).drop(columns=NOT_IN_A_REQUEST)
+    found = model_input(the_slow_way.features_of_builds(as_builds(features_order(fight))))
 
     rules = ["measurement_rules"]
     pd.testing.assert_frame_equal(
-        found.drop(columns=rules).reset_index(drop=True),
+        found.drop(columns=[*rules, *NOT_IN_A_REQUEST]).reset_index(drop=True),
         wanted.drop(columns=rules).reset_index(drop=True),
         check_dtype=False,
     )
@@ -95,8 +100,8 @@ def test_without_a_champion_every_build_is_told_so(client):
     assert [e["refusal_reason"] for e in answer.json()["expectations"]] == ["no_champion"] * 2
 
 
-def test_the_champion_answers_what_it_knows_and_refuses_the_rest(client, players, model, monkeypatch):
-    monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", Loaded(3, model))
+def test_the_champion_answers_what_it_knows_and_refuses_the_rest(client, players, champion, monkeypatch):
+    monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", champion)
     dealers = players[
         players["is_support"].eq(False) & players["spec_name"].notna() & players["item_level"].notna()
     ]
@@ -112,6 +117,99 @@ def test_the_champion_answers_what_it_knows_and_refuses_the_rest(client, players
         assert found["expected_dps_low"] < found["expected_dps"] < found["expected_dps_high"]
     assert body["expectations"][-1]["refusal_reason"] == "class_unknown"
     assert body["expectations"][-1]["expected_dps"] is None
+
+
+def ask(client, body, **headers):
+    """The answer to a body, on the short way and on the long one, that a type with a parameter takes."""
+    said = {"Content-Type": "application/json", **headers}
+    short = client.request("POST", "/v1/expected-dps", content=body, headers=said)
+    long = client.request(
+        "POST", "/v1/expected-dps", content=body, headers={**said, "Content-Type": "application/json; v=1"}
+    )
+    assert (short.status_code, short.json(), dict(short.headers)) == (
+        long.status_code, long.json(), dict(long.headers)
+    )  # fmt: skip
+    return short
+
+
+def test_answers_are_those_of_frames_and_scikit_learn(client, players, champion, model, monkeypatch):
+    monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", champion)
+    known = players[players["spec_name"].notna() & players["item_level"].notna()].tail(60)
+    builds = [build for _, fight in known.groupby("encounter_id") for build in as_builds(fight)]
+    builds += [{**build, "combat_power": 1e9} for build in builds[:2]]
+    body = json.dumps({"builds": builds}).encode()
+
+    answer = ask(client, body)
+
+    assert answer.json() == {"model_version": 3, "expectations": the_slow_way.answers(model, builds)}
+    assert {one["refusal_reason"] for one in answer.json()["expectations"]} == {None, "support"}
+
+
+def test_a_body_in_pieces_is_answered_as_one(client, champion, monkeypatch):
+    monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", champion)
+    body = json.dumps({"builds": [BUILD]}).encode()
+    sent, pieces = [], [body[:40], body[40:90], body[90:]]
+
+    async def receive():
+        piece = pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    scope = {"type": "http", "method": "POST", "path": "/v1/expected-dps", "headers": headers}
+    client.loop.run(client.api(scope, receive, send))
+
+    assert sent[1]["body"] == ask(client, body).content
+
+
+def test_a_client_that_leaves_in_the_middle_gets_nothing(client):
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/expected-dps", "headers": headers}
+    client.loop.run(client.api(scope, receive, send))
+
+    assert sent == []
+
+
+class Broken:
+    """A champion that fails at every question."""
+
+    version = 1
+
+    def expect(self, builds):
+        raise ZeroDivisionError("secret")
+
+
+def test_a_failing_champion_is_a_problem_document_and_no_trace(client, monkeypatch):
+    monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", Broken())
+
+    answer = ask(client, json.dumps({"builds": [BUILD]}).encode())
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
+    assert "secret" not in answer.text
+
+
+def test_answers_are_counted_and_timed_by_their_route(client):
+    def counted() -> float:
+        page = client.get("/metrics").text
+        wanted = 'lostark_api_requests_total{cache="none",method="POST",route="/v1/expected-dps"'
+        lines = [line for line in page.splitlines() if line.startswith(wanted) and "2xx" in line]
+        return float(lines[0].split()[-1]) if lines else 0.0
+
+    before = counted()
+    ask(client, json.dumps({"builds": [BUILD]}).encode())
+
+    assert counted() == before + 2
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lostark_assets.contracts.ml import CONTEXT_PARTS
 from lostark_ml.context import (
@@ -17,11 +15,11 @@ from lostark_ml.context import (
     Typical,
     explain_context,
     measure_typical,
-    shapley,
 )
 from lostark_ml.contracts import MODEL_FEATURES
 from lostark_ml.features import model_input
 from lostark_ml.training import fit, training_rows
+from tests.pure.ml import the_slow_way
 from tests.pure.ml.a_season import CUTOFF, SMALL
 
 PARTS = [c.name for c in CONTEXT_PARTS]
@@ -46,7 +44,7 @@ def test_every_feature_is_in_one_group_or_the_players_own():
 
 
 def test_parts_sum_exactly_to_expected_minus_typical(model, later):
-    found = explain_context(model.pipeline, model.typical, later)
+    found = explain_context(model.compiled, model.typical, later)
     expected = np.rint(model.predict(later)["expected_dps"]).astype("int64")
 
     assert (found[PARTS].sum(axis=1) == expected - found["typical_dps"]).all()
@@ -56,7 +54,7 @@ def test_parts_sum_exactly_to_expected_minus_typical(model, later):
 
 def test_a_typical_player_needs_no_explanation(model, later):
     typical = model.typical.rows(later)
-    found = explain_context(model.pipeline, model.typical, typical)
+    found = explain_context(model.compiled, model.typical, typical)
 
     assert (found[PARTS] == 0).all(axis=None)
 
@@ -73,7 +71,7 @@ def test_a_typical_player_needs_no_explanation(model, later):
 )
 def test_one_changed_feature_moves_only_the_part_of_its_group(model, later, changed, part):
     rows = model.typical.rows(later.head(40)).assign(**changed)
-    found = explain_context(model.pipeline, model.typical, rows)
+    found = explain_context(model.compiled, model.typical, rows)
 
     assert (found[PARTS].drop(columns=part) == 0).all(axis=None)
     expected = np.rint(model.predict(rows.join(later[["raid_name", "gate_name"]]))["expected_dps"])
@@ -124,29 +122,14 @@ def test_it_survives_json(model):
     assert msgspec.json.decode(msgspec.json.encode(model.typical), type=Typical) == model.typical
 
 
-weights = st.lists(st.floats(-3, 3), min_size=4, max_size=4)
-
-
-@settings(max_examples=50, deadline=None)
-@given(start=weights, end=weights, slopes=weights, together=st.floats(-2, 2))
-def test_shapley_parts_sum_up_and_share_what_two_do_together(start, end, slopes, together):
-    a, b = np.array([start]), np.array([end])
-
-    def predict(matrix):
-        return matrix @ np.array(slopes) + together * matrix[:, 0] * matrix[:, 1]
-
-    parts, first, last = shapley(predict, a, b, [[0], [1], [2, 3]])
-
-    assert parts.sum(axis=1) == pytest.approx(last - first, abs=1e-9)
-    assert (first[0], last[0]) == (predict(a)[0], predict(b)[0])
-    alone = slopes[2] * (end[2] - start[2]) + slopes[3] * (end[3] - start[3])
-    assert parts[0, 2] == pytest.approx(alone, abs=1e-9)
-    middle = together * (start[1] + end[1]) / 2
-    assert parts[0, 0] == pytest.approx((slopes[0] + middle) * (end[0] - start[0]), abs=1e-9)
-
-
 def test_expected_is_what_the_pipeline_says(model, later):
-    found = explain_context(model.pipeline, model.typical, later)
+    found = explain_context(model.compiled, model.typical, later)
     usual = model.pipeline.predict(model_input(model.typical.rows(later)))
 
     assert (found["typical_dps"] == np.rint(np.exp(usual)).astype("int64")).all()
+
+
+def test_parts_are_those_of_32_predictions(model, later):
+    found = explain_context(model.compiled, model.typical, later)
+
+    pd.testing.assert_frame_equal(found, the_slow_way.explain(model.pipeline, model.typical, later))

@@ -15,8 +15,8 @@ from lostark_assets.errors import ContractViolated
 from lostark_ml.context import Typical
 from lostark_ml.expected import check_sums, score
 from lostark_ml.features import features_of
-from lostark_ml.gap import logarithmic_mean
 from lostark_ml.model import ModelConfig
+from lostark_ml.parts import logarithmic_mean
 from lostark_ml.training import OUTSIDE, TrainingConfig, fit
 from lostark_ml.training import REFUSALS as DOMAIN_REFUSALS
 from tests.pure.ml.a_season import CUTOFF, SMALL, make_players

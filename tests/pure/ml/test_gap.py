@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.contracts.ml import GAP_PARTS
-from lostark_ml.gap import GapModel, explain_gap, figures_of, fit_gap, logarithmic_mean
+from lostark_ml.gap import GapModel, explain_gap, figures_of, fit_gap
 
 PARTS = [c.name for c in GAP_PARTS]
 UNEXPLAINED = "gap_unexplained_dps"
@@ -226,12 +226,3 @@ def test_a_spec_that_is_rare_at_a_gate_is_compared_with_itself_elsewhere(model):
 def test_the_model_survives_json(model):
     assert msgspec.json.decode(msgspec.json.encode(model), type=GapModel) == model
     assert replace(model, slopes={}) != model
-
-
-@given(one=st.floats(1, 1e12), other=st.floats(1, 1e12))
-def test_the_logarithmic_mean_lies_between_and_is_symmetric(one, other):
-    mean = logarithmic_mean(np.array([one]), np.array([other]))[0]
-
-    assert min(one, other) * (1 - 1e-9) <= mean <= max(one, other) * (1 + 1e-9)
-    assert mean == pytest.approx(logarithmic_mean(np.array([other]), np.array([one]))[0], rel=1e-6)
-    assert mean * np.log(one / other) == pytest.approx(one - other, rel=1e-6, abs=1e-3)

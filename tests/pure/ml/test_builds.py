@@ -1,0 +1,189 @@
+"""One player without a frame: features, refusals, figures and parts are those of scikit-learn's own path."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lostark_api.expected import Build, planned
+from lostark_assets.contracts.core import UPTIMES
+from lostark_assets.game.classes import CLASSES
+from lostark_assets.game.specs import SPECS
+from lostark_assets.simulator.raids import GATES
+from lostark_ml.builds import FIGURES, PARTS, BuildModel
+from lostark_ml.context import Typical
+from lostark_ml.contracts import CATEGORY_FEATURES
+from lostark_ml.features import features_of, model_input
+from lostark_ml.model import ModelConfig
+from lostark_ml.training import TrainingConfig, fit
+from tests.pure.ml import the_slow_way
+from tests.pure.ml.a_simulated_season import RESET, simulated_players
+
+CUTOFF = RESET + timedelta(weeks=4)
+GATE = GATES[1]
+
+
+@pytest.fixture(scope="module")
+def season():
+    players = [simulated_players(150, 4, seed=n, gate=gate) for n, gate in enumerate(GATES[:2])]
+    return pd.concat(players, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def model(season):
+    config = TrainingConfig(model=ModelConfig(iterations=60), fewest_rows=300)
+    return fit(features_of(season), CUTOFF, config)
+
+
+@pytest.fixture(scope="module")
+def fast(model):
+    return BuildModel(model)
+
+
+def ask(fast, builds):
+    return [fast.expect(planned(Build.model_validate(build), 0)) for build in builds]
+
+
+ROLES = [
+    *((s.class_name, s.name) for s in SPECS),
+    ("Bard", "Unknown"), ("바드", "절실한 구원"), ("Sailor", "Oar"), (CLASSES[0].name, "Igniter"),
+    ("Valkyrie", "x"),
+]  # fmt: skip
+
+
+def random_builds(season, count, seed):
+    """Builds at gates that were trained on and at another, by players of the season and strangers."""
+    random = np.random.default_rng(seed)
+    dealers = season[~season["is_support"]]
+
+    def one_of(choices):
+        return choices[random.integers(len(choices))]
+
+    def maybe(value):
+        return None if random.random() < 0.2 else value
+
+    def build():
+        gate = one_of([*GATES[:2]] * 4 + [GATES[5]])
+        like = dealers.iloc[random.integers(len(dealers))]
+        is_usual = random.random() < 0.8
+        role = (like["class_name"], like["spec_name"]) if is_usual else one_of(ROLES)
+        party = [(*one_of(ROLES), maybe(random.uniform(1700, 1760))) for _ in range(random.integers(16))]
+        return {
+            "raid_name": gate.raid,
+            "gate_name": gate.gate,
+            "difficulty": gate.difficulty,
+            "class_name": role[0],
+            "spec_name": role[1],
+            "item_level": float(like["item_level"]) + (0.0 if is_usual else random.uniform(-40, 40)),
+            "combat_power": maybe(float(like["combat_power"])),
+            "region": one_of(["NAE", "KR", "EUC", "unknown"]),
+            "is_uploader": bool(random.random() < 0.5),
+            "is_ark_passive_active": one_of([None, True, False]),
+            "party": [
+                dict(zip(("class_name", "spec_name", "item_level"), one, strict=True)) for one in party
+            ],
+            **{c.name: maybe(random.random()) for c in UPTIMES},
+            "fight_started_at": (RESET + timedelta(weeks=random.uniform(-0.3, 8))).isoformat(),
+        }
+
+    return [build() for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_are_those_of_frames_and_scikit_learn(season, model, fast, seed):
+    builds = random_builds(season, 200, seed)
+    found = ask(fast, builds)
+
+    assert found == the_slow_way.answers(model, builds)
+    answered = [one for one in found if one["refusal_reason"] is None]
+    assert len(answered) > 80
+    assert {"gate_unknown", "class_unknown", "support", "before_training"} < {
+        one["refusal_reason"] for one in found
+    }
+    for one in answered:
+        assert sum(one[name] for name in PARTS[1:]) == one["expected_dps"] - one["typical_dps"]
+
+
+def test_features_are_those_of_frames(season, fast):
+    builds = random_builds(season, 200, seed=9)
+    wanted = model_input(the_slow_way.features_of_builds(builds)).drop(columns=CATEGORY_FEATURES)
+
+    for row, build in zip(wanted.to_numpy(float), builds, strict=True):
+        one = planned(Build.model_validate(build), 0)
+        found = fast._row(fast._cell(*one.place, one.role.class_name, one.role.spec_name), one)
+        # A cell that is refused has no codes; numbers stand at the end.
+        np.testing.assert_array_equal(found[-len(row) :], row)
+
+
+def somebody(season, **changed):
+    like = season[~season["is_support"]].iloc[-1]
+    names = ["raid_name", "gate_name", "difficulty", "class_name", "spec_name", "item_level", "combat_power"]
+    at = {"fight_started_at": (CUTOFF + timedelta(days=2)).isoformat()}
+    return {**{name: like[name] for name in names}, **at, **changed}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({}, None),
+        ({"raid_name": "Nowhere"}, "gate_unknown"),
+        ({"difficulty": "Trial"}, "difficulty_unknown"),
+        ({"class_name": "Sailor"}, "class_unknown"),
+        ({"spec_name": "Oar"}, "spec_unknown"),
+        ({"class_name": "Bard", "spec_name": "Desperate Salvation"}, "support"),
+        ({"item_level": 2500.0}, "item_level_outside_training"),
+        ({"combat_power": 1e8}, "combat_power_outside_training"),
+        ({"combat_power": None}, None),
+        ({"fight_started_at": "2026-01-01T00:00:00+00:00"}, "before_training"),
+    ],
+)
+def test_what_the_model_does_not_know_is_refused_with_the_reason(season, model, fast, changed, reason):
+    (found,) = ask(fast, [somebody(season, **changed)])
+
+    assert found["refusal_reason"] == reason
+    assert [found] == the_slow_way.answers(model, [somebody(season, **changed)])
+    assert {found[name] is None for name in (*FIGURES, *PARTS)} == {reason is not None}
+
+
+def test_a_dealer_in_a_supports_seat_gets_the_effect_of_the_seat(season, model, fast):
+    of_class = season[season["spec_name"].isin(["True Courage", "Recurrence", "Judgment", "Shining Knight"])]
+    build = somebody(season) | of_class.iloc[0][["class_name", "spec_name", "item_level"]].to_dict()
+    others = [{"class_name": "Sorceress", "spec_name": "Igniter", "item_level": 1700.0}] * 2
+    support = {"class_name": "Bard", "spec_name": "Desperate Salvation", "item_level": 1700.0}
+    builds = [build | {"party": others}, build | {"party": [*others, support]}]
+
+    assert ask(fast, builds) == the_slow_way.answers(model, builds)
+    assert [row["support_seat_flag"] for _, row in the_slow_way.features_of_builds(builds).iterrows()] == [
+        1,
+        0,
+    ]
+
+
+def test_levels_of_weeks_are_those_of_the_moment(season, model, fast):
+    weeks = np.array([-6, -1, -1e-9, 0, 1e-9, 0.999999, 1, 3.5, 30])
+    builds = [
+        somebody(season, fight_started_at=(CUTOFF + timedelta(weeks=week)).isoformat()) for week in weeks
+    ]
+
+    assert ask(fast, builds) == the_slow_way.answers(model, builds)
+
+
+def test_without_typical_players_there_are_figures_and_no_parts(season, model):
+    from dataclasses import replace
+
+    build = somebody(season)
+    (whole,), (found,) = (ask(BuildModel(m), [build]) for m in (model, replace(model, typical=Typical())))
+
+    assert {name: found[name] for name in FIGURES} == {name: whole[name] for name in FIGURES}
+    assert {found[name] for name in PARTS} == {None}
+
+
+def test_a_build_without_a_moment_is_meant_for_now(season):
+    build = somebody(season)
+    del build["fight_started_at"]
+    now_us = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp() * 1e6)
+
+    assert planned(Build.model_validate(build), now_us).started_us == now_us
