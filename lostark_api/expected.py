@@ -25,9 +25,10 @@ from lostark_assets.game.gates import resolve_named_gate
 from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
 from lostark_assets.settings import Settings
+from lostark_ml.planned import NAN, Planned, Role, role_of
 
 if TYPE_CHECKING:
-    from lostark_ml.builds import Answer, BuildModel, Planned, Role
+    from lostark_ml.builds import Answer, BuildModel
     from lostark_ml.registry import Registry as ModelRegistry
 
 PATH = f"{PREFIX}/expected-dps"
@@ -158,11 +159,6 @@ async def answer(predictor: Predictor | None, builds: Sequence[Build]) -> bytes:
 
 def planned(build: Build, now_us: int) -> Planned:
     """The build as models read it: names in English, and a moment (microseconds from 1970)."""
-    from lostark_ml.builds import NAN, Planned  # noqa: PLC0415 - scikit-learn takes a second to load
-
-    def known(number: float | None) -> float:
-        return NAN if number is None else number
-
     at = build.fight_started_at
     return Planned(
         _place(build.raid_name, build.gate_name, build.difficulty),
@@ -171,22 +167,26 @@ def planned(build: Build, now_us: int) -> Planned:
         now_us if at is None else (at - _EPOCH) // _MICROSECOND,
         _role(build.class_name, build.spec_name),
         build.item_level,
-        known(build.combat_power),
+        _known(build.combat_power),
         build.is_uploader,
-        known(build.is_ark_passive_active),
+        _known(build.is_ark_passive_active),
         (
-            known(build.support_ap),
-            known(build.support_brand),
-            known(build.support_identity),
-            known(build.support_hyper),
+            _known(build.support_ap),
+            _known(build.support_brand),
+            _known(build.support_identity),
+            _known(build.support_hyper),
         ),
-        [(_role(one.class_name, one.spec_name), known(one.item_level)) for one in build.party],
+        [(_role(one.class_name, one.spec_name), _known(one.item_level)) for one in build.party],
     )
 
 
 def refused(builds: Sequence[Build], reason: str) -> list[dict[str, Any]]:
     """Answers of no model."""
     return [{"refusal_reason": reason, **dict.fromkeys(_FIGURES)} for _ in builds]
+
+
+def _known(number: float | None) -> float:
+    return NAN if number is None else number
 
 
 @lru_cache(_MOST_KEPT)
@@ -198,8 +198,6 @@ def _place(raid: str, gate: str, difficulty: str) -> tuple[str, str, str]:
 
 @lru_cache(_MOST_KEPT)
 def _role(class_text: str, spec_text: str) -> Role:
-    from lostark_ml.builds import role_of  # noqa: PLC0415 - as above
-
     class_name = resolve_class(class_text) or class_text
     spec = resolve_spec(spec_text, class_name)
     name = spec.name if spec else spec_text

@@ -18,7 +18,8 @@ from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.contracts.ml import CONTEXT_PARTS, HISTORY, SUPPORT_COUNTS
 from lostark_ml.contracts import MODEL_FEATURES, NUMBER_FEATURES, TIME_FEATURE
 from lostark_ml.features import model_input
-from lostark_ml.parts import shapley_shares, whole_parts
+from lostark_ml.kernels import whole_parts
+from lostark_ml.parts import shapley_shares
 from lostark_ml.trees import CompiledPipeline
 
 RECENT = timedelta(weeks=4)

@@ -17,20 +17,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 from lostark_assets.contracts.core import UPTIMES
-from lostark_assets.contracts.ml import EXCLUSIONS, ML_TRAINING_SET, PARTY, SUPPORT_COUNTS, UNKNOWN
+from lostark_assets.contracts.ml import EXCLUSIONS, ML_TRAINING_SET, PARTY, UNKNOWN
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.contracts.table import INSTANT
 from lostark_assets.game.specs import SUPPORT_CLASSES
 from lostark_assets.lake.tables import Lake
-from lostark_ml.contracts import MODEL_FEATURES
+from lostark_ml.contracts import MODEL_FEATURES, NO_SUPPORT, SUPPORT_CODES
 from lostark_ml.history import character_history
+from lostark_ml.kernels import party_features
 
 PLAYERS_IN_A_PARTY = 4
-SUPPORT_CODES = {spec: code for code, spec in enumerate(SUPPORT_COUNTS)}
-NO_SUPPORT = len(SUPPORT_CODES)
 PARTY_FEATURES = ["ark_passive_flag", *(c.name for c in PARTY)]
 HOUR_US = 3_600_000_000
 WEEK_US = 168 * HOUR_US
@@ -190,62 +188,8 @@ def _party(rows: pd.DataFrame) -> pd.DataFrame:
             np.where(np.isnan(spec), NO_SUPPORT, spec),
         ]
     )
-    return pd.DataFrame(party_features(seats, fight.astype(np.int64)), rows.index, PARTY_FEATURES)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def party_features(seats, fight):
-    """``PARTY_FEATURES`` of each player (a row): sums over the fight, less the own part where it says so.
-
-    Args:
-        seats: item level, ark passive (0, 1, NaN), support (0, 1), of a support class (0, 1), and the spec's
-            code of ``SUPPORT_CODES`` or ``NO_SUPPORT``; all players of each fight.
-        fight: number of the fight, from 0.
-    """
-    fights = fight.max() + 1 if len(fight) else 0
-    specs = NO_SUPPORT
-    size, supports, of_spec = np.zeros(fights), np.zeros(fights), np.zeros((fights, specs))
-    # Sums of what is known, and how many know it: item level, that of supports, ark passive.
-    total, known = np.zeros((fights, 3)), np.zeros((fights, 3))
-    lowest, highest = np.full(fights, np.nan), np.full(fights, np.nan)
-    for row in range(len(seats)):
-        at, level, ark, is_support = fight[row], seats[row, 0], seats[row, 1], seats[row, 2] > 0
-        size[at] += 1
-        supports[at] += is_support
-        if seats[row, 4] < specs:
-            of_spec[at, int(seats[row, 4])] += 1
-        if not np.isnan(level):
-            total[at, 0] += level
-            known[at, 0] += 1
-            lowest[at] = np.fmin(lowest[at], level)
-            highest[at] = np.fmax(highest[at], level)
-            if is_support:
-                total[at, 1] += level
-                known[at, 1] += 1
-        if not np.isnan(ark):
-            total[at, 2] += ark
-            known[at, 2] += 1
-    found = np.empty((len(seats), 9 + specs))
-    for row in range(len(seats)):
-        at, level, ark = fight[row], seats[row, 0], seats[row, 1]
-        is_measured = total[at, 2] > 0
-        has_open_seat = supports[at] < np.ceil(size[at] / PLAYERS_IN_A_PARTY)
-        of_others = total[at, 0] - (0.0 if np.isnan(level) else level)
-        others = known[at, 0] - (not np.isnan(level))
-        ark_of_others = total[at, 2] - (0.0 if np.isnan(ark) else ark)
-        others_with_ark = known[at, 2] - (not np.isnan(ark))
-        found[row, 0] = ark if is_measured else np.nan
-        found[row, 1] = size[at]
-        found[row, 2] = supports[at]
-        for spec in range(specs):
-            found[row, 3 + spec] = of_spec[at, spec]
-        found[row, 3 + specs] = seats[row, 3] > 0 and seats[row, 2] == 0 and has_open_seat
-        found[row, 4 + specs] = of_others / others
-        found[row, 5 + specs] = lowest[at]
-        found[row, 6 + specs] = highest[at]
-        found[row, 7 + specs] = total[at, 1] / known[at, 1]
-        found[row, 8 + specs] = ark_of_others / others_with_ark if is_measured else np.nan
-    return found
+    found = party_features(seats, fight.astype(np.int64), NO_SUPPORT, PLAYERS_IN_A_PARTY)
+    return pd.DataFrame(found, rows.index, PARTY_FEATURES)
 
 
 def moment_features(started_us: Number, week_us: Number) -> dict[str, Number]:

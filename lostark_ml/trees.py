@@ -16,17 +16,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from llvmlite import ir
-from numba import njit
-from numba.extending import intrinsic
 from sklearn.pipeline import Pipeline
 
 from lostark_assets.errors import PermanentError
 from lostark_ml.contracts import CATEGORY_FEATURES, MODEL_FEATURES
+from lostark_ml.kernels import MISSING, codes_of, left_over, sums_of
 from lostark_ml.model import ADDITIVE_FEATURES, SeasonRegressor
 
-MISSING = 255
-"""The byte of a missing value, and of a category that training never saw."""
 NARROW_LEAVES, MOST_LEAVES = 32, 64
 _BYTES = 256
 _FEATURES = len(MODEL_FEATURES) - 1
@@ -108,11 +104,11 @@ class CompiledPipeline:
     def codes(self, matrix: np.ndarray) -> np.ndarray:
         """What the trees see of a matrix: a byte a feature."""
         matrix = np.ascontiguousarray(matrix, np.float64)
-        return _codes(matrix, len(CATEGORY_FEATURES), self.edges, self.edge_starts)
+        return codes_of(matrix, len(CATEGORY_FEATURES), self.edges, self.edge_starts)
 
     def left_over(self, codes: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
         """Leaves that each group's features leave over (rows, groups + 1, trees); last, those of no group."""
-        return _left_over(codes, group_of, groups + 1, self.reach_of, self.reach)
+        return left_over(codes, group_of, groups + 1, self.reach_of, self.reach)
 
     def sums(self, start: np.ndarray, codes: np.ndarray, group_of: np.ndarray) -> np.ndarray:
         """The trees' part of :meth:`mixtures` (rows, 2 ** groups).
@@ -122,7 +118,7 @@ class CompiledPipeline:
             codes: of the rows to end with; they have the same features outside of the groups.
             group_of: :func:`group_of_features`.
         """
-        return _sums(start, codes, group_of, self.reach_of, self.reach, self.leaves, self.baseline)
+        return sums_of(start, codes, group_of, self.reach_of, self.reach, self.leaves, self.baseline)
 
 
 def group_of_features(groups: Sequence[Sequence[int]]) -> np.ndarray:
@@ -246,103 +242,3 @@ def _probes(regressor: SeasonRegressor) -> np.ndarray:
         columns.append(random.choice(values, _PROBES))
     columns.append(regressor.cutoff_week + random.uniform(-8, 4, _PROBES))
     return np.column_stack(columns)
-
-
-@njit(cache=True, nogil=True)
-def _codes(matrix, categories, edges, edge_starts):
-    rows, features = matrix.shape[0], matrix.shape[1] - 1
-    codes = np.empty((rows, features), np.uint8)
-    for row in range(rows):
-        for feature in range(features):
-            value = matrix[row, feature]
-            if feature < categories:
-                codes[row, feature] = MISSING if np.isnan(value) else np.uint8(value)
-                continue
-            low, high = edge_starts[feature - categories], edge_starts[feature - categories + 1]
-            if np.isnan(value):
-                # A number that training never saw has no edges: the same for everybody.
-                codes[row, feature] = MISSING if high > low else 0
-                continue
-            first = low
-            while low < high:
-                middle = (low + high) // 2
-                if edges[middle] <= value:
-                    low = middle + 1
-                else:
-                    high = middle
-            codes[row, feature] = low - first
-    return codes
-
-
-@intrinsic
-def _lowest_bit(_typing, bits):
-    """The number of the lowest bit that is set in ``bits``, which is not 0."""
-
-    def generate(_context, builder, _signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return bits(bits), generate
-
-
-@njit(cache=True, nogil=True)
-def _narrow(left, reach_of, reach, codes, group_of, groups):
-    """Take from ``left`` (groups, trees) of one row what its features in ``groups`` exclude."""
-    for feature in range(len(codes)):
-        group, at = group_of[feature], reach_of[feature, codes[feature]]
-        if group < groups and at > 0:
-            for tree in range(left.shape[1]):
-                left[group, tree] &= reach[at, tree]
-
-
-@njit(cache=True, nogil=True)
-def _left_over(codes, group_of, groups, reach_of, reach):
-    found = np.empty((len(codes), groups, reach.shape[1]), reach.dtype)
-    for row in range(len(codes)):
-        for group in range(groups):
-            # Row 0: all leaves.
-            found[row, group] = reach[0]
-        _narrow(found[row], reach_of, reach, codes[row], group_of, groups)
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _sums(starts, codes, group_of, reach_of, reach, leaves, baseline):
-    rows, groups, trees = starts.shape[0], starts.shape[1] - 1, starts.shape[2]
-    mixtures = 1 << groups
-    found = np.empty((rows, mixtures))
-    end = np.empty((groups, trees), reach.dtype)
-    left = np.empty((mixtures, trees), reach.dtype)
-    for row in range(rows):
-        start = starts[row]
-        for group in range(groups):
-            end[group] = reach[0]
-        _narrow(end, reach_of, reach, codes[row], group_of, groups)
-        left[0] = start[groups]
-        for group in range(groups):
-            size = 1 << group
-            for mixture in range(size):
-                for tree in range(trees):
-                    before = left[mixture, tree]
-                    left[size + mixture, tree] = before & end[group, tree]
-                    left[mixture, tree] = before & start[group, tree]
-        _add_up(leaves, left, baseline, found[row])
-    return found
-
-
-@njit(cache=True, nogil=True)
-def _add_up(leaves, left, baseline, total):
-    """Tree after tree, as scikit-learn adds them: the same sums to the last bit. Four go on side by side."""
-    whole = len(total) // 4 * 4
-    for at in range(0, whole, 4):
-        one = two = three = four = baseline
-        for tree in range(len(leaves)):
-            one += leaves[tree, _lowest_bit(left[at, tree])]
-            two += leaves[tree, _lowest_bit(left[at + 1, tree])]
-            three += leaves[tree, _lowest_bit(left[at + 2, tree])]
-            four += leaves[tree, _lowest_bit(left[at + 3, tree])]
-        total[at], total[at + 1], total[at + 2], total[at + 3] = one, two, three, four
-    for at in range(whole, len(total)):
-        one = baseline
-        for tree in range(len(leaves)):
-            one += leaves[tree, _lowest_bit(left[at, tree])]
-        total[at] = one

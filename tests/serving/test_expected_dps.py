@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ import pytest
 
 from lostark_api import contracts
 from lostark_api.champion import Champion
+from lostark_api.expected import Build, Champions
 from lostark_api.expected import Champion as Loaded
 from lostark_assets.game.gates import resolve_named_gate
 from lostark_ml.builds import BuildModel
@@ -230,6 +234,38 @@ def test_bodies_that_make_no_sense_are_refused(client, body, status):
 
     assert answer.status_code in (status, 400)
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_champion_is_compiled_while_it_is_loaded(model, players):
+    fresh = replace(model)
+    champion = Champions(type("Registry", (), {"load": lambda _, version: fresh})()).load(7)
+
+    assert champion.version == 7
+    assert "compiled" in fresh.__dict__
+    (build, *_) = as_builds(players[players["encounter_id"] == "e07059"])
+    began = time.perf_counter()
+    champion.expect([Build.model_validate(build)])
+    assert time.perf_counter() - began < 0.5
+
+
+def test_a_champion_that_cant_be_compiled_leaves_the_old_one(model):
+    pipeline = copy.deepcopy(model.pipeline)
+    for (predictor,) in pipeline[-1].trees_._predictors:
+        del predictor.raw_left_cat_bitsets
+    versions = {1: model, 2: replace(model, pipeline=pipeline)}
+    failures = []
+
+    class Registry(Models):
+        def load(self, version):
+            return Champions(type("R", (), {"load": lambda _, number: versions[number]})()).load(version)
+
+    models = Registry()
+    champion = Champion(models, on_failure=lambda: failures.append(1))
+    for version in (1, 2):
+        models.version = version
+        asyncio.run(champion.look())
+
+    assert (champion.version, failures) == (1, [1])
 
 
 class Models:

@@ -13,10 +13,12 @@ from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.game.classes import CLASSES
 from lostark_assets.game.specs import SPECS
 from lostark_assets.simulator.raids import GATES
-from lostark_ml.builds import FIGURES, PARTS, BuildModel
+from lostark_assets.stats.weeks import week_start_us
+from lostark_ml.builds import _ROW, FIGURES, PARTS, BuildModel, _Cell
 from lostark_ml.context import Typical
 from lostark_ml.contracts import CATEGORY_FEATURES
-from lostark_ml.features import features_of, model_input
+from lostark_ml.features import features_of, model_input, moment_features
+from lostark_ml.kernels import one_row
 from lostark_ml.model import ModelConfig
 from lostark_ml.training import TrainingConfig, fit
 from tests.pure.ml import the_slow_way
@@ -113,8 +115,9 @@ def test_features_are_those_of_frames(season, fast):
 
     for row, build in zip(wanted.to_numpy(float), builds, strict=True):
         one = planned(Build.model_validate(build), 0)
-        found = fast._row(fast._cell(*one.place, one.role.class_name, one.role.spec_name), one)
-        # A cell that is refused has no codes; numbers stand at the end.
+        week_us = week_start_us(one.started_us, int(one.region == "KR"))
+        values = fast._values(_Cell(None, (0.0,) * 3), one, moment_features(one.started_us, week_us))
+        found = one_row(values, *_ROW)[0]
         np.testing.assert_array_equal(found[-len(row) :], row)
 
 

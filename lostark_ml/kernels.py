@@ -1,0 +1,262 @@
+"""Compiled loops: over players, trees and parts. In one file, on purpose.
+
+Numba keeps what it compiled until the file of the called function changes; it does not see that a function or
+a number of another file did. So loops that call each other stand here, and whatever other modules decide
+comes as an argument. What does not belong here: what the numbers mean (``features``, ``trees``, ``parts``,
+``builds``: each calls its own loops).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, vectorize
+from numba.extending import intrinsic
+
+MISSING = 255
+"""The byte of a missing value, and of a category that training never saw."""
+SEAT_NUMBERS = 5
+"""Numbers that :func:`party_features` reads of a player."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def party_features(seats, fight, specs, party_size):
+    """``features.PARTY_FEATURES`` of each player: sums over the fight, less the own part where it says so.
+
+    Args:
+        seats: item level, ark passive (0, 1, NaN), support (0, 1), of a support class (0, 1), and the number
+            of the support's spec, ``specs`` for others; all players of each fight.
+        fight: number of the fight, from 0.
+        specs: number of support specs.
+        party_size: players in a party.
+    """
+    fights = fight.max() + 1 if len(fight) else 0
+    size, supports, of_spec = np.zeros(fights), np.zeros(fights), np.zeros((fights, specs))
+    # Sums of what is known, and how many know it: item level, that of supports, ark passive.
+    total, known = np.zeros((fights, 3)), np.zeros((fights, 3))
+    lowest, highest = np.full(fights, np.nan), np.full(fights, np.nan)
+    for row in range(len(seats)):
+        at, level, ark, is_support = fight[row], seats[row, 0], seats[row, 1], seats[row, 2] > 0
+        size[at] += 1
+        supports[at] += is_support
+        if seats[row, 4] < specs:
+            of_spec[at, int(seats[row, 4])] += 1
+        if not np.isnan(level):
+            total[at, 0] += level
+            known[at, 0] += 1
+            lowest[at] = np.fmin(lowest[at], level)
+            highest[at] = np.fmax(highest[at], level)
+            if is_support:
+                total[at, 1] += level
+                known[at, 1] += 1
+        if not np.isnan(ark):
+            total[at, 2] += ark
+            known[at, 2] += 1
+    found = np.empty((len(seats), 9 + specs))
+    for row in range(len(seats)):
+        at, level, ark = fight[row], seats[row, 0], seats[row, 1]
+        is_measured = total[at, 2] > 0
+        has_open_seat = supports[at] < np.ceil(size[at] / party_size)
+        of_others = total[at, 0] - (0.0 if np.isnan(level) else level)
+        others = known[at, 0] - (not np.isnan(level))
+        ark_of_others = total[at, 2] - (0.0 if np.isnan(ark) else ark)
+        others_with_ark = known[at, 2] - (not np.isnan(ark))
+        found[row, 0] = ark if is_measured else np.nan
+        found[row, 1] = size[at]
+        found[row, 2] = supports[at]
+        for spec in range(specs):
+            found[row, 3 + spec] = of_spec[at, spec]
+        found[row, 3 + specs] = seats[row, 3] > 0 and seats[row, 2] == 0 and has_open_seat
+        found[row, 4 + specs] = of_others / others
+        found[row, 5 + specs] = lowest[at]
+        found[row, 6 + specs] = highest[at]
+        found[row, 7 + specs] = total[at, 1] / known[at, 1]
+        found[row, 8 + specs] = ark_of_others / others_with_ark if is_measured else np.nan
+    return found
+
+
+@njit(cache=True, nogil=True)
+def codes_of(matrix, categories, edges, edge_starts):
+    """``trees.CompiledPipeline.codes``; the first ``categories`` columns are codes already."""
+    rows, features = matrix.shape[0], matrix.shape[1] - 1
+    codes = np.empty((rows, features), np.uint8)
+    for row in range(rows):
+        for feature in range(features):
+            value = matrix[row, feature]
+            if feature < categories:
+                codes[row, feature] = MISSING if np.isnan(value) else np.uint8(value)
+                continue
+            low, high = edge_starts[feature - categories], edge_starts[feature - categories + 1]
+            if np.isnan(value):
+                # A number that training never saw has no edges: the same for everybody.
+                codes[row, feature] = MISSING if high > low else 0
+                continue
+            first = low
+            while low < high:
+                middle = (low + high) // 2
+                if edges[middle] <= value:
+                    low = middle + 1
+                else:
+                    high = middle
+            codes[row, feature] = low - first
+    return codes
+
+
+@intrinsic
+def _lowest_bit(_typing, bits):
+    """The number of the lowest bit that is set in ``bits``, which is not 0."""
+
+    def generate(_context, builder, _signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return bits(bits), generate
+
+
+@njit(cache=True, nogil=True)
+def _narrow(left, reach_of, reach, codes, group_of, groups):
+    """Take from ``left`` (groups, trees) of one row what its features in ``groups`` exclude."""
+    for feature in range(len(codes)):
+        group, at = group_of[feature], reach_of[feature, codes[feature]]
+        if group < groups and at > 0:
+            for tree in range(left.shape[1]):
+                left[group, tree] &= reach[at, tree]
+
+
+@njit(cache=True, nogil=True)
+def left_over(codes, group_of, groups, reach_of, reach):
+    """``trees.CompiledPipeline.left_over`` of ``groups``, the one of features in no group included."""
+    found = np.empty((len(codes), groups, reach.shape[1]), reach.dtype)
+    for row in range(len(codes)):
+        for group in range(groups):
+            # Row 0: all leaves.
+            found[row, group] = reach[0]
+        _narrow(found[row], reach_of, reach, codes[row], group_of, groups)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def sums_of(starts, codes, group_of, reach_of, reach, leaves, baseline):
+    """``trees.CompiledPipeline.sums``."""
+    rows, groups, trees = starts.shape[0], starts.shape[1] - 1, starts.shape[2]
+    mixtures = 1 << groups
+    found = np.empty((rows, mixtures))
+    end = np.empty((groups, trees), reach.dtype)
+    left = np.empty((mixtures, trees), reach.dtype)
+    for row in range(rows):
+        start = starts[row]
+        for group in range(groups):
+            end[group] = reach[0]
+        _narrow(end, reach_of, reach, codes[row], group_of, groups)
+        left[0] = start[groups]
+        for group in range(groups):
+            size = 1 << group
+            for mixture in range(size):
+                for tree in range(trees):
+                    before = left[mixture, tree]
+                    left[size + mixture, tree] = before & end[group, tree]
+                    left[mixture, tree] = before & start[group, tree]
+        _add_up(leaves, left, baseline, found[row])
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _add_up(leaves, left, baseline, total):
+    """Tree after tree, as scikit-learn adds them: the same sums to the last bit. Four go on side by side."""
+    whole = len(total) // 4 * 4
+    for at in range(0, whole, 4):
+        one = two = three = four = baseline
+        for tree in range(len(leaves)):
+            one += leaves[tree, _lowest_bit(left[at, tree])]
+            two += leaves[tree, _lowest_bit(left[at + 1, tree])]
+            three += leaves[tree, _lowest_bit(left[at + 2, tree])]
+            four += leaves[tree, _lowest_bit(left[at + 3, tree])]
+        total[at], total[at + 1], total[at + 2], total[at + 3] = one, two, three, four
+    for at in range(whole, len(total)):
+        one = baseline
+        for tree in range(len(leaves)):
+            one += leaves[tree, _lowest_bit(left[at, tree])]
+        total[at] = one
+
+
+@vectorize(cache=True)
+def mean_of_two(one, other):
+    """``parts.logarithmic_mean``."""
+    log_ratio = np.log(one / other)
+    return other * (np.expm1(log_ratio) / log_ratio if log_ratio != 0 else 1.0)
+
+
+@njit(cache=True, nogil=True)
+def whole_parts(mixtures, shares, start, end):
+    """Parts (rows, groups) in whole numbers that sum to ``end - start``, whole numbers themselves.
+
+    Args:
+        mixtures: logarithms (rows, mixtures): of ``start`` in the first column, of ``end`` in the last.
+        shares: ``shapley_shares``. What rounding leaves goes to the largest part.
+        start: by row.
+        end: by row.
+    """
+    rows, groups = len(mixtures), shares.shape[1]
+    whole = np.empty((rows, groups))
+    for row in range(rows):
+        scale = mean_of_two(max(end[row], 1.0), max(start[row], 1.0))
+        left, largest, most = end[row] - start[row], 0, -1.0
+        for group in range(groups):
+            part = 0.0
+            for mixture in range(len(shares)):
+                part += shares[mixture, group] * (mixtures[row, mixture] - mixtures[row, 0])
+            part *= scale
+            whole[row, group] = np.rint(part)
+            left -= whole[row, group]
+            if abs(part) > most:
+                largest, most = group, abs(part)
+        whole[row, largest] += left
+    return whole
+
+
+@njit(cache=True, nogil=True)
+def one_row(values, features, ark_at, party_at, specs, party_size):
+    """The features of one player, from ``values``: they, with room for the party's, and the seats behind.
+
+    ``ark_at`` is the place of the first of :func:`party_features`, ``party_at`` that of the others.
+    """
+    seats = values[features:].reshape(-1, SEAT_NUMBERS)
+    party = party_features(seats, np.zeros(len(seats), np.int64), specs, party_size)[0]
+    row = values[:features].copy()
+    row[ark_at] = party[0]
+    for number in range(1, len(party)):
+        row[party_at + number - 1] = party[number]
+    return row.reshape(1, -1)
+
+
+@njit(cache=True, nogil=True)
+def one_answer(values, layout, seat, start, interval, encoding, trees, shares):
+    """Expected damage/s of one player with the ends of its interval, that of the typical one, and the parts.
+
+    Args:
+        values: and ``layout``, the other arguments of :func:`one_row`.
+        layout: see there.
+        seat: place of the support seat in the row, number of its group, whether the typical player has it,
+            and what the season's level and effects add without it and with it.
+        start: leaves that the typical player leaves over.
+        interval: departures of the ends from the expected log DPS.
+        encoding: number of categories, edges, edge_starts.
+        trees: group_of, reach_of, reach, leaves, baseline.
+        shares: ``parts.shapley_shares``.
+    """
+    group_of, reach_of, reach, leaves, baseline = trees
+    seat_at, seat_group, has_usual_seat, without, with_seat = seat
+    row = one_row(values, layout[0], layout[1], layout[2], layout[3], layout[4])
+    codes = codes_of(row, encoding[0], encoding[1], encoding[2])
+    mixtures = sums_of(start, codes, group_of, reach_of, reach, leaves, baseline)
+    own = with_seat if row[0, seat_at] > 0 else without
+    usual = with_seat if has_usual_seat else without
+    for mixture in range(mixtures.shape[1]):
+        mixtures[0, mixture] += own if mixture >> seat_group & 1 else usual
+    log_dps = mixtures[0, -1]
+    typical, expected = np.rint(np.exp(mixtures[:, 0])), np.rint(np.exp(mixtures[:, -1]))
+    parts = whole_parts(mixtures, shares, typical, expected)
+    found = np.empty(4 + parts.shape[1], np.int64)
+    found[0], found[3] = expected[0], typical[0]
+    found[1], found[2] = np.rint(np.exp(log_dps + interval[0])), np.rint(np.exp(log_dps + interval[1]))
+    found[4:] = parts[0]
+    return found
