@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from lostark_assets.contracts import expectations
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
-from lostark_ml import style_refresh
 from lostark_ml.clusters import StylePolicy
 from lostark_ml.definitions import build_defs
 from lostark_ml.jobs import SCORE_JOB, STYLES_JOB
@@ -121,7 +121,7 @@ def test_the_asset_writes_styles_and_shows_evidence_pages_and_map(platform):
 def test_a_broken_contract_fails_the_run_and_writes_nothing(platform, monkeypatch):
     write(platform.lake, characters(60, specs=2))
     broken = Finding("fights at least 1", "error", 60, 1, [{"fights": 0}])
-    monkeypatch.setattr(style_refresh, "examine", lambda *_: [broken])
+    monkeypatch.setattr(expectations, "examine", lambda *_: [broken])
     result = platform.materialise()
 
     assert not result.success

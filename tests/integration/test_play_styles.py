@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from lostark_assets.contracts import expectations
 from lostark_assets.contracts.expectations import Finding, examine
 from lostark_assets.contracts.ml import ML_PLAYER_CLUSTERS
 from lostark_assets.errors import ContractViolated
@@ -205,7 +206,7 @@ def test_a_table_that_breaks_its_contract_registers_nothing(lake, styles, monkey
     before = lake.read("ml_player_clusters")
     write(lake, characters(240, seed=5))
     broken = Finding("fights at least 1", "error", 1, 1, [])
-    monkeypatch.setattr(style_refresh, "examine", lambda *_: [broken])
+    monkeypatch.setattr(expectations, "examine", lambda *_: [broken])
 
     with pytest.raises(ContractViolated, match="fights at least 1"):
         look(lake, styles)
