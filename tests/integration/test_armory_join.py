@@ -191,7 +191,7 @@ def test_days_that_are_not_made_anew_read_as_null_beside_new_ones(lake, monkeypa
     rows = lake.read("core_players", columns=["combat_power_source", "gem_levels"], days=[day])
     assert rows.num_rows > 0
     assert set(rows["combat_power_source"].to_pylist()) == {None}
-    assert lake.head("core_players", [day], ["profile_id", "dps"]).num_rows > 0
+    assert lake.head("core_players", ["profile_id", "dps"], days=[day]).num_rows > 0
     assert (
         "log" in lake.read("core_players", columns=["combat_power_source"])["combat_power_source"].to_pylist()
     )
