@@ -61,7 +61,7 @@ format: env  ## Let Ruff fix and format
 
 bench: env  ## Run each benchmark in turn
 	@for file in tests/benchmarks/bench_*.py; do \
-	  echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+	  echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" $(ARGS) || exit 1; done
 
 evaluate: env  ## Print the model's figures on the shared real player table; ARGS may name another
 	@$(BIN)/python -m lostark_ml.evaluate $(ARGS)
