@@ -24,14 +24,13 @@ from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.contracts.table import INSTANT
 from lostark_assets.game.specs import SUPPORT_CLASSES
 from lostark_assets.lake.tables import Lake
+from lostark_assets.stats.weeks import HOUR_US, WEEK_US
 from lostark_ml.contracts import MODEL_FEATURES, NO_SUPPORT, SUPPORT_CODES
 from lostark_ml.history import character_history
 from lostark_ml.kernels import party_features
 
 PLAYERS_IN_A_PARTY = 4
 PARTY_FEATURES = ["ark_passive_flag", *(c.name for c in PARTY)]
-HOUR_US = 3_600_000_000
-WEEK_US = 168 * HOUR_US
 SOURCES = (STATS_PLAYER_DPS.name, "core_players", "core_encounters")
 """Tables that the features come from: their versions name the data."""
 Number = TypeVar("Number", np.ndarray, float)

@@ -37,12 +37,11 @@ from lostark_assets.platform.mlflow_database import (
 from lostark_assets.platform.postgres import embedded_postgres
 from lostark_assets.settings import Settings, project_root
 from lostark_ml import model_file
+from lostark_ml.contracts import DPS_MODEL, STYLE_MODEL
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DPS_MODEL = "lostark_dps"
-STYLE_MODEL = "lostark_play_styles"
 CHAMPION, CHALLENGER = "champion", "challenger"
 ALIASES = (CHAMPION, CHALLENGER)
 TRAINING_SET_TAG = "ml_training_set_version"

@@ -16,8 +16,9 @@ from sklearn.pipeline import Pipeline
 
 from lostark_assets.contracts.ml import UNKNOWN
 from lostark_assets.errors import PermanentError
+from lostark_assets.stats.weeks import WEEK_US
 from lostark_ml.context import Typical, measure_typical
-from lostark_ml.features import WEEK_US, model_input
+from lostark_ml.features import model_input
 from lostark_ml.gap import GapModel, fit_gap
 from lostark_ml.intervals import Intervals, calibrate
 from lostark_ml.model import ModelConfig, build_pipeline

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lostark_api.database import Row, Snapshot
+from lostark_ml.contracts import DPS_MODEL
 
 _DAYS_SHOWN = 60
-DPS_MODEL = "lostark_dps"
-"""As ``lostark_ml.registry`` calls it; importing that takes seconds."""
 
 
 async def quality(now: Snapshot) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def plan_days(
     )
     resting = {*choice.waiting, *choice.running, *choice.given_up, *again}
     blocked = {*present, *map(date.fromisoformat, resting)}
-    plan = ranges(fresh, blocked)[: -RUNS_AT_ONCE - 1 : -1]
+    plan = ranges(fresh, blocked)[-RUNS_AT_ONCE:][::-1]
     rests = now < memory.last_failed_at + pause_s(memory.failed_in_a_row)
     if again and not choice.running and not rests:
         oldest = memory.attempts[again[0]]
