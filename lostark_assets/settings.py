@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lostark_assets.errors import SettingsError
+from lostark_assets.lake.passes import BATCH_BYTES
 
 PREFIX = "LOSTARK_"
 MIB = 1024 * 1024
@@ -179,7 +180,7 @@ class Settings(BaseSettings):
         ByteSize(1024 * MIB), gt=0, description="limit of one unpacked battle log"
     )
     earliest_fight_date: date = Field(date(2022, 1, 1), description="a fight before it has a wrong clock")
-    batch_bytes: ByteSize = Field(ByteSize(128 * MIB), gt=0, description="payload of one lake commit")
+    batch_bytes: ByteSize = Field(ByteSize(BATCH_BYTES), gt=0, description="payload of one lake commit")
 
     open_api_url: HttpUrl = Field(
         "https://developer-lostark.game.onstove.com", description="the Lost Ark Open API (Korea)"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS, CORE_SKILLS
+from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.core.clean_meter import CleanLog, Rules, clean_meter_log
 from lostark_assets.core.clean_table import clean_table_log
-from lostark_assets.core.limits import GIVEN, check_limits
+from lostark_assets.core.limits import GIVEN, check_limits, check_skills
 from lostark_assets.core.parse import UNREADABLE, Budget, parse_db_log, parse_table, parse_upload
 from lostark_assets.core.rows import Cleaned, columns_of
 from lostark_assets.errors import LogRejected
@@ -63,7 +63,7 @@ def _check_rows(log: CleanLog) -> None:
     check_limits(CORE_ENCOUNTERS, columns_of([log.encounter], CORE_ENCOUNTERS.names), given=GIVEN)
     check_limits(CORE_PLAYERS, columns_of(log.players, CORE_PLAYERS.names), given=GIVEN)
     # Hits have names and ids of these rows only, and numbers that were checked when they were gathered.
-    check_limits(CORE_SKILLS, log.skills, given=GIVEN)
+    check_skills(log.skills)
 
 
 def clean_logs(raw_rows: Iterable[Mapping[str, Any]], rules: Rules, stamp: Stamp) -> Cleaned:
@@ -100,7 +100,7 @@ def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) 
     origin = {k: raw[k] for k in ("source", "source_log_id", "log_format", "fetched_at")}
     cleaned.encounters.add(log.encounter | keys | origin | alone | made)
     cleaned.players.add_all(log.players, keys)
-    cleaned.skills.add_columns(log.skills, keys)
+    cleaned.skills.add(*keys.values(), log.skills)
     cleaned.hits.add(keys["encounter_id"], keys["fight_date"], log.hits)
 
 

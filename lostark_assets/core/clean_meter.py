@@ -18,10 +18,10 @@ import msgspec
 import numpy as np
 
 from lostark_assets.contracts.core import LONGEST_FIGHT_S
-from lostark_assets.core.clean_skills import PART_TOLERANCE, SkillCollector, measured, within
+from lostark_assets.core.clean_skills import PART_TOLERANCE, clean_skills, total_damage, within
 from lostark_assets.core.parse import MeterLog, PlayerPart
 from lostark_assets.core.profiles import ProfileRules
-from lostark_assets.core.rows import Columns, LogHits
+from lostark_assets.core.rows import LogHits, LogSkills
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.classes import class_name_of_id, resolve_class
 from lostark_assets.game.difficulties import resolve_difficulty
@@ -58,7 +58,7 @@ class CleanLog:
 
     encounter: dict[str, Any]
     players: list[dict[str, Any]]
-    skills: Columns
+    skills: LogSkills
     hits: LogHits
 
 
@@ -81,18 +81,17 @@ def clean_meter_log(log: MeterLog, rules: Rules) -> CleanLog:
     duration_ms, intermission_ms = _duration(log, rules)
     seconds = max(duration_ms // 1000, 1)
     span_ms = duration_ms + intermission_ms
-    players, collected = [], SkillCollector(seconds, span_ms)
-    for player in sorted(log.players, key=lambda p: p.name):
-        coverage = collected.add(player)
+    parts = sorted(log.players, key=lambda p: p.name)
+    skills, log_hits, coverage = clean_skills(parts, seconds, span_ms)
+    detail = "hits" if log_hits.runs else "skills" if len(skills) else "players"
+    players = []
+    for player in parts:
         row = _player_row(player, log, seconds, player_damage, span_ms)
-        row["hit_coverage"] = coverage
-        players.append(row)
-    skills, log_hits = collected.columns, collected.hits()
-    detail = "hits" if log_hits.runs else "skills" if skills else "players"
-    if detail != "hits":
-        for row, player in zip(players, sorted(log.players, key=lambda p: p.name), strict=True):
+        row["hit_coverage"] = coverage.get(player.name)
+        if detail != "hits":
             row["meter_rolling_dps"] = _whole_list(player.stats.dps_rolling10s_avg)
             row["meter_average_dps"] = _whole_list(player.stats.dps_average)
+        players.append(row)
     encounter = _encounter_row(log, started_at, match, difficulty, player_damage, seconds) | {
         "duration_ms": duration_ms,
         "intermission_ms": intermission_ms,
@@ -234,8 +233,8 @@ def _check_sums(log: MeterLog, player_damage: int) -> None:
                 f"expected damage of 0 or more, found {player.stats.damage_dealt}",
                 player.name,
             )
-        if player.skills:
-            total = sum(player.skills.columns["total_damage"])
+        if len(player.skills):
+            total = total_damage(player.skills)
             if abs(total - player.stats.damage_dealt) > PART_TOLERANCE * max(player.stats.damage_dealt, 1):
                 raise LogRejected(
                     "broken_sums",
@@ -338,6 +337,11 @@ def _contribution(player: PlayerPart, log: MeterLog) -> dict[str, int | None]:
     if not log.misc.rdps_valid:
         return dict.fromkeys(names)
     return {name: getattr(stats, name) for name in names}
+
+
+def measured(damage: int | None, count: int | None) -> int | None:
+    """Damage of a kind of hit; a zero beside hits of that kind is an old meter's "not measured"."""
+    return None if damage == 0 and count else damage
 
 
 def _death(player: PlayerPart, log: MeterLog, span_ms: int) -> tuple[float | None, float | None]:

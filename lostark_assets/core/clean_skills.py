@@ -1,4 +1,4 @@
-"""Skills and hits of one log from the arrays of its players' skills. Pure.
+"""Skills and hits of one log from the arrays of its players' skills: all players at once. Pure.
 
 What does not belong here: reading the documents (``skill_scan``), rules about players and logs
 (``clean_meter``).
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numba import njit
 
 from lostark_assets.core.parse import PlayerPart
-from lostark_assets.core.rows import HIT_DTYPES, Columns, LogHits
+from lostark_assets.core.rows import HIT_DTYPES, NULL, SKILL_NUMBERS, LogHits, LogSkills
+from lostark_assets.core.skill_scan import NUMBERS, ScannedSkills
 from lostark_assets.errors import LogRejected
 
 PART_TOLERANCE = 0.001
@@ -23,106 +23,132 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _EARLIEST_MS = -1000
 _LATEST_AFTER_MS = 1000
 _LARGEST = 2**63 - 1
+_TOLD = {
+    "damage": "total_damage",
+    "max_hit_damage": "max_damage",
+    "max_cast_damage": "max_damage_cast",
+    "casts": "casts",
+    "hits": "hits",
+    "crits": "crits",
+    "back_attacks": "back_attacks",
+    "front_attacks": "front_attacks",
+    "stagger": "stagger",
+    "damage_under_ap": "buffed_by_support",
+    "damage_under_brand": "debuffed_by_support",
+    "damage_under_identity": "buffed_by_identity",
+    "damage_under_hyper": "buffed_by_hat",
+    "is_hyper_awakening": "is_hyper_awakening",
+    "is_special": "special",
+}
+"""Columns that are what the meter wrote, and its fields."""
+_MEASURED = {
+    "crit_damage": "crits",
+    "back_attack_damage": "back_attacks",
+    "front_attack_damage": "front_attacks",
+}
+"""Damage of a kind of hit, and the count of that kind."""
 
 
-class SkillCollector:
-    """Skills and hits of one log, collected player by player; ``columns`` are those of ``core_skills``."""
+def clean_skills(
+    players: Sequence[PlayerPart], seconds: int, span_ms: int
+) -> tuple[LogSkills, LogHits, dict[str, float]]:
+    """The skills and hits of a log's players, and which share of a player's damage the hits explain.
 
-    def __init__(self, seconds: int, span_ms: int) -> None:
-        """``seconds`` of the fight that DPS counts, ``span_ms`` in which hits can be."""
-        self.columns: dict[str, list[Any]] = {}
-        self._seconds, self._span_ms = seconds, span_ms
-        self._parts: list[tuple[np.ndarray, ...]] = []
-        self._runs: list[tuple[str, int, int]] = []
+    Args:
+        players: in the order of the rows.
+        seconds: the fight's length that DPS counts.
+        span_ms: the time in which hits can be.
 
-    def add(self, player: PlayerPart) -> float | None:
-        """One player's; the share of the damage that the hits explain, None without hits.
+    Raises:
+        LogRejected: a skill or hit can't be.
+    """
+    players = [player for player in players if len(player.skills)]
+    if not players:
+        return LogSkills(), LogHits(), {}
+    parts = [player.skills for player in players]
+    owners = [(player.name, len(player.skills)) for player in players]
+    ids = np.array([skill_id for player in players for skill_id in _ids(player)], np.int64)
+    order = np.lexsort((ids, np.repeat(np.arange(len(parts)), [len(part) for part in parts])))
+    numbers = np.concatenate([part.numbers for part in parts], axis=1)
+    told = {"skill_id": ids[order]} | dict(zip(NUMBERS, numbers[:, order], strict=True))
+    begin, hits = _in_order([part.hit_edges for part in parts], order)
+    arrays = {name: np.empty(hits.sum(), dtype) for name, dtype in HIT_DTYPES.items()}
+    facts = _gather(
+        begin,
+        hits,
+        *(_joined(parts, name) for name in ("hit_at_ms", "hit_damage", "hit_flags")),
+        *arrays.values(),
+    )
+    _check(owners, told, facts, hits > 0, span_ms)
+    runs = [
+        run for run in zip(_each(owners), told["skill_id"].tolist(), hits.tolist(), strict=True) if run[2]
+    ]
+    skills = _log_skills(parts, order, owners, told, seconds)
+    return skills, LogHits(arrays, runs), _coverage(players, facts[_SUM], hits)
 
-        Raises:
-            LogRejected: a skill or hit can't be.
-        """
-        skills = player.skills
-        if not skills:
-            return None
-        ids = _ids(player)
-        order = sorted(range(len(ids)), key=ids.__getitem__)
-        columns = _skill_columns(player, ids, order, self._seconds)
-        for name, values in columns.items():
-            self.columns.setdefault(name, []).extend(values)
-        if not len(skills.hit_at_ms):
-            self._check(player.name, columns, [None] * len(ids))
-            return None
-        counts = np.diff(skills.hit_edges)[order].tolist()
-        arrays = tuple(np.empty(len(skills.hit_at_ms), dtype) for dtype in HIT_DTYPES.values())
-        seen = _gather(
-            np.array(order), skills.hit_edges, skills.hit_at_ms, skills.hit_damage, skills.hit_flags, *arrays
+
+def total_damage(skills: ScannedSkills) -> int:
+    """Damage of all skills of a player."""
+    return sum(skills.numbers[NUMBERS.index("total_damage")].tolist())
+
+
+def within(value: float | None, most: float) -> float | None:
+    """``value`` if it is in 0 to ``most``: a side figure that can't be is unknown, and refuses no log."""
+    return value if value is not None and 0 <= value <= most and math.isfinite(value) else None
+
+
+def _ids(player: PlayerPart) -> list[int]:
+    """Skills by the key that the meter kept them under; what it wrote inside may be an older form's id.
+
+    Raises:
+        LogRejected: a skill has no id, or two have the same.
+    """
+    inner = player.skills.numbers[NUMBERS.index("id")].tolist()
+    ids = [
+        int(key) if _NUMBER.fullmatch(key) else inside
+        for key, inside in zip(player.skills.keys, inner, strict=True)
+    ]
+    if min(ids) < 0 or len(set(ids)) < len(ids):
+        place = next(i for i, skill_id in enumerate(ids) if skill_id < 0 or skill_id in ids[:i])
+        raise LogRejected(
+            "impossible_value",
+            f"expected a skill id of its own, found {player.skills.keys[place][:40]!r}",
+            player.name,
         )
-        facts = [fact if count else None for count, fact in zip(counts, seen.T.tolist(), strict=True)]
-        self._check(player.name, columns, facts)
-        self._parts.append(arrays)
-        self._runs += [
-            (player.name, skill_id, count)
-            for skill_id, count in zip(columns["skill_id"], counts, strict=True)
-            if count
-        ]
-        dealt = player.stats.damage_dealt
-        explained = sum(fact[_SUM] for fact in facts if fact is not None)
-        return min(explained / dealt, 1.0) if dealt else 1.0
-
-    def hits(self) -> LogHits:
-        """The hits of all players so far."""
-        columns = zip(*self._parts, strict=True) if self._parts else _NO_HITS
-        return LogHits(
-            {name: np.concatenate(parts) for name, parts in zip(HIT_DTYPES, columns, strict=True)}, self._runs
-        )
-
-    def _check(self, player: str, columns: Columns, facts: Sequence[list[int] | None]) -> None:
-        """Refuse what can't be, skill by skill; ``facts`` of the skills' hits, None where there are none."""
-        names = ("skill_id", "damage", "hits", "crits", "back_attacks", "front_attacks")
-        skills = zip(*(columns[name] for name in names), facts, strict=True)
-        for skill_id, damage, hits, crits, back_attacks, front_attacks, of_hits in skills:
-            most = max(crits or 0, back_attacks or 0, front_attacks or 0)
-            if damage < 0 or (hits is not None and most > hits):
-                raise LogRejected(
-                    "impossible_value",
-                    f"expected damage of 0 or more and at most {hits} hits of a kind, found "
-                    f"{damage} damage and {most}",
-                    f"{player}, skill {skill_id}",
-                )
-            if of_hits is not None:
-                self._check_hits(f"{player}, skill {skill_id}", damage, of_hits)
-
-    def _check_hits(self, where: str, of_skill: int, facts: list[int]) -> None:
-        first, last, least, damage = facts
-        if least < 0:
-            raise LogRejected(
-                "impossible_value", f"expected hits of 0 damage or more, found {least:,}", where
-            )
-        if first < _EARLIEST_MS or last > self._span_ms + _LATEST_AFTER_MS:
-            found = first if first < _EARLIEST_MS else last
-            raise LogRejected(
-                "impossible_value", f"expected hits within {self._span_ms} ms, found one at {found} ms", where
-            )
-        if damage > of_skill * (1 + PART_TOLERANCE):
-            raise LogRejected(
-                "broken_sums", f"expected hits of at most {of_skill:,} damage, found {damage:,}", where
-            )
+    return ids
 
 
-_SUM = 3
-_NO_HITS = [[np.empty(0, dtype)] for dtype in HIT_DTYPES.values()]
+def _joined(parts: Sequence[ScannedSkills], name: str) -> np.ndarray:
+    return np.concatenate([getattr(part, name) for part in parts])
+
+
+def _each(owners: Sequence[tuple[str, int]]) -> list[str]:
+    """The player of each skill."""
+    return [name for name, skills in owners for _ in range(skills)]
+
+
+def _in_order(edges: Sequence[np.ndarray], order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where what belongs to a skill begins in the arrays of all players joined, and how much it is."""
+    before = np.cumsum([0, *(of_player[-1] for of_player in edges)])
+    begin = np.concatenate(
+        [of_player[:-1] + offset for of_player, offset in zip(edges, before, strict=False)]
+    )
+    return begin[order], np.concatenate([np.diff(of_player) for of_player in edges])[order]
+
+
+_FIRST, _LAST, _LEAST, _SUM = range(4)
 
 
 @njit(cache=True, nogil=True)
-def _gather(order, edges, at_ms, damage, flags, out_at, out_damage, out_crit, out_back, out_front):
+def _gather(begins, counts, at_ms, damage, flags, out_at, out_damage, out_crit, out_back, out_front):
     """Hits skill by skill in time order; of each skill its first and last time, least damage and their sum.
 
     A sum that needs more than 64 bits is the largest number of 64 bits.
     """
-    seen = np.zeros((4, order.size), np.int64)
+    facts = np.zeros((4, counts.size), np.int64)
     put = 0
-    for rank in range(order.size):
-        begin, end = edges[order[rank]], edges[order[rank] + 1]
+    for rank in range(counts.size):
+        begin, end = begins[rank], begins[rank] + counts[rank]
         if begin == end:
             continue
         is_ordered, least, total = True, damage[begin], 0
@@ -149,88 +175,89 @@ def _gather(order, edges, at_ms, damage, flags, out_at, out_damage, out_crit, ou
                 out_back[place] = flags[hit] & 2
                 out_front[place] = flags[hit] & 4
         put += end - begin
-        seen[0, rank], seen[1, rank], seen[2, rank], seen[3, rank] = first, last, least, total
-    return seen
+        facts[0, rank], facts[1, rank], facts[2, rank], facts[3, rank] = first, last, least, total
+    return facts
 
 
-def _ids(player: PlayerPart) -> list[int]:
-    """Skills by the key that the meter kept them under; what it wrote inside may be an older form's id.
-
-    Raises:
-        LogRejected: a skill has no id, or two have the same.
-    """
-    ids: list[int] = []
-    seen: set[int] = set()
-    for key, inner in zip(player.skills.keys, player.skills.columns["id"], strict=True):
-        skill_id = int(key) if _NUMBER.fullmatch(key) else inner
-        if skill_id is None or skill_id < 0 or skill_id in seen:
-            raise LogRejected(
-                "impossible_value", f"expected a skill id of its own, found {key[:40]!r}", player.name
-            )
-        seen.add(skill_id)
-        ids.append(skill_id)
-    return ids
-
-
-_TOLD = {
-    "damage": "total_damage",
-    "max_hit_damage": "max_damage",
-    "max_cast_damage": "max_damage_cast",
-    "casts": "casts",
-    "hits": "hits",
-    "crits": "crits",
-    "back_attacks": "back_attacks",
-    "front_attacks": "front_attacks",
-    "stagger": "stagger",
-    "damage_under_ap": "buffed_by_support",
-    "damage_under_brand": "debuffed_by_support",
-    "damage_under_identity": "buffed_by_identity",
-    "damage_under_hyper": "buffed_by_hat",
-    "is_hyper_awakening": "is_hyper_awakening",
-    "is_special": "special",
-    "cast_at_ms": "cast_log",
-}
-"""Columns that are what the meter wrote, and its fields."""
-_MEASURED = {
-    "crit_damage": "crits",
-    "back_attack_damage": "back_attacks",
-    "front_attack_damage": "front_attacks",
-}
-"""Damage of a kind of hit, and the count of that kind."""
+def _check(
+    owners: Sequence[tuple[str, int]],
+    told: Mapping[str, np.ndarray],
+    facts: np.ndarray,
+    has_hits: np.ndarray,
+    span_ms: int,
+) -> None:
+    """Refuse the log for the first skill that can't be; ``facts`` are those of the skills' hits."""
+    damage, count = told["total_damage"], told["hits"]
+    of_a_kind = np.maximum.reduce([told["crits"], told["back_attacks"], told["front_attacks"]])
+    too_many = (damage < 0) | ((count != NULL) & (of_a_kind > count))
+    early_or_late = (facts[_FIRST] < _EARLIEST_MS) | (facts[_LAST] > span_ms + _LATEST_AFTER_MS)
+    too_much = facts[_SUM] > damage * (1 + PART_TOLERANCE)
+    broken = too_many | (has_hits & ((facts[_LEAST] < 0) | early_or_late | too_much))
+    if not broken.any():
+        return
+    at = int(broken.argmax())
+    first, last, least, of_hits = facts[:, at].tolist()
+    reason = "impossible_value"
+    if too_many[at]:
+        expected = f"damage of 0 or more and at most {_or_none(count[at])} hits of a kind"
+        found = f"{damage[at]} damage and {max(of_a_kind[at], 0)}"
+    elif least < 0:
+        expected, found = "hits of 0 damage or more", f"{least:,}"
+    elif early_or_late[at]:
+        expected = f"hits within {span_ms} ms"
+        found = f"one at {first if first < _EARLIEST_MS else last} ms"
+    else:
+        reason = "broken_sums"
+        expected, found = f"hits of at most {damage[at]:,} damage", f"{of_hits:,}"
+    raise LogRejected(
+        reason, f"expected {expected}, found {found}", f"{_each(owners)[at]}, skill {told['skill_id'][at]}"
+    )
 
 
-def _skill_columns(
-    player: PlayerPart, ids: list[int], order: list[int], seconds: int
-) -> dict[str, list[Any]]:
-    """One player's rows of ``core_skills`` as columns, in ``order``."""
-
-    def ordered(field: str) -> list[Any]:
-        values = player.skills.columns[field]
-        return [values[place] for place in order]
-
-    columns: dict[str, list[Any]] = {
-        "player_name": [player.name] * len(ids),
-        "skill_id": [ids[place] for place in order],
-        "skill_name": [name if name and not name.isdigit() else None for name in ordered("name")],
-        "adjusted_crit_rate": [within(rate, 1.0) for rate in ordered("adjusted_crit")],
-    }
-    for name, field in _TOLD.items():
-        columns[name] = ordered(field)
-    for name, count in _MEASURED.items():
-        columns[name] = [measured(*pair) for pair in zip(ordered(name), columns[count], strict=True)]
-    columns["dps"] = [damage // seconds for damage in columns["damage"]]
-    columns["crit_rate"] = [
-        crits / hits if hits and crits is not None else None
-        for crits, hits in zip(columns["crits"], columns["hits"], strict=True)
-    ]
-    return columns
+def _or_none(value: np.int64) -> int | None:
+    return None if value == NULL else int(value)
 
 
-def measured(damage: int | None, count: int | None) -> int | None:
-    """Damage of a kind of hit; a zero beside hits of that kind is an old meter's "not measured"."""
-    return None if damage == 0 and count else damage
+def _log_skills(
+    parts: Sequence[ScannedSkills],
+    order: np.ndarray,
+    owners: list[tuple[str, int]],
+    told: Mapping[str, np.ndarray],
+    seconds: int,
+) -> LogSkills:
+    """The rows of ``core_skills`` as arrays."""
+    columns = {"skill_id": told["skill_id"]} | {name: told[field] for name, field in _TOLD.items()}
+    for name, kind in _MEASURED.items():
+        # A zero beside hits of that kind is an old meter's "not measured".
+        columns[name] = np.where((told[name] == 0) & (told[kind] > 0), NULL, told[name])
+    columns["dps"] = told["total_damage"] // seconds
+    adjusted = _joined(parts, "adjusted_crit")[order]
+    crits, hits = told["crits"], told["hits"]
+    crit_rate = np.where((hits > 0) & (crits != NULL), crits / np.maximum(hits, 1), np.nan)
+    names = [name if name and not name.isdigit() else None for part in parts for name in part.names]
+    begin, casts = _in_order([part.cast_edges for part in parts], order)
+    return LogSkills(
+        owners,
+        [names[place] for place in order.tolist()],
+        np.array([columns[name] for name in SKILL_NUMBERS]),
+        np.array([crit_rate, np.where((adjusted >= 0) & (adjusted <= 1), adjusted, np.nan)]),
+        _joined(parts, "has_casts")[order],
+        np.concatenate([[0], np.cumsum(casts)]),
+        _taken(_joined(parts, "cast_at_ms"), begin, casts),
+    )
 
 
-def within(value: float | None, most: float) -> float | None:
-    """``value`` if it is in 0 to ``most``: a side figure that can't be is unknown, and refuses no log."""
-    return value if value is not None and 0 <= value <= most and math.isfinite(value) else None
+def _taken(values: np.ndarray, begin: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """The runs of ``values`` that begin at ``begin``, one after the other."""
+    return values[np.arange(count.sum()) + np.repeat(begin - np.cumsum(count) + count, count)]
+
+
+def _coverage(players: Sequence[PlayerPart], damage: np.ndarray, hits: np.ndarray) -> dict[str, float]:
+    """Share of a player's damage that the hits explain, for those who have hits."""
+    told, at = {}, 0
+    for player in players:
+        own = slice(at, at := at + len(player.skills))
+        if hits[own].any():
+            dealt = player.stats.damage_dealt
+            told[player.name] = min(sum(damage[own].tolist()) / dealt, 1.0) if dealt else 1.0
+    return told

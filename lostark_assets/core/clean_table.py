@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from lostark_assets.contracts.core import CORE_PLAYERS
 from lostark_assets.core.clean_meter import (
     CleanLog,
@@ -28,7 +26,7 @@ from lostark_assets.core.clean_meter import (
 )
 from lostark_assets.core.documents import TableLog
 from lostark_assets.core.limits import GIVEN, check_limits
-from lostark_assets.core.rows import HIT_DTYPES, LogHits, columns_of
+from lostark_assets.core.rows import LogHits, LogSkills, columns_of
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.difficulties import resolve_difficulty
 from lostark_assets.game.raids import (
@@ -110,8 +108,7 @@ def clean_table_log(log: TableLog, rules: Rules) -> tuple[CleanLog, list[tuple[s
     }
     if all(p["damage"] is not None for p in players):
         encounter["player_damage"] = sum(p["damage"] for p in players)
-    no_hits = LogHits({n: np.empty(0, d) for n, d in HIT_DTYPES.items()}, [])
-    return CleanLog(encounter, players, {}, no_hits), refused
+    return CleanLog(encounter, players, LogSkills(), LogHits()), refused
 
 
 def _gate(

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from lostark_assets.contracts.core import CORE_SKILLS
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Column, Contract
-from lostark_assets.core.rows import Columns
+from lostark_assets.core.rows import NULL, SKILL_NUMBERS, Columns, LogSkills
 from lostark_assets.errors import LogRejected
 
 GIVEN = frozenset(
@@ -25,6 +27,7 @@ GIVEN = frozenset(
 )
 """Columns that come with the raw row or from the pass of cleaning, not from the log."""
 
+_INT32, _INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 _Fits = Callable[[Any], bool]
 _Check = tuple[_Fits, Callable[[Sequence[Any]], bool], str]
 """Whether one value fits, whether all of a column do (at once, which is cheaper), and what was expected."""
@@ -49,6 +52,28 @@ def check_limits(contract: Contract, columns: Columns, *, given: Iterable[str] =
         column = columns.get(name, (None,))
         if None in column:
             raise _refused("missing_field", contract, columns, column.index(None), name, "a value")
+
+
+def check_skills(skills: LogSkills) -> None:
+    """The same for the skills of a log, which are arrays: they are looked at singly only if one does not fit.
+
+    Raises:
+        LogRejected: as of :func:`check_limits`.
+    """
+    low, high = _spans_of_skills()
+    numbers, casts = skills.numbers, skills.cast_at_ms
+    fit = ((numbers >= low) & (numbers <= high) | (numbers == NULL)).all()
+    fit = fit and (not casts.size or (casts.min() >= _INT32.min and casts.max() <= _INT32.max))
+    if not (fit and _is_text("".join(filter(None, skills.names)))):
+        check_limits(CORE_SKILLS, skills.columns(), given=GIVEN)
+
+
+@cache
+def _spans_of_skills() -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest of each of SKILL_NUMBERS."""
+    spans = [_span(CORE_SKILLS.by_name[name], _INT64.min, _INT64.max) for name in SKILL_NUMBERS]
+    low, high = np.array(spans, np.int64).T
+    return low[:, None], high[:, None]
 
 
 def _refused(

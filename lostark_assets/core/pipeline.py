@@ -28,7 +28,7 @@ from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.fights import FIGHT_COLUMNS, PLAYER_COLUMNS, assign_fights, near_in_time
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import Tables, examine_core, tables_of
-from lostark_assets.lake.passes import in_passes
+from lostark_assets.lake.passes import BATCH_BYTES, in_passes
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.protocol import encounter_id_of
 
@@ -63,7 +63,7 @@ def clean_days(
     rules: Rules,
     *,
     run_id: str,
-    batch_bytes: int = 128 << 20,
+    batch_bytes: int = BATCH_BYTES,
     only: set[str] | None = None,
     again: bool = False,
     progress: Progress | None = None,
@@ -170,7 +170,7 @@ def _cleaned_batches(
             if batch.payload_bytes >= batch_bytes:
                 yield pending.pop(is_seen)
                 # What judging and committing left behind does hold cycles.
-                gc.collect()
+                gc.collect(1)
         yield from pending.values()
 
 

@@ -1,15 +1,16 @@
-"""Collecting cleaned rows column by column, and hits array by array, into Arrow tables.
+"""Collecting cleaned rows column by column, skills and hits array by array, into Arrow tables.
 
 What does not belong here: what the values are (``clean_meter``, ``clean_table``).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import repeat
+from itertools import pairwise, repeat
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +27,12 @@ from lostark_assets.contracts.core import (
 )
 from lostark_assets.contracts.table import Contract
 
+NULL = -(2**63)
+"""What stands in arrays of 64 bits where a number is unknown."""
+SKILL_NUMBERS = tuple(
+    c.name for c in CORE_SKILLS.columns if pa.types.is_integer(c.dtype) or pa.types.is_boolean(c.dtype)
+)
+SKILL_RATES = ("crit_rate", "adjusted_crit_rate")
 HIT_DTYPES = {
     "hit_at_ms": np.int32,
     "damage": np.int64,
@@ -68,17 +75,10 @@ class Rows:
         self, rows: Sequence[Mapping[str, Any]], same: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
         """Rows, and what is the same in all of them; columns that they lack are null."""
-        self.add_columns(columns_of(rows, self._contract.names), same)
-
-    def add_columns(self, columns: Columns, same: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """The same of rows that are columns already."""
-        count = max(map(len, columns.values()), default=0)
+        columns = columns_of(rows, self._contract.names)
         for name, values in self._columns.items():
-            if name in same:
-                values.extend(repeat(same[name], count))
-            else:
-                values.extend(columns[name] if name in columns else repeat(None, count))
-        self.count += count
+            values.extend(repeat(same[name], len(rows)) if name in same else columns[name])
+        self.count += len(rows)
 
     def table(self) -> pa.Table:
         """The rows as a table of the contract's schema.
@@ -91,14 +91,101 @@ class Rows:
 
 
 @dataclass
+class LogSkills:
+    """The skills of one log by player and id, as arrays.
+
+    ``players`` holds (player name, number of skills) in order. ``numbers`` has a row for each of
+    SKILL_NUMBERS, NULL where unknown, ``rates`` one for each of SKILL_RATES, NaN where unknown. Casts of
+    skill i are those from ``cast_edges[i]`` to ``cast_edges[i + 1]``; ``has_casts`` tells none from unknown.
+    """
+
+    players: list[tuple[str, int]] = field(default_factory=list)
+    names: list[str | None] = field(default_factory=list)
+    numbers: np.ndarray = field(default_factory=lambda: np.empty((len(SKILL_NUMBERS), 0), np.int64))
+    rates: np.ndarray = field(default_factory=lambda: np.empty((len(SKILL_RATES), 0)))
+    has_casts: np.ndarray = field(default_factory=lambda: np.empty(0, np.bool_))
+    cast_edges: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    cast_at_ms: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        """Number of skills."""
+        return len(self.names)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The columns of ``core_skills`` that a log tells, as values, to look at single ones."""
+        edges = self.cast_edges.tolist()
+        casts = [self.cast_at_ms[i:j].tolist() for i, j in pairwise(edges)]
+        told = {
+            "player_name": [name for name, count in self.players for _ in range(count)],
+            "skill_name": self.names,
+            "cast_at_ms": [
+                at if known else None for at, known in zip(casts, self.has_casts.tolist(), strict=True)
+            ],
+        }
+        for name, values in zip(SKILL_NUMBERS, self.numbers.tolist(), strict=True):
+            told[name] = [None if value == NULL else value for value in values]
+        for name, rates in zip(SKILL_RATES, self.rates.tolist(), strict=True):
+            told[name] = [None if math.isnan(rate) else rate for rate in rates]
+        return told
+
+
+class SkillRows:
+    """Skills of many logs."""
+
+    def __init__(self) -> None:
+        """An empty collection."""
+        self._parts: list[LogSkills] = []
+        self._keys: list[tuple[str, str, date]] = []
+
+    def add(self, log_id: str, encounter_id: str, day: date, skills: LogSkills) -> None:
+        """The skills of one log."""
+        if len(skills):
+            self._parts.append(skills)
+            self._keys.append((log_id, encounter_id, day))
+
+    def table(self) -> pa.Table:
+        """All skills in the order of their logs."""
+        if not self._parts:
+            return CORE_SKILLS.empty()
+        lengths = [len(part) for part in self._parts]
+        log_ids, encounters, days = (list(values) for values in zip(*self._keys, strict=True))
+        runs = [run for part in self._parts for run in part.players]
+        casts = np.concatenate([np.diff(part.cast_edges) for part in self._parts])
+        columns: dict[str, Any] = {
+            "log_id": _repeated(log_ids, lengths).cast(pa.string()),
+            "encounter_id": _repeated(encounters, lengths).cast(pa.string()),
+            "fight_date": _repeated_days(days, lengths),
+            "player_name": _repeated([name for name, _ in runs], [count for _, count in runs]).cast(
+                pa.string()
+            ),
+            "skill_name": pa.array([name for part in self._parts for name in part.names], pa.string()),
+            "cast_at_ms": pa.ListArray.from_arrays(
+                pa.array(np.concatenate([[0], np.cumsum(casts)]).astype(np.int32)),
+                pa.array(np.concatenate([part.cast_at_ms for part in self._parts]).astype(np.int32)),
+                mask=pa.array(~np.concatenate([part.has_casts for part in self._parts])),
+            ),
+        }
+        numbers = np.concatenate([part.numbers for part in self._parts], axis=1)
+        for name, values in zip(SKILL_NUMBERS, numbers, strict=True):
+            dtype = CORE_SKILLS.schema.field(name).type
+            columns[name] = pa.array(values, mask=values == NULL).cast(dtype)
+        rates = np.concatenate([part.rates for part in self._parts], axis=1)
+        for name, values in zip(SKILL_RATES, rates, strict=True):
+            columns[name] = pa.array(values, mask=np.isnan(values))
+        return pa.table([columns[name] for name in CORE_SKILLS.names], schema=CORE_SKILLS.schema)
+
+
+@dataclass
 class LogHits:
     """The hits of one log in contract order: arrays by column, and where each (player, skill) run begins.
 
     ``runs`` holds (player name, skill id, number of hits) in order.
     """
 
-    arrays: dict[str, np.ndarray]
-    runs: list[tuple[str, int, int]]
+    arrays: dict[str, np.ndarray] = field(
+        default_factory=lambda: {name: np.empty(0, dtype) for name, dtype in HIT_DTYPES.items()}
+    )
+    runs: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 class HitRows:
@@ -155,6 +242,6 @@ class Cleaned:
 
     encounters: Rows = field(default_factory=lambda: Rows(CORE_ENCOUNTERS))
     players: Rows = field(default_factory=lambda: Rows(CORE_PLAYERS))
-    skills: Rows = field(default_factory=lambda: Rows(CORE_SKILLS))
+    skills: SkillRows = field(default_factory=SkillRows)
     hits: HitRows = field(default_factory=HitRows)
     quarantine: Rows = field(default_factory=lambda: Rows(CORE_QUARANTINE))

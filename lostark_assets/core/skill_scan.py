@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,6 +20,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from lostark_assets.core.documents import Skill
+from lostark_assets.core.rows import NULL
 
 _NUMBERS = (
     "id",
@@ -42,34 +42,30 @@ _NUMBERS = (
     "stagger",
 )
 _FLAGS = ("is_hyper_awakening", "special")
-_OTHERS = ("name", "adjusted_crit", "cast_log", "skill_cast_log")
-_FIELDS = (*_NUMBERS, *_FLAGS, *_OTHERS)
+NUMBERS = (*_NUMBERS, *_FLAGS)
+"""Fields of documents.Skill that are numbers of 64 bits in arrays: a flag is 0 or 1."""
+_FIELDS = (*NUMBERS, "name", "adjusted_crit", "cast_log", "skill_cast_log")
 _TOTAL_DAMAGE = _NUMBERS.index("total_damage")
-_FIRST_FLAG, _NAME = len(_NUMBERS), len(_NUMBERS) + len(_FLAGS)
+_FIRST_FLAG, _NAME = len(_NUMBERS), len(NUMBERS)
 _ADJUSTED, _CAST_LOG, _SKILL_CAST_LOG = _NAME + 1, _NAME + 2, _NAME + 3
 # A row is what the document says of a skill, or where it says it: numbers and flags, then places.
 _TO_END = 3
-_KEY, _KEY_END, _HITS_END = range(_CAST_LOG + _TO_END + 1, _CAST_LOG + _TO_END + 4)
-_COLUMNS = _HITS_END + 1
+_KEY, _KEY_END, _HITS_END, _CASTS_END = range(_ADJUSTED + _TO_END + 1, _ADJUSTED + _TO_END + 5)
+_COLUMNS = _CASTS_END + 1
 _MOST_SKILLS = 1024
-_NULL = -(2**63)
 _MOST_DIGITS = 18
 _DEEPEST = 60
 _PADDING = 32
 _KEPT_BYTES = 16 << 20
 _INT64 = 2**63 - 1
-_SHORTEST_HIT = len('{"timestamp":1,"damage":1}')
+_SHORTEST_HIT, _SHORTEST_CAST = len('{"timestamp":1,"damage":1}'), len("1,")
 _FAILED = -1
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises on damaged bytes or values of a wrong type."""
 
-_DECODERS = {
-    "name": msgspec.json.Decoder(list[str | None], strict=False).decode,
-    "adjusted_crit": msgspec.json.Decoder(list[float | None], strict=False).decode,
-    "cast_log": msgspec.json.Decoder(list[list[int] | None], strict=False).decode,
-}
-"""Of a field in all skills at once: a call a value costs more than the value."""
+_names = msgspec.json.Decoder(list[str | None], strict=False).decode
+_rates = msgspec.json.Decoder(list[float | None], strict=False).decode
 
 _WIRE_NAMES = [f.encode_name.encode() for f in msgspec.structs.fields(Skill)]
 _WIRE = {f.name: f.encode_name.encode() for f in msgspec.structs.fields(Skill)}
@@ -100,15 +96,21 @@ _ZERO = np.uint64(0)
 
 @dataclass(slots=True)
 class ScannedSkills:
-    """All skills of one player in the order of the document: columns of values, and all hits flat.
+    """All skills of one player in the order of the document, and all their casts and hits flat.
 
-    ``keys`` are the ids that the skills are kept under, ``columns`` the fields of documents.Skill but its
-    casts. Hits of skill i are those from ``hit_edges[i]`` to ``hit_edges[i + 1]``; ``hit_flags`` has bit 0
-    for crit, 1 for back attack, 2 for front attack.
+    ``keys`` are the ids that the skills are kept under; ``numbers`` has a row for each of NUMBERS, NULL where
+    the document tells none; ``adjusted_crit`` is NaN there. Casts of skill i are those from ``cast_edges[i]``
+    to ``cast_edges[i + 1]``, in ms since the fight's start, and ``has_casts`` tells none from unknown; hits
+    likewise. ``hit_flags`` has bit 0 for crit, 1 for back attack, 2 for front attack.
     """
 
     keys: list[str] = field(default_factory=list)
-    columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _FIELDS[:-1]})
+    names: list[str | None] = field(default_factory=list)
+    numbers: np.ndarray = field(default_factory=lambda: np.empty((len(NUMBERS), 0), np.int64))
+    adjusted_crit: np.ndarray = field(default_factory=lambda: np.empty(0))
+    has_casts: np.ndarray = field(default_factory=lambda: np.empty(0, np.bool_))
+    cast_edges: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    cast_at_ms: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     hit_edges: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
     hit_at_ms: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     hit_damage: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
@@ -124,34 +126,42 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
     scratch = _scratch_for(size)
     scratch.text[:size] = np.frombuffer(data, np.uint8)
     scratch.text[size : size + _PADDING] = 0
-    rows, at_ms, damage, flags = scratch.rows, scratch.at_ms, scratch.damage, scratch.flags
-    end, skills = _scan(scratch.text.ctypes.data, rows, _TEXTS, _LENGTHS, at_ms, damage, flags)
+    hits = scratch.at_ms, scratch.damage, scratch.flags
+    end, skills = _scan(scratch.text.ctypes.data, scratch.rows, _TEXTS, _LENGTHS, scratch.casts, *hits)
     if end != size:
         return None
-    rows = rows[:skills]
-    columns = [
-        [None if value == _NULL else value for value in column] if _NULL in column else column
-        for column in rows.T.tolist()
-    ]
+    rows = scratch.rows[:skills]
+    places = rows[:, _NAME:].T.tolist()
     try:
-        keys = [data[i:j].decode() for i, j in zip(columns[_KEY], columns[_KEY_END], strict=True)]
-        made: dict[str, list[Any]] = dict(zip(_NUMBERS, columns, strict=False))
-        for place, name in enumerate(_FLAGS, _FIRST_FLAG):
-            made[name] = [None if value is None else value == 1 for value in columns[place]]
-        for place, name in enumerate(_OTHERS[:-1], _NAME):
-            values = (
-                b"null" if i is None else data[i:j]
-                for i, j in zip(columns[place], columns[place + _TO_END], strict=True)
-            )
-            made[name] = _DECODERS[name](b"[" + b",".join(values) + b"]")
+        keys = [
+            data[i:j].decode() for i, j in zip(places[_KEY - _NAME], places[_KEY_END - _NAME], strict=True)
+        ]
+        names = _names(_list_of(data, places, _NAME))
+        rates = np.array(_rates(_list_of(data, places, _ADJUSTED)), np.float64)
     except UNREADABLE:
         return None
     if len(set(keys)) != skills:
         return None
-    edges = np.zeros(skills + 1, np.int64)
-    edges[1:] = rows[:, _HITS_END]
-    count = edges[-1]
-    return ScannedSkills(keys, made, edges, at_ms[:count].copy(), damage[:count].copy(), flags[:count].copy())
+    edges = np.zeros((2, skills + 1), np.int64)
+    edges[:, 1:] = rows[:, _HITS_END : _CASTS_END + 1].T
+    hit_edges, cast_edges = edges
+    return ScannedSkills(
+        keys,
+        names,
+        rows[:, :_NAME].T.copy(),
+        rates,
+        rows[:, _CAST_LOG] != NULL,
+        cast_edges,
+        scratch.casts[: cast_edges[-1]].copy(),
+        hit_edges,
+        *(found[: hit_edges[-1]].copy() for found in hits),
+    )
+
+
+def _list_of(data: bytes, places: list[list[int]], field: int) -> bytes:
+    """One field of all skills as one list: a call a value costs more than the value."""
+    at = zip(places[field - _NAME], places[field + _TO_END - _NAME], strict=True)
+    return b"[" + b",".join([b"null" if i == NULL else data[i:j] for i, j in at]) + b"]"
 
 
 class _Scratch:
@@ -164,6 +174,7 @@ class _Scratch:
         self.rows = np.empty((_MOST_SKILLS, _COLUMNS), np.int64)
         self.at_ms, self.damage = np.empty(most, np.int64), np.empty(most, np.int64)
         self.flags = np.empty(most, np.uint8)
+        self.casts = np.empty(size // _SHORTEST_CAST + 1, np.int64)
 
 
 _kept = threading.local()
@@ -179,12 +190,22 @@ def _scratch_for(size: int) -> _Scratch:
 
 
 def skills_of(documents: Mapping[str, Skill]) -> ScannedSkills:
-    """The same arrays of skills that msgspec decoded. Hits beyond 64 bits are cut to the nearest number."""
-    keys, skills = list(documents), list(documents.values())
+    """The same arrays of skills that msgspec decoded. Hits beyond 64 bits are cut to the nearest number.
+
+    Raises:
+        OverflowError: another number has more than 64 bits.
+    """
+    skills = list(documents.values())
+    casts = [skill.cast_log for skill in skills]
     hits = [[h for cast in skill.skill_cast_log or () for h in cast.hits or ()] for skill in skills]
     return ScannedSkills(
-        keys,
-        {name: [getattr(skill, name) for skill in skills] for name in _FIELDS[:-1]},
+        list(documents),
+        [skill.name for skill in skills],
+        np.array([[_fitting(getattr(skill, name)) for skill in skills] for name in NUMBERS], np.int64),
+        np.array([skill.adjusted_crit for skill in skills], np.float64),
+        np.array([of_skill is not None for of_skill in casts], np.bool_),
+        np.cumsum([0, *(len(of_skill or ()) for of_skill in casts)]),
+        np.array([at for of_skill in casts for at in of_skill or ()], np.int64),
         np.cumsum([0, *map(len, hits)]),
         _clipped([h.timestamp for of_skill in hits for h in of_skill]),
         _clipped([h.damage for of_skill in hits for h in of_skill]),
@@ -192,6 +213,12 @@ def skills_of(documents: Mapping[str, Skill]) -> ScannedSkills:
             [h.crit + 2 * h.back_attack + 4 * h.front_attack for of_skill in hits for h in of_skill], np.uint8
         ),
     )
+
+
+def _fitting(value: int | None) -> int:
+    if value is not None and value <= NULL:
+        raise OverflowError(f"{value} has more than 64 bits")
+    return NULL if value is None else value
 
 
 def _clipped(values: list[int]) -> np.ndarray:
@@ -356,14 +383,14 @@ def _integer(text, at):
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _literal(text, at):
-    """1, 0 or _NULL for true, false and null, and the place after it."""
+    """1, 0 or NULL for true, false and null, and the place after it."""
     word = _eight(text, at)
     if word & _FOUR_BYTES == _TRUE:
         return 1, at + 4
     if word & _FIVE_BYTES == _FALSE:
         return 0, at + 5
     if word & _FOUR_BYTES == _NULL_WORD:
-        return _NULL, at + 4
+        return NULL, at + 4
     return 0, _FAILED
 
 
@@ -488,7 +515,7 @@ def _hit(text, at):
                 at = _skip_of_hit(text, at)
             else:
                 is_true, at = _literal(text, at)
-                if is_true == _NULL:
+                if is_true == NULL:
                     return failed
                 kinds = kinds & ~kind | (kind if is_true == 1 else 0)
         if at < 0:
@@ -508,7 +535,7 @@ def _hits(text, at, count, at_ms, damage, flags):
     """A list of hits or null, and how many hits there are now."""
     if _byte(text, at) != 91:
         value, at = _literal(text, at)
-        return (at if value == _NULL else _FAILED), count
+        return (at if value == NULL else _FAILED), count
     at = _space(text, at + 1)
     if _byte(text, at) == 93:
         return at + 1, count
@@ -533,7 +560,7 @@ def _casts(text, at, count, at_ms, damage, flags):
     """A list of casts or null, and how many hits there are now."""
     if _byte(text, at) != 91:
         value, at = _literal(text, at)
-        return (at if value == _NULL else _FAILED), count
+        return (at if value == NULL else _FAILED), count
     at = _space(text, at + 1)
     if _byte(text, at) == 93:
         return at + 1, count
@@ -596,7 +623,7 @@ def _field_of(text, at, length, names, lengths):
 
 @njit(cache=True, nogil=True)
 def _value(text, at, which, row):
-    """Past the value of one known field but the casts; ``row`` notes what or where it is."""
+    """Past a number, flag, name or rate; ``row`` notes what or where it is."""
     char = _byte(text, at)
     if char == 110:
         row[which], at = _literal(text, at)
@@ -607,8 +634,7 @@ def _value(text, at, which, row):
     if which < _NAME:
         row[which], at = _literal(text, at)
         return at
-    expected = 34 if which == _NAME else 91
-    if which != _ADJUSTED and char != expected:
+    if which == _NAME and char != 34:
         return _FAILED
     if which == _ADJUSTED and (char == 34 or char == 91 or char == 123 or char == 116 or char == 102):
         return _FAILED
@@ -619,46 +645,72 @@ def _value(text, at, which, row):
 
 
 @njit(cache=True, nogil=True)
-def _skill(text, at, row, count, names, lengths, at_ms, damage, flags):
-    """Past one skill whose opening brace is before ``at``, and how many hits there are now."""
-    row[:_KEY] = _NULL
-    row[_TOTAL_DAMAGE] = 0
-    has_casts = False
-    at = _space(text, at)
-    if _byte(text, at) == 125:
+def _integers(text, at, count, found):
+    """A list of whole numbers, and how many of ``found`` there are now."""
+    if _byte(text, at) != 91:
+        return _FAILED, count
+    at = _space(text, at + 1)
+    if _byte(text, at) == 93:
         return at + 1, count
-    while True:
-        if _byte(text, at) != 34:
-            return _FAILED, count
-        at += 1
-        end = _text_stop(text, at)
-        if _byte(text, end) != 34:
-            return _FAILED, count
-        which = _field_of(text, at, end - at, names, lengths)
-        at = _colon(text, end + 1)
-        if at < 0 or (which == _SKILL_CAST_LOG and has_casts):
-            return _FAILED, count
-        if which == _SKILL_CAST_LOG:
-            has_casts = True
-            at, count = _casts(text, at, count, at_ms, damage, flags)
-        elif which < _SKILL_CAST_LOG:
-            at = _value(text, at, which, row)
-        else:
-            at = _skip(text, at)
+    while count < found.size:
+        found[count], at = _integer(text, at)
         if at < 0:
             return _FAILED, count
+        count += 1
         at = _space(text, at)
-        if _byte(text, at) == 125:
+        if _byte(text, at) == 93:
             return at + 1, count
         if _byte(text, at) != 44:
             return _FAILED, count
         at = _space(text, at + 1)
+    return _FAILED, count
 
 
 @njit(cache=True, nogil=True)
-def _scan(text, rows, names, lengths, at_ms, damage, flags):
+def _skill(text, at, row, casts, count, names, lengths, cast_at, at_ms, damage, flags):
+    """Past one skill whose opening brace is before ``at``, and how many casts and hits there are now."""
+    row[:_KEY] = NULL
+    row[_TOTAL_DAMAGE] = 0
+    has_hits = False
+    failed = (_FAILED, casts, count)
+    at = _space(text, at)
+    if _byte(text, at) == 125:
+        return at + 1, casts, count
+    while True:
+        if _byte(text, at) != 34:
+            return failed
+        at += 1
+        end = _text_stop(text, at)
+        if _byte(text, end) != 34:
+            return failed
+        which = _field_of(text, at, end - at, names, lengths)
+        at = _colon(text, end + 1)
+        if at < 0 or (which == _SKILL_CAST_LOG and has_hits) or (which == _CAST_LOG and row[which] != NULL):
+            return failed
+        if which == _SKILL_CAST_LOG:
+            has_hits = True
+            at, count = _casts(text, at, count, at_ms, damage, flags)
+        elif which == _CAST_LOG and _byte(text, at) != 110:
+            row[which] = 1
+            at, casts = _integers(text, at, casts, cast_at)
+        elif which <= _CAST_LOG:
+            at = _value(text, at, which, row)
+        else:
+            at = _skip(text, at)
+        if at < 0:
+            return failed
+        at = _space(text, at)
+        if _byte(text, at) == 125:
+            return at + 1, casts, count
+        if _byte(text, at) != 44:
+            return failed
+        at = _space(text, at + 1)
+
+
+@njit(cache=True, nogil=True)
+def _scan(text, rows, names, lengths, cast_at, at_ms, damage, flags):
     """Past the whole document, and how many skills it has: one row of ``rows`` each."""
-    skills, count = 0, 0
+    skills, casts, count = 0, 0, 0
     at = _space(text, np.int64(0))
     if _byte(text, at) != 123:
         return _FAILED, 0
@@ -675,10 +727,12 @@ def _scan(text, rows, names, lengths, at_ms, damage, flags):
         at = _colon(text, at + 1)
         if at < 0 or _byte(text, at) != 123:
             return _FAILED, 0
-        at, count = _skill(text, at + 1, row, count, names, lengths, at_ms, damage, flags)
+        at, casts, count = _skill(
+            text, at + 1, row, casts, count, names, lengths, cast_at, at_ms, damage, flags
+        )
         if at < 0:
             return _FAILED, 0
-        row[_HITS_END] = count
+        row[_HITS_END], row[_CASTS_END] = count, casts
         skills += 1
         at = _space(text, at)
         if _byte(text, at) == 125:

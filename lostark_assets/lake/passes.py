@@ -1,4 +1,4 @@
-"""Cutting a long range of fight days into passes that fit into memory.
+"""Cutting long work into parts that fit into memory: payload into batches, fight days into passes.
 
 What does not belong here: what a pass computes (the pipelines of ``core`` and ``stats``).
 """
@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+
+BATCH_BYTES = 32 << 20
+"""Payload of one commit where nothing else is said. Four times as much takes a fifth more CPU: memory that is
+touched for the first time costs more than a commit."""
 
 
 def in_passes(days: Iterable[date], rows_by_day: Mapping[date, int], most_rows: int) -> list[set[date]]:

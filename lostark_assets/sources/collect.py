@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.errors import LostarkError, SourceRefused, TransientError
+from lostark_assets.lake.passes import BATCH_BYTES
 from lostark_assets.lake.tables import Lake
 from lostark_assets.operations.ledger import CollectionRecord, Ledger, Outcome
 from lostark_assets.sources.protocol import (
@@ -70,7 +71,7 @@ def collect(
     *,
     run_id: str,
     earliest: date,
-    batch_bytes: int = 128 << 20,
+    batch_bytes: int = BATCH_BYTES,
     progress: Progress | None = None,
     done: Collected | None = None,
 ) -> Collected:

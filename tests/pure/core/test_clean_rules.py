@@ -207,7 +207,7 @@ def test_what_a_log_lacks_is_null_and_never_zero():
     )
     assert [log.encounter[name] for name in nothing] == [None] * len(nothing)
     assert (log.encounter["damage"], log.encounter["meter_damage"]) == (6_000, None)
-    assert (log.encounter["detail_level"], log.skills, log.hits.runs) == ("players", {}, [])
+    assert (log.encounter["detail_level"], len(log.skills), log.hits.runs) == ("players", 0, [])
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_odd_facts_of_a_player(changes, column, expected):
 def test_an_adjusted_crit_rate_that_cannot_be_is_unknown(stored, expected):
     log = clean(fight(player(skills={"10": skill(adjustedCrit=stored)})))
 
-    assert log.skills["adjusted_crit_rate"] == [expected]
+    assert log.skills.columns()["adjusted_crit_rate"] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_skills_are_known_by_the_key_that_the_meter_kept_them_under():
 
     log = clean(fight(player(skills=skills)))
 
-    told = (log.skills[name] for name in ("skill_id", "damage", "skill_name"))
+    told = (log.skills.columns()[name] for name in ("skill_id", "damage", "skill_name"))
     assert [*zip(*told, strict=True)] == [(10, 4_000, "Slash"), (11, 2_000, None)]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -66,8 +66,9 @@ WHOLE = {"11800": SKILL, "7": {}, "0": SKILL | {"name": "", "castLog": [], "skil
 def _plain(skills: ScannedSkills | None) -> Any:
     if skills is None:
         return None
-    arrays = (skills.hit_edges, skills.hit_at_ms, skills.hit_damage, skills.hit_flags)
-    return skills.keys, skills.columns, [np.asarray(a).tolist() for a in arrays]
+    arrays = [getattr(skills, f.name) for f in fields(skills)[2:]]
+    # As text: an unknown rate equals no other.
+    return skills.keys, skills.names, [str(a.tolist()) for a in arrays]
 
 
 def _by_msgspec(data: bytes) -> Any:
@@ -116,6 +117,7 @@ SCANNED = {
     "unknown keys": _with_hit(a={"b": [{"c": [[], {}, "}]", 1.5e3, True, None]}]}, timestamps=[{}]),
     "no flags": _packed({"1": {"skillCastLog": [{"hits": [{"damage": 1, "timestamp": 2}]}]}}),
     "a field twice": b'{"1":{"id":5,"id":null,"casts":1,"casts":2,"name":"a","name":null}}',
+    "casts after null": b'{"1":{"castLog":null,"castLog":[ 1 , -2 ]},"2":{"castLog":[3]},"3":{"castLog":[]}}',
     "a flag twice": b'{"1":{"skillCastLog":[{"hits":[{"timestamp":1,"timestamp":2,"damage":0,"crit":true,'
     b'"crit":false}]}]}}',
 }
@@ -144,6 +146,8 @@ LEFT = {
     "a skill twice": b'{"1":{"id":1},"1":{"id":2}}',
     "casts twice": b'{"1":{"skillCastLog":[],"skillCastLog":[]}}',
     "too deep": b'{"1":{"x":' + b"[" * 5000 + b"]" * 5000 + b"}}",
+    "a list of casts twice": b'{"1":{"castLog":[1],"castLog":null}}',
+    "text as a cast": _with(castLog=["1"]),
     "many skills": _packed({str(i): {} for i in range(2000)}),
     "comma at the end": b'{"1":{"id":1,}}',
     "code in a name": _replaced('"Basic Attack"', r'"\ud83d\ude00\u00e9"'),
@@ -169,9 +173,16 @@ def test_no_cut_document_is_read() -> None:
     assert all(scan_skills(data[:size]) is None for size in range(len(data)))
 
 
-def test_numbers_beyond_64_bits_are_cut() -> None:
+def test_hits_beyond_64_bits_are_cut() -> None:
     skills = skills_of(_decoder.decode(_with_hit(damage=2**70)) or {})
     assert skills.hit_damage.tolist() == [2**63 - 1]
+
+
+@pytest.mark.parametrize("damage", [2**63, -(2**63)])
+def test_other_numbers_beyond_64_bits_are_no_numbers(damage: int) -> None:
+    documents = _decoder.decode(_with(totalDamage=damage)) or {}
+    with pytest.raises(OverflowError):
+        skills_of(documents)
 
 
 _TOKENS = [

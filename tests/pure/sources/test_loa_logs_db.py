@@ -150,7 +150,7 @@ def test_the_oldest_layout_is_read_whatever_its_columns_hold(tmp_path, pack):
     )
     assert made.encounter["is_cleared"] is None
     assert (player["spec_name"], player["combat_power"], player["support_ap"]) == (None, None, None)
-    skill = [made.skills[name] for name in ("skill_id", "crit_rate", "cast_at_ms")]
+    skill = [made.skills.columns()[name] for name in ("skill_id", "crit_rate", "cast_at_ms")]
     assert skill == [[16000], [1 / 3], [[100, 900]]]
 
 
