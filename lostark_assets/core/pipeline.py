@@ -209,15 +209,15 @@ def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> N
 def _commit(lake: Lake, tables: Tables, batch: _Batch) -> None:
     """Write one batch; logs that have rows already give way in the same commit."""
     seen = batch.log_ids if batch.is_seen else []
+    encounters = [encounter_id_of(log_id) for log_id in seen]
     days = batch.days | set(tables["core_encounters"]["fight_date"].to_pylist()) | _days_of(lake, seen)
     for name in COMMIT_ORDER:
         contract, rows = CONTRACTS[name], tables[name]
         if not seen:
             lake.append(contract, rows)
-        elif name == "core_quarantine":
-            lake.replace_ids(contract, rows, "log_id", seen, days)
         else:
-            lake.replace_ids(contract, rows, "encounter_id", [encounter_id_of(s) for s in seen], days)
+            ids = {"log_id": seen} if name == "core_quarantine" else {"encounter_id": encounters}
+            lake.replace_rows(contract, rows, {"fight_date": days, **ids})
 
 
 def _days_of(lake: Lake, log_ids: Sequence[str]) -> set[date]:

@@ -7,8 +7,10 @@ or when they are written (assets). Every write is one atomic Delta commit.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -20,56 +22,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pa_fs
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 from filelock import FileLock
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
+from lostark_assets.lake.files import text_of, write_file, write_rows
 
 _NO_COLUMN_STATISTICS = {"delta.dataSkippingNumIndexedCols": "0"}
 """Column extremes in the log serve none of our reads (ids are hashes) and make opening a dataset slow."""
-ONE_FILE_BYTES = 8 << 30
-"""Above every batch that we commit: a batch's rows of one day stay in one file, in the order of writing."""
-
 _NOTE = "lostark.note"
 
-_UNMEASURED = ColumnProperties(statistics_enabled="NONE")
-"""Extremes of millions of hits or seconds take a third of the writing, and every row group has them all."""
-_PLAIN_INTEGERS = ColumnProperties(
-    dictionary_enabled=False, encoding="BYTE_STREAM_SPLIT", statistics_enabled="NONE"
+_JOINED = WriterProperties(
+    compression="LZ4_RAW",
+    max_row_group_size=64,
+    column_properties={
+        name: ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
+        for name in ("payload", "body")
+    },
 )
-_WRITER: dict[str, WriterProperties] = {
-    "core_hits": WriterProperties(
-        compression="LZ4_RAW",
-        max_row_group_size=1 << 18,
-        default_column_properties=_UNMEASURED,
-        column_properties={"hit_at_ms": _PLAIN_INTEGERS, "damage": _PLAIN_INTEGERS},
-    ),
-    "stats_dps_timeline": WriterProperties(
-        compression="LZ4_RAW",
-        default_column_properties=_UNMEASURED,
-        column_properties=dict.fromkeys(
-            ("second", "damage", "rolling_10s_dps", "cumulative_damage"), _PLAIN_INTEGERS
-        ),
-    ),
-    # Most payloads are gzip inside: a fast compressor for those that are not.
-    "raw_battle_logs": WriterProperties(
-        compression="LZ4_RAW",
-        max_row_group_size=64,
-        column_properties={"payload": ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")},
-    ),
-    # One body is some 100 KB of text that says most things twice; row groups stay small for single reads.
-    "raw_armory_profiles": WriterProperties(
-        compression="ZSTD",
-        compression_level=6,
-        max_row_group_size=64,
-        column_properties={"body": ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")},
-    ),
-}
-_DEFAULT_WRITER = WriterProperties(compression="LZ4_RAW")
+"""Of the raw tables, whose files alone are joined."""
 
 _retry_commits = retry(
     retry=retry_if_exception_type(CommitFailedError),
@@ -149,6 +127,15 @@ class Lake:
         table = self.open(name, version)
         if table is None:
             return ds.dataset(CONTRACTS[name].empty())
+        return self._dataset(table, name, days, dictionary)
+
+    def _dataset(
+        self,
+        table: DeltaTable,
+        name: str,
+        days: Iterable[date] | None = None,
+        dictionary: Sequence[str] = (),
+    ) -> ds.Dataset:
         partitions = None if days is None else [("fight_date", "in", [d.isoformat() for d in days])]
         options = ds.ParquetReadOptions(dictionary_columns=set(dictionary)) if dictionary else None
         return table.to_pyarrow_dataset(
@@ -164,6 +151,11 @@ class Lake:
         if "://" in self.url:
             return None
         return pa_fs.SubTreeFileSystem(str(Path(self.table_url(name)).absolute()), pa_fs.LocalFileSystem())
+
+    def _files(self, name: str) -> pa_fs.FileSystem:
+        """The table's folder, to write files."""
+        local = self._filesystem(name)
+        return local or pa_fs.PyFileSystem(DeltaStorageHandler(self.table_url(name), self.storage_options))
 
     def read(
         self,
@@ -286,29 +278,90 @@ class Lake:
         self,
         contract: Contract,
         rows: pa.Table,
-        mode: Any,
-        predicate: str | None = None,
+        replaced: Mapping[str, Iterable[object]] | None = None,
         note: Mapping[str, str] | None = None,
     ) -> None:
-        write_deltalake(
-            self.table_url(contract.name),
-            rows,
-            mode=mode,
-            predicate=predicate,
-            partition_by=list(contract.partition_by) or None,
-            writer_properties=_WRITER.get(contract.name, _DEFAULT_WRITER),
-            target_file_size=ONE_FILE_BYTES,
-            storage_options=self.storage_options,
-            configuration=_NO_COLUMN_STATISTICS,
+        """One commit: ``rows`` go in, and the rows that have one of the values in each column go out.
+
+        An empty ``replaced`` names all rows.
+        """
+        fs, table = self._files(contract.name), self.open(contract.name)
+        written = write_rows(fs, contract, rows)
+        actions: list[AddAction | RemoveAction] = [*written]
+        try:
+            if replaced and table is not None:
+                for action in self._without(table, contract, replaced):
+                    actions.append(action)
+                    written += [action] if isinstance(action, AddAction) else []
+            if actions or not replaced:
+                self._commit(table, contract, actions, note, is_all_replaced=replaced == {})
+        except BaseException:
+            # What was not committed is nobody's.
+            for added in written:
+                fs.delete_file(added.path)
+            raise
+
+    def _commit(
+        self,
+        table: DeltaTable | None,
+        contract: Contract,
+        actions: list[AddAction | RemoveAction],
+        note: Mapping[str, str] | None,
+        *,
+        is_all_replaced: bool,
+    ) -> None:
+        partition_by = list(contract.partition_by)
+        schema = DeltaSchema.from_arrow(pa.schema([(f.name, f.type) for f in contract.schema]))
+        properties = CommitProperties(custom_metadata={_NOTE: json.dumps(note)} if note else None)
+        if table is None:
+            create_table_with_add_actions(
+                self.table_url(contract.name),
+                schema,
+                actions,
+                partition_by=partition_by,
+                configuration=_NO_COLUMN_STATISTICS,
+                storage_options=self.storage_options,
+                commit_properties=properties,
+            )
+            return
+        known = {f.name for f in table.schema().fields}
+        gained = [f for f in schema.fields if f.name not in known]
+        if gained and not is_all_replaced:
             # A column that a contract gains is null in the rows committed before.
-            schema_mode="merge",
-            commit_properties=CommitProperties(custom_metadata={_NOTE: json.dumps(note)}) if note else None,
-        )
+            table.alter.add_columns(gained)
+        mode = "overwrite" if is_all_replaced else "append"
+        table.create_write_transaction(actions, mode, schema, partition_by, commit_properties=properties)
+
+    def _without(
+        self, table: DeltaTable, contract: Contract, replaced: Mapping[str, Iterable[object]]
+    ) -> Iterator[AddAction | RemoveAction]:
+        """What takes the rows out of the table: files that hold others too are written anew without them."""
+        values = {name: set(map(text_of, wanted)) for name, wanted in replaced.items()}
+        keys = {
+            n: pa.array(sorted(v), pa.string()) for n, v in values.items() if n not in contract.partition_by
+        }
+        dataset = self._dataset(table, contract.name, dictionary=list(keys))
+        fragments = {Path(f.path).name: f for f in dataset.get_fragments()} if keys else {}
+        for added in pa.table(table.get_add_actions()).to_pylist():
+            at = {name: None if v is None else text_of(v) for name, v in added["partition"].items()}
+            if any(at[name] not in values[name] for name in at.keys() & values.keys()):
+                continue
+            if keys:
+                fragment = fragments[unquote(Path(added["path"]).name)]
+                goes = _is_replaced(fragment.to_table(schema=dataset.schema, columns=list(keys)), keys)
+                if not pc.any(goes).as_py():
+                    continue
+                if not pc.all(goes).as_py():
+                    yield write_file(
+                        self._files(contract.name), contract, at, _rest(fragment, dataset.schema, keys)
+                    )
+            now_ms = int(time.time() * 1000)
+            yield RemoveAction(added["path"], True, now_ms, added["size_bytes"], at)  # noqa: FBT003
 
     def append(self, contract: Contract, rows: pa.Table) -> None:
         """Add rows in one commit."""
         if rows.num_rows:
-            self._write(contract, rows, "append")
+            self._write(contract, rows)
 
     def join_files(self, name: str, at_least: int = 50) -> int:
         """Join the small files of a table whose rows need no order, once it has many; how many went in.
@@ -318,15 +371,14 @@ class Lake:
         table = self.open(name)
         if table is None or len(table.file_uris()) < at_least:
             return 0
-        properties = _WRITER.get(name, _DEFAULT_WRITER)
-        done = table.optimize.compact(max_concurrent_tasks=1, writer_properties=properties)
+        done = table.optimize.compact(max_concurrent_tasks=1, writer_properties=_JOINED)
         return int(done["numFilesRemoved"])
 
     def replace_all(
         self, contract: Contract, rows: pa.Table, *, note: Mapping[str, str] | None = None
     ) -> None:
         """Put ``rows`` in place of the whole table, in one commit; ``note`` stays with its version."""
-        self._write(contract, rows, "overwrite", note=note)
+        self._write(contract, rows, {}, note)
 
     def note(self, name: str, version: int) -> dict[str, str]:
         """What was noted with the commit of that version; nothing where nothing was."""
@@ -337,13 +389,11 @@ class Lake:
 
     def replace_days(self, contract: Contract, rows: pa.Table, days: Iterable[date]) -> None:
         """Put ``rows`` in place of exactly the rows of ``days``, in one commit."""
-        self._replace(contract, rows, _in("fight_date", [d.isoformat() for d in days]))
+        self.replace_rows(contract, rows, {"fight_date": days})
 
-    def replace_rows(self, contract: Contract, rows: pa.Table, where: Mapping[str, Iterable[str]]) -> None:
+    def replace_rows(self, contract: Contract, rows: pa.Table, where: Mapping[str, Iterable[object]]) -> None:
         """Put ``rows`` in place of those whose columns have one of the given values each, in one commit."""
-        self._replace(
-            contract, rows, " AND ".join(f"({_in(name, values)})" for name, values in where.items())
-        )
+        self._write(contract, rows, {name: list(values) for name, values in where.items()})
 
     def forget_versions(self, name: str) -> int:
         """Delete the files that only older snapshots need, and so these snapshots; how many files.
@@ -354,47 +404,6 @@ class Lake:
         if table is None:
             return 0
         return len(table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False))
-
-    def replace_ids(
-        self, contract: Contract, rows: pa.Table, column: str, ids: Sequence[str], days: Iterable[date]
-    ) -> None:
-        """Put ``rows`` in place of the rows of ``days`` whose ``column`` is one of ``ids``, in one commit.
-
-        Days that hold nothing else are replaced whole, and ids that a table lacks are left out of the rest: a
-        predicate of many thousand ids costs more than the rows.
-        """
-        mixed, present = self._rest_of_days(contract.name, column, set(ids), set(days))
-        whole = set(days) - mixed
-        parts = [_in("fight_date", [d.isoformat() for d in whole])] if whole else []
-        if mixed:
-            on_mixed = rows.filter(pc.is_in(rows["fight_date"], pa.array(sorted(mixed), pa.date32())))
-            listed = present | set(pc.unique(on_mixed[column].cast(pa.string())).to_pylist())
-            if listed:
-                parts.append(
-                    f"({_in('fight_date', [d.isoformat() for d in mixed])} AND {_in(column, listed)})"
-                )
-        if parts:
-            self._replace(contract, rows, " OR ".join(parts))
-
-    def _rest_of_days(
-        self, name: str, column: str, ids: set[str], days: set[date]
-    ) -> tuple[set[date], set[str]]:
-        """Those of ``days`` that hold other ids too, and which of ``ids`` such days hold."""
-        stored: dict[date, set[str]] = {}
-        dataset = self.dataset(name, days=days, dictionary=[column])
-        for batch in dataset.to_batches(columns=[column, "fight_date"]):
-            if batch.num_rows:
-                # A batch is of one file, and a file of one day.
-                day = batch["fight_date"][0].as_py()
-                stored.setdefault(day, set()).update(pc.unique(batch[column]).to_pylist())
-        mixed = {day for day, found in stored.items() if day in days and not found <= ids}
-        return mixed, set().union(*(stored[day] & ids for day in mixed))
-
-    def _replace(self, contract: Contract, rows: pa.Table, predicate: str) -> None:
-        if self.open(contract.name) is None:
-            self.append(contract, rows)
-        else:
-            self._write(contract, rows, "overwrite", predicate)
 
 
 def _groups(
@@ -430,6 +439,16 @@ def _as_date(at: date | str) -> date:
     return at if isinstance(at, date) else date.fromisoformat(at)
 
 
-def _in(column: str, values: Iterable[str]) -> str:
-    quoted = ", ".join("'" + str(v).replace("'", "''") + "'" for v in sorted(set(values)))
-    return f"{column} IN ({quoted})"
+def _is_replaced(rows: pa.Table, keys: Mapping[str, pa.Array]) -> pa.ChunkedArray:
+    """Which rows have one of the values in each of the columns."""
+    found = [pc.is_in(rows[name].cast(pa.string()), wanted) for name, wanted in keys.items()]
+    return functools.reduce(pc.and_, found)
+
+
+def _rest(
+    fragment: ds.ParquetFileFragment, schema: pa.Schema, keys: Mapping[str, pa.Array]
+) -> Iterator[pa.Table]:
+    """The other rows of a file, row group by row group."""
+    for group in fragment.split_by_row_group():
+        rows = group.to_table(schema=schema)
+        yield rows.filter(pc.invert(_is_replaced(rows, keys)))

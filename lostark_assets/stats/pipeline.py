@@ -172,7 +172,8 @@ def _with_timeline(lake: Lake, days: set[date], due: set[str], again: set[str]) 
 
 def _remove_timelines(lake: Lake, days: set[date], ids: set[str]) -> None:
     if ids:
-        lake.replace_ids(STATS_DPS_TIMELINE, STATS_DPS_TIMELINE.empty(), "encounter_id", sorted(ids), days)
+        where = {"fight_date": days, "encounter_id": ids}
+        lake.replace_rows(STATS_DPS_TIMELINE, STATS_DPS_TIMELINE.empty(), where)
 
 
 def _hit_figures(

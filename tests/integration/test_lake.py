@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lostark_assets.contracts.core import CORE_QUARANTINE
+from lostark_assets.contracts.core import CORE_HITS, CORE_QUARANTINE
 from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
+from lostark_assets.contracts.table import Column
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake import tables
 from lostark_assets.lake.tables import Lake
@@ -100,13 +104,14 @@ entries = st.lists(st.tuples(st.sampled_from("abcd'"), st.integers(0, 2)), max_s
     entries, st.sets(st.sampled_from("abcd'"), min_size=1), st.sets(st.integers(0, 2), min_size=1), entries
 )
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_replacing_ids_gives_what_its_sentence_says(tmp_path_factory, before, ids, days, new):
-    """Days that hold nothing else are replaced whole, ids that a table lacks are left out: no difference."""
+def test_replacing_rows_gives_what_its_sentence_says(tmp_path_factory, before, ids, days, new):
+    """Files that hold nothing else go out whole, files without any of the rows stay: no difference."""
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     lake.append(CORE_QUARANTINE, rows(*before))
     new = [(log, day, "new") for log, day in new if log in ids and day in days]
 
-    lake.replace_ids(CORE_QUARANTINE, rows(*new), "log_id", sorted(ids), [DAYS[d] for d in days])
+    where = {"log_id": ids, "fight_date": [DAYS[d] for d in days]}
+    lake.replace_rows(CORE_QUARANTINE, rows(*new), where)
 
     kept = [(log, day, "") for log, day in before if not (log in ids and day in days)]
     assert stored(lake) == sorted(kept + new)
@@ -137,7 +142,7 @@ def test_rows_of_older_files_are_found_only_if_all_must_be_there(lake, all_there
 def test_a_lost_commit_is_tried_again(lake, monkeypatch):
     monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
     lake.append(CORE_QUARANTINE, rows(("a", 0)))
-    write, losses = tables.write_deltalake, [2]
+    write, losses = DeltaTable.create_write_transaction, [2]
 
     def unlucky(*arguments, **options):
         if losses[0]:
@@ -145,24 +150,106 @@ def test_a_lost_commit_is_tried_again(lake, monkeypatch):
             raise CommitFailedError("another writer was first")
         write(*arguments, **options)
 
-    monkeypatch.setattr(tables, "write_deltalake", unlucky)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", unlucky)
     lake.append(CORE_QUARANTINE, rows(("b", 0)))
 
     assert stored(lake) == [("a", 0, ""), ("b", 0, "")]
+    assert len(files(lake)) == 2
+
+
+def files(lake):
+    return [*Path(lake.table_url(CORE_QUARANTINE.name)).rglob("*.parquet")]
+
+
+def test_the_second_of_two_that_replace_the_same_rows_works_on_what_the_first_left(lake, monkeypatch):
+    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
+    commit, others = DeltaTable.create_write_transaction, [rows(("a", 0, "first"))]
+
+    def overtaken(*arguments, **options):
+        if others:
+            Lake.replace_rows(lake, CORE_QUARANTINE, others.pop(), {"log_id": ["a"]})
+        commit(*arguments, **options)
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", overtaken)
+    lake.replace_rows(CORE_QUARANTINE, rows(("a", 0, "second")), {"log_id": ["a"]})
+
+    assert stored(lake) == [("a", 0, "second"), ("b", 0, "")]
 
 
 def test_a_commit_that_is_always_lost_gives_up_and_says_what_is_left(lake, monkeypatch):
     monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
 
+    lake.append(CORE_QUARANTINE, rows(("a", 0)))
+
     def lost(*arguments, **options):
         raise CommitFailedError("another writer was first")
 
-    monkeypatch.setattr(tables, "write_deltalake", lost)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", lost)
 
     with pytest.raises(
         LakeBusy, match=r"core_quarantine: eight attempts.*Nothing of this commit was written"
     ):
-        lake.append(CORE_QUARANTINE, rows(("a", 0)))
+        lake.append(CORE_QUARANTINE, rows(("b", 0)))
+
+    assert stored(lake) == [("a", 0, "")]
+    assert len(files(lake)) == 1
+
+
+def test_a_column_that_a_contract_gains_is_null_in_older_rows(lake, monkeypatch):
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
+    more = replace(CORE_QUARANTINE, columns=(*CORE_QUARANTINE.columns, Column("more", pa.string(), "new")))
+    monkeypatch.setitem(tables.CONTRACTS, more.name, more)
+
+    lake.append(more, more.conform(rows(("c", 0))).set_column(len(more.names) - 1, "more", pa.array(["x"])))
+    lake.replace_rows(more, more.conform(rows(("a", 0))), {"log_id": ["a"]})
+
+    found = lake.read(more.name)
+    assert dict(zip(found["log_id"].to_pylist(), found["more"].to_pylist(), strict=True)) == {
+        "a": None, "b": None, "c": "x",
+    }  # fmt: skip
+
+
+def test_a_lake_behind_a_url_holds_the_same(tmp_path):
+    lake = Lake(f"file://{tmp_path}/lake")
+    # An object store has no folders that could be missing.
+    (tmp_path / "lake" / CORE_QUARANTINE.name).mkdir(parents=True)
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0), ("c", 1)))
+    lake.replace_rows(CORE_QUARANTINE, rows(("a", 0, "new")), {"log_id": ["a"]})
+    lake.replace_days(CORE_QUARANTINE, rows(), [DAYS[1]])
+
+    assert stored(lake) == [("a", 0, "new"), ("b", 0, "")]
+
+
+@pytest.mark.parametrize("source", ["a b/../c", "..", "수집기 100%", "a=b&c?#'\""])
+def test_a_source_of_any_name_is_a_partition(lake, source):
+    table = raw_rows("log").set_column(1, "source", pa.array([source]))
+    lake.append(RAW_BATTLE_LOGS, table.select(RAW_BATTLE_LOGS.names))
+
+    found = lake.read(RAW_BATTLE_LOGS.name, where=pc.field("source") == source)
+
+    assert found["payload"].to_pylist() == [b"log"]
+    lake.replace_rows(RAW_BATTLE_LOGS, RAW_BATTLE_LOGS.empty(), {"source": [source], "log_id": ["log"]})
+    assert lake.count(RAW_BATTLE_LOGS.name) == 0
+
+
+def test_hits_keep_their_order_within_a_day_whatever_the_order_of_the_days(lake):
+    hits = pa.table(
+        {
+            "encounter_id": pa.array(["e", "e", "f", "f", "g"]).dictionary_encode(),
+            "fight_date": [DAYS[1], DAYS[1], DAYS[0], DAYS[0], DAYS[1]],
+            "player_name": pa.array(["p"] * 5).dictionary_encode(),
+            "skill_id": pa.array(range(5)),
+            "hit_at_ms": pa.array([9, 1, 7, 3, 5], pa.int32()),
+            "damage": pa.array(range(5)),
+            **dict.fromkeys(("is_crit", "is_back_attack", "is_front_attack"), pa.array([True] * 5)),
+        }
+    ).select(CORE_HITS.names)
+    lake.append(CORE_HITS, hits)
+
+    by_day = [lake.read(CORE_HITS.name, days=[day])["hit_at_ms"].to_pylist() for day in DAYS]
+    assert by_day == [[7, 3], [9, 1, 5], []]
+    assert lake.read(CORE_HITS.name).schema.field("encounter_id").type == pa.string()
 
 
 def test_a_second_writer_waits_for_the_lock(lake):

@@ -142,11 +142,11 @@ def die_after(monkeypatch, commits):
     left = [commits]
     write = Lake._write
 
-    def counted(self, contract, rows, mode, predicate=None):
+    def counted(self, contract, *arguments):
         if left[0] == 0:
             raise Killed(contract.name)
         left[0] -= 1
-        write(self, contract, rows, mode, predicate)
+        write(self, contract, *arguments)
 
     monkeypatch.setattr(Lake, "_write", counted)
     return lambda: monkeypatch.setattr(Lake, "_write", write)

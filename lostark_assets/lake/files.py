@@ -1,0 +1,118 @@
+"""The Parquet files of a table: how each table's are written, and the splitting of rows by partition.
+
+What does not belong here: which files a table has, and when (``tables``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pa_fs
+import pyarrow.parquet as pq
+from deltalake.transaction import AddAction
+
+from lostark_assets.contracts.table import Contract
+
+_SPLIT = "BYTE_STREAM_SPLIT"
+_DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "compression": "lz4",
+        "use_dictionary": False,
+        # Extremes serve none of our reads (ids are hashes), and every row group would have them all.
+        "write_statistics": False,
+        # Delta's schema says how a column is read, not what it was before it was written.
+        "store_schema": False,
+    }
+)
+_OF_TABLE: Mapping[str, Mapping[str, Any]] = {
+    "core_hits": {
+        "row_group_size": 1 << 18,
+        "use_dictionary": ["encounter_id", "player_name", "skill_id"],
+        "column_encoding": dict.fromkeys(("hit_at_ms", "damage"), _SPLIT),
+    },
+    "stats_dps_timeline": {
+        "use_dictionary": ["encounter_id", "player_name", "measured_by"],
+        "column_encoding": dict.fromkeys(
+            ("second", "damage", "rolling_10s_dps", "cumulative_damage"), _SPLIT
+        ),
+    },
+    # Most payloads are gzip inside: a fast compressor for those that are not. Small groups, for single reads.
+    "raw_battle_logs": {"row_group_size": 64},
+    # One body is some 100 KB of text that says most things twice.
+    "raw_armory_profiles": {"row_group_size": 64, "compression": "zstd", "compression_level": 6},
+}
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def write_rows(fs: pa_fs.FileSystem, contract: Contract, rows: pa.Table) -> list[AddAction]:
+    """Write ``rows`` as new files, one for each partition, in their order; what is to be committed."""
+    parts = _by_partition(contract, rows) if rows.num_rows else ()
+    return [write_file(fs, contract, values, [part]) for values, part in parts]
+
+
+def write_file(
+    fs: pa_fs.FileSystem, contract: Contract, values: Mapping[str, str | None], parts: Iterable[pa.Table]
+) -> AddAction:
+    """Write one new file of the partition that has ``values`` from its rows, part by part."""
+    folders = [f"{name}={_UNSAFE.sub('_', str(value))}" for name, value in values.items()]
+    fs.create_dir("/".join(folders) or ".")
+    path = "/".join([*folders, f"{uuid.uuid4()}.parquet"])
+    options = {**_DEFAULTS, **_OF_TABLE.get(contract.name, {})}
+    group_rows = options.pop("row_group_size", None)
+    writer, rows = None, 0
+    with fs.open_output_stream(path) as file:
+        for part in parts:
+            schema = _schema(contract, values, part)
+            writer = writer or pq.ParquetWriter(file, schema, **options)
+            writer.write_table(part.select(schema.names).cast(schema), group_rows)
+            rows += part.num_rows
+        if writer:
+            writer.close()
+        size = file.tell()
+    stats = json.dumps({"numRecords": rows})
+    return AddAction(path, size, dict(values), int(time.time() * 1000), True, stats)  # noqa: FBT003
+
+
+def _schema(contract: Contract, values: Mapping[str, str | None], part: pa.Table) -> pa.Schema:
+    """The contract's columns without the partition's; a column that is dictionary-encoded stays so."""
+    here = {field.name: field.type for field in part.schema}
+    return pa.schema(
+        [
+            (f.name, here[f.name] if pa.types.is_dictionary(here[f.name]) else f.type)
+            for f in contract.schema
+            if f.name not in values
+        ]
+    )
+
+
+def _by_partition(contract: Contract, rows: pa.Table) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
+    """Values of the partition and its rows, in their order."""
+    if not contract.partition_by:
+        yield {}, rows
+        return
+    [name] = contract.partition_by
+    column = rows[name].combine_chunks().dictionary_encode()
+    codes = column.indices.to_numpy()
+    body = rows.drop_columns([name])
+    if (np.diff(codes) < 0).any():
+        order = np.argsort(codes, kind="stable")
+        codes, body = codes[order], body.take(pa.array(order))
+    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    values = column.dictionary.to_pylist()
+    for begin, end in pairwise(edges):
+        yield {name: text_of(values[codes[begin]])}, body.slice(begin, end - begin)
+
+
+def text_of(value: object) -> str:
+    """A partition's value as Delta writes it."""
+    return value.isoformat() if isinstance(value, date) else str(value)
