@@ -38,7 +38,7 @@ def dps_distribution(player_dps: Any, engine: Engine = "pandas") -> pa.Table:
             interest.
         engine: what computes it.
     """
-    rows = to_engine(to_arrow(player_dps).select(list(NEEDED)), engine)
+    rows = to_engine(player_dps, engine).select(*NEEDED)
     rows = rows.filter(pool_members() & ~nw.col("dps").is_null()).with_columns(
         key_of(*SERIES_KEY).alias("series"),
         nw.col("week_started_at").dt.timestamp("us").alias("week"),

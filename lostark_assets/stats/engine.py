@@ -25,13 +25,13 @@ def to_engine(frame: Any, engine: Engine) -> nw.DataFrame:
     Raises:
         ValueError: no such engine.
     """
-    table = plain(to_arrow(frame))
     if engine == "pandas":
-        return nw.from_native(to_pandas(table), eager_only=True)
+        return nw.from_native(to_pandas(plain(to_arrow(frame))), eager_only=True)
     if engine == "polars":
         import polars as pl  # noqa: PLC0415  half a second that the pandas engine does not need
 
-        return nw.from_native(pl.from_arrow(table), eager_only=True)
+        is_its_own = isinstance(frame, pl.DataFrame)
+        return nw.from_native(frame if is_its_own else pl.from_arrow(plain(to_arrow(frame))), eager_only=True)
     message = f"there is no engine {engine!r}; choose one of {', '.join(ENGINES)}"
     raise ValueError(message)
 

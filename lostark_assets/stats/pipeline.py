@@ -279,14 +279,14 @@ def _pool(lake: Lake, days: set[date], rows: pa.Table) -> pa.Table:
 
 def refresh_distribution(lake: Lake, engine: Engine) -> StatsRun:
     """Compute the distribution table anew from all player statistics."""
-    players = lake.read(STATS_PLAYER_DPS.name, columns=distribution.NEEDED)
+    players = lake.frame(STATS_PLAYER_DPS.name, distribution.NEEDED, engine)
     return _refresh(lake, STATS_DPS_DISTRIBUTION, distribution.dps_distribution(players, engine))
 
 
 def refresh_progression(lake: Lake, engine: Engine) -> StatsRun:
     """Compute the progression table anew from all player statistics."""
-    hp_left = lake.read("core_encounters", columns=["encounter_id", "boss_hp_left"])
-    players = lake.read(STATS_PLAYER_DPS.name, columns=progression.NEEDED)
+    hp_left = lake.frame("core_encounters", ["encounter_id", "boss_hp_left"], engine)
+    players = lake.frame(STATS_PLAYER_DPS.name, progression.NEEDED, engine)
     return _refresh(lake, STATS_RAID_PROGRESSION, progression.raid_progression(players, hp_left, engine))
 
 

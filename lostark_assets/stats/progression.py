@@ -34,10 +34,10 @@ def raid_progression(player_dps: Any, encounters: Any, engine: Engine = "pandas"
             no boss HP.
         engine: what computes it.
     """
-    rows = to_engine(to_arrow(player_dps).select(list(NEEDED)), engine)
+    rows = to_engine(player_dps, engine).select(*NEEDED)
     known = ~nw.col("raid_name").is_null() & ~nw.col("gate_name").is_null()
     rows = rows.filter(is_true(nw.col("is_counted")) & is_true(nw.col("is_name_known")) & known)
-    hp = to_engine(to_arrow(encounters).select(["encounter_id", "boss_hp_left"]), engine)
+    hp = to_engine(encounters, engine).select("encounter_id", "boss_hp_left")
     rows = _with_outcomes(rows.join(hp, on="encounter_id", how="left"))
     newest = rows.unique(subset=["character"], keep="last", order_by=["at", "encounter_id"])
     newest = newest.select("character", *KEY, "class_name", "spec_name")

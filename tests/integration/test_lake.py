@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -22,6 +23,7 @@ from lostark_assets.contracts.table import Column
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake import tables
 from lostark_assets.lake.tables import Lake
+from lostark_assets.stats.engine import ENGINES, plain, to_arrow
 
 DAYS = [date(2026, 9, day) for day in (1, 2, 3)]
 NOW = datetime(2026, 9, 9, tzinfo=UTC)
@@ -208,6 +210,43 @@ def test_a_column_that_a_contract_gains_is_null_in_older_rows(lake, monkeypatch)
     assert dict(zip(found["log_id"].to_pylist(), found["more"].to_pylist(), strict=True)) == {
         "a": None, "b": None, "c": "x",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_reads_the_same_frame(lake, monkeypatch, engine):
+    columns = ["log_id", "quarantined_at", "detail"]
+    empty = to_arrow(lake.frame(CORE_QUARANTINE.name, columns, engine))
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1, "한국어")))
+    more = replace(CORE_QUARANTINE, columns=(*CORE_QUARANTINE.columns, Column("more", pa.int32(), "new")))
+    monkeypatch.setitem(tables.CONTRACTS, more.name, more)
+    lake.append(more, more.conform(rows(("c", 0))))
+    lake.replace_rows(more, more.empty(), {"log_id": ["a"]})
+
+    found = plain(to_arrow(lake.frame(more.name, [*columns, "more"], engine)))
+
+    assert (empty.num_rows, empty.column_names) == (0, columns)
+    assert found.sort_by("log_id").equals(lake.read(more.name, columns=[*columns, "more"]).sort_by("log_id"))
+    # The partition's column is in no file.
+    days = to_arrow(lake.frame(more.name, ["log_id", "fight_date"], engine))
+    assert dict(zip(*(days[c].to_pylist() for c in days.column_names), strict=True)) == {
+        "b": DAYS[1], "c": DAYS[0],
+    }  # fmt: skip
+
+
+def test_a_table_stays_open_until_somebody_commits(lake, tmp_path):
+    lake.append(CORE_QUARANTINE, rows(("a", 0)))
+    first, other = lake.open(CORE_QUARANTINE.name), Lake(lake.url)
+    assert lake.open(CORE_QUARANTINE.name) is first
+
+    other.append(CORE_QUARANTINE, rows(("b", 0)))
+    assert stored(lake) == [("a", 0, ""), ("b", 0, "")]
+
+    # A table that was deleted and begun anew has the same version, and another commit.
+    shutil.rmtree(lake.table_url(CORE_QUARANTINE.name))
+    assert lake.open(CORE_QUARANTINE.name) is None
+    for log in "cd":
+        other.append(CORE_QUARANTINE, rows((log, 0)))
+    assert stored(lake) == [("c", 0, ""), ("d", 0, "")]
 
 
 def test_a_lake_behind_a_url_holds_the_same(tmp_path):
