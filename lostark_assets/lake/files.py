@@ -72,9 +72,9 @@ def write_file(
     writer, rows = None, 0
     with fs.open_output_stream(path) as file:
         for part in parts:
-            schema = _schema(contract, values, part)
-            writer = writer or pq.ParquetWriter(file, schema, **options)
-            writer.write_table(part.select(schema.names).cast(schema), group_rows)
+            shaped = _shaped(contract, part)
+            writer = writer or pq.ParquetWriter(file, shaped.schema, **options)
+            writer.write_table(shaped, group_rows)
             rows += part.num_rows
         if writer:
             writer.close()
@@ -83,27 +83,28 @@ def write_file(
     return AddAction(path, size, dict(values), int(time.time() * 1000), True, stats)  # noqa: FBT003
 
 
-def _schema(contract: Contract, values: Mapping[str, str | None], part: pa.Table) -> pa.Schema:
-    """The contract's columns without the partition's; a column that is dictionary-encoded stays so."""
-    here = {field.name: field.type for field in part.schema}
-    return pa.schema(
+def _shaped(contract: Contract, rows: pa.Table) -> pa.Table:
+    """The columns as files have them, the partition's left out; what is dictionary-encoded stays so."""
+    here = {field.name: field.type for field in rows.schema}
+    schema = pa.schema(
         [
             (f.name, here[f.name] if pa.types.is_dictionary(here[f.name]) else f.type)
             for f in contract.schema
-            if f.name not in values
+            if f.name not in contract.partition_by
         ]
     )
+    return rows if rows.schema == schema else rows.select(schema.names).cast(schema)
 
 
 def _by_partition(contract: Contract, rows: pa.Table) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
     """Values of the partition and its rows, in their order."""
+    body = _shaped(contract, rows)
     if not contract.partition_by:
-        yield {}, rows
+        yield {}, body
         return
     [name] = contract.partition_by
     column = rows[name].combine_chunks().dictionary_encode()
     codes = column.indices.to_numpy()
-    body = rows.drop_columns([name])
     if (np.diff(codes) < 0).any():
         order = np.argsort(codes, kind="stable")
         codes, body = codes[order], body.take(pa.array(order))
