@@ -60,6 +60,9 @@ _KEPT_BYTES = 16 << 20
 _INT64 = 2**63 - 1
 _SHORTEST_HIT, _SHORTEST_CAST = len('{"timestamp":1,"damage":1}'), len("1,")
 _FAILED = -1
+# Beside the bits of flags, what the key of a hit says.
+_TIME, _DAMAGE_OF_HIT = 8, 16
+_KEYS_OF_A_HIT = 24
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises on damaged bytes or values of a wrong type."""
@@ -476,48 +479,76 @@ def _skip_of_hit(text, at):
     return _skip(text, at)
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def _is_same(text, at, other, length):
+    """Whether the bytes at two places are the same; ``length`` is 1 or more."""
+    while length > 8:
+        if _eight(text, at) != _eight(text, other):
+            return False
+        at, other, length = at + 8, other + 8, length - 8
+    # The first bytes are the lowest.
+    return (_eight(text, at) ^ _eight(text, other)) << np.uint64(64 - 8 * length) == _ZERO
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _kind_of_key(text, at, end):
+    """What the key of a hit between two places says."""
+    length, word, tail = end - at, _eight(text, at), _eight(text, at + 8)
+    if length == 9 and word == _TIMESTAM and tail & _ONE_BYTE == _TIMESTAMP_END:
+        return _TIME
+    if length == 6 and word & _SIX_BYTES == _DAMAGE:
+        return _DAMAGE_OF_HIT
+    if length == 4 and word & _FOUR_BYTES == _CRIT:
+        return 1
+    if length == 10 and word == _BACK_ATT and tail & _TWO_BYTES == _BACK_END:
+        return 2
+    if length == 11 and word == _FRONT_AT and tail & _THREE_BYTES == _FRONT_END:
+        return 4
+    return 0
+
+
 @njit(cache=True, nogil=True)
-def _hit(text, at):
-    """The end of one hit whose opening brace is before ``at``, its time, damage and flags."""
-    seen, kinds, at_ms, damage = 0, 0, 0, 0
+def _hit(text, at, keys):
+    """The end of one hit whose opening brace is before ``at``, its time, damage and flags.
+
+    Hits have the same keys in the same order, nearly always: ``keys`` has a row for each of the hit before,
+    where it began, how many bytes there were to its value, and what it said. The same bytes say the same.
+    """
+    seen, kinds, at_ms, damage, place = 0, 0, 0, 0, 0
     failed = (_FAILED, 0, 0, 0)
     at = _space(text, at)
     if _byte(text, at) == 125:
         return failed
     while True:
-        if _byte(text, at) != 34:
-            return failed
-        at += 1
-        word = _eight(text, at)
-        end = _text_stop(text, at)
-        if _byte(text, end) != 34:
-            return failed
-        length = end - at
-        tail = _eight(text, at + 8)
-        at = _colon(text, end + 1)
-        if at < 0:
-            return failed
-        if length == 9 and word == _TIMESTAM and tail & _ONE_BYTE == _TIMESTAMP_END:
+        if place < len(keys) and keys[place, 1] and _is_same(text, at, keys[place, 0], keys[place, 1]):
+            at, kind = at + keys[place, 1], keys[place, 2]
+        else:
+            first = at
+            if _byte(text, at) != 34:
+                return failed
+            end = _text_stop(text, at + 1)
+            if _byte(text, end) != 34:
+                return failed
+            kind = _kind_of_key(text, at + 1, end)
+            at = _colon(text, end + 1)
+            if at < 0:
+                return failed
+            if place < len(keys):
+                keys[place, 0], keys[place, 1], keys[place, 2] = first, at - first, kind
+        place += 1
+        if kind == 0:
+            at = _skip_of_hit(text, at)
+        elif kind == _TIME:
             at_ms, at = _integer(text, at)
             seen |= 1
-        elif length == 6 and word & _SIX_BYTES == _DAMAGE:
+        elif kind == _DAMAGE_OF_HIT:
             damage, at = _integer(text, at)
             seen |= 2
         else:
-            kind = 0
-            if length == 4 and word & _FOUR_BYTES == _CRIT:
-                kind = 1
-            elif length == 10 and word == _BACK_ATT and tail & _TWO_BYTES == _BACK_END:
-                kind = 2
-            elif length == 11 and word == _FRONT_AT and tail & _THREE_BYTES == _FRONT_END:
-                kind = 4
-            if kind == 0:
-                at = _skip_of_hit(text, at)
-            else:
-                is_true, at = _literal(text, at)
-                if is_true == NULL:
-                    return failed
-                kinds = kinds & ~kind | (kind if is_true == 1 else 0)
+            is_true, at = _literal(text, at)
+            if is_true == NULL:
+                return failed
+            kinds = kinds & ~kind | (kind if is_true == 1 else 0)
         if at < 0:
             return failed
         at = _space(text, at)
@@ -531,7 +562,7 @@ def _hit(text, at):
 
 
 @njit(cache=True, nogil=True)
-def _hits(text, at, count, at_ms, damage, flags):
+def _hits(text, at, keys, count, at_ms, damage, flags):
     """A list of hits or null, and how many hits there are now."""
     if _byte(text, at) != 91:
         value, at = _literal(text, at)
@@ -542,7 +573,7 @@ def _hits(text, at, count, at_ms, damage, flags):
     while True:
         if _byte(text, at) != 123 or count == at_ms.size:
             return _FAILED, count
-        at, at_ms[count], damage[count], flags[count] = _hit(text, at + 1)
+        at, at_ms[count], damage[count], flags[count] = _hit(text, at + 1, keys)
         if at < 0:
             return _FAILED, count
         count += 1
@@ -556,7 +587,7 @@ def _hits(text, at, count, at_ms, damage, flags):
 
 
 @njit(cache=True, nogil=True)
-def _casts(text, at, count, at_ms, damage, flags):
+def _casts(text, at, keys, count, at_ms, damage, flags):
     """A list of casts or null, and how many hits there are now."""
     if _byte(text, at) != 91:
         value, at = _literal(text, at)
@@ -586,7 +617,7 @@ def _casts(text, at, count, at_ms, damage, flags):
                     return _FAILED, count
                 if is_hits:
                     is_seen = True
-                    at, count = _hits(text, at, count, at_ms, damage, flags)
+                    at, count = _hits(text, at, keys, count, at_ms, damage, flags)
                 else:
                     at = _skip(text, at)
                 if at < 0:
@@ -667,7 +698,7 @@ def _integers(text, at, count, found):
 
 
 @njit(cache=True, nogil=True)
-def _skill(text, at, row, casts, count, names, lengths, cast_at, at_ms, damage, flags):
+def _skill(text, at, row, casts, count, names, lengths, keys, cast_at, at_ms, damage, flags):
     """Past one skill whose opening brace is before ``at``, and how many casts and hits there are now."""
     row[:_KEY] = NULL
     row[_TOTAL_DAMAGE] = 0
@@ -689,7 +720,7 @@ def _skill(text, at, row, casts, count, names, lengths, cast_at, at_ms, damage, 
             return failed
         if which == _SKILL_CAST_LOG:
             has_hits = True
-            at, count = _casts(text, at, count, at_ms, damage, flags)
+            at, count = _casts(text, at, keys, count, at_ms, damage, flags)
         elif which == _CAST_LOG and _byte(text, at) != 110:
             row[which] = 1
             at, casts = _integers(text, at, casts, cast_at)
@@ -711,6 +742,7 @@ def _skill(text, at, row, casts, count, names, lengths, cast_at, at_ms, damage, 
 def _scan(text, rows, names, lengths, cast_at, at_ms, damage, flags):
     """Past the whole document, and how many skills it has: one row of ``rows`` each."""
     skills, casts, count = 0, 0, 0
+    keys = np.zeros((_KEYS_OF_A_HIT, 3), np.int64)
     at = _space(text, np.int64(0))
     if _byte(text, at) != 123:
         return _FAILED, 0
@@ -728,7 +760,7 @@ def _scan(text, rows, names, lengths, cast_at, at_ms, damage, flags):
         if at < 0 or _byte(text, at) != 123:
             return _FAILED, 0
         at, casts, count = _skill(
-            text, at + 1, row, casts, count, names, lengths, cast_at, at_ms, damage, flags
+            text, at + 1, row, casts, count, names, lengths, keys, cast_at, at_ms, damage, flags
         )
         if at < 0:
             return _FAILED, 0

@@ -115,12 +115,37 @@ SCANNED = {
     "largest": _with(totalDamage=10**18 - 1, stagger=-(10**18) + 1),
     "minus zero": _replaced('"stagger":468', '"stagger":-0'),
     "unknown keys": _with_hit(a={"b": [{"c": [[], {}, "}]", 1.5e3, True, None]}]}, timestamps=[{}]),
+    "hits whose keys differ": _with(
+        skillCastLog=[
+            {
+                "hits": [
+                    HIT,
+                    dict(reversed(HIT.items())),
+                    {k: v for k, v in HIT.items() if k != "unbuffedDamage"} | {"crit": False},
+                    HIT | {"crits": True, "damages": 7, "damage": 8},
+                    {"damages": 9, "damage": 1, "timestamp": 2, "backAttack": True, "frontAttacks": True},
+                    HIT,
+                ]
+            }
+        ]
+    ),
+    "hits of many keys": _with(
+        skillCastLog=[
+            {
+                "hits": [
+                    {f"k{i}": i for i in range(40)} | HIT,
+                    {f"k{i}": 0 for i in range(39)} | HIT | {"k39": 1},
+                ]
+            }
+        ]
+    ),
     "no flags": _packed({"1": {"skillCastLog": [{"hits": [{"damage": 1, "timestamp": 2}]}]}}),
     "a field twice": b'{"1":{"id":5,"id":null,"casts":1,"casts":2,"name":"a","name":null}}',
     "casts after null": b'{"1":{"castLog":null,"castLog":[ 1 , -2 ]},"2":{"castLog":[3]},"3":{"castLog":[]}}',
     "a flag twice": b'{"1":{"skillCastLog":[{"hits":[{"timestamp":1,"timestamp":2,"damage":0,"crit":true,'
     b'"crit":false}]}]}}',
 }
+SCANNED["hits whose spaces differ"] = SCANNED["hits whose keys differ"].replace(b'":', b'" : ', 70)
 LEFT = {
     "nothing": b"",
     "null": b"null",
