@@ -83,14 +83,26 @@ def write_file(
     return AddAction(path, size, dict(values), int(time.time() * 1000), True, stats)  # noqa: FBT003
 
 
+def schema_of(contract: Contract, rows: pa.Table) -> pa.Schema:
+    """The contract's schema, as far as ``rows`` have its columns."""
+    return pa.schema(
+        [
+            pa.field(f.name, f.type, rows.schema.field(f.name).nullable)
+            for f in contract.schema
+            if f.name in rows.schema.names
+        ]
+    )
+
+
 def _shaped(contract: Contract, rows: pa.Table) -> pa.Table:
     """The columns as files have them, the partition's left out; what is dictionary-encoded stays so."""
-    here = {field.name: field.type for field in rows.schema}
     schema = pa.schema(
         [
-            (f.name, here[f.name] if pa.types.is_dictionary(here[f.name]) else f.type)
-            for f in contract.schema
-            if f.name not in contract.partition_by
+            rows.schema.field(field.name)
+            if pa.types.is_dictionary(rows.schema.field(field.name).type)
+            else field
+            for field in schema_of(contract, rows)
+            if field.name not in contract.partition_by
         ]
     )
     return rows if rows.schema == schema else rows.select(schema.names).cast(schema)

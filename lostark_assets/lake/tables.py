@@ -33,7 +33,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
-from lostark_assets.lake.files import text_of, write_file, write_rows
+from lostark_assets.lake.files import schema_of, text_of, write_file, write_rows
 
 _NO_COLUMN_STATISTICS = {"delta.dataSkippingNumIndexedCols": "0"}
 """Column extremes in the log serve none of our reads (ids are hashes) and make opening a dataset slow."""
@@ -366,7 +366,8 @@ class Lake:
                     actions.append(action)
                     written += [action] if isinstance(action, AddAction) else []
             if actions or not replaced:
-                self._commit(table, contract, actions, note, is_all_replaced=replaced == {})
+                schema = schema_of(contract, rows)
+                self._commit(table, contract, schema, actions, note, is_all_replaced=replaced == {})
         except BaseException:
             # What was not committed is nobody's.
             for added in written:
@@ -377,13 +378,14 @@ class Lake:
         self,
         table: DeltaTable | None,
         contract: Contract,
+        columns: pa.Schema,
         actions: list[AddAction | RemoveAction],
         note: Mapping[str, str] | None,
         *,
         is_all_replaced: bool,
     ) -> None:
         partition_by = list(contract.partition_by)
-        schema = DeltaSchema.from_arrow(pa.schema([(f.name, f.type) for f in contract.schema]))
+        schema = DeltaSchema.from_arrow(columns)
         properties = CommitProperties(custom_metadata={_NOTE: json.dumps(note)} if note else None)
         if table is None:
             create_table_with_add_actions(

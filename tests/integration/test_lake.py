@@ -225,7 +225,9 @@ def test_every_engine_reads_the_same_frame(lake, monkeypatch, engine):
     found = plain(to_arrow(lake.frame(more.name, [*columns, "more"], engine)))
 
     assert (empty.num_rows, empty.column_names) == (0, columns)
-    assert found.sort_by("log_id").equals(lake.read(more.name, columns=[*columns, "more"]).sort_by("log_id"))
+    read = lake.read(more.name, columns=[*columns, "more"])
+    assert found.sort_by("log_id").to_pylist() == read.sort_by("log_id").to_pylist()
+    assert found.schema.types == read.schema.types
     # The partition's column is in no file.
     days = to_arrow(lake.frame(more.name, ["log_id", "fight_date"], engine))
     assert dict(zip(*(days[c].to_pylist() for c in days.column_names), strict=True)) == {
