@@ -17,6 +17,7 @@ MISSING = 255
 """The byte of a missing value, and of a category that training never saw."""
 SEAT_NUMBERS = 5
 """Numbers that :func:`party_features` reads of a player."""
+_LOW_GROUPS = 3
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -138,43 +139,59 @@ def left_over(codes, group_of, groups, reach_of, reach):
 def sums_of(starts, codes, group_of, reach_of, reach, leaves, baseline):
     """``trees.CompiledPipeline.sums``."""
     rows, groups, trees = starts.shape[0], starts.shape[1] - 1, starts.shape[2]
-    mixtures = 1 << groups
-    found = np.empty((rows, mixtures))
+    # Two small tables, of the mixtures of the first groups and of the others, stay in the fastest memory.
+    low = min(groups, _LOW_GROUPS)
+    size = 1 << low
+    found = np.empty((rows, 1 << groups))
     end = np.empty((groups, trees), reach.dtype)
-    left = np.empty((mixtures, trees), reach.dtype)
+    lows, highs = np.empty((size, trees), reach.dtype), np.empty((1 << groups - low, trees), reach.dtype)
     for row in range(rows):
         start = starts[row]
         for group in range(groups):
             end[group] = reach[0]
         _narrow(end, reach_of, reach, codes[row], group_of, groups)
-        left[0] = start[groups]
-        for group in range(groups):
-            size = 1 << group
-            for mixture in range(size):
-                for tree in range(trees):
-                    before = left[mixture, tree]
-                    left[size + mixture, tree] = before & end[group, tree]
-                    left[mixture, tree] = before & start[group, tree]
-        _add_up(leaves, left, baseline, found[row])
+        lows[0], highs[0] = start[groups], reach[0]
+        _mix(lows, start[:low], end[:low])
+        _mix(highs, start[low:groups], end[low:])
+        for high in range(len(highs)):
+            _add_up(leaves, lows, highs[high], baseline, found[row, high * size : (high + 1) * size])
     return found
 
 
 @njit(cache=True, nogil=True)
-def _add_up(leaves, left, baseline, total):
-    """Tree after tree, as scikit-learn adds them: the same sums to the last bit. Four go on side by side."""
-    whole = len(total) // 4 * 4
-    for at in range(0, whole, 4):
-        one = two = three = four = baseline
+def _mix(left, start, end):
+    """Fill ``left`` (2 ** groups, trees), whose first row is given, with what the mixtures leave of it."""
+    for group in range(len(start)):
+        size = 1 << group
+        for mixture in range(size):
+            for tree in range(left.shape[1]):
+                before = left[mixture, tree]
+                left[size + mixture, tree] = before & end[group, tree]
+                left[mixture, tree] = before & start[group, tree]
+
+
+@njit(cache=True, nogil=True)
+def _add_up(leaves, lows, high, baseline, total):
+    """Tree after tree, as scikit-learn adds them: the same sums to the last bit. Eight go on side by side."""
+    whole = len(total) // 8 * 8
+    for at in range(0, whole, 8):
+        one = two = three = four = five = six = seven = eight = baseline
         for tree in range(len(leaves)):
-            one += leaves[tree, _lowest_bit(left[at, tree])]
-            two += leaves[tree, _lowest_bit(left[at + 1, tree])]
-            three += leaves[tree, _lowest_bit(left[at + 2, tree])]
-            four += leaves[tree, _lowest_bit(left[at + 3, tree])]
+            leaf, some = leaves[tree], high[tree]
+            one += leaf[_lowest_bit(lows[at, tree] & some)]
+            two += leaf[_lowest_bit(lows[at + 1, tree] & some)]
+            three += leaf[_lowest_bit(lows[at + 2, tree] & some)]
+            four += leaf[_lowest_bit(lows[at + 3, tree] & some)]
+            five += leaf[_lowest_bit(lows[at + 4, tree] & some)]
+            six += leaf[_lowest_bit(lows[at + 5, tree] & some)]
+            seven += leaf[_lowest_bit(lows[at + 6, tree] & some)]
+            eight += leaf[_lowest_bit(lows[at + 7, tree] & some)]
         total[at], total[at + 1], total[at + 2], total[at + 3] = one, two, three, four
+        total[at + 4], total[at + 5], total[at + 6], total[at + 7] = five, six, seven, eight
     for at in range(whole, len(total)):
         one = baseline
         for tree in range(len(leaves)):
-            one += leaves[tree, _lowest_bit(left[at, tree])]
+            one += leaves[tree, _lowest_bit(lows[at, tree] & high[tree])]
         total[at] = one
 
 
