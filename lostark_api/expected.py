@@ -159,7 +159,19 @@ async def answer(predictor: Predictor | None, builds: Sequence[Build]) -> bytes:
 
 def planned(build: Build, now_us: int) -> Planned:
     """The build as models read it: names in English, and a moment (microseconds from 1970)."""
-    at = build.fight_started_at
+    at, others = build.fight_started_at, []
+    for one in build.party:
+        item_level = NAN if one.item_level is None else one.item_level
+        others += (item_level, NAN, *_role(one.class_name, one.spec_name).flags)
+    told = (
+        build.combat_power,
+        build.is_ark_passive_active,
+        build.support_ap,
+        build.support_brand,
+        build.support_identity,
+        build.support_hyper,
+    )
+    combat_power, is_ark_passive_active, *uptimes = [NAN if number is None else number for number in told]
     return Planned(
         _place(build.raid_name, build.gate_name, build.difficulty),
         build.region,
@@ -167,26 +179,17 @@ def planned(build: Build, now_us: int) -> Planned:
         now_us if at is None else (at - _EPOCH) // _MICROSECOND,
         _role(build.class_name, build.spec_name),
         build.item_level,
-        _known(build.combat_power),
+        combat_power,
         build.is_uploader,
-        _known(build.is_ark_passive_active),
-        (
-            _known(build.support_ap),
-            _known(build.support_brand),
-            _known(build.support_identity),
-            _known(build.support_hyper),
-        ),
-        [(_role(one.class_name, one.spec_name), _known(one.item_level)) for one in build.party],
+        is_ark_passive_active,
+        uptimes,
+        others,
     )
 
 
 def refused(builds: Sequence[Build], reason: str) -> list[dict[str, Any]]:
     """Answers of no model."""
     return [{"refusal_reason": reason, **dict.fromkeys(_FIGURES)} for _ in builds]
-
-
-def _known(number: float | None) -> float:
-    return NAN if number is None else number
 
 
 @lru_cache(_MOST_KEPT)

@@ -8,10 +8,11 @@ languages, and HTTP.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import NamedTuple
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
 
+import msgspec
 import numpy as np
 
 from lostark_assets.contracts.core import UPTIMES
@@ -27,39 +28,46 @@ from lostark_ml.trees import group_of_features
 
 FIGURES = ("expected_dps", "expected_dps_low", "expected_dps_high")
 PARTS = ("typical_dps", *(c.name for c in CONTEXT_PARTS))
-Answer = dict[str, int | str | None]
-_ANSWER = ("refusal_reason", *FIGURES, *PARTS)
+Answer = msgspec.defstruct(
+    "Answer",
+    [("refusal_reason", str | None, None), *((name, int | None, None) for name in (*FIGURES, *PARTS))],
+    namespace={"__doc__": "Whole damage/s of one player, or the reason why there is none."},
+    frozen=True,
+    gc=False,
+)
 _MOST_KEPT = 4096
 _CELL = ("gate_difficulty", "class_name", "spec_name")
-_NO_PARTY, _NO_HISTORY = [NAN] * (len(PARTY_FEATURES) - 1), [NAN] * len(HISTORY)
-_ORDER = [
-    *_CELL, "region", "measurement_rules", "item_level", "combat_power", "uploader_flag", PARTY_FEATURES[0],
-    *(c.name for c in UPTIMES), *PARTY_FEATURES[1:], "hours_since_reset", "hour_of_day",
-    *(c.name for c in HISTORY), TIME_FEATURE,
-]  # fmt: skip
-assert _ORDER == MODEL_FEATURES, "the contract has other features: BuildModel._values must have them too"
-_ROW = (
-    len(MODEL_FEATURES), *(MODEL_FEATURES.index(name) for name in PARTY_FEATURES[:2]),
-    NO_SUPPORT, PLAYERS_IN_A_PARTY,
+_MOMENT = tuple(moment_features(0, 0))
+_TOLD = (
+    "region", "measurement_rules", "item_level", "combat_power", "uploader_flag", *(c.name for c in UPTIMES),
+    *_MOMENT,
 )  # fmt: skip
+assert {*_CELL, *_TOLD, *PARTY_FEATURES, *(c.name for c in HISTORY)} == set(MODEL_FEATURES), (
+    "the contract has other features: BuildModel._values must have them too"
+)
+
+
+def _places(names: Iterable[str]) -> np.ndarray:
+    return np.array([MODEL_FEATURES.index(name) for name in names])
+
+
+_CELL_PLACES = _places(_CELL)
+_LAYOUT = (_places(_TOLD), _places(PARTY_FEATURES), NO_SUPPORT, PLAYERS_IN_A_PARTY)
 _GROUPS = group_of_features(GROUP_COLUMNS)
-_SEAT = MODEL_FEATURES.index("support_seat_flag")
-_SEAT_GROUP = int(_GROUPS[_SEAT])
-"""The one feature of a group that not only the trees read."""
+_SEAT_AT = MODEL_FEATURES.index("support_seat_flag")
+_SEAT = (_SEAT_AT, int(_GROUPS[_SEAT_AT]))
+"""Place and group of the one feature of a group that not only the trees read."""
 
 
-class _Cell(NamedTuple):
+class _Cell(msgspec.Struct, frozen=True, gc=False):
     """What a model has to say of everybody of one spec at one gate.
 
-    ``codes`` are of the categories that name it, ``interval`` departures of its ends in log DPS, ``start``
-    the leaves that the typical player leaves over.
+    ``codes`` are of the categories that name it, ``numbers`` the ``cell`` of ``kernels.one_answer``.
     """
 
     refusal_reason: str | None
     codes: tuple[float, ...] = ()
-    interval: tuple[float, float] = (NAN, NAN)
-    start: np.ndarray | None = None
-    has_usual_seat: bool = False
+    numbers: tuple[np.ndarray, np.ndarray, bool, float, float] | None = None
 
 
 class BuildModel:
@@ -78,6 +86,9 @@ class BuildModel:
         self._encoding = (len(CATEGORY_FEATURES), compiled.edges, compiled.edge_starts)
         self._trees = (_GROUPS, compiled.reach_of, compiled.reach, compiled.leaves, compiled.baseline)
         self._categories = compiled.category_codes()
+        self._regions, self._rules = self._categories["region"], self._categories["measurement_rules"]
+        self._ranges = [(name, *ends) for name, ends in model.domain.ranges.items()]
+        self._first_week = model.domain.first_week
         self._known = {reason: frozenset(names) for reason, names in model.domain.known.items()}
         self._cell = lru_cache(_MOST_KEPT)(self._cell_of)
         self._additive = lru_cache(_MOST_KEPT)(self._additive_of)
@@ -100,50 +111,38 @@ class BuildModel:
         week_us = week_start_us(player.started_us, int(player.region == KOREA))
         moment = moment_features(player.started_us, week_us)
         week = moment[TIME_FEATURE]
-        reason = self._outside(player, week)
-        if reason is not None:
-            return refusal(reason)
-        values = self._values(cell, player, moment)
+        for name, low, high in self._ranges:
+            value = getattr(player, name)
+            if value < low or value > high:
+                return refusal(OUTSIDE[name])
+        if week < self._first_week:
+            return refusal(BEFORE_TRAINING)
         additive = self._additive(cell.codes, math.floor(week - self._cutoff_week))
-        seat = (_SEAT, _SEAT_GROUP, cell.has_usual_seat, *additive)
         found = one_answer(
-            values, _ROW, seat, cell.start, cell.interval, self._encoding, self._trees, PART_SHARES
-        )
-        answer = dict(zip(_ANSWER, (None, *found.tolist()), strict=True))
-        return answer if self._has_typical else answer | _NO_PARTS
+            self._values(player, moment), cell.numbers, additive, _LAYOUT, _SEAT, self._encoding, self._trees,
+            PART_SHARES,
+        ).tolist()  # fmt: skip
+        return Answer(None, *(found if self._has_typical else found[: len(FIGURES)]))
 
-    def _values(self, cell: _Cell, player: Planned, moment: Mapping[str, float]) -> np.ndarray:
-        """The encoded features in the order of ``MODEL_FEATURES``, less the party's; then all seats."""
+    def _values(self, player: Planned, moment: Mapping[str, float]) -> np.ndarray:
+        """What is ``_TOLD`` of a player, encoded; then all seats."""
         values = [
-            *cell.codes,
-            self._categories["region"].get(player.region, NAN),
-            self._categories["measurement_rules"].get(player.measurement_rules, NAN),
+            self._regions.get(player.region, NAN),
+            self._rules.get(player.measurement_rules, NAN),
             player.item_level,
             player.combat_power,
             player.is_uploader,
-            NAN,
             *player.uptimes,
-            *_NO_PARTY,
-            moment["hours_since_reset"],
-            moment["hour_of_day"],
-            *_NO_HISTORY,
-            moment[TIME_FEATURE],
+            *moment.values(),
             player.item_level,
             player.is_ark_passive_active,
             *player.role.flags,
+            *player.others,
         ]
-        for role, item_level in player.others:
-            values += (item_level, NAN, *role.flags)
-        return np.array(values)
-
-    def _outside(self, player: Planned, week: float) -> str | None:
-        """Why the numbers are outside of what training saw, as ``training.Domain`` says it."""
-        domain = self._model.domain
-        for name, (low, high) in domain.ranges.items():
-            value = getattr(player, name)
-            if value < low or value > high:
-                return OUTSIDE[name]
-        return BEFORE_TRAINING if week < domain.first_week else None
+        # Faster than np.array, which looks at each value's type first.
+        found = np.empty(len(values))
+        _packer(len(values))(found, 0, *values)
+        return found
 
     def _cell_of(self, raid: str, gate: str, difficulty: str, class_name: str, spec_name: str) -> _Cell:
         names = {
@@ -170,8 +169,10 @@ class BuildModel:
                 usual[name] = self._categories[name].get(category, NAN)
         row = np.array([[usual.get(name, NAN) for name in MODEL_FEATURES]])
         start = self._compiled.left_over(self._compiled.codes(row), _GROUPS, len(ALL_GROUPS))
+        own = np.full(len(MODEL_FEATURES), NAN)
+        own[_CELL_PLACES] = codes
         has_usual_seat = usual.get("support_seat_flag", 0.0) > 0
-        return _Cell(None, codes, self._model.intervals.ends(spec), start, has_usual_seat)
+        return _Cell(None, codes, (own, start, has_usual_seat, *self._model.intervals.ends(spec)))
 
     def _additive_of(self, codes: tuple[float, float, float], week: int) -> tuple[float, float]:
         """The season's level and the effects, without and with a support's seat.
@@ -187,9 +188,13 @@ class BuildModel:
         return without, with_seat
 
 
+@cache
 def refusal(reason: str) -> Answer:
     """The answer where there is no expectation."""
-    return {**_NOTHING, "refusal_reason": reason}
+    return Answer(reason)
 
 
-_NOTHING, _NO_PARTS = dict.fromkeys(_ANSWER), dict.fromkeys(PARTS)
+@cache
+def _packer(count: int) -> Callable[..., None]:
+    """What writes so many numbers into a buffer: (buffer, offset, *numbers)."""
+    return struct.Struct(f"{count}d").pack_into

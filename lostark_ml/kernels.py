@@ -231,49 +231,57 @@ def whole_parts(mixtures, shares, start, end):
 
 
 @njit(cache=True, nogil=True)
-def one_row(values, features, ark_at, party_at, specs, party_size):
-    """The features of one player, from ``values``: they, with room for the party's, and the seats behind.
+def one_row(usual, values, layout):
+    """The features of one player.
 
-    ``ark_at`` is the place of the first of :func:`party_features`, ``party_at`` that of the others.
+    Args:
+        usual: features of everybody of the spec at the gate; NaN where players differ.
+        values: the player's, and then the seats of everybody, the own one first.
+        layout: places in the row of the player's ``values``, places of :func:`party_features`, and the
+            last two arguments of those.
     """
-    seats = values[features:].reshape(-1, SEAT_NUMBERS)
-    party = party_features(seats, np.zeros(len(seats), np.int64), specs, party_size)[0]
-    row = values[:features].copy()
-    row[ark_at] = party[0]
-    for number in range(1, len(party)):
-        row[party_at + number - 1] = party[number]
-    return row.reshape(1, -1)
+    places, party_places, specs, party_size = layout
+    seats = values[len(places) :].reshape(-1, SEAT_NUMBERS)
+    party = party_features(seats, np.zeros(len(seats), np.int64), specs, party_size)
+    row = np.empty((1, len(usual)))
+    row[0] = usual
+    for number in range(len(places)):
+        row[0, places[number]] = values[number]
+    for number in range(len(party_places)):
+        row[0, party_places[number]] = party[0, number]
+    return row
 
 
 @njit(cache=True, nogil=True)
-def one_answer(values, layout, seat, start, interval, encoding, trees, shares):
+def one_answer(values, cell, additive, layout, seat, encoding, trees, shares):
     """Expected damage/s of one player with the ends of its interval, that of the typical one, and the parts.
 
     Args:
-        values: and ``layout``, the other arguments of :func:`one_row`.
-        layout: see there.
-        seat: place of the support seat in the row, number of its group, whether the typical player has it,
-            and what the season's level and effects add without it and with it.
-        start: leaves that the typical player leaves over.
-        interval: departures of the ends from the expected log DPS.
+        values: see :func:`one_row`.
+        cell: ``usual`` of :func:`one_row`, the leaves that the typical player leaves over, whether it has
+            the support's seat, and departures of the interval's ends from the expected log DPS.
+        additive: what the season's level and effects add without the support's seat and with it.
+        layout: see :func:`one_row`.
+        seat: place of the support's seat in the row, and number of its group.
         encoding: number of categories, edges, edge_starts.
         trees: group_of, reach_of, reach, leaves, baseline.
         shares: ``parts.shapley_shares``.
     """
+    usual_row, start, has_usual_seat, low, high = cell
     group_of, reach_of, reach, leaves, baseline = trees
-    seat_at, seat_group, has_usual_seat, without, with_seat = seat
-    row = one_row(values, layout[0], layout[1], layout[2], layout[3], layout[4])
+    without, with_seat = additive
+    row = one_row(usual_row, values, layout)
     codes = codes_of(row, encoding[0], encoding[1], encoding[2])
     mixtures = sums_of(start, codes, group_of, reach_of, reach, leaves, baseline)
-    own = with_seat if row[0, seat_at] > 0 else without
+    own = with_seat if row[0, seat[0]] > 0 else without
     usual = with_seat if has_usual_seat else without
     for mixture in range(mixtures.shape[1]):
-        mixtures[0, mixture] += own if mixture >> seat_group & 1 else usual
+        mixtures[0, mixture] += own if mixture >> seat[1] & 1 else usual
     log_dps = mixtures[0, -1]
     typical, expected = np.rint(np.exp(mixtures[:, 0])), np.rint(np.exp(mixtures[:, -1]))
     parts = whole_parts(mixtures, shares, typical, expected)
     found = np.empty(4 + parts.shape[1], np.int64)
     found[0], found[3] = expected[0], typical[0]
-    found[1], found[2] = np.rint(np.exp(log_dps + interval[0])), np.rint(np.exp(log_dps + interval[1]))
+    found[1], found[2] = np.rint(np.exp(log_dps + low)), np.rint(np.exp(log_dps + high))
     found[4:] = parts[0]
     return found

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.game.specs import SUPPORT_CLASSES
@@ -16,7 +17,7 @@ from lostark_ml.contracts import NO_SUPPORT, SUPPORT_CODES
 NAN = math.nan
 
 
-class Role(NamedTuple):
+class Role(msgspec.Struct, frozen=True, gc=False):
     """What somebody plays, by English names; made by :func:`role_of`.
 
     ``flags`` are numbers for the party's features.
@@ -35,11 +36,12 @@ def role_of(class_name: str, spec_name: str, *, is_support: bool | None) -> Role
     return Role(class_name, spec_name, supports, tuple(map(float, flags)))
 
 
-class Planned(NamedTuple):
+class Planned(msgspec.Struct, frozen=True, gc=False):
     """A player before a fight. Names are English; numbers are NaN where they are not known.
 
-    ``uptimes`` stand in the order of the contract; ``others`` are role and item level of everybody else.
-    ``started_us`` counts microseconds from 1970.
+    ``uptimes`` stand in the order of the contract; ``others`` are the ``kernels.SEAT_NUMBERS`` of everybody
+    else: item level, whether ark passive is active, and the role's flags. ``started_us`` counts microseconds
+    from 1970.
     """
 
     place: tuple[str, str, str]
@@ -52,4 +54,4 @@ class Planned(NamedTuple):
     is_uploader: float = 0.0
     is_ark_passive_active: float = NAN
     uptimes: Sequence[float] = (NAN,) * len(UPTIMES)
-    others: Sequence[tuple[Role, float]] = ()
+    others: Sequence[float] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,9 +15,9 @@ from lostark_assets.game.classes import CLASSES
 from lostark_assets.game.specs import SPECS
 from lostark_assets.simulator.raids import GATES
 from lostark_assets.stats.weeks import week_start_us
-from lostark_ml.builds import _ROW, FIGURES, PARTS, BuildModel, _Cell
+from lostark_ml.builds import _LAYOUT, FIGURES, PARTS, BuildModel
 from lostark_ml.context import Typical
-from lostark_ml.contracts import CATEGORY_FEATURES
+from lostark_ml.contracts import CATEGORY_FEATURES, MODEL_FEATURES
 from lostark_ml.features import features_of, model_input, moment_features
 from lostark_ml.kernels import one_row
 from lostark_ml.model import ModelConfig
@@ -46,7 +47,8 @@ def fast(model):
 
 
 def ask(fast, builds):
-    return [fast.expect(planned(Build.model_validate(build), 0)) for build in builds]
+    found = [fast.expect(planned(Build.model_validate(build), 0)) for build in builds]
+    return [msgspec.structs.asdict(one) for one in found]
 
 
 ROLES = [
@@ -116,8 +118,8 @@ def test_features_are_those_of_frames(season, fast):
     for row, build in zip(wanted.to_numpy(float), builds, strict=True):
         one = planned(Build.model_validate(build), 0)
         week_us = week_start_us(one.started_us, int(one.region == "KR"))
-        values = fast._values(_Cell(None, (0.0,) * 3), one, moment_features(one.started_us, week_us))
-        found = one_row(values, *_ROW)[0]
+        values = fast._values(one, moment_features(one.started_us, week_us))
+        found = one_row(np.full(len(MODEL_FEATURES), np.nan), values, _LAYOUT)[0]
         np.testing.assert_array_equal(found[-len(row) :], row)
 
 
