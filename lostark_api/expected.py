@@ -28,6 +28,7 @@ from lostark_assets.settings import Settings
 from lostark_ml.planned import NAN, Planned, Role, role_of
 
 if TYPE_CHECKING:
+    from lostark_api.plain import PlainBuild
     from lostark_ml.builds import Answer, BuildModel
     from lostark_ml.registry import Registry as ModelRegistry
 
@@ -46,9 +47,22 @@ _FIGURES = (
     *(c.name for c in CONTEXT_PARTS),
 )
 _FIRST, _LAST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
-ItemLevel = Annotated[float, Field(ge=1, le=3000, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_encode = msgspec.json.Encoder().encode
+
+
+def _number(lowest: float, highest: float) -> Any:
+    """A number between them, for pydantic and for msgspec."""
+    bounds = Field(ge=lowest, le=highest, allow_inf_nan=False)
+    return Annotated[float, bounds, msgspec.Meta(ge=lowest, le=highest)]
+
+
+Word = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$"),
+    msgspec.Meta(min_length=1, max_length=100),
+]
+ItemLevel, CombatPower, Share = _number(1, 3000), _number(0, 1e9), _number(0, 1)
+Moment = Annotated[AwareDatetime, Field(ge=_FIRST, le=_LAST)]
 
 
 class Companion(BaseModel):
@@ -86,7 +100,7 @@ class Build(BaseModel):
     class_name: Word
     spec_name: Word
     item_level: ItemLevel
-    combat_power: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+    combat_power: CombatPower | None = None
     region: Word = "unknown"
     is_uploader: bool = False
     is_ark_passive_active: bool | None = None
@@ -95,7 +109,7 @@ class Build(BaseModel):
     support_brand: Share | None = None
     support_identity: Share | None = None
     support_hyper: Share | None = None
-    fight_started_at: AwareDatetime | None = Field(None, ge=_FIRST, le=_LAST, description="default: now")
+    fight_started_at: Moment | None = Field(None, description="default: now")
 
 
 class Builds(BaseModel):
@@ -112,7 +126,7 @@ class Champion:
     version: int
     model: BuildModel
 
-    def expect(self, builds: Sequence[Build]) -> list[Answer]:
+    def expect(self, builds: Sequence[Build | PlainBuild]) -> list[Answer]:
         """Expectation with its 90 % interval and parts by build, or the reason why there is none."""
         now_us = time.time_ns() // 1000
         return [self.model.expect(planned(build, now_us)) for build in builds]
@@ -148,16 +162,20 @@ def champions_of(settings: Settings) -> Champions | None:
 
 async def answer(predictor: Predictor | None, builds: Sequence[Build]) -> bytes:
     """The body of an answer: what ``predictor`` expects of the builds. Many are computed in a thread."""
+    if predictor is None or len(builds) <= MOST_AT_ONCE:
+        return answer_at_once(predictor, builds)
+    found = await asyncio.to_thread(predictor.expect, builds)
+    return _encode({"model_version": predictor.version, "expectations": found})
+
+
+def answer_at_once(predictor: Predictor | None, builds: Sequence[Build | PlainBuild]) -> bytes:
+    """The same of a few."""
     if predictor is None:
-        found, version = refused(builds, "no_champion"), None
-    elif len(builds) <= MOST_AT_ONCE:
-        found, version = predictor.expect(builds), predictor.version
-    else:
-        found, version = await asyncio.to_thread(predictor.expect, builds), predictor.version
-    return msgspec.json.encode({"model_version": version, "expectations": found})
+        return _encode({"model_version": None, "expectations": refused(builds, "no_champion")})
+    return _encode({"model_version": predictor.version, "expectations": predictor.expect(builds)})
 
 
-def planned(build: Build, now_us: int) -> Planned:
+def planned(build: Build | PlainBuild, now_us: int) -> Planned:
     """The build as models read it: names in English, and a moment (microseconds from 1970)."""
     at, others = build.fight_started_at, []
     for one in build.party:
@@ -187,7 +205,7 @@ def planned(build: Build, now_us: int) -> Planned:
     )
 
 
-def refused(builds: Sequence[Build], reason: str) -> list[dict[str, Any]]:
+def refused(builds: Sequence[Build | PlainBuild], reason: str) -> list[dict[str, Any]]:
     """Answers of no model."""
     return [{"refusal_reason": reason, **dict.fromkeys(_FIGURES)} for _ in builds]
 

@@ -1,8 +1,8 @@
 """Expected DPS in front of everything else: a plain question is answered before any framework wakes up.
 
-Whatever is not plainly a good question (another type, a large body, one that the model of the route refuses)
+Whatever is not plainly a good question (another type, a large body, many builds, one that makes no sense)
 goes on to the route, that documents the question and says what is wrong with it. What does not belong here:
-the answer itself (``expected``).
+which questions are plain (``plain``), and the answer itself (``expected``).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 from lostark_api.cache import MOST_BODY_BYTES, SECURITY_HEADERS, App, Receive, Scope, Send
 from lostark_api.champion import Champion
-from lostark_api.expected import PATH, Builds, answer
+from lostark_api.expected import PATH, answer_at_once
 from lostark_api.metrics import Metrics
+from lostark_api.plain import plain_builds
 from lostark_assets.battle_log_api import JSON_TYPE
 
 _JSON = JSON_TYPE.encode()
@@ -43,7 +44,7 @@ class ExpectedInFront:
         if message["type"] != "http.request":
             return
         try:
-            content = await answer(self.champion.predictor, Builds.model_validate_json(body).builds)
+            content = answer_at_once(self.champion.predictor, plain_builds(body))
         except Exception:  # noqa: BLE001 - the route says what is wrong, with the body or with us
             await self.app(scope, _again(body, receive), send)
             return
@@ -56,15 +57,15 @@ class ExpectedInFront:
 
 def _is_plain(scope: Scope) -> bool:
     """Whether the request says that it has a short body of JSON."""
-    is_json = is_short = False
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            is_json = value == _JSON
-        elif name == b"content-length":
-            is_short = value.isdigit() and int(value) <= MOST_BODY_BYTES
-        elif name == b"transfer-encoding":
-            return False
-    return is_json and is_short and scope["method"] == "POST"
+    said = dict(scope["headers"])
+    length = said.get(b"content-length", b"")
+    return (
+        scope["method"] == "POST"
+        and said.get(b"content-type") == _JSON
+        and b"transfer-encoding" not in said
+        and length.isdigit()
+        and int(length) <= MOST_BODY_BYTES
+    )
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
