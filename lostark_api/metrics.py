@@ -14,7 +14,32 @@ METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 OUTCOMES = ("hot", "shared", "computed", "none")
 """Where an answer came from: this process, Redis, a computation; none: an answer that is never kept."""
 UNMATCHED = "unmatched"
+_MOST_NOTED = 512
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Tally:
+    """Answers of one kind: noted while others wait, and handed to Prometheus' own objects many in a row.
+
+    One by one these cost three microseconds an answer, in a row one.
+    """
+
+    def __init__(self, counter: Any, timer: Any) -> None:
+        self._counter, self._timer = counter, timer
+        self._noted_s: list[float] = []
+
+    def note(self, seconds: float) -> None:
+        """One more answer, that took so long."""
+        self._noted_s.append(seconds)
+        if len(self._noted_s) >= _MOST_NOTED:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """Let Prometheus know of all that were noted."""
+        noted_s, self._noted_s = self._noted_s, []
+        self._counter.inc(len(noted_s))
+        for seconds in noted_s:
+            self._timer.observe(seconds)
 
 
 class Metrics:
@@ -54,6 +79,7 @@ class Metrics:
             "lostark_api_model_load_failures", "Champions that could not be loaded.", registry=self.registry
         )
         self.counter_of = lru_cache(maxsize=4096)(self._counter_of)
+        self._tallies: list[Tally] = []
 
     def _counter_of(self, route: str, method: str, status: int, cache: str) -> Any:
         """The counter of such requests; cheap to ask again."""
@@ -63,6 +89,11 @@ class Metrics:
     def timer_of(self, route: str) -> Any:
         """What observes how long such answers take [s]."""
         return self._seconds.labels(route)
+
+    def tally_of(self, route: str, method: str, status: int, cache: str) -> Tally:
+        """What notes such answers."""
+        self._tallies.append(Tally(self.counter_of(route, method, status, cache), self.timer_of(route)))
+        return self._tallies[-1]
 
     def timed(self, route: str, seconds: float) -> None:
         """Note how long a computed answer took."""
@@ -76,4 +107,6 @@ class Metrics:
 
     def page(self) -> bytes:
         """All of it, as Prometheus reads it."""
+        for tally in self._tallies:
+            tally.hand_over()
         return generate_latest(self.registry)

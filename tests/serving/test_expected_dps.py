@@ -16,6 +16,7 @@ from lostark_api import contracts
 from lostark_api.champion import Champion
 from lostark_api.expected import Build, Champions
 from lostark_api.expected import Champion as Loaded
+from lostark_api.metrics import Metrics
 from lostark_assets.game.gates import resolve_named_gate
 from lostark_ml.builds import BuildModel
 from lostark_ml.features import features_of, model_input
@@ -214,6 +215,19 @@ def test_answers_are_counted_and_timed_by_their_route(client):
     ask(client, json.dumps({"builds": [BUILD]}).encode())
 
     assert counted() == before + 2
+
+
+def test_all_that_was_noted_is_counted_once():
+    metrics = Metrics()
+    tally = metrics.tally_of("/x", "POST", 200, "none")
+    for _ in range(1300):
+        tally.note(0.002)
+
+    for _ in range(2):
+        page = metrics.page().decode()
+        assert 'requests_total{cache="none",method="POST",route="/x",status_class="2xx"} 1300.0' in page
+        assert 'seconds_bucket{le="0.001",route="/x"} 0.0' in page
+        assert 'seconds_bucket{le="0.0025",route="/x"} 1300.0' in page
 
 
 @pytest.mark.parametrize(
