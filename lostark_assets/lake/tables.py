@@ -407,6 +407,7 @@ class Lake:
         mode = "overwrite" if is_all_replaced else "append"
         self._snapshots.pop(contract.name, None)
         table.create_write_transaction(actions, mode, schema, partition_by, commit_properties=properties)
+        table.update_incremental()
         self._keep(contract.name, table)
 
     def _without(
