@@ -63,7 +63,7 @@ def write_rows(fs: pa_fs.FileSystem, contract: Contract, rows: pa.Table) -> list
 def write_file(
     fs: pa_fs.FileSystem, contract: Contract, values: Mapping[str, str | None], parts: Iterable[pa.Table]
 ) -> AddAction:
-    """Write one new file of the partition that has ``values`` from its rows, part by part."""
+    """Write one new file of the partition that has ``values`` from its rows, shaped and part by part."""
     folders = [f"{name}={_UNSAFE.sub('_', str(value))}" for name, value in values.items()]
     fs.create_dir("/".join(folders) or ".")
     path = "/".join([*folders, f"{uuid.uuid4()}.parquet"])
@@ -72,9 +72,8 @@ def write_file(
     writer, rows = None, 0
     with fs.open_output_stream(path) as file:
         for part in parts:
-            shaped = _shaped(contract, part)
-            writer = writer or pq.ParquetWriter(file, shaped.schema, **options)
-            writer.write_table(shaped, group_rows)
+            writer = writer or pq.ParquetWriter(file, part.schema, **options)
+            writer.write_table(part, group_rows)
             rows += part.num_rows
         if writer:
             writer.close()
@@ -85,22 +84,18 @@ def write_file(
 
 def schema_of(contract: Contract, rows: pa.Table) -> pa.Schema:
     """The contract's schema, as far as ``rows`` have its columns."""
+    nullable = {field.name: field.nullable for field in rows.schema}
     return pa.schema(
-        [
-            pa.field(f.name, f.type, rows.schema.field(f.name).nullable)
-            for f in contract.schema
-            if f.name in rows.schema.names
-        ]
+        [pa.field(f.name, f.type, nullable[f.name]) for f in contract.schema if f.name in nullable]
     )
 
 
-def _shaped(contract: Contract, rows: pa.Table) -> pa.Table:
+def shaped(contract: Contract, rows: pa.Table) -> pa.Table:
     """The columns as files have them, the partition's left out; what is dictionary-encoded stays so."""
+    encoded = {field.name: field for field in rows.schema if pa.types.is_dictionary(field.type)}
     schema = pa.schema(
         [
-            rows.schema.field(field.name)
-            if pa.types.is_dictionary(rows.schema.field(field.name).type)
-            else field
+            encoded.get(field.name, field)
             for field in schema_of(contract, rows)
             if field.name not in contract.partition_by
         ]
@@ -110,7 +105,7 @@ def _shaped(contract: Contract, rows: pa.Table) -> pa.Table:
 
 def _by_partition(contract: Contract, rows: pa.Table) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
     """Values of the partition and its rows, in their order."""
-    body = _shaped(contract, rows)
+    body = shaped(contract, rows)
     if not contract.partition_by:
         yield {}, body
         return
