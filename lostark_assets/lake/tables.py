@@ -268,8 +268,10 @@ class Lake:
         snapshot = self._snapshot(name)
         if snapshot is None or not len(wanted):
             return
-        dataset = self._dataset(name, snapshot, days, dictionary)
         recent = _files_since(snapshot.table, since)
+        if recent == set() and not all_there:
+            return
+        dataset = self._dataset(name, snapshot, days, dictionary)
         fragments = sorted(dataset.get_fragments(), key=lambda f: f.path)
         newer = [f for f in fragments if recent is None or Path(f.path).name in recent]
         found: set[str] = set()
