@@ -111,7 +111,7 @@ class Bench:
         self.timed(name)
 
     def _run(self, sensor: str, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
-        job = self.defs.resolve_job_def(self.sensors[sensor].job_name)
+        job = self.defs.resolve_job_def(request.job_name or self.sensors[sensor].job_name)
         tags = {**request.tags, "dagster/run_key": request.run_key}
         self.instance.create_run_for_job(job, status=status, tags=tags)
 
