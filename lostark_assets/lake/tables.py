@@ -422,7 +422,7 @@ class Lake:
         dataset = self._dataset(contract.name, _Snapshot(table, None), days, list(keys))
         fragments = {Path(f.path).name: f for f in dataset.get_fragments()} if keys else {}
         for added in pa.table(table.get_add_actions()).to_pylist():
-            at = {name: None if v is None else text_of(v) for name, v in added["partition"].items()}
+            at = {name: None if v is None else text_of(v) for name, v in added.get("partition", {}).items()}
             if any(at[name] not in values[name] for name in at.keys() & values.keys()):
                 continue
             if keys:
@@ -435,7 +435,8 @@ class Lake:
                         self._files(contract.name), contract, at, _rest(fragment, dataset.schema, keys)
                     )
             now_ms = int(time.time() * 1000)
-            yield RemoveAction(added["path"], True, now_ms, added["size_bytes"], at)  # noqa: FBT003
+            # The log has the path percent-encoded, and an action's is encoded when it is written.
+            yield RemoveAction(unquote(added["path"]), True, now_ms, added["size_bytes"], at)  # noqa: FBT003
 
     def append(self, contract: Contract, rows: pa.Table) -> None:
         """Add rows in one commit."""

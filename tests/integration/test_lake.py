@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lostark_assets.contracts.core import CORE_HITS, CORE_QUARANTINE
 from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY
-from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
+from lostark_assets.contracts.raw import RAW_BATTLE_LOGS, RAW_GAME_NOTICES
 from lostark_assets.contracts.table import Column
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake import tables
@@ -270,8 +270,28 @@ def test_a_source_of_any_name_is_a_partition(lake, source):
     found = lake.read(RAW_BATTLE_LOGS.name, where=pc.field("source") == source)
 
     assert found["payload"].to_pylist() == [b"log"]
+    # Joined files lie in folders whose names are percent-encoded.
+    lake.append(RAW_BATTLE_LOGS, raw_rows("other").set_column(1, "source", pa.array([source])))
+    assert lake.join_files(RAW_BATTLE_LOGS.name, at_least=2) == 2
     lake.replace_rows(RAW_BATTLE_LOGS, RAW_BATTLE_LOGS.empty(), {"source": [source], "log_id": ["log"]})
+    assert lake.read(RAW_BATTLE_LOGS.name)["log_id"].to_pylist() == ["other"]
+    lake.replace_rows(RAW_BATTLE_LOGS, RAW_BATTLE_LOGS.empty(), {"source": [source]})
     assert lake.count(RAW_BATTLE_LOGS.name) == 0
+
+
+def test_rows_of_a_table_without_partitions_are_replaced(lake):
+    notices = [
+        {
+            "notice_id": at, "news_list": "notices", "content_sha256": at, "body": b"{}",
+            "fetched_at": NOW, "fetch_run_id": "r",
+        }
+        for at in "ab"
+    ]  # fmt: skip
+    lake.append(RAW_GAME_NOTICES, RAW_GAME_NOTICES.conform(pa.Table.from_pylist(notices)))
+
+    lake.replace_rows(RAW_GAME_NOTICES, RAW_GAME_NOTICES.empty(), {"notice_id": ["a"]})
+
+    assert lake.read(RAW_GAME_NOTICES.name)["notice_id"].to_pylist() == ["b"]
 
 
 def test_hits_keep_their_order_within_a_day_whatever_the_order_of_the_days(lake):
