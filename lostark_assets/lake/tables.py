@@ -24,7 +24,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pa_fs
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties
 from deltalake import Schema as DeltaSchema
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 from filelock import FileLock
@@ -101,11 +101,28 @@ class Lake:
         known = self._snapshots.get(name) if version is None else None
         if known and known.commit and known.commit == self._newest_commit(name, known.table.version()):
             return known
-        try:
-            table = DeltaTable(self.table_url(name), version=version, storage_options=self.storage_options)
-        except TableNotFoundError:
+        table = self._opened(name, version)
+        if table is None:
             return None
         return self._keep(name, table) if version is None else _Snapshot(table, None)
+
+    def _opened(self, name: str, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.table_url(name), version=version, storage_options=self.storage_options)
+        except TableNotFoundError:
+            return None
+
+    def _for_writing(self, name: str) -> DeltaTable | None:
+        """The table for one writer alone: a commit moves it, and another's would seem to build on that."""
+        snapshot = self._snapshot(name)
+        is_free = snapshot is not None and self._snapshots.pop(name, None) is snapshot
+        return snapshot.table if snapshot and is_free else self._opened(name)
+
+    def _files_of(self, name: str) -> set[str]:
+        """Paths of the files that the newest commit left."""
+        table = self._opened(name)
+        added = [] if table is None else pa.table(table.get_add_actions())["path"].to_pylist()
+        return set(map(unquote, added))
 
     def _keep(self, name: str, table: DeltaTable) -> _Snapshot:
         """Remember the newest snapshot."""
@@ -357,55 +374,63 @@ class Lake:
 
         An empty ``replaced`` names all rows.
         """
-        fs, table = self._files(contract.name), self.open(contract.name)
-        written = write_rows(fs, contract, rows)
-        actions: list[AddAction | RemoveAction] = [*written]
+        fs, table = self._files(contract.name), self._for_writing(contract.name)
+        schema = DeltaSchema.from_arrow(schema_of(contract, rows))
+        actions: list[AddAction | RemoveAction] = []
         try:
+            if table is not None and replaced != {}:
+                _gain_columns(table, schema)
+            actions.extend(write_rows(fs, contract, rows))
             if replaced and table is not None:
-                for action in self._without(table, contract, replaced):
-                    actions.append(action)
-                    written += [action] if isinstance(action, AddAction) else []
+                actions.extend(self._without(table, contract, replaced))
             if actions or not replaced:
-                schema = schema_of(contract, rows)
-                self._commit(table, contract, schema, actions, note, is_all_replaced=replaced == {})
+                self._commit(table, contract, schema, actions, note, replaced)
+            elif table is not None:
+                self._keep(contract.name, table)
         except BaseException:
-            # What was not committed is nobody's.
-            for added in written:
-                fs.delete_file(added.path)
+            self._withdraw(contract.name, fs, actions)
             raise
+
+    def _withdraw(self, name: str, fs: pa_fs.FileSystem, actions: list[AddAction | RemoveAction]) -> None:
+        """Delete what was written and not committed; an interrupt can come after the commit."""
+        committed = self._files_of(name)
+        for action in actions:
+            if isinstance(action, AddAction) and action.path not in committed:
+                fs.delete_file(action.path)
 
     def _commit(
         self,
         table: DeltaTable | None,
         contract: Contract,
-        columns: pa.Schema,
+        schema: DeltaSchema,
         actions: list[AddAction | RemoveAction],
         note: Mapping[str, str] | None,
-        *,
-        is_all_replaced: bool,
+        replaced: Mapping[str, Iterable[object]] | None,
     ) -> None:
         partition_by = list(contract.partition_by)
-        schema = DeltaSchema.from_arrow(columns)
-        properties = CommitProperties(custom_metadata={_NOTE: json.dumps(note)} if note else None)
+        properties = CommitProperties(
+            custom_metadata={_NOTE: json.dumps(note)} if note else None,
+            # delta-rs can't know which rows a replacement looked for: whatever came between may hold some.
+            max_commit_retries=None if replaced is None else 0,
+        )
         if table is None:
-            create_table_with_add_actions(
-                self.table_url(contract.name),
-                schema,
-                actions,
-                partition_by=partition_by,
-                configuration=_NO_COLUMN_STATISTICS,
-                storage_options=self.storage_options,
-                commit_properties=properties,
-            )
+            try:
+                create_table_with_add_actions(
+                    self.table_url(contract.name),
+                    schema,
+                    actions,
+                    partition_by=partition_by,
+                    configuration=_NO_COLUMN_STATISTICS,
+                    storage_options=self.storage_options,
+                    commit_properties=properties,
+                )
+            except DeltaError as error:
+                is_ours = not self._files_of(contract.name).isdisjoint(action.path for action in actions)
+                if is_ours or self._opened(contract.name) is None:
+                    raise
+                raise CommitFailedError("another writer made the table") from error
             return
-        known = {f.name for f in table.schema().fields}
-        gained = [f for f in schema.fields if f.name not in known]
-        if gained and not is_all_replaced:
-            # A column that a contract gains is null in the rows committed before.
-            self._snapshots.pop(contract.name, None)
-            table.alter.add_columns(gained)
-        mode = "overwrite" if is_all_replaced else "append"
-        self._snapshots.pop(contract.name, None)
+        mode = "overwrite" if replaced == {} else "append"
         table.create_write_transaction(actions, mode, schema, partition_by, commit_properties=properties)
         table.update_incremental()
         self._keep(contract.name, table)
@@ -486,6 +511,14 @@ class Lake:
             return 0
         self._snapshots.pop(name, None)
         return len(table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False))
+
+
+def _gain_columns(table: DeltaTable, schema: DeltaSchema) -> None:
+    """A column that a contract gains is null in the rows committed before."""
+    known = {f.name for f in table.schema().fields}
+    gained = [f for f in schema.fields if f.name not in known]
+    if gained:
+        table.alter.add_columns(gained)
 
 
 def _groups(

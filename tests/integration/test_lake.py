@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
@@ -177,6 +178,82 @@ def test_the_second_of_two_that_replace_the_same_rows_works_on_what_the_first_le
     lake.replace_rows(CORE_QUARANTINE, rows(("a", 0, "second")), {"log_id": ["a"]})
 
     assert stored(lake) == [("a", 0, "second"), ("b", 0, "")]
+
+
+@pytest.mark.parametrize("is_one_process", [True, False])
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"log_id": ["new"], "fight_date": DAYS[:1]}, ["new", "old"]),
+        ({"fight_date": DAYS[1:2]}, ["new", "old"]),
+        ({}, ["new"]),
+    ],
+)
+def test_two_that_bring_the_same_rows_at_once_leave_them_once(
+    lake, monkeypatch, where, expected, is_one_process
+):
+    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
+    lake.append(CORE_QUARANTINE, rows(("old", 0)))
+    others, commit = [lake if is_one_process else Lake(lake.url)], Lake._commit
+    new = rows(("new", 1 if where.keys() == {"fight_date"} else 0))
+
+    def overtaken(*arguments):
+        if others:
+            others.pop()._write(CORE_QUARANTINE, new, where)
+        commit(*arguments)
+
+    monkeypatch.setattr(Lake, "_commit", overtaken)
+    lake._write(CORE_QUARANTINE, new, where)
+
+    assert [log for log, *_ in stored(lake)] == expected
+    assert stored(Lake(lake.url)) == stored(lake)
+
+
+def test_the_second_of_two_that_make_a_table_adds_to_it(lake, monkeypatch):
+    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
+    make, others = tables.create_table_with_add_actions, [Lake(lake.url)]
+
+    def overtaken(*arguments, **options):
+        if others:
+            others.pop().append(CORE_QUARANTINE, rows(("first", 0)))
+        make(*arguments, **options)
+
+    monkeypatch.setattr(tables, "create_table_with_add_actions", overtaken)
+    lake.append(CORE_QUARANTINE, rows(("second", 0)))
+
+    assert stored(lake) == [("first", 0, ""), ("second", 0, "")]
+    assert len(files(lake)) == 2
+
+
+def test_an_interrupt_right_after_a_commit_takes_no_committed_file(lake, monkeypatch):
+    lake.append(CORE_QUARANTINE, rows(("a", 0)))
+
+    def interrupted(table):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaTable, "update_incremental", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lake.append(CORE_QUARANTINE, rows(("b", 0)))
+
+    assert stored(lake) == [("a", 0, ""), ("b", 0, "")]
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_a_write_that_fails_in_the_middle_leaves_no_file(lake, monkeypatch, part):
+    write, written = pq.ParquetWriter.write_table, []
+
+    def until_full(writer, *arguments):
+        written.append(arguments)
+        if len(written) == part:
+            raise OSError("No space left on device")
+        write(writer, *arguments)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", until_full)
+    with pytest.raises(OSError, match="No space left"):
+        lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1)))
+
+    assert (files(lake), lake.version(CORE_QUARANTINE.name)) == ([], None)
 
 
 def test_a_commit_that_is_always_lost_gives_up_and_says_what_is_left(lake, monkeypatch):
