@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -225,6 +226,9 @@ class Lake:
     def _files(self, name: str) -> pa_fs.FileSystem:
         """The table's folder, to write files."""
         local = self._filesystem(name)
+        if self.url.startswith("file://"):
+            # Of all object stores this one has folders, which somebody must make.
+            Path(url2pathname(urlsplit(self.table_url(name)).path)).mkdir(parents=True, exist_ok=True)
         return local or pa_fs.PyFileSystem(DeltaStorageHandler(self.table_url(name), self.storage_options))
 
     def read(

@@ -330,8 +330,6 @@ def test_a_table_stays_open_until_somebody_commits(lake, tmp_path):
 
 def test_a_lake_behind_a_url_holds_the_same(tmp_path):
     lake = Lake(f"file://{tmp_path}/lake")
-    # An object store has no folders that could be missing.
-    (tmp_path / "lake" / CORE_QUARANTINE.name).mkdir(parents=True)
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0), ("c", 1)))
     lake.replace_rows(CORE_QUARANTINE, rows(("a", 0, "new")), {"log_id": ["a"]})
     lake.replace_days(CORE_QUARANTINE, rows(), [DAYS[1]])
