@@ -508,13 +508,16 @@ class Lake:
     def forget_versions(self, name: str) -> int:
         """Delete the files that only older snapshots need, and so these snapshots; how many files.
 
-        Files that another process is writing stay.
+        Files that another process is writing stay: of those that no log knows, all that are younger than an
+        hour.
         """
-        table = self.open(name)
+        table = self._for_writing(name)
         if table is None:
             return 0
-        self._snapshots.pop(name, None)
-        return len(table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False))
+        known = table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        # The log forgets a removed file after a week, and knows none of a writer that was killed.
+        unknown = table.vacuum(retention_hours=1, enforce_retention_duration=False, dry_run=False, full=True)
+        return len(known) + len(unknown)
 
 
 def _gain_columns(table: DeltaTable, schema: DeltaSchema) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -161,7 +163,7 @@ def test_a_lost_commit_is_tried_again(lake, monkeypatch):
 
 
 def files(lake):
-    return [*Path(lake.table_url(CORE_QUARANTINE.name)).rglob("*.parquet")]
+    return [*Path(lake.table_url(CORE_QUARANTINE.name)).glob("fight_date=*/*.parquet")]
 
 
 def test_the_second_of_two_that_replace_the_same_rows_works_on_what_the_first_left(lake, monkeypatch):
@@ -435,6 +437,26 @@ def raw_rows(log):
         "payload": log.encode(), "fetched_at": NOW, "fetch_run_id": "r",
     }  # fmt: skip
     return RAW_BATTLE_LOGS.conform(pa.Table.from_pylist([entry]))
+
+
+def test_no_file_of_a_forgotten_version_is_left_but_what_is_being_written(lake, monkeypatch):
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.time, "time", lambda now=time.time: now() - 8 * 86_400)
+        lake.replace_rows(CORE_QUARANTINE, rows(), {"log_id": ["a"]})
+    # A checkpoint lists no file that was removed more than a week ago.
+    lake.open(CORE_QUARANTINE.name).create_checkpoint()
+    [kept] = [path for path in files(lake) if path.name in lake.open(CORE_QUARANTINE.name).file_uris()[0]]
+    killed, written = kept.with_name("killed.parquet"), kept.with_name("written.parquet")
+    killed.write_bytes(b"")
+    for path in files(lake):
+        os.utime(path, (0, 0))
+    written.write_bytes(b"")
+
+    assert Lake(lake.url).forget_versions(CORE_QUARANTINE.name) == 2
+
+    assert sorted(files(lake)) == sorted([kept, written])
+    assert stored(lake) == [("b", 0, "")]
 
 
 def test_a_note_stays_with_the_version_that_it_was_committed_with(lake):
