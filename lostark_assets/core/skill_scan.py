@@ -195,6 +195,8 @@ def _scratch_for(size: int) -> _Scratch:
 def skills_of(documents: Mapping[str, Skill]) -> ScannedSkills:
     """The same arrays of skills that msgspec decoded. Hits beyond 64 bits are cut to the nearest number.
 
+    An id of more bits is unknown, since the key that a skill is kept under goes before it.
+
     Raises:
         OverflowError: another number has more than 64 bits.
     """
@@ -204,7 +206,13 @@ def skills_of(documents: Mapping[str, Skill]) -> ScannedSkills:
     return ScannedSkills(
         list(documents),
         [skill.name for skill in skills],
-        np.array([[_fitting(getattr(skill, name)) for skill in skills] for name in NUMBERS], np.int64),
+        np.array(
+            [
+                [NULL if skill.id is None or abs(skill.id) > _INT64 else skill.id for skill in skills],
+                *([_fitting(getattr(skill, name)) for skill in skills] for name in NUMBERS[1:]),
+            ],
+            np.int64,
+        ),
         np.array([skill.adjusted_crit for skill in skills], np.float64),
         np.array([of_skill is not None for of_skill in casts], np.bool_),
         np.cumsum([0, *(len(of_skill or ()) for of_skill in casts)]),

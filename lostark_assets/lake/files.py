@@ -10,6 +10,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from itertools import pairwise
 from types import MappingProxyType
@@ -54,10 +55,10 @@ _OF_TABLE: Mapping[str, Mapping[str, Any]] = {
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def write_rows(fs: pa_fs.FileSystem, contract: Contract, rows: pa.Table) -> list[AddAction]:
+def write_rows(fs: pa_fs.FileSystem, contract: Contract, rows: pa.Table) -> Iterator[AddAction]:
     """Write ``rows`` as new files, one for each partition, in their order; what is to be committed."""
-    parts = _by_partition(contract, rows) if rows.num_rows else ()
-    return [write_file(fs, contract, values, [part]) for values, part in parts]
+    for values, part in _by_partition(contract, rows) if rows.num_rows else ():
+        yield write_file(fs, contract, values, [part])
 
 
 def write_file(
@@ -70,14 +71,21 @@ def write_file(
     options = {**_DEFAULTS, **_OF_TABLE.get(contract.name, {})}
     group_rows = options.pop("row_group_size", None)
     writer, rows = None, 0
-    with fs.open_output_stream(path) as file:
-        for part in parts:
-            writer = writer or pq.ParquetWriter(file, part.schema, **options)
-            writer.write_table(part, group_rows)
-            rows += part.num_rows
-        if writer:
-            writer.close()
-        size = file.tell()
+    try:
+        with fs.open_output_stream(path) as file:
+            try:
+                for part in parts:
+                    writer = writer or pq.ParquetWriter(file, part.schema, **options)
+                    writer.write_table(part, group_rows)
+                    rows += part.num_rows
+            finally:
+                if writer:
+                    writer.close()
+            size = file.tell()
+    except BaseException:
+        with suppress(OSError):
+            fs.delete_file(path)
+        raise
     stats = json.dumps({"numRecords": rows})
     return AddAction(path, size, dict(values), int(time.time() * 1000), True, stats)  # noqa: FBT003
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +25,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pa_fs
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties
 from deltalake import Schema as DeltaSchema
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 from filelock import FileLock
@@ -33,7 +34,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
-from lostark_assets.lake.files import schema_of, text_of, write_file, write_rows
+from lostark_assets.lake.files import schema_of, shaped, text_of, write_file, write_rows
 
 _NO_COLUMN_STATISTICS = {"delta.dataSkippingNumIndexedCols": "0"}
 """Column extremes in the log serve none of our reads (ids are hashes) and make opening a dataset slow."""
@@ -101,11 +102,28 @@ class Lake:
         known = self._snapshots.get(name) if version is None else None
         if known and known.commit and known.commit == self._newest_commit(name, known.table.version()):
             return known
-        try:
-            table = DeltaTable(self.table_url(name), version=version, storage_options=self.storage_options)
-        except TableNotFoundError:
+        table = self._opened(name, version)
+        if table is None:
             return None
         return self._keep(name, table) if version is None else _Snapshot(table, None)
+
+    def _opened(self, name: str, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.table_url(name), version=version, storage_options=self.storage_options)
+        except TableNotFoundError:
+            return None
+
+    def _for_writing(self, name: str) -> DeltaTable | None:
+        """The table for one writer alone: a commit moves it, and another's would seem to build on that."""
+        snapshot = self._snapshot(name)
+        is_free = snapshot is not None and self._snapshots.pop(name, None) is snapshot
+        return snapshot.table if snapshot and is_free else self._opened(name)
+
+    def _files_of(self, name: str) -> set[str]:
+        """Paths of the files that the newest commit left."""
+        table = self._opened(name)
+        added = [] if table is None else pa.table(table.get_add_actions())["path"].to_pylist()
+        return set(map(unquote, added))
 
     def _keep(self, name: str, table: DeltaTable) -> _Snapshot:
         """Remember the newest snapshot."""
@@ -208,6 +226,9 @@ class Lake:
     def _files(self, name: str) -> pa_fs.FileSystem:
         """The table's folder, to write files."""
         local = self._filesystem(name)
+        if self.url.startswith("file://"):
+            # Of all object stores this one has folders, which somebody must make.
+            Path(url2pathname(urlsplit(self.table_url(name)).path)).mkdir(parents=True, exist_ok=True)
         return local or pa_fs.PyFileSystem(DeltaStorageHandler(self.table_url(name), self.storage_options))
 
     def read(
@@ -359,55 +380,63 @@ class Lake:
 
         An empty ``replaced`` names all rows.
         """
-        fs, table = self._files(contract.name), self.open(contract.name)
-        written = write_rows(fs, contract, rows)
-        actions: list[AddAction | RemoveAction] = [*written]
+        fs, table = self._files(contract.name), self._for_writing(contract.name)
+        schema = DeltaSchema.from_arrow(schema_of(contract, rows))
+        actions: list[AddAction | RemoveAction] = []
         try:
+            if table is not None and replaced != {}:
+                _gain_columns(table, schema)
+            actions.extend(write_rows(fs, contract, rows))
             if replaced and table is not None:
-                for action in self._without(table, contract, replaced):
-                    actions.append(action)
-                    written += [action] if isinstance(action, AddAction) else []
+                actions.extend(self._without(table, contract, replaced))
             if actions or not replaced:
-                schema = schema_of(contract, rows)
-                self._commit(table, contract, schema, actions, note, is_all_replaced=replaced == {})
+                self._commit(table, contract, schema, actions, note, replaced)
+            elif table is not None:
+                self._keep(contract.name, table)
         except BaseException:
-            # What was not committed is nobody's.
-            for added in written:
-                fs.delete_file(added.path)
+            self._withdraw(contract.name, fs, actions)
             raise
+
+    def _withdraw(self, name: str, fs: pa_fs.FileSystem, actions: list[AddAction | RemoveAction]) -> None:
+        """Delete what was written and not committed; an interrupt can come after the commit."""
+        committed = self._files_of(name)
+        for action in actions:
+            if isinstance(action, AddAction) and action.path not in committed:
+                fs.delete_file(action.path)
 
     def _commit(
         self,
         table: DeltaTable | None,
         contract: Contract,
-        columns: pa.Schema,
+        schema: DeltaSchema,
         actions: list[AddAction | RemoveAction],
         note: Mapping[str, str] | None,
-        *,
-        is_all_replaced: bool,
+        replaced: Mapping[str, Iterable[object]] | None,
     ) -> None:
         partition_by = list(contract.partition_by)
-        schema = DeltaSchema.from_arrow(columns)
-        properties = CommitProperties(custom_metadata={_NOTE: json.dumps(note)} if note else None)
+        properties = CommitProperties(
+            custom_metadata={_NOTE: json.dumps(note)} if note else None,
+            # delta-rs can't know which rows a replacement looked for: whatever came between may hold some.
+            max_commit_retries=None if replaced is None else 0,
+        )
         if table is None:
-            create_table_with_add_actions(
-                self.table_url(contract.name),
-                schema,
-                actions,
-                partition_by=partition_by,
-                configuration=_NO_COLUMN_STATISTICS,
-                storage_options=self.storage_options,
-                commit_properties=properties,
-            )
+            try:
+                create_table_with_add_actions(
+                    self.table_url(contract.name),
+                    schema,
+                    actions,
+                    partition_by=partition_by,
+                    configuration=_NO_COLUMN_STATISTICS,
+                    storage_options=self.storage_options,
+                    commit_properties=properties,
+                )
+            except DeltaError as error:
+                is_ours = not self._files_of(contract.name).isdisjoint(action.path for action in actions)
+                if is_ours or self._opened(contract.name) is None:
+                    raise
+                raise CommitFailedError("another writer made the table") from error
             return
-        known = {f.name for f in table.schema().fields}
-        gained = [f for f in schema.fields if f.name not in known]
-        if gained and not is_all_replaced:
-            # A column that a contract gains is null in the rows committed before.
-            self._snapshots.pop(contract.name, None)
-            table.alter.add_columns(gained)
-        mode = "overwrite" if is_all_replaced else "append"
-        self._snapshots.pop(contract.name, None)
+        mode = "overwrite" if replaced == {} else "append"
         table.create_write_transaction(actions, mode, schema, partition_by, commit_properties=properties)
         table.update_incremental()
         self._keep(contract.name, table)
@@ -424,7 +453,7 @@ class Lake:
         dataset = self._dataset(contract.name, _Snapshot(table, None), days, list(keys))
         fragments = {Path(f.path).name: f for f in dataset.get_fragments()} if keys else {}
         for added in pa.table(table.get_add_actions()).to_pylist():
-            at = {name: None if v is None else text_of(v) for name, v in added["partition"].items()}
+            at = {name: None if v is None else text_of(v) for name, v in added.get("partition", {}).items()}
             if any(at[name] not in values[name] for name in at.keys() & values.keys()):
                 continue
             if keys:
@@ -433,11 +462,11 @@ class Lake:
                 if not pc.any(goes).as_py():
                     continue
                 if not pc.all(goes).as_py():
-                    yield write_file(
-                        self._files(contract.name), contract, at, _rest(fragment, dataset.schema, keys)
-                    )
+                    rest = (shaped(contract, rows) for rows in _rest(fragment, dataset.schema, keys))
+                    yield write_file(self._files(contract.name), contract, at, rest)
             now_ms = int(time.time() * 1000)
-            yield RemoveAction(added["path"], True, now_ms, added["size_bytes"], at)  # noqa: FBT003
+            # The log has the path percent-encoded, and an action's is encoded when it is written.
+            yield RemoveAction(unquote(added["path"]), True, now_ms, added["size_bytes"], at)  # noqa: FBT003
 
     def append(self, contract: Contract, rows: pa.Table) -> None:
         """Add rows in one commit."""
@@ -480,13 +509,24 @@ class Lake:
     def forget_versions(self, name: str) -> int:
         """Delete the files that only older snapshots need, and so these snapshots; how many files.
 
-        Files that another process is writing stay.
+        Files that another process is writing stay: of those that no log knows, all that are younger than an
+        hour.
         """
-        table = self.open(name)
+        table = self._for_writing(name)
         if table is None:
             return 0
-        self._snapshots.pop(name, None)
-        return len(table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False))
+        known = table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        # The log forgets a removed file after a week, and knows none of a writer that was killed.
+        unknown = table.vacuum(retention_hours=1, enforce_retention_duration=False, dry_run=False, full=True)
+        return len(known) + len(unknown)
+
+
+def _gain_columns(table: DeltaTable, schema: DeltaSchema) -> None:
+    """A column that a contract gains is null in the rows committed before."""
+    known = {f.name for f in table.schema().fields}
+    gained = [f for f in schema.fields if f.name not in known]
+    if gained:
+        table.alter.add_columns(gained)
 
 
 def _groups(

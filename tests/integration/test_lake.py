@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 
 from lostark_assets.contracts.core import CORE_HITS, CORE_QUARANTINE
 from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY
-from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
+from lostark_assets.contracts.raw import RAW_BATTLE_LOGS, RAW_GAME_NOTICES
 from lostark_assets.contracts.table import Column
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake import tables
@@ -91,6 +94,17 @@ def test_an_older_version_stays_readable(lake):
     assert stored(lake, version=first) == [("a", 0, "")]
 
 
+def test_what_a_replacement_leaves_of_a_file_has_the_columns_of_a_file(lake):
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
+    [before] = files(lake)
+
+    lake.replace_rows(CORE_QUARANTINE, rows(), {"log_id": ["a"]})
+
+    [after] = set(files(lake)) - {before}
+    assert pq.read_schema(after) == pq.read_schema(before)
+    assert "fight_date" not in pq.read_schema(after).names
+
+
 def test_replacing_days_leaves_the_others(lake):
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1), ("c", 2)))
 
@@ -160,7 +174,7 @@ def test_a_lost_commit_is_tried_again(lake, monkeypatch):
 
 
 def files(lake):
-    return [*Path(lake.table_url(CORE_QUARANTINE.name)).rglob("*.parquet")]
+    return [*Path(lake.table_url(CORE_QUARANTINE.name)).glob("fight_date=*/*.parquet")]
 
 
 def test_the_second_of_two_that_replace_the_same_rows_works_on_what_the_first_left(lake, monkeypatch):
@@ -177,6 +191,82 @@ def test_the_second_of_two_that_replace_the_same_rows_works_on_what_the_first_le
     lake.replace_rows(CORE_QUARANTINE, rows(("a", 0, "second")), {"log_id": ["a"]})
 
     assert stored(lake) == [("a", 0, "second"), ("b", 0, "")]
+
+
+@pytest.mark.parametrize("is_one_process", [True, False])
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"log_id": ["new"], "fight_date": DAYS[:1]}, ["new", "old"]),
+        ({"fight_date": DAYS[1:2]}, ["new", "old"]),
+        ({}, ["new"]),
+    ],
+)
+def test_two_that_bring_the_same_rows_at_once_leave_them_once(
+    lake, monkeypatch, where, expected, is_one_process
+):
+    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
+    lake.append(CORE_QUARANTINE, rows(("old", 0)))
+    others, commit = [lake if is_one_process else Lake(lake.url)], Lake._commit
+    new = rows(("new", 1 if where.keys() == {"fight_date"} else 0))
+
+    def overtaken(*arguments):
+        if others:
+            others.pop()._write(CORE_QUARANTINE, new, where)
+        commit(*arguments)
+
+    monkeypatch.setattr(Lake, "_commit", overtaken)
+    lake._write(CORE_QUARANTINE, new, where)
+
+    assert [log for log, *_ in stored(lake)] == expected
+    assert stored(Lake(lake.url)) == stored(lake)
+
+
+def test_the_second_of_two_that_make_a_table_adds_to_it(lake, monkeypatch):
+    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
+    make, others = tables.create_table_with_add_actions, [Lake(lake.url)]
+
+    def overtaken(*arguments, **options):
+        if others:
+            others.pop().append(CORE_QUARANTINE, rows(("first", 0)))
+        make(*arguments, **options)
+
+    monkeypatch.setattr(tables, "create_table_with_add_actions", overtaken)
+    lake.append(CORE_QUARANTINE, rows(("second", 0)))
+
+    assert stored(lake) == [("first", 0, ""), ("second", 0, "")]
+    assert len(files(lake)) == 2
+
+
+def test_an_interrupt_right_after_a_commit_takes_no_committed_file(lake, monkeypatch):
+    lake.append(CORE_QUARANTINE, rows(("a", 0)))
+
+    def interrupted(table):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaTable, "update_incremental", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lake.append(CORE_QUARANTINE, rows(("b", 0)))
+
+    assert stored(lake) == [("a", 0, ""), ("b", 0, "")]
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_a_write_that_fails_in_the_middle_leaves_no_file(lake, monkeypatch, part):
+    write, written = pq.ParquetWriter.write_table, []
+
+    def until_full(writer, *arguments):
+        written.append(arguments)
+        if len(written) == part:
+            raise OSError("No space left on device")
+        write(writer, *arguments)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", until_full)
+    with pytest.raises(OSError, match="No space left"):
+        lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1)))
+
+    assert (files(lake), lake.version(CORE_QUARANTINE.name)) == ([], None)
 
 
 def test_a_commit_that_is_always_lost_gives_up_and_says_what_is_left(lake, monkeypatch):
@@ -253,8 +343,6 @@ def test_a_table_stays_open_until_somebody_commits(lake, tmp_path):
 
 def test_a_lake_behind_a_url_holds_the_same(tmp_path):
     lake = Lake(f"file://{tmp_path}/lake")
-    # An object store has no folders that could be missing.
-    (tmp_path / "lake" / CORE_QUARANTINE.name).mkdir(parents=True)
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0), ("c", 1)))
     lake.replace_rows(CORE_QUARANTINE, rows(("a", 0, "new")), {"log_id": ["a"]})
     lake.replace_days(CORE_QUARANTINE, rows(), [DAYS[1]])
@@ -270,8 +358,28 @@ def test_a_source_of_any_name_is_a_partition(lake, source):
     found = lake.read(RAW_BATTLE_LOGS.name, where=pc.field("source") == source)
 
     assert found["payload"].to_pylist() == [b"log"]
+    # Joined files lie in folders whose names are percent-encoded.
+    lake.append(RAW_BATTLE_LOGS, raw_rows("other").set_column(1, "source", pa.array([source])))
+    assert lake.join_files(RAW_BATTLE_LOGS.name, at_least=2) == 2
     lake.replace_rows(RAW_BATTLE_LOGS, RAW_BATTLE_LOGS.empty(), {"source": [source], "log_id": ["log"]})
+    assert lake.read(RAW_BATTLE_LOGS.name)["log_id"].to_pylist() == ["other"]
+    lake.replace_rows(RAW_BATTLE_LOGS, RAW_BATTLE_LOGS.empty(), {"source": [source]})
     assert lake.count(RAW_BATTLE_LOGS.name) == 0
+
+
+def test_rows_of_a_table_without_partitions_are_replaced(lake):
+    notices = [
+        {
+            "notice_id": at, "news_list": "notices", "content_sha256": at, "body": b"{}",
+            "fetched_at": NOW, "fetch_run_id": "r",
+        }
+        for at in "ab"
+    ]  # fmt: skip
+    lake.append(RAW_GAME_NOTICES, RAW_GAME_NOTICES.conform(pa.Table.from_pylist(notices)))
+
+    lake.replace_rows(RAW_GAME_NOTICES, RAW_GAME_NOTICES.empty(), {"notice_id": ["a"]})
+
+    assert lake.read(RAW_GAME_NOTICES.name)["notice_id"].to_pylist() == ["b"]
 
 
 def test_hits_keep_their_order_within_a_day_whatever_the_order_of_the_days(lake):
@@ -340,6 +448,26 @@ def raw_rows(log):
         "payload": log.encode(), "fetched_at": NOW, "fetch_run_id": "r",
     }  # fmt: skip
     return RAW_BATTLE_LOGS.conform(pa.Table.from_pylist([entry]))
+
+
+def test_no_file_of_a_forgotten_version_is_left_but_what_is_being_written(lake, monkeypatch):
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.time, "time", lambda now=time.time: now() - 8 * 86_400)
+        lake.replace_rows(CORE_QUARANTINE, rows(), {"log_id": ["a"]})
+    # A checkpoint lists no file that was removed more than a week ago.
+    lake.open(CORE_QUARANTINE.name).create_checkpoint()
+    [kept] = [path for path in files(lake) if path.name in lake.open(CORE_QUARANTINE.name).file_uris()[0]]
+    killed, written = kept.with_name("killed.parquet"), kept.with_name("written.parquet")
+    killed.write_bytes(b"")
+    for path in files(lake):
+        os.utime(path, (0, 0))
+    written.write_bytes(b"")
+
+    assert Lake(lake.url).forget_versions(CORE_QUARANTINE.name) == 2
+
+    assert sorted(files(lake)) == sorted([kept, written])
+    assert stored(lake) == [("b", 0, "")]
 
 
 def test_a_note_stays_with_the_version_that_it_was_committed_with(lake):

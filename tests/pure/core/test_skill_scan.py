@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.core.documents import Skill
-from lostark_assets.core.skill_scan import UNREADABLE, ScannedSkills, scan_skills, skills_of
+from lostark_assets.core.rows import NULL
+from lostark_assets.core.skill_scan import NUMBERS, UNREADABLE, ScannedSkills, scan_skills, skills_of
 
 _decoder = msgspec.json.Decoder(dict[str, Skill] | None, strict=False)
 HIT = {
@@ -208,6 +209,12 @@ def test_other_numbers_beyond_64_bits_are_no_numbers(damage: int) -> None:
     documents = _decoder.decode(_with(totalDamage=damage)) or {}
     with pytest.raises(OverflowError):
         skills_of(documents)
+
+
+@pytest.mark.parametrize("skill_id", [2**63, -(2**63), 10**25])
+def test_an_id_beyond_64_bits_is_unknown(skill_id: int) -> None:
+    skills = skills_of(_decoder.decode(_with(id=skill_id)) or {})
+    assert skills.numbers[NUMBERS.index("id")].tolist() == [NULL]
 
 
 _TOKENS = [
