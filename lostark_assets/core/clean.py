@@ -14,9 +14,9 @@ from typing import Any
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.core.clean_meter import CleanLog, Rules, clean_meter_log
 from lostark_assets.core.clean_table import clean_table_log
-from lostark_assets.core.limits import GIVEN, check_limits, check_skills
+from lostark_assets.core.limits import GIVEN, check_rows, check_skills
 from lostark_assets.core.parse import UNREADABLE, Budget, parse_db_log, parse_table, parse_upload
-from lostark_assets.core.rows import Cleaned, columns_of
+from lostark_assets.core.rows import Cleaned
 from lostark_assets.errors import LogRejected
 from lostark_assets.sources.protocol import encounter_id_of
 
@@ -60,8 +60,8 @@ def _rows(log_format: str, payload: bytes, rules: Rules) -> tuple[CleanLog, list
 
 def _check_rows(log: CleanLog) -> None:
     """Every value fits the tables' contracts, so that no log can stop its day."""
-    check_limits(CORE_ENCOUNTERS, columns_of([log.encounter], CORE_ENCOUNTERS.names), given=GIVEN)
-    check_limits(CORE_PLAYERS, columns_of(log.players, CORE_PLAYERS.names), given=GIVEN)
+    check_rows(CORE_ENCOUNTERS, [log.encounter], given=GIVEN)
+    check_rows(CORE_PLAYERS, log.players, given=GIVEN)
     # Hits have names and ids of these rows only, and numbers that were checked when they were gathered.
     check_skills(log.skills)
 

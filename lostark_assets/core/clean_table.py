@@ -25,8 +25,8 @@ from lostark_assets.core.clean_meter import (
     item_level_or_none,
 )
 from lostark_assets.core.documents import TableLog
-from lostark_assets.core.limits import GIVEN, check_limits
-from lostark_assets.core.rows import LogHits, LogSkills, columns_of
+from lostark_assets.core.limits import GIVEN, check_rows
+from lostark_assets.core.rows import LogHits, LogSkills
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.difficulties import resolve_difficulty
 from lostark_assets.game.raids import (
@@ -158,7 +158,7 @@ def _players(
         else:
             player = _player_row(name, row, dps, share, total, seconds)
             try:
-                check_limits(CORE_PLAYERS, columns_of([player], CORE_PLAYERS.names), given=GIVEN)
+                check_rows(CORE_PLAYERS, [player], given=GIVEN)
             except LogRejected as error:
                 refused.append((name, error))
             else:

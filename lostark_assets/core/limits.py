@@ -8,17 +8,20 @@ of its day out. What does not belong here: rules that know what a value means (`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from functools import cache, partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from lostark_assets.contracts.core import CORE_SKILLS
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Column, Contract
-from lostark_assets.core.rows import NULL, SKILL_NUMBERS, Columns, LogSkills
+from lostark_assets.core.rows import NULL, SKILL_NUMBERS, Columns, LogSkills, columns_of
 from lostark_assets.errors import LogRejected
 
 GIVEN = frozenset(
@@ -52,6 +55,53 @@ def check_limits(contract: Contract, columns: Columns, *, given: Iterable[str] =
         column = columns.get(name, (None,))
         if None in column:
             raise _refused("missing_field", contract, columns, column.index(None), name, "a value")
+
+
+def check_rows(
+    contract: Contract, rows: Sequence[Mapping[str, Any]], *, given: frozenset[str] = frozenset()
+) -> None:
+    """The same for rows. Those that are well, nearly all, are told from others by msgspec, at once.
+
+    Raises:
+        LogRejected: as of :func:`check_limits`.
+    """
+    if not _are_well(rows, _row_type(contract.name, given)):
+        check_limits(contract, columns_of(rows, contract.names), given=given)
+
+
+def _are_well(rows: Sequence[Mapping[str, Any]], row_type: Any) -> bool:
+    """Whether all rows surely fit; it refuses more than ``check_limits`` does."""
+    try:
+        msgspec.convert(rows, row_type)
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        return False
+    return _is_text("".join([value for row in rows for value in row.values() if type(value) is str]))
+
+
+@cache
+def _row_type(name: str, given: frozenset[str]) -> Any:
+    """Rows of a contract as msgspec checks them."""
+    columns = [c for c in CONTRACTS[name].columns if c.name not in given]
+    fields = [
+        (c.name, _value_type(c, c.dtype) | None, None) if c.nullable else (c.name, _value_type(c, c.dtype))
+        for c in columns
+    ]
+    return list[msgspec.defstruct("Row", fields, kw_only=True, gc=False)]  # type: ignore[misc]
+
+
+def _value_type(column: Column, dtype: pa.DataType) -> Any:
+    if pa.types.is_list(dtype):
+        return list[_value_type(column, dtype.value_type)]  # type: ignore[misc]
+    if pa.types.is_integer(dtype):
+        low, high = _span(column, -(2 ** (dtype.bit_width - 1)), 2 ** (dtype.bit_width - 1) - 1)
+        return Annotated[int, msgspec.Meta(ge=math.ceil(low), le=math.floor(high))]
+    if pa.types.is_floating(dtype):
+        # The largest number keeps out what is infinite; what is none fits no bound.
+        low, high = _span(column, -sys.float_info.max, sys.float_info.max)
+        return Annotated[float, msgspec.Meta(ge=low, le=high)]
+    if pa.types.is_string(dtype):
+        return Literal[column.allowed] if column.allowed else str
+    return bool if pa.types.is_boolean(dtype) else date if pa.types.is_date(dtype) else datetime
 
 
 def check_skills(skills: LogSkills) -> None:
