@@ -33,6 +33,7 @@ SKILL_NUMBERS = tuple(
     c.name for c in CORE_SKILLS.columns if pa.types.is_integer(c.dtype) or pa.types.is_boolean(c.dtype)
 )
 SKILL_RATES = ("crit_rate", "adjusted_crit_rate")
+_TEXT, _DAY = pa.string(), pa.date32()
 HIT_DTYPES = {
     "hit_at_ms": np.int32,
     "damage": np.int64,
@@ -152,9 +153,9 @@ class SkillRows:
         runs = [run for part in self._parts for run in part.players]
         casts = np.concatenate([np.diff(part.cast_edges) for part in self._parts])
         columns: dict[str, Any] = {
-            "log_id": _repeated(log_ids, lengths).cast(pa.string()),
-            "encounter_id": _repeated(encounters, lengths).cast(pa.string()),
-            "fight_date": _repeated_days(days, lengths),
+            "log_id": _repeated(log_ids, lengths).cast(_TEXT),
+            "encounter_id": _repeated(encounters, lengths).cast(_TEXT),
+            "fight_date": _repeated(days, lengths, _DAY).cast(_DAY),
             "player_name": _repeated([name for name, _ in runs], [count for _, count in runs]).cast(
                 pa.string()
             ),
@@ -216,7 +217,7 @@ class HitRows:
         run_lengths = np.array([n for _, _, n in runs])
         columns = {
             "encounter_id": _repeated(self._encounters, lengths),
-            "fight_date": _repeated_days(self._days, lengths),
+            "fight_date": _repeated(self._days, lengths, _DAY),
             "player_name": _repeated([name for name, _, _ in runs], run_lengths),
             "skill_id": pa.array(np.repeat(np.array([s for _, s, _ in runs], dtype=np.int64), run_lengths)),
         }
@@ -227,15 +228,10 @@ class HitRows:
         return pa.table([columns[name] for name in CORE_HITS.names], schema=schema)
 
 
-def _repeated(values: list[str], lengths: Any) -> pa.DictionaryArray:
+def _repeated(values: Sequence[Any], lengths: Any, dtype: pa.DataType = _TEXT) -> pa.DictionaryArray:
     dictionary = {value: code for code, value in enumerate(dict.fromkeys(values))}
     codes = np.repeat(np.array([dictionary[v] for v in values], dtype=np.int32), lengths)
-    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(dictionary), pa.string()))
-
-
-def _repeated_days(days: list[date], lengths: list[int]) -> pa.Array:
-    since_epoch = np.array([(day - date(1970, 1, 1)).days for day in days], dtype=np.int32)
-    return pa.array(np.repeat(since_epoch, lengths)).view(pa.date32())
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(dictionary), dtype))
 
 
 @dataclass

@@ -118,7 +118,8 @@ def _by_partition(contract: Contract, rows: pa.Table) -> Iterator[tuple[dict[str
         yield {}, body
         return
     [name] = contract.partition_by
-    column = rows[name].combine_chunks().dictionary_encode()
+    column = rows[name] if pa.types.is_dictionary(rows[name].type) else rows[name].dictionary_encode()
+    column = column.unify_dictionaries().combine_chunks()
     codes = column.indices.to_numpy()
     if (np.diff(codes) < 0).any():
         order = np.argsort(codes, kind="stable")
