@@ -88,6 +88,7 @@ class Lake:
     url: str
     storage_options: dict[str, str] | None = None
     _snapshots: dict[str, _Snapshot] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _written: dict[str, _Snapshot] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def table_url(self, name: str) -> str:
         """Where the table lies."""
@@ -100,12 +101,16 @@ class Lake:
 
     def _snapshot(self, name: str, version: int | None = None) -> _Snapshot | None:
         known = self._snapshots.get(name) if version is None else None
-        if known and known.commit and known.commit == self._newest_commit(name, known.table.version()):
+        if known and self._is_newest(name, known):
             return known
         table = self._opened(name, version)
         if table is None:
             return None
-        return self._keep(name, table) if version is None else _Snapshot(table, None)
+        found = _Snapshot(table, None)
+        if version is None:
+            found.commit = self._newest_commit(name, table.version())
+            self._snapshots[name] = found
+        return found
 
     def _opened(self, name: str, version: int | None = None) -> DeltaTable | None:
         try:
@@ -114,10 +119,9 @@ class Lake:
             return None
 
     def _for_writing(self, name: str) -> DeltaTable | None:
-        """The table for one writer alone: a commit moves it, and another's would seem to build on that."""
-        snapshot = self._snapshot(name)
-        is_free = snapshot is not None and self._snapshots.pop(name, None) is snapshot
-        return snapshot.table if snapshot and is_free else self._opened(name)
+        """The table as the last writer left it, for one writer alone: a commit moves it, under no reader."""
+        known = self._written.pop(name, None)
+        return known.table if known and self._is_newest(name, known) else self._opened(name)
 
     def _files_of(self, name: str) -> set[str]:
         """Paths of the files that the newest commit left."""
@@ -125,11 +129,11 @@ class Lake:
         added = [] if table is None else pa.table(table.get_add_actions())["path"].to_pylist()
         return set(map(unquote, added))
 
-    def _keep(self, name: str, table: DeltaTable) -> _Snapshot:
-        """Remember the newest snapshot."""
-        kept = _Snapshot(table, self._newest_commit(name, table.version()))
-        self._snapshots[name] = kept
-        return kept
+    def _keep_for_writing(self, name: str, table: DeltaTable) -> None:
+        self._written[name] = _Snapshot(table, self._newest_commit(name, table.version()))
+
+    def _is_newest(self, name: str, known: _Snapshot) -> bool:
+        return known.commit is not None and known.commit == self._newest_commit(name, known.table.version())
 
     def _newest_commit(self, name: str, version: int) -> tuple[int, ...] | None:
         """What tells this commit's file from any other; None if it is not the newest, or nobody knows."""
@@ -392,7 +396,7 @@ class Lake:
             if actions or not replaced:
                 self._commit(table, contract, schema, actions, note, replaced)
             elif table is not None:
-                self._keep(contract.name, table)
+                self._keep_for_writing(contract.name, table)
         except BaseException:
             self._withdraw(contract.name, fs, actions)
             raise
@@ -439,7 +443,7 @@ class Lake:
         mode = "overwrite" if replaced == {} else "append"
         table.create_write_transaction(actions, mode, schema, partition_by, commit_properties=properties)
         table.update_incremental()
-        self._keep(contract.name, table)
+        self._keep_for_writing(contract.name, table)
 
     def _without(
         self, table: DeltaTable, contract: Contract, replaced: Mapping[str, Iterable[object]]
@@ -478,10 +482,10 @@ class Lake:
 
         Rows and ids stay as they are, and so do the files of older snapshots.
         """
-        table = self.open(name)
-        if table is None or len(table.file_uris()) < at_least:
+        found = self.open(name)
+        table = None if found is None or len(found.file_uris()) < at_least else self._for_writing(name)
+        if table is None:
             return 0
-        self._snapshots.pop(name, None)
         done = table.optimize.compact(max_concurrent_tasks=1, writer_properties=_JOINED)
         return int(done["numFilesRemoved"])
 

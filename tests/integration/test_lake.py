@@ -222,6 +222,23 @@ def test_two_that_bring_the_same_rows_at_once_leave_them_once(
     assert stored(Lake(lake.url)) == stored(lake)
 
 
+def test_whoever_reads_while_another_thread_commits_finds_what_was_there(lake, monkeypatch):
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
+    lake.read(CORE_QUARANTINE.name)
+    look, others = tables._files_since, [rows(("a", 0, "new"))]
+
+    def overtaken(*arguments):
+        if others:
+            lake.replace_rows(CORE_QUARANTINE, others.pop(), {"log_id": ["a"]})
+        return look(*arguments)
+
+    monkeypatch.setattr(tables, "_files_since", overtaken)
+    since = datetime.now(UTC) - timedelta(hours=1)
+    found = lake.groups_with(CORE_QUARANTINE.name, "log_id", ["a", "b"], ["log_id"], since=since)
+
+    assert [table["log_id"].to_pylist() for table in found] == [["a", "b"]]
+
+
 def test_the_second_of_two_that_make_a_table_adds_to_it(lake, monkeypatch):
     monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
     make, others = tables.create_table_with_add_actions, [Lake(lake.url)]
