@@ -24,6 +24,7 @@ from deltalake.transaction import AddAction
 
 from lostark_assets.contracts.table import Contract
 
+RAW_GROUP_ROWS = 64
 _SPLIT = "BYTE_STREAM_SPLIT"
 _DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
@@ -48,10 +49,12 @@ _OF_TABLE: Mapping[str, Mapping[str, Any]] = {
         ),
     },
     # Most payloads are gzip inside: a fast compressor for those that are not. Small groups, for single reads.
-    "raw_battle_logs": {"row_group_size": 64},
+    "raw_battle_logs": {"row_group_size": RAW_GROUP_ROWS},
     # One body is some 100 KB of text that says most things twice.
-    "raw_armory_profiles": {"row_group_size": 64, "compression": "zstd", "compression_level": 6},
+    "raw_armory_profiles": {"row_group_size": RAW_GROUP_ROWS, "compression": "zstd", "compression_level": 6},
 }
+_MOST_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 4 << 20)
+"""What a larger group holds is new memory for each group that is read, which costs more than reading it."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -76,7 +79,7 @@ def write_file(
             try:
                 for part in parts:
                     writer = writer or pq.ParquetWriter(file, part.schema, **options)
-                    writer.write_table(part, group_rows)
+                    writer.write_table(part, _group_rows(contract, part, group_rows))
                     rows += part.num_rows
             finally:
                 if writer:
@@ -88,6 +91,14 @@ def write_file(
         raise
     stats = json.dumps({"numRecords": rows})
     return AddAction(path, size, dict(values), int(time.time() * 1000), True, stats)  # noqa: FBT003
+
+
+def _group_rows(contract: Contract, part: pa.Table, most: int | None) -> int | None:
+    """Rows of each row group: at most ``most``, and fewer where rows are large."""
+    most_bytes = _MOST_GROUP_BYTES.get(contract.name)
+    if most is None or most_bytes is None or not part.nbytes:
+        return most
+    return min(most, max(part.num_rows * most_bytes // part.nbytes, 1))
 
 
 def schema_of(contract: Contract, rows: pa.Table) -> pa.Schema:

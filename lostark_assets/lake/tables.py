@@ -34,7 +34,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
-from lostark_assets.lake.files import schema_of, shaped, text_of, write_file, write_rows
+from lostark_assets.lake.files import RAW_GROUP_ROWS, schema_of, shaped, text_of, write_file, write_rows
 
 _NO_COLUMN_STATISTICS = {"delta.dataSkippingNumIndexedCols": "0"}
 """Column extremes in the log serve none of our reads (ids are hashes) and make opening a dataset slow."""
@@ -42,7 +42,7 @@ _NOTE = "lostark.note"
 
 _JOINED = WriterProperties(
     compression="LZ4_RAW",
-    max_row_group_size=64,
+    max_row_group_size=RAW_GROUP_ROWS,
     column_properties={
         name: ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
         for name in ("payload", "body")

@@ -458,13 +458,25 @@ def test_joining_files_keeps_rows_older_snapshots_and_what_was_written_since(lak
     assert lake.join_files("raw_armory_profiles", at_least=0) == 0
 
 
-def raw_rows(log):
-    entry = {
-        "log_id": log, "source": "s", "source_log_id": log, "content_sha256": log,
-        "log_format": "upload_json", "fight_date": DAYS[0], "payload_bytes": 3,
-        "payload": log.encode(), "fetched_at": NOW, "fetch_run_id": "r",
-    }  # fmt: skip
-    return RAW_BATTLE_LOGS.conform(pa.Table.from_pylist([entry]))
+@pytest.mark.parametrize(("payload_bytes", "expected"), [(100, [64, 16]), (1 << 20, [3] * 26 + [2])])
+def test_row_groups_of_raw_logs_have_few_rows_and_few_bytes(lake, payload_bytes, expected):
+    lake.append(RAW_BATTLE_LOGS, raw_rows(*map(str, range(80)), payload=b"x" * payload_bytes))
+
+    [path] = (Path(lake.table_url(RAW_BATTLE_LOGS.name), p) for p in lake.dataset(RAW_BATTLE_LOGS.name).files)
+    written = pq.ParquetFile(path).metadata
+    assert [written.row_group(n).num_rows for n in range(written.num_row_groups)] == expected
+
+
+def raw_rows(*logs, payload=None):
+    entries = [
+        {
+            "log_id": log, "source": "s", "source_log_id": log, "content_sha256": log,
+            "log_format": "upload_json", "fight_date": DAYS[0], "payload_bytes": 3,
+            "payload": payload or log.encode(), "fetched_at": NOW, "fetch_run_id": "r",
+        }
+        for log in logs
+    ]  # fmt: skip
+    return RAW_BATTLE_LOGS.conform(pa.Table.from_pylist(entries))
 
 
 def test_no_file_of_a_forgotten_version_is_left_but_what_is_being_written(lake, monkeypatch):
