@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -55,14 +56,19 @@ _COLUMNS = _CASTS_END + 1
 _MOST_SKILLS = 1024
 _MOST_DIGITS = 18
 _DEEPEST = 60
-_PADDING = 32
+_PADDING = 64
+_PAGE = 4096
+"""Bytes of memory that are there all or not at all, on every machine: a page is one of these or several."""
 _KEPT_BYTES = 16 << 20
 _INT64 = 2**63 - 1
 _SHORTEST_HIT, _SHORTEST_CAST = len('{"timestamp":1,"damage":1}'), len("1,")
 _FAILED = -1
 # Beside the bits of flags, what the key of a hit says.
 _TIME, _DAMAGE_OF_HIT = 8, 16
-_KEYS_OF_A_HIT = 24
+# The keys that were seen last, in their order: where one began, bytes to its value, what it says, and where a
+# list as its value ended.
+_BEGAN, _TO_VALUE, _SAYS, _LIST_ENDED, _COLUMNS_OF_KEYS = range(5)
+_MOST_KEYS = 64
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises on damaged bytes or values of a wrong type."""
@@ -95,6 +101,10 @@ _ONES, _HIGHS, _SPACES, _QUOTES, _SLASHES, _DIGIT_ZEROS, _ABOVE_NINE = (
     np.uint64(_word(bytes([byte]) * 8)) for byte in (0x01, 0x80, 0x20, 0x22, 0x5C, 0x30, 0x76)
 )
 _ZERO = np.uint64(0)
+# A digit times ten lands beside the digit after it, and so on.
+_TENS, _PAIRS = np.uint64(10 * 2**8 + 1), np.uint64(0x00FF00FF00FF00FF)
+_HUNDREDS, _FOURS = np.uint64(100 * 2**16 + 1), np.uint64(0x0000FFFF0000FFFF)
+_TEN_THOUSANDS = np.uint64(10_000 * 2**32 + 1)
 
 
 @dataclass(slots=True)
@@ -126,11 +136,8 @@ class ScannedSkills:
 def scan_skills(data: bytes) -> ScannedSkills | None:
     """The skills in ``data``, the JSON of ``{"<id>": {skill}, ...}``; None where only msgspec can tell."""
     size = len(data)
-    scratch = _scratch_for(size)
-    scratch.text[:size] = np.frombuffer(data, np.uint8)
-    scratch.text[size : size + _PADDING] = 0
-    hits = scratch.at_ms, scratch.damage, scratch.flags
-    end, skills = _scan(scratch.text.ctypes.data, scratch.rows, _TEXTS, _LENGTHS, scratch.casts, *hits)
+    scratch, text = _scratch_for(size), _readable(data)
+    end, skills = _scan(text.ctypes.data, scratch.places)
     if end != size:
         return None
     rows = scratch.rows[:skills]
@@ -157,8 +164,21 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
         cast_edges,
         scratch.casts[: cast_edges[-1]].copy(),
         hit_edges,
-        *(found[: hit_edges[-1]].copy() for found in hits),
+        *(found[: hit_edges[-1]].copy() for found in (scratch.at_ms, scratch.damage, scratch.flags)),
     )
+
+
+def _readable(data: bytes) -> np.ndarray:
+    """The bytes in place, or a copy where reading a little beyond their end would leave their page.
+
+    What follows them is a zero byte, and then anything.
+    """
+    text = np.frombuffer(data, np.uint8)
+    if (text.ctypes.data + text.size) % _PAGE <= _PAGE - _PADDING:
+        return text
+    padded = np.zeros(text.size + _PADDING, np.uint8)
+    padded[: text.size] = text
+    return padded
 
 
 def _list_of(data: bytes, places: list[list[int]], field: int) -> bytes:
@@ -167,17 +187,37 @@ def _list_of(data: bytes, places: list[list[int]], field: int) -> bytes:
     return b"[" + b",".join([b"null" if i == NULL else data[i:j] for i, j in at]) + b"]"
 
 
+class _Places(NamedTuple):
+    """Addresses of what the compiled code reads and fills, and how many casts and hits there is room for.
+
+    Numba counts the references to an array at every call that takes one, which is a fifth of all time.
+    """
+
+    names: int
+    lengths: int
+    rows: int
+    casts: int
+    at_ms: int
+    damage: int
+    flags: int
+    keys_of_skill: int
+    keys_of_hit: int
+    most_casts: int
+    most_hits: int
+
+
 class _Scratch:
-    """Room for one document and what is found in it, used again: new pages cost more than reading."""
+    """Room for what is found in one document, used again: new pages cost more than reading."""
 
     def __init__(self, size: int) -> None:
-        most = size // _SHORTEST_HIT + 1
-        self.size = size
-        self.text = np.empty(size + _PADDING, np.uint8)
+        most_casts, most_hits = size // _SHORTEST_CAST + 1, size // _SHORTEST_HIT + 1
         self.rows = np.empty((_MOST_SKILLS, _COLUMNS), np.int64)
-        self.at_ms, self.damage = np.empty(most, np.int64), np.empty(most, np.int64)
-        self.flags = np.empty(most, np.uint8)
-        self.casts = np.empty(size // _SHORTEST_CAST + 1, np.int64)
+        self.casts = np.empty(most_casts, np.int64)
+        self.at_ms, self.damage = np.empty(most_hits, np.int64), np.empty(most_hits, np.int64)
+        self.flags = np.empty(most_hits, np.uint8)
+        self._keys = np.empty((2, _MOST_KEYS, _COLUMNS_OF_KEYS), np.int64)
+        arrays = _TEXTS, _LENGTHS, self.rows, self.casts, self.at_ms, self.damage, self.flags, *self._keys
+        self.places = _Places(*(array.ctypes.data for array in arrays), most_casts, most_hits)
 
 
 _kept = threading.local()
@@ -239,9 +279,9 @@ def _clipped(values: list[int]) -> np.ndarray:
         return np.array([min(max(value, -_INT64), _INT64) for value in values], np.int64)
 
 
-# Every function below takes the address of the document, zero bytes behind it, and a place in it. A zero byte
-# ends every loop and is no part of any token, so no place is ever beyond the padding. They return the place
-# after what they read, or _FAILED.
+# Every function below takes the address of the document, a zero byte behind it, and a place in it. A zero
+# byte ends every loop and is no part of a token, so no place is ever beyond it, and no more than the padding
+# is read from there. They return the place after what they read, or _FAILED.
 
 
 def _load(builder, args, bits):
@@ -268,6 +308,62 @@ def _eight(_typing, text, at):  # noqa: ARG001 - the types are fixed
         return _load(builder, args, 64)
 
     return types.uint64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _number(_typing, numbers, place):  # noqa: ARG001 - the types are fixed
+    """The number of 64 bits at a place of those that begin at an address."""
+
+    def generate(_context, builder, _signature, args):
+        return builder.load(_place_of_number(builder, args))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _put(_typing, numbers, place, value):  # noqa: ARG001 - the types are fixed
+    """Set what ``_number`` reads."""
+
+    def generate(context, builder, _signature, args):
+        builder.store(args[2], _place_of_number(builder, args))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+def _place_of_number(builder, args):
+    number = ir.IntType(64)
+    offset = builder.shl(args[1], ir.Constant(number, 3))
+    return builder.inttoptr(builder.add(args[0], offset), number.as_pointer())
+
+
+@intrinsic
+def _put_byte(_typing, text, at, value):  # noqa: ARG001 - the types are fixed
+    """Set what ``_byte`` reads."""
+
+    def generate(context, builder, _signature, args):
+        byte = ir.IntType(8)
+        place = builder.inttoptr(builder.add(args[0], args[1]), byte.as_pointer())
+        builder.store(builder.trunc(args[2], byte), place)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def _differences(_typing, text, at, other):  # noqa: ARG001 - the types are fixed
+    """Which of the 32 bytes from two places differ, a bit each, the first the lowest."""
+
+    def generate(_context, builder, _signature, args):
+        lanes = ir.VectorType(ir.IntType(8), 32)
+        some, others = (
+            builder.load(builder.inttoptr(builder.add(args[0], place), lanes.as_pointer()), align=1)
+            for place in args[1:]
+        )
+        bits = builder.bitcast(builder.icmp_unsigned("!=", some, others), ir.IntType(32))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.uint64(types.int64, types.int64, types.int64), generate
 
 
 @intrinsic
@@ -349,7 +445,7 @@ def _colon(text, at):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _number(text, at):
+def _any_number(text, at):
     """Past any number."""
     if _byte(text, at) == 45:
         at += 1
@@ -374,21 +470,34 @@ def _number(text, at):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
+def _first_digits(text, at, digits):
+    """The number that 1 to 8 digits make: of all digits pairs, of pairs fours, of fours one."""
+    word = (_eight(text, at) ^ _DIGIT_ZEROS) << np.uint64(64 - 8 * digits)
+    pairs = (word * _TENS >> np.uint64(8)) & _PAIRS
+    fours = (pairs * _HUNDREDS >> np.uint64(16)) & _FOURS
+    return np.int64(fours * _TEN_THOUSANDS >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def _integer(text, at):
     """A whole number and the place after it."""
     is_negative = _byte(text, at) == 45
     if is_negative:
         at += 1
     first = at
-    value = 0
-    while at - first <= _MOST_DIGITS and 48 <= _byte(text, at) <= 57:
-        value = value * 10 + _byte(text, at) - 48
-        at += 1
-    digits = at - first
+    at = _number_stop(text, at)
+    digits, after = at - first, _byte(text, at)
     if digits == 0 or digits > _MOST_DIGITS or (_byte(text, first) == 48 and digits > 1):
         return 0, _FAILED
-    if _byte(text, at) == 46 or _byte(text, at) == 101 or _byte(text, at) == 69:
+    if after == 46 or after == 101 or after == 69:
         return 0, _FAILED
+    if digits <= 8:
+        value = _first_digits(text, first, digits)
+    elif digits <= 16:
+        value = _first_digits(text, first, digits - 8) * 10**8 + _first_digits(text, at - 8, 8)
+    else:
+        value = _first_digits(text, first, digits - 16) * 10**16
+        value += _first_digits(text, at - 16, 8) * 10**8 + _first_digits(text, at - 8, 8)
     return (-value if is_negative else value), at
 
 
@@ -438,7 +547,7 @@ def _skip(text, at):
         elif char == 34:
             at = _string(text, at + 1)
         elif char == 45 or 48 <= char <= 57:
-            at = _number(text, at)
+            at = _any_number(text, at)
         else:
             _, at = _literal(text, at)
         if at < 0:
@@ -490,12 +599,11 @@ def _skip_of_hit(text, at):
 @njit(cache=True, nogil=True, forceinline=True)
 def _is_same(text, at, other, length):
     """Whether the bytes at two places are the same; ``length`` is 1 or more."""
-    while length > 8:
-        if _eight(text, at) != _eight(text, other):
+    while length > 32:
+        if _differences(text, at, other) != _ZERO:
             return False
-        at, other, length = at + 8, other + 8, length - 8
-    # The first bytes are the lowest.
-    return (_eight(text, at) ^ _eight(text, other)) << np.uint64(64 - 8 * length) == _ZERO
+        at, other, length = at + 32, other + 32, length - 32
+    return (_differences(text, at, other) << np.uint64(32 - length)) & _FOUR_BYTES == _ZERO
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -515,23 +623,59 @@ def _kind_of_key(text, at, end):
     return 0
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def _known_key(text, at, keys, place):
+    """Bytes from ``at`` to the value of the key that was seen last at this place, 0 if it is another one.
+
+    Objects of a kind have the same keys in the same order, nearly always. The same bytes say the same.
+    """
+    if place >= _MOST_KEYS:
+        return 0
+    key = place * _COLUMNS_OF_KEYS
+    length = _number(keys, key + _TO_VALUE)
+    return length if length and _is_same(text, at, _number(keys, key + _BEGAN), length) else 0
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _keep_key(keys, place, began, length, says):
+    if place < _MOST_KEYS:
+        key = place * _COLUMNS_OF_KEYS
+        _put(keys, key + _BEGAN, began)
+        _put(keys, key + _TO_VALUE, length)
+        _put(keys, key + _SAYS, says)
+        _put(keys, key + _LIST_ENDED, 0)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _known_list(text, at, keys, place, began):
+    """Past a list, which often is the one that the key had before: buffs stay from hit to hit."""
+    if place >= _MOST_KEYS:
+        return _skip_of_hit(text, at)
+    key = place * _COLUMNS_OF_KEYS
+    known = _number(keys, key + _BEGAN) + _number(keys, key + _TO_VALUE)
+    length = _number(keys, key + _LIST_ENDED) - known
+    if length > 0 and _is_same(text, at, known, length):
+        return at + length
+    at = _skip_of_hit(text, at)
+    _put(keys, key + _BEGAN, began)
+    _put(keys, key + _LIST_ENDED, at)
+    return at
+
+
 @njit(cache=True, nogil=True)
 def _hit(text, at, keys):
-    """The end of one hit whose opening brace is before ``at``, its time, damage and flags.
-
-    Hits have the same keys in the same order, nearly always: ``keys`` has a row for each of the hit before,
-    where it began, how many bytes there were to its value, and what it said. The same bytes say the same.
-    """
+    """The end of one hit whose opening brace is before ``at``, its time, damage and flags."""
     seen, kinds, at_ms, damage, place = 0, 0, 0, 0, 0
     failed = (_FAILED, 0, 0, 0)
     at = _space(text, at)
     if _byte(text, at) == 125:
         return failed
     while True:
-        if place < len(keys) and keys[place, 1] and _is_same(text, at, keys[place, 0], keys[place, 1]):
-            at, kind = at + keys[place, 1], keys[place, 2]
+        began = at
+        length = _known_key(text, at, keys, place)
+        if length:
+            at, kind = at + length, _number(keys, place * _COLUMNS_OF_KEYS + _SAYS)
         else:
-            first = at
             if _byte(text, at) != 34:
                 return failed
             end = _text_stop(text, at + 1)
@@ -541,11 +685,11 @@ def _hit(text, at, keys):
             at = _colon(text, end + 1)
             if at < 0:
                 return failed
-            if place < len(keys):
-                keys[place, 0], keys[place, 1], keys[place, 2] = first, at - first, kind
-        place += 1
+            _keep_key(keys, place, began, at - began, kind)
         if kind == 0:
-            at = _skip_of_hit(text, at)
+            at = (
+                _known_list(text, at, keys, place, began) if _byte(text, at) == 91 else _skip_of_hit(text, at)
+            )
         elif kind == _TIME:
             at_ms, at = _integer(text, at)
             seen |= 1
@@ -559,6 +703,7 @@ def _hit(text, at, keys):
             kinds = kinds & ~kind | (kind if is_true == 1 else 0)
         if at < 0:
             return failed
+        place += 1
         at = _space(text, at)
         if _byte(text, at) == 44:
             at = _space(text, at + 1)
@@ -570,7 +715,7 @@ def _hit(text, at, keys):
 
 
 @njit(cache=True, nogil=True)
-def _hits(text, at, keys, count, at_ms, damage, flags):
+def _hits(text, at, count, places):
     """A list of hits or null, and how many hits there are now."""
     if _byte(text, at) != 91:
         value, at = _literal(text, at)
@@ -579,11 +724,14 @@ def _hits(text, at, keys, count, at_ms, damage, flags):
     if _byte(text, at) == 93:
         return at + 1, count
     while True:
-        if _byte(text, at) != 123 or count == at_ms.size:
+        if _byte(text, at) != 123 or count == places.most_hits:
             return _FAILED, count
-        at, at_ms[count], damage[count], flags[count] = _hit(text, at + 1, keys)
+        at, at_ms, damage, flags = _hit(text, at + 1, places.keys_of_hit)
         if at < 0:
             return _FAILED, count
+        _put(places.at_ms, count, at_ms)
+        _put(places.damage, count, damage)
+        _put_byte(places.flags, count, flags)
         count += 1
         at = _space(text, at)
         if _byte(text, at) == 44:
@@ -595,7 +743,7 @@ def _hits(text, at, keys, count, at_ms, damage, flags):
 
 
 @njit(cache=True, nogil=True)
-def _casts(text, at, keys, count, at_ms, damage, flags):
+def _casts(text, at, count, places):
     """A list of casts or null, and how many hits there are now."""
     if _byte(text, at) != 91:
         value, at = _literal(text, at)
@@ -625,7 +773,7 @@ def _casts(text, at, keys, count, at_ms, damage, flags):
                     return _FAILED, count
                 if is_hits:
                     is_seen = True
-                    at, count = _hits(text, at, keys, count, at_ms, damage, flags)
+                    at, count = _hits(text, at, count, places)
                 else:
                     at = _skip(text, at)
                 if at < 0:
@@ -648,53 +796,52 @@ def _casts(text, at, keys, count, at_ms, damage, flags):
 
 
 @njit(cache=True, nogil=True)
-def _field_of(text, at, length, names, lengths):
+def _field_of(text, at, length, places):
     """Which field has the name at ``at``; the number of names if none."""
-    for place in range(lengths.size):
-        if lengths[place] == length:
-            same = 0
-            while same < length and names[place, same] == _byte(text, at + same):
+    for place in range(len(_FIELDS)):
+        if _number(places.lengths, place) == length:
+            name, same = places.names + place * _LONGEST_NAME, 0
+            while same < length and _byte(name, same) == _byte(text, at + same):
                 same += 1
             if same == length:
                 return place
-    return lengths.size
+    return len(_FIELDS)
 
 
 @njit(cache=True, nogil=True)
 def _value(text, at, which, row):
-    """Past a number, flag, name or rate; ``row`` notes what or where it is."""
+    """Past a number, flag, name or rate; the row at ``row`` notes what or where it is."""
     char = _byte(text, at)
-    if char == 110:
-        row[which], at = _literal(text, at)
-        return _FAILED if which == _TOTAL_DAMAGE else at
-    if which < _FIRST_FLAG:
-        row[which], at = _integer(text, at)
-        return at
-    if which < _NAME:
-        row[which], at = _literal(text, at)
-        return at
+    if which < _NAME or char == 110:
+        if which < _FIRST_FLAG and char != 110:
+            value, at = _integer(text, at)
+        else:
+            value, at = _literal(text, at)
+        _put(row, which, value)
+        return _FAILED if which == _TOTAL_DAMAGE and char == 110 else at
     if which == _NAME and char != 34:
         return _FAILED
     if which == _ADJUSTED and (char == 34 or char == 91 or char == 123 or char == 116 or char == 102):
         return _FAILED
-    row[which] = at
+    _put(row, which, at)
     at = _skip(text, at)
-    row[which + _TO_END] = at
+    _put(row, which + _TO_END, at)
     return at
 
 
 @njit(cache=True, nogil=True)
-def _integers(text, at, count, found):
-    """A list of whole numbers, and how many of ``found`` there are now."""
+def _integers(text, at, count, places):
+    """A list of whole numbers, which are casts, and how many there are now."""
     if _byte(text, at) != 91:
         return _FAILED, count
     at = _space(text, at + 1)
     if _byte(text, at) == 93:
         return at + 1, count
-    while count < found.size:
-        found[count], at = _integer(text, at)
+    while count < places.most_casts:
+        value, at = _integer(text, at)
         if at < 0:
             return _FAILED, count
+        _put(places.casts, count, value)
         count += 1
         at = _space(text, at)
         if _byte(text, at) == 93:
@@ -706,38 +853,47 @@ def _integers(text, at, count, found):
 
 
 @njit(cache=True, nogil=True)
-def _skill(text, at, row, casts, count, names, lengths, keys, cast_at, at_ms, damage, flags):
+def _skill(text, at, row, casts, count, places):
     """Past one skill whose opening brace is before ``at``, and how many casts and hits there are now."""
-    row[:_KEY] = NULL
-    row[_TOTAL_DAMAGE] = 0
-    has_hits = False
+    for column in range(_KEY):
+        _put(row, column, NULL)
+    _put(row, _TOTAL_DAMAGE, 0)
+    has_hits, place = False, 0
     failed = (_FAILED, casts, count)
     at = _space(text, at)
     if _byte(text, at) == 125:
         return at + 1, casts, count
     while True:
-        if _byte(text, at) != 34:
-            return failed
-        at += 1
-        end = _text_stop(text, at)
-        if _byte(text, end) != 34:
-            return failed
-        which = _field_of(text, at, end - at, names, lengths)
-        at = _colon(text, end + 1)
-        if at < 0 or (which == _SKILL_CAST_LOG and has_hits) or (which == _CAST_LOG and row[which] != NULL):
+        length = _known_key(text, at, places.keys_of_skill, place)
+        if length:
+            at, which = at + length, _number(places.keys_of_skill, place * _COLUMNS_OF_KEYS + _SAYS)
+        else:
+            began = at
+            if _byte(text, at) != 34:
+                return failed
+            end = _text_stop(text, at + 1)
+            if _byte(text, end) != 34:
+                return failed
+            which = _field_of(text, at + 1, end - at - 1, places)
+            at = _colon(text, end + 1)
+            if at < 0:
+                return failed
+            _keep_key(places.keys_of_skill, place, began, at - began, which)
+        if (which == _SKILL_CAST_LOG and has_hits) or (which == _CAST_LOG and _number(row, which) != NULL):
             return failed
         if which == _SKILL_CAST_LOG:
             has_hits = True
-            at, count = _casts(text, at, keys, count, at_ms, damage, flags)
+            at, count = _casts(text, at, count, places)
         elif which == _CAST_LOG and _byte(text, at) != 110:
-            row[which] = 1
-            at, casts = _integers(text, at, casts, cast_at)
+            _put(row, which, 1)
+            at, casts = _integers(text, at, casts, places)
         elif which <= _CAST_LOG:
             at = _value(text, at, which, row)
         else:
             at = _skip(text, at)
         if at < 0:
             return failed
+        place += 1
         at = _space(text, at)
         if _byte(text, at) == 125:
             return at + 1, casts, count
@@ -747,32 +903,33 @@ def _skill(text, at, row, casts, count, names, lengths, keys, cast_at, at_ms, da
 
 
 @njit(cache=True, nogil=True)
-def _scan(text, rows, names, lengths, cast_at, at_ms, damage, flags):
-    """Past the whole document, and how many skills it has: one row of ``rows`` each."""
+def _scan(text, places):
+    """Past the whole document, and how many skills it has: one row each."""
     skills, casts, count = 0, 0, 0
-    keys = np.zeros((_KEYS_OF_A_HIT, 3), np.int64)
+    for place in range(_MOST_KEYS * _COLUMNS_OF_KEYS):
+        _put(places.keys_of_skill, place, 0)
+        _put(places.keys_of_hit, place, 0)
     at = _space(text, np.int64(0))
     if _byte(text, at) != 123:
         return _FAILED, 0
     at = _space(text, at + 1)
     if _byte(text, at) == 125:
         return _space(text, at + 1), 0
-    while skills < len(rows) and _byte(text, at) == 34:
-        row = rows[skills]
-        row[_KEY] = at + 1
+    while skills < _MOST_SKILLS and _byte(text, at) == 34:
+        row = places.rows + skills * _COLUMNS * 8
+        _put(row, _KEY, at + 1)
         at = _text_stop(text, at + 1)
-        row[_KEY_END] = at
+        _put(row, _KEY_END, at)
         if _byte(text, at) != 34:
             return _FAILED, 0
         at = _colon(text, at + 1)
         if at < 0 or _byte(text, at) != 123:
             return _FAILED, 0
-        at, casts, count = _skill(
-            text, at + 1, row, casts, count, names, lengths, keys, cast_at, at_ms, damage, flags
-        )
+        at, casts, count = _skill(text, at + 1, row, casts, count, places)
         if at < 0:
             return _FAILED, 0
-        row[_HITS_END], row[_CASTS_END] = count, casts
+        _put(row, _HITS_END, count)
+        _put(row, _CASTS_END, casts)
         skills += 1
         at = _space(text, at)
         if _byte(text, at) == 125:

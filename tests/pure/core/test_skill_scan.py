@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from lostark_assets.core.documents import Skill
 from lostark_assets.core.rows import NULL
-from lostark_assets.core.skill_scan import NUMBERS, UNREADABLE, ScannedSkills, scan_skills, skills_of
+from lostark_assets.core.skill_scan import (
+    NUMBERS,
+    UNREADABLE,
+    ScannedSkills,
+    _readable,
+    scan_skills,
+    skills_of,
+)
 
 _decoder = msgspec.json.Decoder(dict[str, Skill] | None, strict=False)
 HIT = {
@@ -134,11 +141,32 @@ SCANNED = {
         skillCastLog=[
             {
                 "hits": [
-                    {f"k{i}": i for i in range(40)} | HIT,
-                    {f"k{i}": 0 for i in range(39)} | HIT | {"k39": 1},
+                    {f"k{i}": i for i in range(80)} | HIT,
+                    {f"k{i}": 0 for i in range(79)} | HIT | {"k79": [1]},
+                    {f"k{i}": 0 for i in range(79)} | HIT | {"k79": [1]},
                 ]
             }
         ]
+    ),
+    "lists that stay and change": _with(
+        skillCastLog=[
+            {"hits": [HIT | {"buffedBy": buffs, "debuffedBy": [10**8, 7], "damage": at}]}
+            for at, buffs in enumerate(
+                [[1, 2], [1, 2], [1, 23], [1], [1, 2, 3], [], [], 12, [1, 2], None, [1, [2], {"a": "]"}], [1]]
+            )
+        ]
+    ),
+    "numbers of every length": _with(
+        castLog=[int("1234567890123456789"[:digits]) for digits in range(1, 19)],
+        skillCastLog=[
+            {
+                "hits": [
+                    HIT | {"timestamp": sign * int("987654321012345678"[:digits]), "damage": 10**digits - 1}
+                ]
+            }
+            for digits in range(1, 19)
+            for sign in (1, -1)
+        ],
     ),
     "no flags": _packed({"1": {"skillCastLog": [{"hits": [{"damage": 1, "timestamp": 2}]}]}}),
     "a field twice": b'{"1":{"id":5,"id":null,"casts":1,"casts":2,"name":"a","name":null}}',
@@ -164,6 +192,11 @@ LEFT = {
     "null damage": _with_hit(damage=None),
     "null flag": _with_hit(crit=None),
     "null total": _with(totalDamage=None),
+    "a list that broke": _with_hit(buffedBy=[5]).replace(b"[5]", b"[5,]"),
+    "a list that broke after a good one": _with(
+        skillCastLog=[{"hits": [HIT, HIT | {"buffedBy": [314004, 3]}]}]
+    ).replace(b"[314004,3]", b"[314004,310501,]"),
+    "19 digits": _with_hit(damage=10**18),
     "leading zero": _replaced('"stagger":468', '"stagger":0468'),
     "text as a list": _with(castLog="1"),
     "floats in the list": _with(castLog=[1.5]),
@@ -197,6 +230,12 @@ def test_what_is_not_certain_is_left_to_msgspec(data: bytes) -> None:
 def test_no_cut_document_is_read() -> None:
     data = _packed(WHOLE)
     assert all(scan_skills(data[:size]) is None for size in range(len(data)))
+
+
+def test_documents_at_the_end_of_a_page_of_memory_are_read() -> None:
+    documents = [_packed({"1": SKILL | {"name": "x" * length}}) for length in range(600)]
+    assert any(_readable(data).size > len(data) for data in documents)
+    assert all(_plain(scan_skills(data)) == _by_msgspec(data) for data in documents)
 
 
 def test_hits_beyond_64_bits_are_cut() -> None:
