@@ -33,7 +33,7 @@ class Stamp:
 
 
 def clean_log(
-    log_format: str, payload: bytes, rules: Rules
+    log_format: str, payload: bytes | memoryview, rules: Rules
 ) -> tuple[CleanLog, list[tuple[str, LogRejected]]]:
     """The rows of one raw log, and its player rows that were refused.
 
@@ -50,7 +50,9 @@ def clean_log(
     return log, refused
 
 
-def _rows(log_format: str, payload: bytes, rules: Rules) -> tuple[CleanLog, list[tuple[str, LogRejected]]]:
+def _rows(
+    log_format: str, payload: bytes | memoryview, rules: Rules
+) -> tuple[CleanLog, list[tuple[str, LogRejected]]]:
     if log_format == "player_table":
         return clean_table_log(parse_table(payload), rules)
     parse = parse_db_log if log_format == "loa_logs_db" else parse_upload

@@ -424,14 +424,14 @@ def _encounter_row(
 
 def _boss_hp(log: MeterLog) -> tuple[list[int] | None, list[float] | None]:
     """Seconds and HP fractions of the boss. Old logs hold percent, which begins far above any fraction."""
-    points = [(b.time, b.p) for b in log.boss_hp if b.p is not None]
-    at, left = np.array(points, np.float64).reshape(-1, 2).T
+    at = np.array([b.time for b in log.boss_hp if b.p is not None], np.float64)
+    left = np.array([b.p for b in log.boss_hp if b.p is not None], np.float64)
     is_real = np.isfinite(at) & np.isfinite(left)
     if not is_real.any():
         return None, None
     at, left = at[is_real], left[is_real]
     full = 100.0 if left.max() > _MOST_FRACTION else 1.0
-    return [int(second) for second in at.tolist()], np.clip(left / full, 0.0, 1.0).tolist()
+    return list(map(int, at.tolist())), np.clip(left / full, 0.0, 1.0).tolist()
 
 
 _series = msgspec.json.Decoder(list[float] | None, strict=False).decode

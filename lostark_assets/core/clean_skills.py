@@ -71,7 +71,7 @@ def clean_skills(
     order = np.lexsort((ids, np.repeat(np.arange(len(parts)), [len(part) for part in parts])))
     numbers = np.concatenate([part.numbers for part in parts], axis=1)
     told = {"skill_id": ids[order]} | dict(zip(NUMBERS, numbers[:, order], strict=True))
-    begin, hits = _in_order([part.hit_edges for part in parts], order)
+    begin, hits = _in_order(_joined(parts, "hit_counts"), order)
     arrays = {name: np.empty(hits.sum(), dtype) for name, dtype in HIT_DTYPES.items()}
     facts = _gather(
         begin,
@@ -127,13 +127,9 @@ def _each(owners: Sequence[tuple[str, int]]) -> list[str]:
     return [name for name, skills in owners for _ in range(skills)]
 
 
-def _in_order(edges: Sequence[np.ndarray], order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _in_order(counts: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where what belongs to a skill begins in the arrays of all players joined, and how much it is."""
-    before = np.cumsum([0, *(of_player[-1] for of_player in edges)])
-    begin = np.concatenate(
-        [of_player[:-1] + offset for of_player, offset in zip(edges, before, strict=False)]
-    )
-    return begin[order], np.concatenate([np.diff(of_player) for of_player in edges])[order]
+    return (np.cumsum(counts) - counts)[order], counts[order]
 
 
 _FIRST, _LAST, _LEAST, _SUM = range(4)
@@ -235,14 +231,14 @@ def _log_skills(
     crits, hits = told["crits"], told["hits"]
     crit_rate = np.where((hits > 0) & (crits != NULL), crits / np.maximum(hits, 1), np.nan)
     names = [name if name and not name.isdigit() else None for part in parts for name in part.names]
-    begin, casts = _in_order([part.cast_edges for part in parts], order)
+    begin, casts = _in_order(_joined(parts, "cast_counts"), order)
     return LogSkills(
         owners,
         [names[place] for place in order.tolist()],
         np.array([columns[name] for name in SKILL_NUMBERS]),
         np.array([crit_rate, np.where((adjusted >= 0) & (adjusted <= 1), adjusted, np.nan)]),
         _joined(parts, "has_casts")[order],
-        np.concatenate([[0], np.cumsum(casts)]),
+        casts,
         _taken(_joined(parts, "cast_at_ms"), begin, casts),
     )
 

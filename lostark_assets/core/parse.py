@@ -109,18 +109,18 @@ _db_log = msgspec.msgpack.Decoder(DbLog)
 _table_log = msgspec.msgpack.Decoder(TableLog)
 
 
-def parse_table(payload: bytes) -> TableLog:
+def parse_table(payload: bytes | memoryview) -> TableLog:
     """The rows of a player-table log."""
     return _table_log.decode(payload)
 
 
-def parse_upload(payload: bytes, budget: Budget) -> MeterLog:
+def parse_upload(payload: bytes | memoryview, budget: Budget) -> MeterLog:
     """An upload JSON document, plain or gzip.
 
     Raises:
         LogRejected: it can't be unpacked, does not parse, or lacks what every log has.
     """
-    upload = _decode(_upload, payload, budget, "document")
+    upload = _decode(_upload, bytes(payload), budget, "document")
     if upload is None:
         raise LogRejected("invalid_json", "expected a document of the meter, found nothing", "document")
     totals = upload.encounter_damage_stats
@@ -172,7 +172,7 @@ def _upload_player(name: str, entity: Entity, stats: DamageStats, party: int | N
     )
 
 
-def parse_db_log(payload: bytes, budget: Budget) -> MeterLog:
+def parse_db_log(payload: bytes | memoryview, budget: Budget) -> MeterLog:
     """The packed rows of an ``encounters.db`` encounter, of any layout.
 
     Raises:

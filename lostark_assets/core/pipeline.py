@@ -187,11 +187,13 @@ def _collector_paused() -> Iterator[None]:
 
 
 def read_raw(lake: Lake, log_ids: set[str], since: datetime | None = None) -> Iterator[dict[str, Any]]:
-    """Raw rows with their payload, fetched at or after ``since``."""
+    """Raw rows with their payload in place, fetched at or after ``since``."""
     for rows in lake.groups_with(
         "raw_battle_logs", "log_id", log_ids, _RAW_COLUMNS, since=since, all_there=True
     ):
-        yield from rows.to_pylist()
+        others = rows.drop_columns("payload").to_pylist()
+        for row, payload in zip(others, rows["payload"], strict=True):
+            yield row | {"payload": memoryview(payload.as_buffer())}
 
 
 def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import pairwise, repeat
+from itertools import islice, repeat
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
@@ -96,8 +96,9 @@ class LogSkills:
     """The skills of one log by player and id, as arrays.
 
     ``players`` holds (player name, number of skills) in order. ``numbers`` has a row for each of
-    SKILL_NUMBERS, NULL where unknown, ``rates`` one for each of SKILL_RATES, NaN where unknown. Casts of
-    skill i are those from ``cast_edges[i]`` to ``cast_edges[i + 1]``; ``has_casts`` tells none from unknown.
+    SKILL_NUMBERS, NULL where unknown, ``rates`` one for each of SKILL_RATES, NaN where unknown.
+    ``cast_at_ms`` holds the casts of one skill after those of the other, ``cast_counts`` of each;
+    ``has_casts`` tells none from unknown.
     """
 
     players: list[tuple[str, int]] = field(default_factory=list)
@@ -105,7 +106,7 @@ class LogSkills:
     numbers: np.ndarray = field(default_factory=lambda: np.empty((len(SKILL_NUMBERS), 0), np.int64))
     rates: np.ndarray = field(default_factory=lambda: np.empty((len(SKILL_RATES), 0)))
     has_casts: np.ndarray = field(default_factory=lambda: np.empty(0, np.bool_))
-    cast_edges: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    cast_counts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     cast_at_ms: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
@@ -114,8 +115,8 @@ class LogSkills:
 
     def columns(self) -> dict[str, list[Any]]:
         """The columns of ``core_skills`` that a log tells, as values, to look at single ones."""
-        edges = self.cast_edges.tolist()
-        casts = [self.cast_at_ms[i:j].tolist() for i, j in pairwise(edges)]
+        at = iter(self.cast_at_ms.tolist())
+        casts = [list(islice(at, count)) for count in self.cast_counts.tolist()]
         told = {
             "player_name": [name for name, count in self.players for _ in range(count)],
             "skill_name": self.names,
@@ -151,7 +152,7 @@ class SkillRows:
         lengths = [len(part) for part in self._parts]
         log_ids, encounters, days = (list(values) for values in zip(*self._keys, strict=True))
         runs = [run for part in self._parts for run in part.players]
-        casts = np.concatenate([np.diff(part.cast_edges) for part in self._parts])
+        casts = np.concatenate([part.cast_counts for part in self._parts])
         columns: dict[str, Any] = {
             "log_id": _repeated(log_ids, lengths).cast(_TEXT),
             "encounter_id": _repeated(encounters, lengths).cast(_TEXT),

@@ -51,8 +51,8 @@ _FIRST_FLAG, _NAME = len(_NUMBERS), len(NUMBERS)
 _ADJUSTED, _CAST_LOG, _SKILL_CAST_LOG = _NAME + 1, _NAME + 2, _NAME + 3
 # A row is what the document says of a skill, or where it says it: numbers and flags, then places.
 _TO_END = 3
-_KEY, _KEY_END, _HITS_END, _CASTS_END = range(_ADJUSTED + _TO_END + 1, _ADJUSTED + _TO_END + 5)
-_COLUMNS = _CASTS_END + 1
+_KEY, _KEY_END, _HIT_COUNT, _CAST_COUNT = range(_ADJUSTED + _TO_END + 1, _ADJUSTED + _TO_END + 5)
+_COLUMNS = _CAST_COUNT + 1
 _MOST_SKILLS = 1024
 _MOST_DIGITS = 18
 _DEEPEST = 60
@@ -112,9 +112,9 @@ class ScannedSkills:
     """All skills of one player in the order of the document, and all their casts and hits flat.
 
     ``keys`` are the ids that the skills are kept under; ``numbers`` has a row for each of NUMBERS, NULL where
-    the document tells none; ``adjusted_crit`` is NaN there. Casts of skill i are those from ``cast_edges[i]``
-    to ``cast_edges[i + 1]``, in ms since the fight's start, and ``has_casts`` tells none from unknown; hits
-    likewise. ``hit_flags`` has bit 0 for crit, 1 for back attack, 2 for front attack.
+    the document tells none; ``adjusted_crit`` is NaN there. ``cast_at_ms`` holds the casts of one skill after
+    those of the other in ms since the fight's start, ``cast_counts`` of each, and ``has_casts`` tells none
+    from unknown; hits likewise. ``hit_flags`` has bit 0 for crit, 1 for back attack, 2 for front attack.
     """
 
     keys: list[str] = field(default_factory=list)
@@ -122,9 +122,9 @@ class ScannedSkills:
     numbers: np.ndarray = field(default_factory=lambda: np.empty((len(NUMBERS), 0), np.int64))
     adjusted_crit: np.ndarray = field(default_factory=lambda: np.empty(0))
     has_casts: np.ndarray = field(default_factory=lambda: np.empty(0, np.bool_))
-    cast_edges: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    cast_counts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     cast_at_ms: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    hit_edges: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    hit_counts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     hit_at_ms: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     hit_damage: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     hit_flags: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
@@ -152,19 +152,17 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
         return None
     if len(set(keys)) != skills:
         return None
-    edges = np.zeros((2, skills + 1), np.int64)
-    edges[:, 1:] = rows[:, _HITS_END : _CASTS_END + 1].T
-    hit_edges, cast_edges = edges
+    hits, casts = int(rows[:, _HIT_COUNT].sum()), int(rows[:, _CAST_COUNT].sum())
     return ScannedSkills(
         keys,
         names,
         rows[:, :_NAME].T.copy(),
         rates,
         rows[:, _CAST_LOG] != NULL,
-        cast_edges,
-        scratch.casts[: cast_edges[-1]].copy(),
-        hit_edges,
-        *(found[: hit_edges[-1]].copy() for found in (scratch.at_ms, scratch.damage, scratch.flags)),
+        rows[:, _CAST_COUNT].copy(),
+        scratch.casts[:casts].copy(),
+        rows[:, _HIT_COUNT].copy(),
+        *(found[:hits].copy() for found in (scratch.at_ms, scratch.damage, scratch.flags)),
     )
 
 
@@ -255,9 +253,9 @@ def skills_of(documents: Mapping[str, Skill]) -> ScannedSkills:
         ),
         np.array([skill.adjusted_crit for skill in skills], np.float64),
         np.array([of_skill is not None for of_skill in casts], np.bool_),
-        np.cumsum([0, *(len(of_skill or ()) for of_skill in casts)]),
+        np.array([len(of_skill or ()) for of_skill in casts], np.int64),
         np.array([at for of_skill in casts for at in of_skill or ()], np.int64),
-        np.cumsum([0, *map(len, hits)]),
+        np.array(list(map(len, hits)), np.int64),
         _clipped([h.timestamp for of_skill in hits for h in of_skill]),
         _clipped([h.damage for of_skill in hits for h in of_skill]),
         np.array(
@@ -925,11 +923,12 @@ def _scan(text, places):
         at = _colon(text, at + 1)
         if at < 0 or _byte(text, at) != 123:
             return _FAILED, 0
+        casts_before, hits_before = casts, count
         at, casts, count = _skill(text, at + 1, row, casts, count, places)
         if at < 0:
             return _FAILED, 0
-        _put(row, _HITS_END, count)
-        _put(row, _CASTS_END, casts)
+        _put(row, _HIT_COUNT, count - hits_before)
+        _put(row, _CAST_COUNT, casts - casts_before)
         skills += 1
         at = _space(text, at)
         if _byte(text, at) == 125:

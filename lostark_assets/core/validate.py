@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import njit
 
 from lostark_assets.contracts.expectations import WORST_ROWS, Finding, Severity, examine_all
 from lostark_assets.contracts.registry import CONTRACTS
@@ -123,17 +124,32 @@ def _damage_of_runs(hits: pa.Table) -> pa.Table:
     hits = hits.unify_dictionaries().combine_chunks()
     encounters, players = (_codes(hits[name]) for name in ("encounter_id", "player_name"))
     skills = hits["skill_id"].to_numpy()
-    changes = (np.diff(encounters) != 0) | (np.diff(players) != 0) | (np.diff(skills) != 0)
-    starts = np.concatenate([[0], np.flatnonzero(changes) + 1]) if len(skills) else np.zeros(0, np.int64)
-    damage = hits["damage"].to_numpy()
+    starts, sums = _sums_of_runs(encounters, players, skills, hits["damage"].to_numpy())
     return pa.table(
         {
             "encounter_id": hits["encounter_id"].take(starts).cast(pa.string()),
             "player_name": hits["player_name"].take(starts).cast(pa.string()),
             "skill_id": skills[starts],
-            "hit_damage": np.add.reduceat(damage, starts) if len(starts) else damage,
+            "hit_damage": sums,
         }
     )
+
+
+@njit(cache=True, nogil=True)
+def _sums_of_runs(encounters, players, skills, damage):
+    """The first row of each run of rows with the same keys, and the damage of all its rows."""
+    runs, size = 0, damage.size
+    starts, sums = np.empty(size, np.int64), np.empty(size, np.int64)
+    for row in range(size):
+        if row == 0 or (
+            (encounters[row] != encounters[row - 1])
+            | (players[row] != players[row - 1])
+            | (skills[row] != skills[row - 1])
+        ):
+            starts[runs], sums[runs] = row, 0
+            runs += 1
+        sums[runs - 1] += damage[row]
+    return starts[:runs].copy(), sums[:runs].copy()
 
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray:
