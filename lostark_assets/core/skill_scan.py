@@ -137,7 +137,7 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
     """The skills in ``data``, the JSON of ``{"<id>": {skill}, ...}``; None where only msgspec can tell."""
     size = len(data)
     scratch, text = _scratch_for(size), _readable(data)
-    end, skills = _scan(text.ctypes.data, scratch.places)
+    end, skills = _scan(_address(text), scratch.places)
     if end != size:
         return None
     rows = scratch.rows[:skills]
@@ -172,11 +172,16 @@ def _readable(data: bytes) -> np.ndarray:
     What follows them is a zero byte, and then anything.
     """
     text = np.frombuffer(data, np.uint8)
-    if (text.ctypes.data + text.size) % _PAGE <= _PAGE - _PADDING:
+    if (_address(text) + text.size) % _PAGE <= _PAGE - _PADDING:
         return text
     padded = np.zeros(text.size + _PADDING, np.uint8)
     padded[: text.size] = text
     return padded
+
+
+def _address(array: np.ndarray) -> int:
+    """What ``array.ctypes.data`` is, in a third of its time."""
+    return array.__array_interface__["data"][0]
 
 
 def _list_of(data: bytes, places: list[list[int]], field: int) -> bytes:
@@ -215,7 +220,7 @@ class _Scratch:
         self.flags = np.empty(most_hits, np.uint8)
         self._keys = np.empty((2, _MOST_KEYS, _COLUMNS_OF_KEYS), np.int64)
         arrays = _TEXTS, _LENGTHS, self.rows, self.casts, self.at_ms, self.damage, self.flags, *self._keys
-        self.places = _Places(*(array.ctypes.data for array in arrays), most_casts, most_hits)
+        self.places = _Places(*map(_address, arrays), most_casts, most_hits)
 
 
 _kept = threading.local()

@@ -38,7 +38,6 @@ _DEFAULTS: Mapping[str, Any] = MappingProxyType(
 )
 _OF_TABLE: Mapping[str, Mapping[str, Any]] = {
     "core_hits": {
-        "row_group_size": 1 << 18,
         "use_dictionary": ["encounter_id", "player_name", "skill_id"],
         "column_encoding": dict.fromkeys(("hit_at_ms", "damage"), _SPLIT),
     },
@@ -48,13 +47,18 @@ _OF_TABLE: Mapping[str, Mapping[str, Any]] = {
             ("second", "damage", "rolling_10s_dps", "cumulative_damage"), _SPLIT
         ),
     },
-    # Most payloads are gzip inside: a fast compressor for those that are not. Small groups, for single reads.
-    "raw_battle_logs": {"row_group_size": RAW_GROUP_ROWS},
     # One body is some 100 KB of text that says most things twice.
-    "raw_armory_profiles": {"row_group_size": RAW_GROUP_ROWS, "compression": "zstd", "compression_level": 6},
+    "raw_armory_profiles": {"compression": "zstd", "compression_level": 6},
+}
+_GROUP_ROWS: Mapping[str, int] = {
+    "core_hits": 1 << 18,
+    # Single ones are read.
+    "raw_battle_logs": RAW_GROUP_ROWS,
+    "raw_armory_profiles": RAW_GROUP_ROWS,
 }
 _MOST_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 4 << 20)
 """What a larger group holds is new memory for each group that is read, which costs more than reading it."""
+_SAMPLE_BYTES, _WORTH_PACKING = 1 << 16, 0.9
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -71,15 +75,13 @@ def write_file(
     folders = [f"{name}={_UNSAFE.sub('_', str(value))}" for name, value in values.items()]
     fs.create_dir("/".join(folders) or ".")
     path = "/".join([*folders, f"{uuid.uuid4()}.parquet"])
-    options = {**_DEFAULTS, **_OF_TABLE.get(contract.name, {})}
-    group_rows = options.pop("row_group_size", None)
     writer, rows = None, 0
     try:
         with fs.open_output_stream(path) as file:
             try:
                 for part in parts:
-                    writer = writer or pq.ParquetWriter(file, part.schema, **options)
-                    writer.write_table(part, _group_rows(contract, part, group_rows))
+                    writer = writer or pq.ParquetWriter(file, part.schema, **_options(contract, part))
+                    writer.write_table(part, _group_rows(contract, part))
                     rows += part.num_rows
             finally:
                 if writer:
@@ -93,9 +95,24 @@ def write_file(
     return AddAction(path, size, dict(values), int(time.time() * 1000), True, stats)  # noqa: FBT003
 
 
-def _group_rows(contract: Contract, part: pa.Table, most: int | None) -> int | None:
-    """Rows of each row group: at most ``most``, and fewer where rows are large."""
-    most_bytes = _MOST_GROUP_BYTES.get(contract.name)
+def _options(contract: Contract, part: pa.Table) -> dict[str, Any]:
+    """How a file that begins with ``part`` is written."""
+    options = {**_DEFAULTS, **_OF_TABLE.get(contract.name, {})}
+    if contract.name == "raw_battle_logs" and part.num_rows and _is_packed(part["payload"][0]):
+        others = dict.fromkeys(part.column_names, options["compression"])
+        options["compression"] = {**others, "payload": "none"}
+    return options
+
+
+def _is_packed(value: pa.Scalar) -> bool:
+    """Whether packing it again would gain nothing worth the time: a meter's gzip is most of most payloads."""
+    sample = memoryview(value.as_buffer())[:_SAMPLE_BYTES]
+    return len(pa.compress(sample, codec="lz4", asbytes=True)) > _WORTH_PACKING * len(sample)
+
+
+def _group_rows(contract: Contract, part: pa.Table) -> int | None:
+    """Rows of each row group: at most as many as the table's may have, and fewer where rows are large."""
+    most, most_bytes = _GROUP_ROWS.get(contract.name), _MOST_GROUP_BYTES.get(contract.name)
     if most is None or most_bytes is None or not part.nbytes:
         return most
     return min(most, max(part.num_rows * most_bytes // part.nbytes, 1))

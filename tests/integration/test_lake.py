@@ -467,6 +467,18 @@ def test_row_groups_of_raw_logs_have_few_rows_and_few_bytes(lake, payload_bytes,
     assert [written.row_group(n).num_rows for n in range(written.num_row_groups)] == expected
 
 
+@pytest.mark.parametrize(("payload", "expected"), [(b"{}" * 500, "LZ4"), (os.urandom(1000), "UNCOMPRESSED")])
+def test_payloads_that_are_packed_already_are_not_packed_again(lake, payload, expected):
+    lake.append(RAW_BATTLE_LOGS, raw_rows("a", payload=payload))
+
+    [path] = (Path(lake.table_url(RAW_BATTLE_LOGS.name), p) for p in lake.dataset(RAW_BATTLE_LOGS.name).files)
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    packed = {group.column(n).path_in_schema: group.column(n).compression for n in range(group.num_columns)}
+    assert packed["payload"] == expected
+    assert packed["log_id"] == "LZ4"
+    assert lake.read(RAW_BATTLE_LOGS.name)["payload"].to_pylist() == [payload]
+
+
 def raw_rows(*logs, payload=None):
     entries = [
         {
