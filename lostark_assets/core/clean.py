@@ -101,7 +101,7 @@ def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) 
     alone = {"fight_id": keys["encounter_id"], "is_counted": True, "is_superseded": False}
     origin = {k: raw[k] for k in ("source", "source_log_id", "log_format", "fetched_at")}
     cleaned.encounters.add(log.encounter | keys | origin | alone | made)
-    cleaned.players.add_all(log.players, keys)
+    cleaned.players.add(*[row | keys for row in log.players])
     cleaned.skills.add(*keys.values(), log.skills)
     cleaned.hits.add(keys["encounter_id"], keys["fight_date"], log.hits)
 

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import islice, repeat
+from itertools import islice
 from operator import itemgetter
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -58,28 +57,16 @@ def columns_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[
 
 
 class Rows:
-    """Rows of one contract, kept as one list a column."""
+    """Rows of one contract; a column that one lacks is null."""
 
     def __init__(self, contract: Contract) -> None:
         """An empty collection."""
         self._contract = contract
-        self._columns: dict[str, list[Any]] = {name: [] for name in contract.names}
-        self.count = 0
+        self._rows: list[Mapping[str, Any]] = []
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """One row; a column that it lacks is null."""
-        for name, values in self._columns.items():
-            values.append(row.get(name))
-        self.count += 1
-
-    def add_all(
-        self, rows: Sequence[Mapping[str, Any]], same: Mapping[str, Any] = MappingProxyType({})
-    ) -> None:
-        """Rows, and what is the same in all of them; columns that they lack are null."""
-        columns = columns_of(rows, self._contract.names)
-        for name, values in self._columns.items():
-            values.extend(repeat(same[name], len(rows)) if name in same else columns[name])
-        self.count += len(rows)
+    def add(self, *rows: Mapping[str, Any]) -> None:
+        """Some rows."""
+        self._rows.extend(rows)
 
     def table(self) -> pa.Table:
         """The rows as a table of the contract's schema.
@@ -88,7 +75,8 @@ class Rows:
             pa.ArrowInvalid: a value does not fit its column's type.
         """
         schema = self._contract.schema
-        return pa.table([pa.array(self._columns[f.name], f.type) for f in schema], schema=schema)
+        columns = columns_of(self._rows, schema.names)
+        return pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
 
 @dataclass
@@ -198,7 +186,6 @@ class HitRows:
         self._parts: list[LogHits] = []
         self._encounters: list[str] = []
         self._days: list[date] = []
-        self.count = 0
 
     def add(self, encounter_id: str, day: date, hits: LogHits) -> None:
         """The hits of one log."""
@@ -207,7 +194,6 @@ class HitRows:
         self._parts.append(hits)
         self._encounters.append(encounter_id)
         self._days.append(day)
-        self.count += len(hits.arrays["damage"])
 
     def table(self) -> pa.Table:
         """All hits, sorted as the contract says."""
