@@ -33,6 +33,7 @@ LARGEST_RAID = 16
 HIGHEST_ITEM_LEVEL = 3000.0
 _MOST_FRACTION = 2.0
 _MOST_HP = 1e17
+_MOST_S = 2.0**62
 MOST_UPTIME = 1.5
 """Real uptimes are up to a few percent above 1. What lies beyond is no uptime, and reads as unknown."""
 TOTAL_TOLERANCE = 0.01
@@ -424,14 +425,16 @@ def _encounter_row(
 
 def _boss_hp(log: MeterLog) -> tuple[list[int] | None, list[float] | None]:
     """Seconds and HP fractions of the boss. Old logs hold percent, which begins far above any fraction."""
-    at = np.array([b.time for b in log.boss_hp if b.p is not None], np.float64)
-    left = np.array([b.p for b in log.boss_hp if b.p is not None], np.float64)
+    # An unknown fraction becomes no number.
+    at = np.array([b.time for b in log.boss_hp], np.float64)
+    left = np.array([b.p for b in log.boss_hp], np.float64)
     is_real = np.isfinite(at) & np.isfinite(left)
     if not is_real.any():
         return None, None
     at, left = at[is_real], left[is_real]
     full = 100.0 if left.max() > _MOST_FRACTION else 1.0
-    return list(map(int, at.tolist())), np.clip(left / full, 0.0, 1.0).tolist()
+    seconds = np.clip(at, -_MOST_S, _MOST_S).astype(np.int64)
+    return seconds.tolist(), np.clip(left / full, 0.0, 1.0).tolist()
 
 
 _series = msgspec.json.Decoder(list[float] | None, strict=False).decode

@@ -7,7 +7,6 @@ What does not belong here: reading the documents (``skill_scan``), rules about p
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,12 +18,14 @@ from lostark_assets.core.skill_scan import NUMBERS, ScannedSkills
 from lostark_assets.errors import LogRejected
 
 PART_TOLERANCE = 0.001
-_NUMBER = re.compile(r"[0-9]{1,18}")
 _EARLIEST_MS = -1000
 _LATEST_AFTER_MS = 1000
 _LARGEST = 2**63 - 1
+_ID, _TOTAL_DAMAGE = NUMBERS.index("id"), NUMBERS.index("total_damage")
 _TOLD = {
+    "skill_id": "skill_id",
     "damage": "total_damage",
+    "dps": "total_damage",
     "max_hit_damage": "max_damage",
     "max_cast_damage": "max_damage_cast",
     "casts": "casts",
@@ -32,6 +33,9 @@ _TOLD = {
     "crits": "crits",
     "back_attacks": "back_attacks",
     "front_attacks": "front_attacks",
+    "crit_damage": "crit_damage",
+    "back_attack_damage": "back_attack_damage",
+    "front_attack_damage": "front_attack_damage",
     "stagger": "stagger",
     "damage_under_ap": "buffed_by_support",
     "damage_under_brand": "debuffed_by_support",
@@ -40,7 +44,7 @@ _TOLD = {
     "is_hyper_awakening": "is_hyper_awakening",
     "is_special": "special",
 }
-"""Columns that are what the meter wrote, and its fields."""
+"""Columns, and which of the meter's fields they are or are made of."""
 _MEASURED = {
     "crit_damage": "crits",
     "back_attack_damage": "back_attacks",
@@ -67,9 +71,13 @@ def clean_skills(
         return LogSkills(), LogHits(), {}
     parts = [player.skills for player in players]
     owners = [(player.name, len(player.skills)) for player in players]
-    ids = np.array([skill_id for player in players for skill_id in _ids(player)], np.int64)
-    order = np.lexsort((ids, np.repeat(np.arange(len(parts)), [len(part) for part in parts])))
     numbers = np.concatenate([part.numbers for part in parts], axis=1)
+    # The key that the meter kept a skill under goes first: what it wrote inside may be an older form's id.
+    ids = _joined(parts, "key_ids")
+    ids = np.where(ids == NULL, numbers[_ID], ids)
+    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    order = np.lexsort((ids, owner))
+    _check_ids(players, ids, owner, order)
     told = {"skill_id": ids[order]} | dict(zip(NUMBERS, numbers[:, order], strict=True))
     begin, hits = _in_order(_joined(parts, "hit_counts"), order)
     arrays = {name: np.empty(hits.sum(), dtype) for name, dtype in HIT_DTYPES.items()}
@@ -89,7 +97,7 @@ def clean_skills(
 
 def total_damage(skills: ScannedSkills) -> int:
     """Damage of all skills of a player."""
-    return sum(skills.numbers[NUMBERS.index("total_damage")].tolist())
+    return sum(skills.numbers[_TOTAL_DAMAGE].tolist())
 
 
 def within(value: float | None, most: float) -> float | None:
@@ -97,25 +105,22 @@ def within(value: float | None, most: float) -> float | None:
     return value if value is not None and 0 <= value <= most and math.isfinite(value) else None
 
 
-def _ids(player: PlayerPart) -> list[int]:
-    """Skills by the key that the meter kept them under; what it wrote inside may be an older form's id.
-
-    Raises:
-        LogRejected: a skill has no id, or two have the same.
-    """
-    inner = player.skills.numbers[NUMBERS.index("id")].tolist()
-    ids = [
-        int(key) if _NUMBER.fullmatch(key) else inside
-        for key, inside in zip(player.skills.keys, inner, strict=True)
-    ]
-    if min(ids) < 0 or len(set(ids)) < len(ids):
-        place = next(i for i, skill_id in enumerate(ids) if skill_id < 0 or skill_id in ids[:i])
-        raise LogRejected(
-            "impossible_value",
-            f"expected a skill id of its own, found {player.skills.keys[place][:40]!r}",
-            player.name,
-        )
-    return ids
+def _check_ids(players: Sequence[PlayerPart], ids: np.ndarray, owner: np.ndarray, order: np.ndarray) -> None:
+    """Refuse a skill without an id, and one that has the id of another skill of its player."""
+    ranked, owners = ids[order], owner[order]
+    again = (ranked[1:] == ranked[:-1]) & (owners[1:] == owners[:-1])
+    if ids.min() >= 0 and not again.any():
+        return
+    seen: set[tuple[int, int]] = set()
+    for place, skill in enumerate(zip(owner.tolist(), ids.tolist(), strict=True)):
+        if skill[1] < 0 or skill in seen:
+            key = [key for player in players for key in player.skills.keys][place]
+            raise LogRejected(
+                "impossible_value",
+                f"expected a skill id of its own, found {key[:40]!r}",
+                players[skill[0]].name,
+            )
+        seen.add(skill)
 
 
 def _joined(parts: Sequence[ScannedSkills], name: str) -> np.ndarray:
@@ -222,11 +227,12 @@ def _log_skills(
     seconds: int,
 ) -> LogSkills:
     """The rows of ``core_skills`` as arrays."""
-    columns = {"skill_id": told["skill_id"]} | {name: told[field] for name, field in _TOLD.items()}
+    numbers = np.array([told[_TOLD[name]] for name in SKILL_NUMBERS])
     for name, kind in _MEASURED.items():
         # A zero beside hits of that kind is an old meter's "not measured".
-        columns[name] = np.where((told[name] == 0) & (told[kind] > 0), NULL, told[name])
-    columns["dps"] = told["total_damage"] // seconds
+        unmeasured = (told[name] == 0) & (told[kind] > 0)
+        numbers[SKILL_NUMBERS.index(name), unmeasured] = NULL
+    numbers[SKILL_NUMBERS.index("dps")] //= seconds
     adjusted = _joined(parts, "adjusted_crit")[order]
     crits, hits = told["crits"], told["hits"]
     crit_rate = np.where((hits > 0) & (crits != NULL), crits / np.maximum(hits, 1), np.nan)
@@ -235,7 +241,7 @@ def _log_skills(
     return LogSkills(
         owners,
         [names[place] for place in order.tolist()],
-        np.array([columns[name] for name in SKILL_NUMBERS]),
+        numbers,
         np.array([crit_rate, np.where((adjusted >= 0) & (adjusted <= 1), adjusted, np.nan)]),
         _joined(parts, "has_casts")[order],
         casts,

@@ -217,7 +217,8 @@ class HitRows:
 
 def _repeated(values: Sequence[Any], lengths: Any, dtype: pa.DataType = _TEXT) -> pa.DictionaryArray:
     dictionary = {value: code for code, value in enumerate(dict.fromkeys(values))}
-    codes = np.repeat(np.array([dictionary[v] for v in values], dtype=np.int32), lengths)
+    code = np.int16 if len(dictionary) <= np.iinfo(np.int16).max else np.int32
+    codes = np.repeat(np.array([dictionary[v] for v in values], code), lengths)
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(dictionary), dtype))
 
 

@@ -9,6 +9,7 @@ judge. What does not belong here: any judgement about the values.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,10 +52,11 @@ _FIRST_FLAG, _NAME = len(_NUMBERS), len(NUMBERS)
 _ADJUSTED, _CAST_LOG, _SKILL_CAST_LOG = _NAME + 1, _NAME + 2, _NAME + 3
 # A row is what the document says of a skill, or where it says it: numbers and flags, then places.
 _TO_END = 3
-_KEY, _KEY_END, _HIT_COUNT, _CAST_COUNT = range(_ADJUSTED + _TO_END + 1, _ADJUSTED + _TO_END + 5)
+_KEY, _KEY_END, _KEY_ID, _HIT_COUNT, _CAST_COUNT = range(_ADJUSTED + _TO_END + 1, _ADJUSTED + _TO_END + 6)
 _COLUMNS = _CAST_COUNT + 1
 _MOST_SKILLS = 1024
 _MOST_DIGITS = 18
+_NUMBER_KEY = re.compile(f"[0-9]{{1,{_MOST_DIGITS}}}")
 _DEEPEST = 60
 _PADDING = 64
 _PAGE = 4096
@@ -111,14 +113,16 @@ _TEN_THOUSANDS = np.uint64(10_000 * 2**32 + 1)
 class ScannedSkills:
     """All skills of one player in the order of the document, and all their casts and hits flat.
 
-    ``keys`` are the ids that the skills are kept under; ``numbers`` has a row for each of NUMBERS, NULL where
-    the document tells none; ``adjusted_crit`` is NaN there. ``cast_at_ms`` holds the casts of one skill after
-    those of the other in ms since the fight's start, ``cast_counts`` of each, and ``has_casts`` tells none
-    from unknown; hits likewise. ``hit_flags`` has bit 0 for crit, 1 for back attack, 2 for front attack.
+    ``keys`` are what the skills are kept under, ``key_ids`` these as numbers, NULL for what is none of at
+    most 18 digits. ``numbers`` has a row for each of NUMBERS, NULL where the document tells none;
+    ``adjusted_crit`` is NaN there. ``cast_at_ms`` holds the casts of one skill after those of the other, in
+    ms since the fight's start, ``cast_counts`` of each, and ``has_casts`` tells none from unknown; hits
+    likewise. ``hit_flags`` has bit 0 for crit, 1 for back attack, 2 for front attack.
     """
 
     keys: list[str] = field(default_factory=list)
     names: list[str | None] = field(default_factory=list)
+    key_ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     numbers: np.ndarray = field(default_factory=lambda: np.empty((len(NUMBERS), 0), np.int64))
     adjusted_crit: np.ndarray = field(default_factory=lambda: np.empty(0))
     has_casts: np.ndarray = field(default_factory=lambda: np.empty(0, np.bool_))
@@ -156,6 +160,7 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
     return ScannedSkills(
         keys,
         names,
+        rows[:, _KEY_ID].copy(),
         rows[:, :_NAME].T.copy(),
         rates,
         rows[:, _CAST_LOG] != NULL,
@@ -249,6 +254,7 @@ def skills_of(documents: Mapping[str, Skill]) -> ScannedSkills:
     return ScannedSkills(
         list(documents),
         [skill.name for skill in skills],
+        np.array([int(key) if _NUMBER_KEY.fullmatch(key) else NULL for key in documents], np.int64),
         np.array(
             [
                 [NULL if skill.id is None or abs(skill.id) > _INT64 else skill.id for skill in skills],
@@ -482,6 +488,18 @@ def _first_digits(text, at, digits):
 
 
 @njit(cache=True, nogil=True, forceinline=True)
+def _value_of_digits(text, first, end):
+    """The number that the 1 to 18 digits between two places make."""
+    digits = end - first
+    if digits <= 8:
+        return _first_digits(text, first, digits)
+    if digits <= 16:
+        return _first_digits(text, first, digits - 8) * 10**8 + _first_digits(text, end - 8, 8)
+    low = _first_digits(text, end - 16, 8) * 10**8 + _first_digits(text, end - 8, 8)
+    return _first_digits(text, first, digits - 16) * 10**16 + low
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def _integer(text, at):
     """A whole number and the place after it."""
     is_negative = _byte(text, at) == 45
@@ -494,13 +512,7 @@ def _integer(text, at):
         return 0, _FAILED
     if after == 46 or after == 101 or after == 69:
         return 0, _FAILED
-    if digits <= 8:
-        value = _first_digits(text, first, digits)
-    elif digits <= 16:
-        value = _first_digits(text, first, digits - 8) * 10**8 + _first_digits(text, at - 8, 8)
-    else:
-        value = _first_digits(text, first, digits - 16) * 10**16
-        value += _first_digits(text, at - 16, 8) * 10**8 + _first_digits(text, at - 8, 8)
+    value = _value_of_digits(text, first, at)
     return (-value if is_negative else value), at
 
 
@@ -919,12 +931,14 @@ def _scan(text, places):
     if _byte(text, at) == 125:
         return _space(text, at + 1), 0
     while skills < _MOST_SKILLS and _byte(text, at) == 34:
-        row = places.rows + skills * _COLUMNS * 8
-        _put(row, _KEY, at + 1)
-        at = _text_stop(text, at + 1)
-        _put(row, _KEY_END, at)
+        row, key = places.rows + skills * _COLUMNS * 8, at + 1
+        at = _text_stop(text, key)
         if _byte(text, at) != 34:
             return _FAILED, 0
+        _put(row, _KEY, key)
+        _put(row, _KEY_END, at)
+        is_number = 0 < at - key <= _MOST_DIGITS and _number_stop(text, key) == at
+        _put(row, _KEY_ID, _value_of_digits(text, key, at) if is_number else NULL)
         at = _colon(text, at + 1)
         if at < 0 or _byte(text, at) != 123:
             return _FAILED, 0
