@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +26,13 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.armory import with_profiles
 from lostark_assets.core.clean import CLEAN_VERSION, Stamp, clean_into
 from lostark_assets.core.clean_meter import Rules
-from lostark_assets.core.fights import FIGHT_COLUMNS, PLAYER_COLUMNS, assign_fights, near_in_time
+from lostark_assets.core.fights import (
+    FIGHT_COLUMNS,
+    PLAYER_COLUMNS,
+    Assignment,
+    assign_fights,
+    near_in_time,
+)
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import Tables, examine_core, tables_of
 from lostark_assets.lake.passes import BATCH_BYTES, in_passes
@@ -36,6 +43,7 @@ COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "
 _RAW_COLUMNS = ["log_id", "source", "source_log_id", "log_format", "fight_date", "fetched_at", "payload"]
 ENCOUNTERS_A_PASS = 10_000
 """Encounters that are settled at once: a longer range of days takes several passes, one commit each."""
+_SETTLED = ("fight_id", "is_counted", "is_superseded")
 Progress = Callable[[int, int], None]
 """Called with logs cleaned and logs due."""
 
@@ -84,6 +92,8 @@ def clean_days(
         raw_rows = read_raw(lake, due, since)
         for batch in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
             tables = tables_of(batch.cleaned)
+            # Most logs of one fight come together: what is settled now need not be written twice.
+            tables["core_encounters"] = _settled_alone(tables["core_encounters"], tables["core_players"])
             tables["core_players"] = with_profiles(
                 lake, tables["core_players"], tables["core_encounters"], rules.profiles
             )
@@ -240,7 +250,7 @@ def settle_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:
     around = {d + timedelta(days=n) for d in may_change for n in (-1, 0, 1)}
     stored = lake.read(
         "core_encounters",
-        columns=[*FIGHT_COLUMNS, "fight_date", "fight_id", "is_counted", "is_superseded"],
+        columns=[*FIGHT_COLUMNS, "fight_date", *_SETTLED],
         days=around,
     )
     if not stored.num_rows:
@@ -260,23 +270,35 @@ def settle_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:
         )
     )
     assigned = assign_fights(encounters, players.to_pandas(types_mapper=pd.ArrowDtype))
-    ids = encounters["encounter_id"].tolist()
-    fights = [assigned[e].fight_id if e in assigned else e for e in ids]
-    counted = [assigned[e].is_counted if e in assigned else True for e in ids]
-    superseded = [assigned[e].is_superseded if e in assigned else False for e in ids]
-    changed = (
-        (encounters["fight_id"] != fights)
-        | (encounters["is_counted"] != counted)
-        | (encounters["is_superseded"] != superseded)
-    ).to_numpy(dtype=bool) & encounters["fight_date"].isin(may_change).to_numpy(dtype=bool)
+    settled = [_part_in_fight(e, assigned) for e in encounters["encounter_id"].tolist()]
+    before = zip(*(encounters[name].tolist() for name in _SETTLED), strict=True)
+    changed = np.array([one != other for one, other in zip(before, settled, strict=True)])
+    changed &= encounters["fight_date"].isin(may_change).to_numpy(dtype=bool)
     if not changed.any():
         return 0, set()
     changed_days = set(encounters.loc[changed, "fight_date"])
-    new = dict(zip(ids, zip(fights, counted, superseded, strict=True), strict=True))
-    rows = lake.read("core_encounters", days=changed_days)
-    fresh = [new[e] for e in rows["encounter_id"].to_pylist()]
-    for place, name in enumerate(("fight_id", "is_counted", "is_superseded")):
-        values = pa.array([f[place] for f in fresh], CORE_ENCOUNTERS.schema.field(name).type)
-        rows = rows.set_column(rows.schema.get_field_index(name), name, values)
+    rows = _with_parts(lake.read("core_encounters", days=changed_days), assigned)
     lake.replace_days(CORE_ENCOUNTERS, CORE_ENCOUNTERS.conform(rows), changed_days)
     return int(changed.sum()), changed_days
+
+
+def _settled_alone(encounters: pa.Table, players: pa.Table) -> pa.Table:
+    """The rows with their fights as far as these logs alone tell them."""
+    narrow = encounters.select(FIGHT_COLUMNS).to_pandas(types_mapper=pd.ArrowDtype)
+    assigned = assign_fights(narrow, players.select(PLAYER_COLUMNS).to_pandas(types_mapper=pd.ArrowDtype))
+    return _with_parts(encounters, assigned) if assigned else encounters
+
+
+def _part_in_fight(encounter_id: str, assigned: Mapping[str, Assignment]) -> tuple[str, bool, bool]:
+    """The values of _SETTLED; a log that nobody else has is a fight of its own."""
+    part = assigned.get(encounter_id)
+    return (part.fight_id, part.is_counted, part.is_superseded) if part else (encounter_id, True, False)
+
+
+def _with_parts(encounters: pa.Table, assigned: Mapping[str, Assignment]) -> pa.Table:
+    parts = [_part_in_fight(e, assigned) for e in encounters["encounter_id"].to_pylist()]
+    for name, values in zip(_SETTLED, zip(*parts, strict=True), strict=True):
+        field = CORE_ENCOUNTERS.schema.field(name)
+        place = encounters.schema.get_field_index(name)
+        encounters = encounters.set_column(place, name, pa.array(values, field.type))
+    return encounters

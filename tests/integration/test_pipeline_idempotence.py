@@ -177,10 +177,10 @@ def test_a_crash_while_cleaning_again_is_healed_too(db, lake, expected, monkeypa
     monkeypatch.setattr(clean, "CLEAN_VERSION", "next")
     revive = die_after(monkeypatch, commits)
     with pytest.raises(Killed):
-        tidy(lake)
+        tidy(lake, batch_bytes=450_000)
     revive()
 
-    tidy(lake)
+    tidy(lake, batch_bytes=450_000)
 
     assert {name: count for name, (count, _) in contents(lake).items()} == {
         name: count for name, (count, _) in expected.items()
@@ -263,11 +263,21 @@ def test_statistics_in_passes_are_those_of_one_pass(db, lake, tmp_path, monkeypa
 def test_fights_settled_day_by_day_are_those_of_one_pass(db, lake, expected, monkeypatch):
     monkeypatch.setattr(pipeline, "ENCOUNTERS_A_PASS", 1)
     take(lake, LoaLogsDb(db))
-    run = tidy(lake)
+    run = tidy(lake, batch_bytes=1)
 
     assert len(lake.days("core_encounters")) > 1
     assert run.changed_fights > 1
     assert contents(lake) == expected
+
+
+def test_fights_whose_logs_come_together_are_settled_by_their_own_commit(db, lake, expected):
+    take(lake, LoaLogsDb(db))
+    run = tidy(lake)
+
+    assert (run.changed_fights, lake.version("core_encounters")) == (0, 0)
+    assert contents(lake) == expected
+    shared = lake.read("core_encounters", columns=["is_counted"])["is_counted"].to_pylist()
+    assert False in shared
 
 
 def test_logs_go_in_by_the_time_of_their_fights(db, lake):
