@@ -108,6 +108,10 @@ class Lake:
         known = self._snapshots.get(name) if version is None else None
         if known and self._is_newest(name, known):
             return known
+        if version is None and (written := self._last_written(name)):
+            # What the last writer left is this reader's now, and the next writer opens the table anew.
+            self._snapshots[name] = written
+            return written
         table = self._opened(name, version)
         if table is None:
             return None
@@ -125,8 +129,13 @@ class Lake:
 
     def _for_writing(self, name: str) -> DeltaTable | None:
         """The table as the last writer left it, for one writer alone: a commit moves it, under no reader."""
+        known = self._last_written(name)
+        return known.table if known else self._opened(name)
+
+    def _last_written(self, name: str) -> _Snapshot | None:
+        """The table that the last writer here left, if nobody committed since; only one may take it."""
         known = self._written.pop(name, None)
-        return known.table if known and self._is_newest(name, known) else self._opened(name)
+        return known if known and self._is_newest(name, known) else None
 
     def _files_of(self, name: str) -> set[str]:
         """Paths of the files that the newest commit left."""

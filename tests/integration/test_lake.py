@@ -358,6 +358,24 @@ def test_a_table_stays_open_until_somebody_commits(lake, tmp_path):
     assert stored(lake) == [("c", 0, ""), ("d", 0, "")]
 
 
+def test_a_reader_takes_over_what_the_writer_left(lake, monkeypatch):
+    for log in "ab":
+        lake.append(CORE_QUARANTINE, rows((log, 0)))
+    opened = []
+    open_table = Lake._opened
+    monkeypatch.setattr(Lake, "_opened", lambda *asked: opened.append(asked) or open_table(*asked))
+
+    assert stored(lake) == [("a", 0, ""), ("b", 0, "")]
+    assert opened == []
+    before = lake.open(CORE_QUARANTINE.name)
+    lake.append(CORE_QUARANTINE, rows(("c", 0)))
+
+    assert len(opened) == 1
+    assert before.version() == 1
+    assert stored(lake)[2:] == [("c", 0, "")]
+    assert len(opened) == 1
+
+
 def test_a_lake_behind_a_url_holds_the_same(tmp_path):
     lake = Lake(f"file://{tmp_path}/lake")
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0), ("c", 1)))
