@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 
 from lostark_assets.commands.output import Say, print_table, progress, shown_path
 from lostark_assets.core.clean import clean_log
+from lostark_assets.core.pipeline import read_raw
 from lostark_assets.errors import LogRejected, LostarkError, SettingsError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.resources import lake_of, rules_of
@@ -269,10 +269,7 @@ def _count_refusals(settings: Settings, lake: Lake, files: list[Ingested], start
     """Clean the new logs without writing anything, to count what will be refused and why."""
     file_of = {log_id: file for file in files for log_id in file.new_log_ids}
     rules = rules_of(settings)
-    groups = lake.groups_with(
-        "raw_battle_logs", "log_id", file_of, ["log_id", "log_format", "payload"], since=started_at
-    )
-    raw_rows = chain.from_iterable(group.to_pylist() for group in groups)
+    raw_rows = read_raw(lake, set(file_of), started_at)
     with progress("checking the new logs", len(file_of)) as step:
         for count, raw in enumerate(raw_rows, start=1):
             reasons = file_of[raw["log_id"]].quarantined

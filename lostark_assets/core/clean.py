@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.core.clean_meter import CleanLog, Rules, clean_meter_log
 from lostark_assets.core.clean_table import clean_table_log
+from lostark_assets.core.fights import alone
 from lostark_assets.core.limits import GIVEN, check_rows, check_skills
 from lostark_assets.core.parse import UNREADABLE, Budget, parse_db_log, parse_table, parse_upload
 from lostark_assets.core.rows import Cleaned
@@ -98,9 +99,8 @@ def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) 
         "fight_date": log.encounter["fight_date"],
     }
     made = {"clean_version": CLEAN_VERSION, "cleaned_at": stamp.at, "clean_run_id": stamp.run_id}
-    alone = {"fight_id": keys["encounter_id"], "is_counted": True, "is_superseded": False}
     origin = {k: raw[k] for k in ("source", "source_log_id", "log_format", "fetched_at")}
-    cleaned.encounters.add(log.encounter | keys | origin | alone | made)
+    cleaned.encounters.add(log.encounter | keys | origin | asdict(alone(keys["encounter_id"])) | made)
     cleaned.players.add(*[row | keys for row in log.players])
     cleaned.skills.add(*keys.values(), log.skills)
     cleaned.hits.add(keys["encounter_id"], keys["fight_date"], log.hits)

@@ -49,6 +49,11 @@ class _Party:
         return len(self.names) + len(self.strangers)
 
 
+def alone(encounter_id: str) -> Assignment:
+    """What a log is that nobody else has: a fight of its own."""
+    return Assignment(encounter_id, is_counted=True, is_superseded=False)
+
+
 def near_in_time(encounters: pd.DataFrame) -> set[str]:
     """Encounters that share gate and moment with another one: only these need their players looked at.
 

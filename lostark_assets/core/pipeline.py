@@ -11,7 +11,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ from lostark_assets.core.fights import (
     FIGHT_COLUMNS,
     PLAYER_COLUMNS,
     Assignment,
+    alone,
     assign_fights,
     near_in_time,
 )
@@ -43,7 +44,7 @@ COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "
 _RAW_COLUMNS = ["log_id", "source", "source_log_id", "log_format", "fight_date", "fetched_at", "payload"]
 ENCOUNTERS_A_PASS = 10_000
 """Encounters that are settled at once: a longer range of days takes several passes, one commit each."""
-_SETTLED = ("fight_id", "is_counted", "is_superseded")
+_SETTLED = tuple(f.name for f in fields(Assignment))
 Progress = Callable[[int, int], None]
 """Called with logs cleaned and logs due."""
 
@@ -290,9 +291,8 @@ def _settled_alone(encounters: pa.Table, players: pa.Table) -> pa.Table:
 
 
 def _part_in_fight(encounter_id: str, assigned: Mapping[str, Assignment]) -> tuple[str, bool, bool]:
-    """The values of _SETTLED; a log that nobody else has is a fight of its own."""
-    part = assigned.get(encounter_id)
-    return (part.fight_id, part.is_counted, part.is_superseded) if part else (encounter_id, True, False)
+    """The values of _SETTLED."""
+    return astuple(assigned.get(encounter_id) or alone(encounter_id))
 
 
 def _with_parts(encounters: pa.Table, assigned: Mapping[str, Assignment]) -> pa.Table:

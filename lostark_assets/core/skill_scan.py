@@ -827,6 +827,9 @@ def _field_of(text, at, length, places):
 def _value(text, at, which, row):
     """Past a number, flag, name or rate; the row at ``row`` notes what or where it is."""
     char = _byte(text, at)
+    if which >= _NAME and _number(row, which) != NULL:
+        # Only the place of the last one would be kept, and looked into.
+        return _FAILED
     if which < _NAME or char == 110:
         if which < _FIRST_FLAG and char != 110:
             value, at = _integer(text, at)

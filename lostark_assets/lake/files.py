@@ -24,7 +24,6 @@ from deltalake.transaction import AddAction
 
 from lostark_assets.contracts.table import Contract
 
-RAW_GROUP_ROWS = 64
 _SPLIT = "BYTE_STREAM_SPLIT"
 _DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
@@ -53,12 +52,12 @@ _OF_TABLE: Mapping[str, Mapping[str, Any]] = {
 _GROUP_ROWS: Mapping[str, int] = {
     "core_hits": 1 << 18,
     # Single ones are read.
-    "raw_battle_logs": RAW_GROUP_ROWS,
-    "raw_armory_profiles": RAW_GROUP_ROWS,
+    "raw_battle_logs": 64,
+    "raw_armory_profiles": 64,
 }
 _MOST_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 4 << 20)
 """What a larger group holds is new memory for each group that is read, which costs more than reading it."""
-_SAMPLE_BYTES, _WORTH_PACKING = 1 << 16, 0.9
+_SAMPLES, _SAMPLE_BYTES, _WORTH_PACKING = 16, 1 << 12, 0.9
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -81,7 +80,7 @@ def write_file(
             try:
                 for part in parts:
                     writer = writer or pq.ParquetWriter(file, part.schema, **_options(contract, part))
-                    writer.write_table(part, _group_rows(contract, part))
+                    writer.write_table(part, group_rows(contract.name, part.num_rows, part.nbytes))
                     rows += part.num_rows
             finally:
                 if writer:
@@ -98,24 +97,29 @@ def write_file(
 def _options(contract: Contract, part: pa.Table) -> dict[str, Any]:
     """How a file that begins with ``part`` is written."""
     options = {**_DEFAULTS, **_OF_TABLE.get(contract.name, {})}
-    if contract.name == "raw_battle_logs" and part.num_rows and _is_packed(part["payload"][0]):
+    if contract.name == "raw_battle_logs" and _are_packed(part["payload"]):
         others = dict.fromkeys(part.column_names, options["compression"])
         options["compression"] = {**others, "payload": "none"}
     return options
 
 
-def _is_packed(value: pa.Scalar) -> bool:
-    """Whether packing it again would gain nothing worth the time: a meter's gzip is most of most payloads."""
-    sample = memoryview(value.as_buffer())[:_SAMPLE_BYTES]
-    return len(pa.compress(sample, codec="lz4", asbytes=True)) > _WORTH_PACKING * len(sample)
+def _are_packed(payloads: pa.ChunkedArray) -> bool:
+    """Whether packing them again gains nothing worth the time: a meter's gzip is most of most payloads."""
+    chosen = range(0, len(payloads), -(-len(payloads) // _SAMPLES) or 1)
+    sample = b"".join(memoryview(payloads[place].as_buffer())[:_SAMPLE_BYTES] for place in chosen)
+    packed = pa.compress(sample, codec="lz4", asbytes=True)
+    return len(sample) >= _SAMPLE_BYTES and len(packed) > _WORTH_PACKING * len(sample)
 
 
-def _group_rows(contract: Contract, part: pa.Table) -> int | None:
-    """Rows of each row group: at most as many as the table's may have, and fewer where rows are large."""
-    most, most_bytes = _GROUP_ROWS.get(contract.name), _MOST_GROUP_BYTES.get(contract.name)
-    if most is None or most_bytes is None or not part.nbytes:
+def group_rows(name: str, rows: int, size: int) -> int | None:
+    """Rows of each row group of a table, of which so many rows have so many bytes; None: as Arrow does it.
+
+    At most as many as the table's may have, and fewer where rows are large.
+    """
+    most, most_bytes = _GROUP_ROWS.get(name), _MOST_GROUP_BYTES.get(name)
+    if most is None or most_bytes is None or not size:
         return most
-    return min(most, max(part.num_rows * most_bytes // part.nbytes, 1))
+    return min(most, max(rows * most_bytes // size, 1))
 
 
 def schema_of(contract: Contract, rows: pa.Table) -> pa.Schema:

@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.contracts.core import CORE_HITS, CORE_QUARANTINE
-from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY
+from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY, ML_TRAINING_SET
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS, RAW_GAME_NOTICES
 from lostark_assets.contracts.table import Column
-from lostark_assets.errors import LakeBusy
-from lostark_assets.lake import tables
+from lostark_assets.errors import LakeBusy, NotFound
+from lostark_assets.lake import reading, tables
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats.engine import ENGINES, plain, to_arrow
 
@@ -225,14 +225,14 @@ def test_two_that_bring_the_same_rows_at_once_leave_them_once(
 def test_whoever_reads_while_another_thread_commits_finds_what_was_there(lake, monkeypatch):
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
     lake.read(CORE_QUARANTINE.name)
-    look, others = tables._files_since, [rows(("a", 0, "new"))]
+    look, others = reading._files_since, [rows(("a", 0, "new"))]
 
     def overtaken(*arguments):
         if others:
             lake.replace_rows(CORE_QUARANTINE, others.pop(), {"log_id": ["a"]})
         return look(*arguments)
 
-    monkeypatch.setattr(tables, "_files_since", overtaken)
+    monkeypatch.setattr(reading, "_files_since", overtaken)
     since = datetime.now(UTC) - timedelta(hours=1)
     found = lake.groups_with(CORE_QUARANTINE.name, "log_id", ["a", "b"], ["log_id"], since=since)
 
@@ -308,7 +308,7 @@ def test_a_commit_that_is_always_lost_gives_up_and_says_what_is_left(lake, monke
 def test_a_column_that_a_contract_gains_is_null_in_older_rows(lake, monkeypatch):
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
     more = replace(CORE_QUARANTINE, columns=(*CORE_QUARANTINE.columns, Column("more", pa.string(), "new")))
-    monkeypatch.setitem(tables.CONTRACTS, more.name, more)
+    monkeypatch.setitem(reading.CONTRACTS, more.name, more)
 
     lake.append(more, more.conform(rows(("c", 0))).set_column(len(more.names) - 1, "more", pa.array(["x"])))
     lake.replace_rows(more, more.conform(rows(("a", 0))), {"log_id": ["a"]})
@@ -325,7 +325,7 @@ def test_every_engine_reads_the_same_frame(lake, monkeypatch, engine):
     empty = to_arrow(lake.frame(CORE_QUARANTINE.name, columns, engine))
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1, "한국어")))
     more = replace(CORE_QUARANTINE, columns=(*CORE_QUARANTINE.columns, Column("more", pa.int32(), "new")))
-    monkeypatch.setitem(tables.CONTRACTS, more.name, more)
+    monkeypatch.setitem(reading.CONTRACTS, more.name, more)
     lake.append(more, more.conform(rows(("c", 0))))
     lake.replace_rows(more, more.empty(), {"log_id": ["a"]})
 
@@ -485,7 +485,9 @@ def test_row_groups_of_raw_logs_have_few_rows_and_few_bytes(lake, payload_bytes,
     assert [written.row_group(n).num_rows for n in range(written.num_row_groups)] == expected
 
 
-@pytest.mark.parametrize(("payload", "expected"), [(b"{}" * 500, "LZ4"), (os.urandom(1000), "UNCOMPRESSED")])
+@pytest.mark.parametrize(
+    ("payload", "expected"), [(b"{}" * 9_000, "LZ4"), (os.urandom(9_000), "UNCOMPRESSED"), (b"{}", "LZ4")]
+)
 def test_payloads_that_are_packed_already_are_not_packed_again(lake, payload, expected):
     lake.append(RAW_BATTLE_LOGS, raw_rows("a", payload=payload))
 
@@ -495,6 +497,23 @@ def test_payloads_that_are_packed_already_are_not_packed_again(lake, payload, ex
     assert packed["payload"] == expected
     assert packed["log_id"] == "LZ4"
     assert lake.read(RAW_BATTLE_LOGS.name)["payload"].to_pylist() == [payload]
+
+
+def test_one_packed_payload_leaves_the_others_packed_by_the_file(lake):
+    first, *others = (raw_rows(log, payload=b"{}" * 9_000) for log in "abcd")
+    lake.append(RAW_BATTLE_LOGS, pa.concat_tables([raw_rows("x", payload=os.urandom(5_000)), first, *others]))
+
+    [path] = (Path(lake.table_url(RAW_BATTLE_LOGS.name), p) for p in lake.dataset(RAW_BATTLE_LOGS.name).files)
+    assert path.stat().st_size < 20_000
+
+
+def test_joined_files_have_small_row_groups_too(lake):
+    for log in "abc":
+        lake.append(RAW_BATTLE_LOGS, raw_rows(log, payload=os.urandom(3 << 20)))
+    lake.join_files(RAW_BATTLE_LOGS.name, at_least=3)
+
+    [path] = (Path(lake.table_url(RAW_BATTLE_LOGS.name), p) for p in lake.dataset(RAW_BATTLE_LOGS.name).files)
+    assert pq.ParquetFile(path).metadata.num_row_groups == 3
 
 
 def raw_rows(*logs, payload=None):
@@ -527,6 +546,41 @@ def test_no_file_of_a_forgotten_version_is_left_but_what_is_being_written(lake, 
 
     assert sorted(files(lake)) == sorted([kept, written])
     assert stored(lake) == [("b", 0, "")]
+
+
+def committed_weekly(lake, contract, rows, weeks):
+    """A commit a week, the newest of this week."""
+    log = Path(lake.table_url(contract.name)) / "_delta_log"
+    for week in range(weeks):
+        for file in log.iterdir() if log.exists() else ():
+            written = file.stat().st_mtime - 7 * 86_400
+            os.utime(file, (written, written))
+        lake.replace_all(contract, rows, note={"week": str(week)})
+
+
+@pytest.mark.parametrize("made_by_older_code", [False, True])
+def test_no_version_of_a_training_set_is_ever_lost(lake, monkeypatch, made_by_older_code):
+    if made_by_older_code:
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "_EVERY_VERSION_KEPT", frozenset())
+            lake.replace_all(ML_TRAINING_SET, ML_TRAINING_SET.empty())
+    committed_weekly(lake, ML_TRAINING_SET, ML_TRAINING_SET.empty(), 25)
+
+    fresh, newest = Lake(lake.url), lake.version(ML_TRAINING_SET.name)
+    assert newest >= 24
+    assert fresh.read(ML_TRAINING_SET.name, version=1).column_names == ML_TRAINING_SET.names
+    assert fresh.note(ML_TRAINING_SET.name, newest - 20) == {"week": "4"}
+
+
+def test_a_version_that_the_log_has_no_longer_is_no_empty_table(lake):
+    committed_weekly(lake, CORE_QUARANTINE, rows(("a", 0)), 25)
+
+    assert stored(Lake(lake.url), version=23) == [("a", 0, "")]
+    for version in (2, 99):
+        with pytest.raises(NotFound, match=f"core_quarantine: expected version {version}"):
+            Lake(lake.url).read(CORE_QUARANTINE.name, version=version)
+    with pytest.raises(NotFound, match="core_hits: expected version 0"):
+        lake.read(CORE_HITS.name, version=0)
 
 
 def test_a_note_stays_with_the_version_that_it_was_committed_with(lake):

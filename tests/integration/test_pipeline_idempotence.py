@@ -424,7 +424,7 @@ def test_a_fight_on_both_sides_of_midnight_stays_one_when_a_neighbouring_day_is_
 def test_logs_are_cleaned_though_the_clock_was_put_back(db, lake, monkeypatch):
     """Files are chosen by the time they were written; a clock that jumps must not hide a log for ever."""
     take(lake, LoaLogsDb(db))
-    monkeypatch.setattr("lostark_assets.lake.tables._files_since", lambda table, since: since and set())
+    monkeypatch.setattr("lostark_assets.lake.reading._files_since", lambda table, since: since and set())
 
     run = tidy(lake)
 

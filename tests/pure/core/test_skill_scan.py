@@ -169,7 +169,7 @@ SCANNED = {
         ],
     ),
     "no flags": _packed({"1": {"skillCastLog": [{"hits": [{"damage": 1, "timestamp": 2}]}]}}),
-    "a field twice": b'{"1":{"id":5,"id":null,"casts":1,"casts":2,"name":"a","name":null}}',
+    "a field twice": b'{"1":{"id":5,"id":null,"casts":1,"casts":2,"name":null,"name":"a"}}',
     "casts after null": b'{"1":{"castLog":null,"castLog":[ 1 , -2 ]},"2":{"castLog":[3]},"3":{"castLog":[]}}',
     "a flag twice": b'{"1":{"skillCastLog":[{"hits":[{"timestamp":1,"timestamp":2,"damage":0,"crit":true,'
     b'"crit":false}]}]}}',
@@ -203,6 +203,9 @@ LEFT = {
     "the list cut": _replaced("[11164,39993]", "[11164,39993"),
     "escaped key": _replaced('"id"', r'"\u0069d"'),
     "a skill twice": b'{"1":{"id":1},"1":{"id":2}}',
+    "a name twice": b'{"1":{"name":"\xff","name":"a"}}',
+    "a name, then none": b'{"1":{"name":"\xff","name":null}}',
+    "a rate twice": b'{"1":{"adjustedCrit":' + b"9" * 400 + b',"adjustedCrit":1}}',
     "casts twice": b'{"1":{"skillCastLog":[],"skillCastLog":[]}}',
     "too deep": b'{"1":{"x":' + b"[" * 5000 + b"]" * 5000 + b"}}",
     "a list of casts twice": b'{"1":{"castLog":[1],"castLog":null}}',
