@@ -7,11 +7,13 @@ players. What does not belong here: PostgreSQL (``publish``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import polars as pl
+import pyarrow as pa
 
+from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.game.names import name_key
 from lostark_assets.lake.tables import Lake
 from lostark_assets.publish.marts import (
@@ -45,7 +47,7 @@ def day_frames(
     days = sorted(set(days))
 
     def read(table: str, columns: list[str] | None = None) -> pl.DataFrame:
-        rows = lake.read(table, days=days, version=versions.get(table), columns=columns)
+        rows = rows_at(lake, table, versions[table], days=days, columns=columns)
         return pl.from_arrow(rows)  # type: ignore[return-value]
 
     statistics = read("stats_player_dps")
@@ -69,8 +71,23 @@ def day_frames(
 
 def whole_frame(lake: Lake, table: str, mart: Mart, version: int | None, names: Names) -> pl.DataFrame:
     """Rows of a mart that is replaced as a whole."""
-    rows: pl.DataFrame = pl.from_arrow(lake.read(table, version=version))  # type: ignore[assignment]
+    rows: pl.DataFrame = pl.from_arrow(rows_at(lake, table, version))  # type: ignore[assignment]
     return public(mart, with_gate_id(rows) if mart in (DISTRIBUTIONS, PROGRESSION) else rows, names)
+
+
+def rows_at(
+    lake: Lake,
+    table: str,
+    version: int | None,
+    *,
+    days: Sequence[date] | None = None,
+    columns: list[str] | None = None,
+) -> pa.Table:
+    """Rows of a version looked up before: none where there was no table (None), whatever came since."""
+    if version is None:
+        empty = CONTRACTS[table].empty()
+        return empty if columns is None else empty.select(columns)
+    return lake.read(table, days=days, version=version, columns=columns)
 
 
 def public(mart: Mart, rows: pl.DataFrame, names: Names) -> pl.DataFrame:

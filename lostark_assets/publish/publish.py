@@ -14,12 +14,13 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 
 from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.lake.tables import Lake
 from lostark_assets.platform.postgres import embedded_postgres
-from lostark_assets.publish.frames import day_frames, whole_frame
+from lostark_assets.publish.frames import day_frames, rows_at, whole_frame
 from lostark_assets.publish.marts import (
     DAY_TABLES,
     MARTS_VERSION,
@@ -134,13 +135,13 @@ def published_rows(url: str, days: Sequence[date]) -> dict[str, int]:
 def lake_rows(lake: Lake, days: Sequence[date], versions: Mapping[str, int | None]) -> dict[str, int]:
     """The same rows, counted in the lake at ``versions``."""
     key = ["encounter_id", "player_name"]
-    timelines = lake.read(
-        "stats_dps_timeline", columns=key, days=days, version=versions["stats_dps_timeline"]
-    )
-    return {
-        name: lake.dataset(name, days=days, version=versions[name]).count_rows()
-        for name in ("stats_player_dps", "ml_expected_dps")
-    } | {"stats_dps_timeline": timelines.group_by(key).aggregate([]).num_rows}
+
+    def read(name: str) -> pa.Table:
+        return rows_at(lake, name, versions[name], days=days, columns=key)
+
+    timelines = read("stats_dps_timeline").group_by(key).aggregate([])
+    counted = {name: read(name).num_rows for name in ("stats_player_dps", "ml_expected_dps")}
+    return counted | {"stats_dps_timeline": timelines.num_rows}
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from lostark_assets.resources import lake_of
 from lostark_assets.settings import get_settings
 from tests.serving.a_lake import START, add_fights
 
+_STATS = "stats_player_dps"
 WHOLE = ["stats_dps_distribution", "stats_raid_progression"]
 
 
@@ -101,6 +102,21 @@ def test_what_is_published_equals_the_lake_player_by_player(url, lake):
     )
     columns = ["encounter_id", "player_name", "dps", "crit_rate", "spec_percentile_n"]
     assert found == wanted.select(columns).rows()
+
+
+def test_a_table_that_came_while_its_day_was_published_is_the_next_publishs(url, lake, monkeypatch):
+    """Seen in a demo: the first statistics were committed right after the versions had been looked up."""
+    version = Lake.version
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "version", lambda at, name: None if name == _STATS else version(at, name))
+        done = publish(lake, url, lake.days("core_encounters"))
+
+        assert published_rows(url, done.days) == lake_rows(lake, done.days, done.versions)
+        assert published_rows(url, done.days)[_STATS] == 0
+    assert waiting(lake, url).days.keys() == set(done.days)
+
+    again = publish(lake, url, lake.days("core_encounters"))
+    assert published_rows(url, again.days)[_STATS] == lake.count(_STATS)
 
 
 def test_a_timeline_ends_with_the_damage_that_the_player_did(url, lake):
