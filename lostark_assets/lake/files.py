@@ -55,7 +55,7 @@ _GROUP_ROWS: Mapping[str, int] = {
     "raw_battle_logs": 64,
     "raw_armory_profiles": 64,
 }
-_MOST_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 4 << 20)
+_MOST_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 8 << 20)
 """What a larger group holds is new memory for each group that is read, which costs more than reading it."""
 _SAMPLES, _SAMPLE_BYTES, _WORTH_PACKING = 16, 1 << 12, 0.9
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")

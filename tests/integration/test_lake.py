@@ -476,7 +476,7 @@ def test_joining_files_keeps_rows_older_snapshots_and_what_was_written_since(lak
     assert lake.join_files("raw_armory_profiles", at_least=0) == 0
 
 
-@pytest.mark.parametrize(("payload_bytes", "expected"), [(100, [64, 16]), (1 << 20, [3] * 26 + [2])])
+@pytest.mark.parametrize(("payload_bytes", "expected"), [(100, [64, 16]), (1 << 20, [7] * 11 + [3])])
 def test_row_groups_of_raw_logs_have_few_rows_and_few_bytes(lake, payload_bytes, expected):
     lake.append(RAW_BATTLE_LOGS, raw_rows(*map(str, range(80)), payload=b"x" * payload_bytes))
 
@@ -509,7 +509,7 @@ def test_one_packed_payload_leaves_the_others_packed_by_the_file(lake):
 
 def test_joined_files_have_small_row_groups_too(lake):
     for log in "abc":
-        lake.append(RAW_BATTLE_LOGS, raw_rows(log, payload=os.urandom(3 << 20)))
+        lake.append(RAW_BATTLE_LOGS, raw_rows(log, payload=os.urandom(5 << 20)))
     lake.join_files(RAW_BATTLE_LOGS.name, at_least=3)
 
     [path] = (Path(lake.table_url(RAW_BATTLE_LOGS.name), p) for p in lake.dataset(RAW_BATTLE_LOGS.name).files)
