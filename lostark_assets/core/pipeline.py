@@ -258,17 +258,11 @@ def settle_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:
         return 0, set()
     encounters = stored.to_pandas(types_mapper=pd.ArrowDtype)
     near = near_in_time(encounters)
-    players = (
-        lake.read(
-            "core_players",
-            columns=PLAYER_COLUMNS,
-            days=around,
-            where=pc.field("encounter_id").isin(sorted(near)),
-        )
-        if near
-        else pa.table(
-            {c: pa.array([], CONTRACTS["core_players"].schema.field(c).type) for c in PLAYER_COLUMNS}
-        )
+    players = lake.read(
+        "core_players",
+        columns=PLAYER_COLUMNS,
+        days=around if near else [],
+        where=pc.field("encounter_id").isin(sorted(near)),
     )
     assigned = assign_fights(encounters, players.to_pandas(types_mapper=pd.ArrowDtype))
     settled = [_part_in_fight(e, assigned) for e in encounters["encounter_id"].tolist()]

@@ -91,12 +91,13 @@ class LakeReader:
         try:
             return DeltaTable(self.table_url(name), version=version, storage_options=self.storage_options)
         except DeltaError as error:
-            if version is not None:
+            # A store that does not answer gives no newer version either, and says so itself.
+            if version is not None and (self._opened(name) or isinstance(error, TableNotFoundError)):
                 raise NotFound(
                     f"{name}: expected version {version}, which its log does not have, or no longer: "
                     f"{error}. Its newest rows are as they were. Ask for a newer version."
                 ) from error
-            if isinstance(error, TableNotFoundError):
+            if version is None and isinstance(error, TableNotFoundError):
                 return None
             raise
 

@@ -268,7 +268,7 @@ def _log_of(contract: Contract) -> dict[str, str]:
 def _keep_versions(table: DeltaTable, contract: Contract) -> None:
     """A table that older code made gets what it is made with now."""
     wanted = _log_of(contract)
-    if not wanted.items() <= table.metadata().configuration.items():
+    if wanted and not wanted.items() <= table.metadata().configuration.items():
         table.alter.set_table_properties(wanted)
 
 

@@ -13,7 +13,6 @@ from datetime import date
 import polars as pl
 import pyarrow as pa
 
-from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.game.names import name_key
 from lostark_assets.lake.tables import Lake
 from lostark_assets.publish.marts import (
@@ -84,10 +83,7 @@ def rows_at(
     columns: list[str] | None = None,
 ) -> pa.Table:
     """Rows of a version looked up before: none where there was no table (None), whatever came since."""
-    if version is None:
-        empty = CONTRACTS[table].empty()
-        return empty if columns is None else empty.select(columns)
-    return lake.read(table, days=days, version=version, columns=columns)
+    return lake.read(table, days=[] if version is None else days, version=version, columns=columns)
 
 
 def public(mart: Mart, rows: pl.DataFrame, names: Names) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -581,6 +581,17 @@ def test_a_version_that_the_log_has_no_longer_is_no_empty_table(lake):
             Lake(lake.url).read(CORE_QUARANTINE.name, version=version)
     with pytest.raises(NotFound, match="core_hits: expected version 0"):
         lake.read(CORE_HITS.name, version=0)
+
+
+def test_a_store_that_does_not_answer_is_no_missing_version(lake, monkeypatch):
+    lake.append(CORE_QUARANTINE, rows(("a", 0)))
+
+    def no_answer(*arguments, **options):
+        raise DeltaError("no answer")
+
+    monkeypatch.setattr(reading, "DeltaTable", no_answer)
+    with pytest.raises(DeltaError, match="no answer"):
+        Lake(lake.url).read(CORE_QUARANTINE.name, version=0)
 
 
 def test_a_note_stays_with_the_version_that_it_was_committed_with(lake):
