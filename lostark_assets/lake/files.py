@@ -1,4 +1,4 @@
-"""The Parquet files of a table: how each table's are written, and the splitting of rows by partition.
+"""The Parquet files of a table: how each table's are written and read, and rows split by partition.
 
 What does not belong here: which files a table has, and when (``tables``).
 """
@@ -6,18 +6,22 @@ What does not belong here: which files a table has, and when (``tables``).
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date
-from itertools import pairwise
+from itertools import chain, pairwise
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
@@ -58,6 +62,7 @@ _GROUP_ROWS: Mapping[str, int] = {
 _MOST_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 8 << 20)
 """What a larger group holds is new memory for each group that is read, which costs more than reading it."""
 _SAMPLES, _SAMPLE_BYTES, _WORTH_PACKING = 16, 1 << 12, 0.9
+_GROUPS_AT_ONCE = 16
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -165,3 +170,60 @@ def _by_partition(contract: Contract, rows: pa.Table) -> Iterator[tuple[dict[str
 def text_of(value: object) -> str:
     """A partition's value as Delta writes it."""
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def has_all_of(schema: pa.Schema, where: pc.Expression) -> bool:
+    """Whether ``where`` asks for columns of ``schema`` only; an expression does not tell its columns."""
+    try:
+        schema.empty_table().filter(where)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def read_files(
+    dataset: ds.FileSystemDataset,
+    schema: pa.Schema,
+    where: pc.Expression | None,
+    partition_by: Sequence[str],
+) -> pa.Table:
+    """The columns of ``schema`` of the dataset's rows, in the files' order.
+
+    Arrow's dataset gives the same, and does more for each row group than reading a few columns of it costs.
+    A column that a file lacks is null, or its partition's.
+    """
+
+    def rows_of(fragments: Sequence[ds.ParquetFileFragment]) -> list[pa.Table]:
+        return list(chain.from_iterable(_parts(f, schema, partition_by, where) for f in fragments))
+
+    fragments = list(dataset.get_fragments(filter=where))
+    # A stretch of files for each thread: threads that take turns with single ones wait for each other.
+    stretch = -(-len(fragments) // (os.cpu_count() or 1)) or 1
+    with ThreadPoolExecutor() as pool:
+        parts = pool.map(rows_of, (fragments[i : i + stretch] for i in range(0, len(fragments), stretch)))
+        return pa.concat_tables([schema.empty_table(), *chain.from_iterable(parts)])
+
+
+def _parts(
+    fragment: ds.ParquetFileFragment,
+    schema: pa.Schema,
+    partition_by: Sequence[str],
+    where: pc.Expression | None,
+) -> Iterator[pa.Table]:
+    """A file's rows; those of which few may be wanted come some row groups at a time."""
+    keys = ds.get_partition_keys(fragment.partition_expression)
+    with fragment.open() as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
+        there = set(parquet.schema_arrow.names)
+        columns = [c for c in schema.names if c in there]
+        groups = parquet.num_row_groups
+        at_once = groups if where is None else _GROUPS_AT_ONCE
+        for first in range(0, groups, at_once or 1):
+            run = range(first, min(first + at_once, groups))
+            rows = parquet.read_row_groups(run, columns, use_threads=False)
+            for place, field in enumerate(schema):
+                if field.name not in there:
+                    value = keys.get(field.name) if field.name in partition_by else None
+                    constant = pa.repeat(pa.scalar(value, field.type), rows.num_rows)
+                    rows = rows.add_column(place, field, constant)
+            rows = rows if rows.schema == schema else rows.cast(schema)
+            yield rows if where is None else rows.filter(where)

@@ -24,6 +24,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.errors import NotFound
+from lostark_assets.lake.files import has_all_of, read_files
 
 NOTE = "lostark.note"
 _MOST_FILES_KEPT = 1000
@@ -223,6 +224,10 @@ class LakeReader:
             schema = CONTRACTS[name].schema
             return pa.table({c: pa.array([], schema.field(c).type) for c in columns or schema.names})
         dataset = self.dataset(name, days=days, version=version)
+        if "://" not in self.url and isinstance(dataset, ds.FileSystemDataset):
+            schema = pa.schema([dataset.schema.field(c) for c in columns or dataset.schema.names])
+            if where is None or has_all_of(schema, where):
+                return read_files(dataset, schema, where, CONTRACTS[name].partition_by)
         return dataset.to_table(columns=None if columns is None else list(columns), filter=where)
 
     def frame(self, name: str, columns: Sequence[str], engine: str) -> Any:

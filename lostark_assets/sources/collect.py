@@ -231,7 +231,7 @@ class _Collection:
 def _known(lake: Lake, source: str) -> tuple[dict[tuple[str, str], tuple[str, date]], set[str]]:
     """Id and fight day of the source's logs that are in, by its id and fingerprint; all their ids."""
     columns = ["source_log_id", "listing_fingerprint", "log_id", "fight_date"]
-    rows = lake.read(RAW_BATTLE_LOGS.name, columns=columns, where=pc.field("source") == source)
+    rows = lake.read(RAW_BATTLE_LOGS.name, columns=[*columns, "source"], where=pc.field("source") == source)
     ids, fingerprints, log_ids, days = (rows[name].to_pylist() for name in columns)
     keys, found = zip(ids, fingerprints, strict=True), zip(log_ids, days, strict=True)
     return dict(zip(keys, found, strict=True)), set(log_ids)

@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -57,11 +56,10 @@ class _Layout:
         join = " LEFT JOIN encounter_preview p ON p.id = e.id" if self.preview else ""
         return f"SELECT e.id, {', '.join(parts)} FROM encounter e{join}"  # noqa: S608 - quoted names of the file
 
-    def started_ms(self, row: tuple[Any, ...]) -> int | None:
-        """The fight's start in a row of the listing."""
+    def places_of_start(self) -> list[int]:
+        """Where in a row of the listing the fight's start stands."""
         names = [None, *self.encounter, *self.preview]
-        found = (value for name, value in zip(names, row, strict=True) if name == "fight_start")
-        return next((value for value in found if isinstance(value, int)), None)
+        return [place for place, name in enumerate(names) if name == "fight_start"]
 
     def entity_glance(self) -> str:
         """What of an entity row stands before its blobs, and the blobs' sizes (kept in the row's header)."""
@@ -96,13 +94,15 @@ class LoaLogsDb:
         with _opened(Path(self.path)) as connection:
             layout = _layout(connection, self.path)
             glances, rowids = self._entities(connection, layout)
+            starts = layout.places_of_start()
             for row in self._pages(connection, layout.listing(), "id"):
                 if row is not None:
                     encounter_id = row[0]
                     glance = repr((row, glances.get(encounter_id))).encode("utf-8", "backslashreplace")
                     fingerprint = hashlib.blake2b(glance, digest_size=12).hexdigest()
                     at = rowids.get(encounter_id, rowids.get(None, []))
-                    yield Listed(str(encounter_id), fingerprint, (encounter_id, at), layout.started_ms(row))
+                    started_ms = next((row[i] for i in starts if isinstance(row[i], int)), None)
+                    yield Listed(str(encounter_id), fingerprint, (encounter_id, at), started_ms)
 
     def _entities(
         self, connection: sqlite3.Connection, layout: _Layout
@@ -185,7 +185,8 @@ def _page(
     """Rows after ``last``; a damaged tree that leads back to where it came from is an error too."""
     after = f"{query} WHERE e.{key} > ? ORDER BY e.{key} LIMIT ?"
     rows = connection.execute(after, (last, limit)).fetchall()
-    if any(later[0] <= earlier[0] for earlier, later in pairwise([(last,), *rows])):
+    keys = [last, *(row[0] for row in rows)]
+    if keys != sorted(set(keys)):
         raise sqlite3.DatabaseError("database disk image is malformed: keys descend")
     return rows
 

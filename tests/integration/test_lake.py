@@ -24,6 +24,7 @@ from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY, ML_TRAINING_SET
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS, RAW_GAME_NOTICES
 from lostark_assets.contracts.table import Column
 from lostark_assets.errors import LakeBusy, NotFound
+from lostark_assets.lake import files as files_of_tables
 from lostark_assets.lake import reading, tables
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats.engine import ENGINES, plain, to_arrow
@@ -317,6 +318,39 @@ def test_a_column_that_a_contract_gains_is_null_in_older_rows(lake, monkeypatch)
     assert dict(zip(found["log_id"].to_pylist(), found["more"].to_pylist(), strict=True)) == {
         "a": None, "b": None, "c": "x",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [None, ["detail", "log_id"], ["fight_date"], ["more", "fight_date", "log_id"], ["more"]],
+)
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (None, 6),
+        (pc.field("fight_date") == DAYS[1], 3),
+        (pc.field("log_id").isin(["a", "e"]), 2),
+        (pc.is_valid(pc.field("more")), 1),
+        ((pc.field("fight_date") == DAYS[0]) & (pc.field("detail") != ""), 1),
+        (pc.field("scope") == "row", 0),
+    ],
+)
+@pytest.mark.parametrize("days", [None, DAYS[:2]])
+def test_reading_gives_what_the_dataset_gives(lake, monkeypatch, columns, where, expected, days):
+    monkeypatch.setattr(files_of_tables, "_GROUPS_AT_ONCE", 1)
+    monkeypatch.setitem(files_of_tables._GROUP_ROWS, CORE_QUARANTINE.name, 1)
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1), ("c", 1, "한국어"), ("d", 0, "x")))
+    more = replace(CORE_QUARANTINE, columns=(*CORE_QUARANTINE.columns, Column("more", pa.int32(), "new")))
+    monkeypatch.setitem(reading.CONTRACTS, more.name, more)
+    newer = more.conform(rows(("e", 1)))
+    lake.append(more, newer.set_column(len(more.names) - 1, "more", pa.array([7], pa.int32())))
+    lake.append(more, more.conform(rows(("f", 0))))
+
+    found = lake.read(more.name, columns=columns, where=where, days=days)
+
+    dataset = lake.dataset(more.name, days=days)
+    assert found.equals(dataset.to_table(columns=columns, filter=where))
+    assert found.num_rows == expected
 
 
 @pytest.mark.parametrize("engine", ENGINES)
