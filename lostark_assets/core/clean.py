@@ -6,7 +6,7 @@ What does not belong here: choosing which raw rows, and committing (``pipeline``
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -67,14 +67,6 @@ def _check_rows(log: CleanLog) -> None:
     check_rows(CORE_PLAYERS, log.players, given=GIVEN)
     # Hits have names and ids of these rows only, and numbers that were checked when they were gathered.
     check_skills(log.skills)
-
-
-def clean_logs(raw_rows: Iterable[Mapping[str, Any]], rules: Rules, stamp: Stamp) -> Cleaned:
-    """Clean raw rows; see :func:`clean_into`."""
-    cleaned = Cleaned()
-    for raw in raw_rows:
-        clean_into(cleaned, raw, rules, stamp)
-    return cleaned
 
 
 def clean_into(cleaned: Cleaned, raw: Mapping[str, Any], rules: Rules, stamp: Stamp) -> None:

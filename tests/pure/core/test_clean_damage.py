@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from lostark_assets.contracts.expectations import rules_of
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.core.clean import Stamp, clean_log, clean_logs
+from lostark_assets.core.clean import Stamp, clean_into, clean_log
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.reasons import REASONS
+from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import _CHECKS, CROSS_RULES, tables_of
 from lostark_assets.errors import LogRejected
 from lostark_assets.simulator.entities import encounter_json
@@ -89,7 +90,10 @@ def raw_row(log_format, payload, place=0):
 
 def check_accounted(rows):
     """Every raw row is an encounter or in quarantine, and the tables keep all blocking rules."""
-    tables = tables_of(clean_logs(rows, RULES, Stamp("run", NOW)))
+    cleaned = Cleaned()
+    for row in rows:
+        clean_into(cleaned, row, RULES, Stamp("run", NOW))
+    tables = tables_of(cleaned)
     for rule, (_, severity) in CROSS_RULES.items():
         if severity == "error":
             found = _CHECKS[rule](rule, severity, tables, len(rows))

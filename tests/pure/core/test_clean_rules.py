@@ -9,9 +9,10 @@ from datetime import UTC, date, datetime
 import pytest
 
 from lostark_assets.contracts.core import CORE_PLAYERS, CORE_QUARANTINE
-from lostark_assets.core.clean import Stamp, clean_log, clean_logs
+from lostark_assets.core.clean import Stamp, clean_into, clean_log
 from lostark_assets.core.clean_meter import Rules, completeness, is_name_known, item_level_or_none, measured
 from lostark_assets.core.reasons import REASONS
+from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import tables_of
 from lostark_assets.errors import LogRejected
 
@@ -515,7 +516,10 @@ def test_one_bad_log_among_good_ones_leaves_them_alone():
     bad = copy.deepcopy(fight())
     bad["entities"]["0"]["classId"] = 2**40
 
-    tables = tables_of(clean_logs(raw_rows(fight(), bad, fight()), RULES, Stamp("run", NOW)))
+    cleaned = Cleaned()
+    for row in raw_rows(fight(), bad, fight()):
+        clean_into(cleaned, row, RULES, Stamp("run", NOW))
+    tables = tables_of(cleaned)
 
     assert tables["core_encounters"]["log_id"].to_pylist() == [f"{n:016x}" * 2 for n in (0, 2)]
     [entry] = tables["core_quarantine"].to_pylist()
