@@ -204,8 +204,8 @@ def _find_player(lake: Lake, encounter: dict[str, Any], wanted: str) -> dict[str
 
 
 def _raw(lake: Lake, encounter: dict[str, Any]) -> dict[str, Any] | None:
-    where = (pc.field("source") == encounter["source"]) & (pc.field("log_id") == encounter["log_id"])
-    row = _first(lake.read("raw_battle_logs", columns=[*_RAW, "payload"], where=where))
+    found = lake.groups_with("raw_battle_logs", "log_id", [encounter["log_id"]], [*_RAW, "payload"])
+    row = next(map(_first, found), None)
     if row is None:
         return None
     payload = row.pop("payload")

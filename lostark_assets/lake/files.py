@@ -63,6 +63,7 @@ _MOST_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_ar
 """What a larger group holds is new memory for each group that is read, which costs more than reading it."""
 _SAMPLES, _SAMPLE_BYTES, _WORTH_PACKING = 16, 1 << 12, 0.9
 _GROUPS_AT_ONCE = 16
+"""Row groups that are in memory to be filtered, of all threads together."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -192,38 +193,40 @@ def read_files(
     Arrow's dataset gives the same, and does more for each row group than reading a few columns of it costs.
     A column that a file lacks is null, or its partition's.
     """
+    threads = os.cpu_count() or 1
 
     def rows_of(fragments: Sequence[ds.ParquetFileFragment]) -> list[pa.Table]:
-        return list(chain.from_iterable(_parts(f, schema, partition_by, where) for f in fragments))
+        at_once = None if where is None else max(_GROUPS_AT_ONCE // threads, 1)
+        parts = chain.from_iterable(_parts(f, schema, partition_by, at_once) for f in fragments)
+        return list(parts) if where is None else [rows.filter(where) for rows in parts]
 
     fragments = list(dataset.get_fragments(filter=where))
     # A stretch of files for each thread: threads that take turns with single ones wait for each other.
-    stretch = -(-len(fragments) // (os.cpu_count() or 1)) or 1
-    with ThreadPoolExecutor() as pool:
+    stretch = -(-len(fragments) // threads) or 1
+    with ThreadPoolExecutor(threads) as pool:
         parts = pool.map(rows_of, (fragments[i : i + stretch] for i in range(0, len(fragments), stretch)))
         return pa.concat_tables([schema.empty_table(), *chain.from_iterable(parts)])
 
 
 def _parts(
-    fragment: ds.ParquetFileFragment,
-    schema: pa.Schema,
-    partition_by: Sequence[str],
-    where: pc.Expression | None,
+    fragment: ds.ParquetFileFragment, schema: pa.Schema, partition_by: Sequence[str], at_once: int | None
 ) -> Iterator[pa.Table]:
-    """A file's rows; those of which few may be wanted come some row groups at a time."""
+    """A file's rows, ``at_once`` row groups at a time (None: all)."""
     keys = ds.get_partition_keys(fragment.partition_expression)
     with fragment.open() as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
         there = set(parquet.schema_arrow.names)
         columns = [c for c in schema.names if c in there]
         groups = parquet.num_row_groups
-        at_once = groups if where is None else _GROUPS_AT_ONCE
-        for first in range(0, groups, at_once or 1):
-            run = range(first, min(first + at_once, groups))
+        step = at_once or groups or 1
+        for first in range(0, groups, step):
+            run = range(first, min(first + step, groups))
             rows = parquet.read_row_groups(run, columns, use_threads=False)
             for place, field in enumerate(schema):
                 if field.name not in there:
                     value = keys.get(field.name) if field.name in partition_by else None
                     constant = pa.repeat(pa.scalar(value, field.type), rows.num_rows)
                     rows = rows.add_column(place, field, constant)
-            rows = rows if rows.schema == schema else rows.cast(schema)
-            yield rows if where is None else rows.filter(where)
+            if rows.schema.types != schema.types:
+                rows = rows.cast(pa.schema([pa.field(f.name, f.type) for f in schema]))
+            # Not cast: a column that must have values now may have none in older files.
+            yield pa.Table.from_arrays(rows.columns, schema=schema)

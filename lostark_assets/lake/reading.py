@@ -173,7 +173,10 @@ class LakeReader:
         days: Iterable[date] | None = None,
         dictionary: Sequence[str] = (),
     ) -> ds.Dataset:
-        """A dataset of all days is kept: what was read of its files' footers is not read again."""
+        """The snapshot with every column of the contract, also before the first commit that has it.
+
+        A dataset of all days is kept: what was read of its files' footers is not read again.
+        """
         if snapshot is None:
             return ds.dataset(CONTRACTS[name].empty())
         key = tuple(sorted(dictionary))
@@ -191,6 +194,10 @@ class LakeReader:
         if "://" not in self.url:
             # Reading ahead of the decoder pays on an object store, and costs a third here.
             made.format.default_fragment_scan_options = ds.ParquetFragmentScanOptions(pre_buffer=False)
+        known = made.schema.names
+        gained = [pa.field(f.name, f.type) for f in CONTRACTS[name].schema if f.name not in known]
+        if gained:
+            made = made.replace_schema(pa.schema([*made.schema, *gained]))
         if days is None and len(made.files) <= _MOST_FILES_KEPT:
             snapshot.datasets[key] = made
         return made
@@ -224,11 +231,12 @@ class LakeReader:
             schema = CONTRACTS[name].schema
             return pa.table({c: pa.array([], schema.field(c).type) for c in columns or schema.names})
         dataset = self.dataset(name, days=days, version=version)
-        if "://" not in self.url and isinstance(dataset, ds.FileSystemDataset):
-            schema = pa.schema([dataset.schema.field(c) for c in columns or dataset.schema.names])
+        wanted = dataset.schema.names if columns is None else list(columns)
+        if wanted and "://" not in self.url and isinstance(dataset, ds.FileSystemDataset):
+            schema = pa.schema([dataset.schema.field(c) for c in wanted])
             if where is None or has_all_of(schema, where):
                 return read_files(dataset, schema, where, CONTRACTS[name].partition_by)
-        return dataset.to_table(columns=None if columns is None else list(columns), filter=where)
+        return dataset.to_table(columns=wanted, filter=where)
 
     def frame(self, name: str, columns: Sequence[str], engine: str) -> Any:
         """Some columns of all rows, read by the engine that will compute with them.

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pa_fs
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties
+from deltalake import Field as DeltaField
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
@@ -43,6 +44,7 @@ _CONFIGURATION = {
 """Of tables made from now on."""
 _WHOLE_LOG = {"delta.enableExpiredLogCleanup": "false"}
 """Otherwise a checkpoint takes what the log says of versions older than a month."""
+_SIZE_OF_ROW = {"raw_battle_logs": "payload_bytes", "raw_armory_profiles": "body_bytes"}
 _EVERY_VERSION_KEPT = frozenset({"ml_training_set"})
 """Tables of few commits, of which each can be what a model learnt from."""
 
@@ -217,7 +219,8 @@ class Lake(LakeReader):
         table = None if found is None or len(found.file_uris()) < at_least else self._for_writing(name)
         if table is None:
             return 0
-        done = table.optimize.compact(max_concurrent_tasks=1, writer_properties=_joined(name, table))
+        sizes = self.read(name, columns=[_SIZE_OF_ROW[name]]) if name in _SIZE_OF_ROW else None
+        done = table.optimize.compact(max_concurrent_tasks=1, writer_properties=_joined(name, sizes))
         return int(done["numFilesRemoved"])
 
     def replace_all(
@@ -249,10 +252,9 @@ class Lake(LakeReader):
         return len(known) + len(unknown)
 
 
-def _joined(name: str, table: DeltaTable) -> WriterProperties:
+def _joined(name: str, sizes: pa.Table | None) -> WriterProperties:
     """How joined files are written; those of raw tables alone are joined."""
-    added = pa.table(table.get_add_actions())
-    rows, size = (pc.sum(added[column]).as_py() for column in ("num_records", "size_bytes"))
+    rows, size = (0, 0) if sizes is None else (sizes.num_rows, pc.sum(sizes.column(0)).as_py())
     whole = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
     return WriterProperties(
         compression="LZ4_RAW",
@@ -275,7 +277,7 @@ def _keep_versions(table: DeltaTable, contract: Contract) -> None:
 def _gain_columns(table: DeltaTable, schema: DeltaSchema) -> None:
     """A column that a contract gains is null in the rows committed before."""
     known = {f.name for f in table.schema().fields}
-    gained = [f for f in schema.fields if f.name not in known]
+    gained = [DeltaField(f.name, f.type) for f in schema.fields if f.name not in known]
     if gained:
         table.alter.add_columns(gained)
 

@@ -160,7 +160,7 @@ def make_old(lake, monkeypatch):
         old.setattr(clean, "CLEAN_VERSION", "1")
         old.setattr(pipeline, "CLEAN_VERSION", "1")
         clean_days(lake, [day], RULES, run_id="old")
-    assert not NEW_COLUMNS & set(lake.read("core_players").column_names)
+    assert not NEW_COLUMNS & {column.name for column in lake.open("core_players").schema().fields}
     return day
 
 

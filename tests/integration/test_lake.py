@@ -320,9 +320,31 @@ def test_a_column_that_a_contract_gains_is_null_in_older_rows(lake, monkeypatch)
     }  # fmt: skip
 
 
+def test_a_column_that_a_contract_gained_is_null_before_anybody_wrote_it(lake, monkeypatch):
+    lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1)))
+    column = Column("more", pa.int32(), "new", nullable=False)
+    more = replace(CORE_QUARANTINE, columns=(*CORE_QUARANTINE.columns, column))
+    monkeypatch.setitem(reading.CONTRACTS, more.name, more)
+
+    assert lake.read(more.name, columns=["more", "log_id"]).to_pylist() == [
+        {"more": None, "log_id": "a"}, {"more": None, "log_id": "b"},
+    ]  # fmt: skip
+    assert lake.read(more.name, where=pc.is_null(pc.field("more"))).num_rows == 2
+    assert lake.head(more.name, ["more"], rows=1)["more"].to_pylist() == [None]
+    [group] = lake.groups_with(more.name, "log_id", ["b"], ["more"])
+    assert group["more"].to_pylist() == [None]
+
+    newer = more.conform(rows(("c", 0))).drop_columns("more")
+    lake.append(more, newer.append_column(more.schema.field("more"), pa.array([7], pa.int32())))
+    assert lake.join_files(more.name, at_least=2) == 2
+    found = lake.read(more.name, columns=["log_id", "more"]).to_pylist()
+    assert {row["log_id"]: row["more"] for row in found} == {"a": None, "b": None, "c": 7}
+
+
+@pytest.mark.parametrize("nullable", [True, False])
 @pytest.mark.parametrize(
     "columns",
-    [None, ["detail", "log_id"], ["fight_date"], ["more", "fight_date", "log_id"], ["more"]],
+    [None, [], ["detail", "log_id"], ["fight_date"], ["more", "fight_date", "log_id"], ["more"]],
 )
 @pytest.mark.parametrize(
     ("where", "expected"),
@@ -330,21 +352,22 @@ def test_a_column_that_a_contract_gains_is_null_in_older_rows(lake, monkeypatch)
         (None, 6),
         (pc.field("fight_date") == DAYS[1], 3),
         (pc.field("log_id").isin(["a", "e"]), 2),
-        (pc.is_valid(pc.field("more")), 1),
+        (pc.field("more") == 7, 1),
         ((pc.field("fight_date") == DAYS[0]) & (pc.field("detail") != ""), 1),
         (pc.field("scope") == "row", 0),
     ],
 )
 @pytest.mark.parametrize("days", [None, DAYS[:2]])
-def test_reading_gives_what_the_dataset_gives(lake, monkeypatch, columns, where, expected, days):
+def test_reading_gives_what_the_dataset_gives(lake, monkeypatch, columns, where, expected, days, nullable):
     monkeypatch.setattr(files_of_tables, "_GROUPS_AT_ONCE", 1)
     monkeypatch.setitem(files_of_tables._GROUP_ROWS, CORE_QUARANTINE.name, 1)
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1), ("c", 1, "한국어"), ("d", 0, "x")))
-    more = replace(CORE_QUARANTINE, columns=(*CORE_QUARANTINE.columns, Column("more", pa.int32(), "new")))
+    column = Column("more", pa.int32(), "new", nullable=nullable)
+    more = replace(CORE_QUARANTINE, columns=(*CORE_QUARANTINE.columns, column))
     monkeypatch.setitem(reading.CONTRACTS, more.name, more)
-    newer = more.conform(rows(("e", 1)))
-    lake.append(more, newer.set_column(len(more.names) - 1, "more", pa.array([7], pa.int32())))
-    lake.append(more, more.conform(rows(("f", 0))))
+    for row, value in ((("e", 1), 7), (("f", 0), None if nullable else 8)):
+        newer = more.conform(rows(row)).drop_columns("more")
+        lake.append(more, newer.append_column(more.schema.field("more"), pa.array([value], pa.int32())))
 
     found = lake.read(more.name, columns=columns, where=where, days=days)
 
@@ -541,9 +564,10 @@ def test_one_packed_payload_leaves_the_others_packed_by_the_file(lake):
     assert path.stat().st_size < 20_000
 
 
-def test_joined_files_have_small_row_groups_too(lake):
+@pytest.mark.parametrize("content", [os.urandom(1 << 16), bytes(1 << 16)], ids=["packed", "empty"])
+def test_joined_files_have_small_row_groups_too(lake, content):
     for log in "abc":
-        lake.append(RAW_BATTLE_LOGS, raw_rows(log, payload=os.urandom(5 << 20)))
+        lake.append(RAW_BATTLE_LOGS, raw_rows(log, payload=content * 80))
     lake.join_files(RAW_BATTLE_LOGS.name, at_least=3)
 
     [path] = (Path(lake.table_url(RAW_BATTLE_LOGS.name), p) for p in lake.dataset(RAW_BATTLE_LOGS.name).files)
@@ -554,8 +578,9 @@ def raw_rows(*logs, payload=None):
     entries = [
         {
             "log_id": log, "source": "s", "source_log_id": log, "content_sha256": log,
-            "log_format": "upload_json", "fight_date": DAYS[0], "payload_bytes": 3,
-            "payload": payload or log.encode(), "fetched_at": NOW, "fetch_run_id": "r",
+            "log_format": "upload_json", "fight_date": DAYS[0],
+            "payload_bytes": len(payload or log), "payload": payload or log.encode(),
+            "fetched_at": NOW, "fetch_run_id": "r",
         }
         for log in logs
     ]  # fmt: skip
