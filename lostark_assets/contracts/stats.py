@@ -143,6 +143,7 @@ STATS_PLAYER_DPS = Contract(
         (
             Column("stats_version", STRING, "version of the statistics code", nullable=False),
             Column("clean_version", STRING, "version of the cleaning code behind the row", nullable=False),
+            Column("cleaned_at", INSTANT, "when the log behind the row was cleaned"),
             Column("computed_at", INSTANT, "when the row was computed", nullable=False),
             Column("stats_run_id", STRING, "the run that computed it", nullable=False),
         ),

@@ -124,14 +124,18 @@ def due_logs(
     if only is not None:
         there &= only
     core_days = None if _has_undated(raw) else days
-    done: dict[str, str] = {}
+    done: dict[str, str | None] = {}
     for name in ("core_encounters", "core_quarantine"):
         scope = pc.field("scope") == "log" if name == "core_quarantine" else None
         rows = lake.read(name, columns=["log_id", "clean_version"], days=core_days, where=scope)
-        done.update(zip(rows["log_id"].to_pylist(), rows["clean_version"].to_pylist(), strict=True))
+        for log_id, version in zip(
+            rows["log_id"].to_pylist(), rows["clean_version"].to_pylist(), strict=True
+        ):
+            # In both: a run died between the two commits.
+            done[log_id] = version if log_id not in done else None
     due = there if again else {log_id for log_id in there if done.get(log_id) != CLEAN_VERSION}
     since = min((fetched[log_id] for log_id in due), default=None)
-    return due, due & (done.keys() | _half_committed(lake, due, core_days, since)), since
+    return due, due & (done.keys() | _half_committed(lake, due, core_days)), since
 
 
 def _has_undated(raw: pa.Table) -> bool:
@@ -140,15 +144,13 @@ def _has_undated(raw: pa.Table) -> bool:
     return bool(pc.any(pc.fill_null(pc.not_equal(started, raw["fight_date"]), fill_value=True)).as_py())
 
 
-def _half_committed(lake: Lake, due: set[str], days: set[date] | None, since: datetime | None) -> set[str]:
+def _half_committed(lake: Lake, due: set[str], days: set[date] | None) -> set[str]:
     """Due logs of which a crash left rows without an encounter: tables are committed one after the other."""
     by_encounter = {encounter_id_of(log_id): log_id for log_id in due}
     key = "encounter_id"
     found: set[str] = set()
     for name in ("core_hits", "core_skills", "core_players"):
-        for rows in lake.groups_with(
-            name, key, by_encounter, [key], since=since, days=days, dictionary=[key]
-        ):
+        for rows in lake.groups_with(name, key, by_encounter, [key], days=days, dictionary=[key]):
             found.update(pc.unique(rows[key].cast(pa.string())).to_pylist())
     return {by_encounter[e] for e in found}
 

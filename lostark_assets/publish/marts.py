@@ -96,7 +96,10 @@ FROM_CORE_PLAYERS = (
 PLAYERS = Mart(
     "players",
     (
-        *_of("stats_player_dps", without="log_id stats_version clean_version computed_at stats_run_id"),
+        *_of(
+            "stats_player_dps",
+            without="log_id stats_version clean_version cleaned_at computed_at stats_run_id",
+        ),
         *_of("core_players", only=FROM_CORE_PLAYERS),
         GATE_ID,
     ),

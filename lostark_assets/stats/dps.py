@@ -25,7 +25,7 @@ KEY = ("encounter_id", "player_name")
 FROM_ENCOUNTERS = (
     "fight_id", "is_counted", "fight_started_at", "raid_name", "gate_name", "boss_name", "difficulty",
     "is_cleared", "duration_s", "meter_version", "measurement_rules", "region", "detail_level",
-    "clean_version", "is_rdps_valid",
+    "clean_version", "cleaned_at", "is_rdps_valid",
 )  # fmt: skip
 FROM_PLAYERS = (
     "log_id", "encounter_id", "fight_date", "player_name", "is_name_known", "class_name", "spec_name",

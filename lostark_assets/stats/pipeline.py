@@ -48,7 +48,7 @@ TIMELINE_ROWS_A_COMMIT = 4_000_000
 LEAST_COVERAGE = 0.95
 _IDS = ["encounter_id", "player_name"]
 _ENCOUNTERS = [
-    "encounter_id", "fight_date", "cleaned_at", "duration_ms", "intermission_ms", *FROM_ENCOUNTERS,
+    "encounter_id", "fight_date", "duration_ms", "intermission_ms", *FROM_ENCOUNTERS,
 ]  # fmt: skip
 _KEPT = ["active_s", "max_hit_damage", "peak_10s_dps", "opener_dps"]
 Progress = Callable[[int, int], None]
@@ -77,9 +77,10 @@ def compute_days(
     run = StatsRun(days=set(days))
     if not run.days:
         return run
-    with lake.lock("stats"):
-        # Percentiles look back, so earlier days go first.
-        for part in in_passes(run.days, lake.rows_by_day("core_players"), PLAYERS_A_PASS):
+    # Percentiles look back, so earlier days go first.
+    for part in in_passes(run.days, lake.rows_by_day("core_players"), PLAYERS_A_PASS):
+        # Of each pass: whoever waits to read finished statistics need not wait for years of them.
+        with lake.lock("stats"):
             _compute_pass(lake, run, part, engine, run_id, progress)
     return run
 
@@ -89,7 +90,7 @@ def _compute_pass(
 ) -> None:
     encounters = lake.read("core_encounters", columns=_ENCOUNTERS, days=days)
     before = lake.read(
-        STATS_PLAYER_DPS.name, columns=[*_IDS, *_KEPT, "stats_version", "computed_at"], days=days
+        STATS_PLAYER_DPS.name, columns=[*_IDS, *_KEPT, "stats_version", "cleaned_at"], days=days
     )
     due, again, since = _due(encounters, before)
     run.due += len(due)
@@ -104,18 +105,21 @@ def _compute_pass(
 
 
 def _due(encounters: pa.Table, before: pa.Table) -> tuple[set[str], set[str], datetime | None]:
-    """Encounters to compute, those of them that have rows already, and when the oldest was cleaned."""
+    """Encounters to compute, those of them that have rows already, and when the oldest was cleaned.
+
+    Computed is what was made of the log as it was cleaned last. When it was computed tells nothing: the log
+    may have been cleaned while its statistics were in hand.
+    """
     done: dict[str, tuple[str, datetime]] = {}
     for e, version, at in zip(
-        *(before[c].to_pylist() for c in ("encounter_id", "stats_version", "computed_at")), strict=True
+        *(before[c].to_pylist() for c in ("encounter_id", "stats_version", "cleaned_at")), strict=True
     ):
         done[e] = (version, at)
     due, since = set(), None
     for e, cleaned_at in zip(
         encounters["encounter_id"].to_pylist(), encounters["cleaned_at"].to_pylist(), strict=True
     ):
-        version, computed_at = done.get(e, (None, None))
-        if version != STATS_VERSION or computed_at is None or computed_at < cleaned_at:
+        if done.get(e) != (STATS_VERSION, cleaned_at):
             due.add(e)
             since = cleaned_at if since is None else min(since, cleaned_at)
     gone = done.keys() - set(encounters["encounter_id"].to_pylist())
@@ -180,7 +184,14 @@ def _hit_figures(
     lake: Lake, with_hits: set[str], lengths_ms: dict[str, int], days: set[date], since: datetime | None
 ) -> Iterator[HitFigures]:
     groups = lake.groups_with(
-        "core_hits", "encounter_id", with_hits, COLUMNS, since=since, days=days, dictionary=_IDS
+        "core_hits",
+        "encounter_id",
+        with_hits,
+        COLUMNS,
+        since=since,
+        days=days,
+        dictionary=_IDS,
+        all_there=True,
     )
     return stream_hit_figures(groups, lengths_ms)
 
@@ -279,15 +290,17 @@ def _pool(lake: Lake, days: set[date], rows: pa.Table) -> pa.Table:
 
 def refresh_distribution(lake: Lake, engine: Engine) -> StatsRun:
     """Compute the distribution table anew from all player statistics."""
-    players = lake.frame(STATS_PLAYER_DPS.name, distribution.NEEDED, engine)
-    return _refresh(lake, STATS_DPS_DISTRIBUTION, distribution.dps_distribution(players, engine))
+    with lake.lock("stats"):
+        players = lake.frame(STATS_PLAYER_DPS.name, distribution.NEEDED, engine)
+        return _refresh(lake, STATS_DPS_DISTRIBUTION, distribution.dps_distribution(players, engine))
 
 
 def refresh_progression(lake: Lake, engine: Engine) -> StatsRun:
     """Compute the progression table anew from all player statistics."""
-    hp_left = lake.frame("core_encounters", ["encounter_id", "boss_hp_left"], engine)
-    players = lake.frame(STATS_PLAYER_DPS.name, progression.NEEDED, engine)
-    return _refresh(lake, STATS_RAID_PROGRESSION, progression.raid_progression(players, hp_left, engine))
+    with lake.lock("stats"):
+        hp_left = lake.frame("core_encounters", ["encounter_id", "boss_hp_left"], engine)
+        players = lake.frame(STATS_PLAYER_DPS.name, progression.NEEDED, engine)
+        return _refresh(lake, STATS_RAID_PROGRESSION, progression.raid_progression(players, hp_left, engine))
 
 
 def _refresh(lake: Lake, contract: Contract, rows: pa.Table) -> StatsRun:
@@ -314,7 +327,7 @@ def due_stats_days(lake: Lake, days: Iterable[date] | None = None) -> list[date]
         None if days is None else set(days),
     )
     core = lake.read("core_encounters", columns=[*settled, "cleaned_at"], days=days)
-    stats = lake.read(STATS_PLAYER_DPS.name, columns=[*settled, "stats_version", "computed_at"], days=days)
+    stats = lake.read(STATS_PLAYER_DPS.name, columns=[*settled, "stats_version", "cleaned_at"], days=days)
     due, _, _ = _due(core, stats)
     now = _by_encounter(core, settled)
     before = _by_encounter(stats, settled)

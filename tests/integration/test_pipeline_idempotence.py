@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 from lostark_assets.core import clean, pipeline
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days
+from lostark_assets.lake import files as files_of_tables
 from lostark_assets.lake.tables import Lake
 from lostark_assets.simulator.loa_logs_db import write_encounters_db
 from lostark_assets.simulator.season import SeasonConfig, generate_fights
@@ -188,6 +191,94 @@ def test_a_crash_while_cleaning_again_is_healed_too(db, lake, expected, monkeypa
     assert set(lake.read("core_encounters", columns=["clean_version"])["clean_version"].to_pylist()) == {
         "next"
     }
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3, 4])
+def test_a_crash_while_logs_are_refused_anew_leaves_none_in_two_places(
+    db, lake, expected, monkeypatch, commits
+):
+    take(lake, LoaLogsDb(db))
+    tidy(lake)
+    strict = Rules(max_fight_s=200)
+    monkeypatch.setattr(pipeline, "CLEAN_VERSION", "next")
+    monkeypatch.setattr(clean, "CLEAN_VERSION", "next")
+    revive = die_after(monkeypatch, commits)
+    with pytest.raises(Killed):
+        tidy(lake, rules=strict)
+    revive()
+
+    tidy(lake, rules=strict)
+
+    rows = {name: lake.read(name).to_pylist() for name in CORE}
+    kept = {row["log_id"] for row in rows["core_encounters"]}
+    refused = {row["log_id"] for row in rows["core_quarantine"] if row["scope"] == "log"}
+    assert len(kept) + len(refused) == lake.count("raw_battle_logs")
+    assert not kept & refused
+    assert 0 < len(kept) < expected["core_encounters"][0]
+    for name in ("core_players", "core_skills", "core_hits"):
+        assert {row["encounter_id"] for row in rows[name]} <= {
+            row["encounter_id"] for row in rows["core_encounters"]
+        }
+    assert tidy(lake, rules=strict).due == 0
+
+
+def test_a_crash_is_healed_where_the_clock_was_put_back(db, lake, expected, monkeypatch):
+    take(lake, LoaLogsDb(db))
+    now = time.time
+    monkeypatch.setattr(files_of_tables.time, "time", lambda: now() - 3600)
+    revive = die_after(monkeypatch, 3)
+    with pytest.raises(Killed):
+        tidy(lake)
+    revive()
+
+    tidy(lake)
+
+    assert contents(lake) == expected
+
+
+def test_hits_of_files_that_a_wrong_clock_made_older_have_their_statistics(db, lake, monkeypatch):
+    take(lake, LoaLogsDb(db))
+    now = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(files_of_tables.time, "time", lambda: now() - 3600)
+        tidy(lake)
+
+    compute_days(lake, lake.days("core_encounters"), "polars", run_id="r")
+
+    rows = lake.read("stats_player_dps", where=pc.field("detail_level") == "hits")
+    assert rows.num_rows > 0
+    assert rows["peak_10s_dps"].null_count < rows.num_rows / 2
+
+
+def test_statistics_of_a_log_that_was_cleaned_meanwhile_are_due_again(db, lake, monkeypatch):
+    take(lake, LoaLogsDb(db))
+    tidy(lake)
+    days = set(lake.days("core_encounters"))
+    compute_days(lake, days, "polars", run_id="r")
+    monkeypatch.setattr(pipeline, "CLEAN_VERSION", "next")
+    monkeypatch.setattr(clean, "CLEAN_VERSION", "next")
+    commit = pipeline._commit
+    due = stats_pipeline._due
+
+    def commit_while_computing(*batch):
+        """The batch is committed after the statistics read the encounters, and before they are written."""
+
+        def due_then_commit(encounters, before):
+            found = due(encounters, before)
+            stats_pipeline._due = due
+            commit(*batch)
+            return found
+
+        stats_pipeline._due = due_then_commit
+        compute_days(Lake(lake.url), days, "polars", run_id="meanwhile")
+
+    monkeypatch.setattr(pipeline, "_commit", commit_while_computing)
+    tidy(lake)
+
+    assert stats_pipeline._due is due
+    assert set(due_stats_days(lake)) == set(lake.days("core_encounters"))
+    compute_days(lake, days, "polars", run_id="r")
+    assert due_stats_days(lake) == []
 
 
 @pytest.mark.parametrize("batch_bytes", [300_000, 64 << 20])
