@@ -107,10 +107,10 @@ def refresh_training_set(lake: Lake) -> TrainingSetRun:
     Raises:
         ContractViolated: a rule is broken; the training set stays as it was.
     """
-    made = build_training_set(lake)
-    table = made.table()
-    findings = examine_or_raise(ML_TRAINING_SET, table)
     with lake.lock(TRAINING_SET):
+        made = build_training_set(lake)
+        table = made.table()
+        findings = examine_or_raise(ML_TRAINING_SET, table)
         lake.replace_all(ML_TRAINING_SET, table, note={name: str(v) for name, v in made.versions.items()})
         version = lake.version(TRAINING_SET)
     population = made.population

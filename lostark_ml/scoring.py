@@ -91,21 +91,24 @@ def score_days(lake: Lake, registry: Registry, days: Iterable[date], now: dateti
             f"{registry.model_name}: expected a champion, found none. No fight was scored. Materialise "
             "ml_training_set to ml_dps_champion, or promote a version: `lostark model promote`."
         )
-    frame = build_training_set(lake, days=run.days).frame
-    players = lake.read(STATS, columns=[*KEY, *EXECUTION], days=run.days).to_pandas()
-    parts = []
-    for version in sorted({v for v in of_day.values() if v is not None}):
-        mine = [day for day in run.days if of_day[day] == version]
-        rows = frame[frame["fight_date"].isin(mine)]
-        model: FittedModel = registry.load(version)
-        is_seen = (rows["fight_started_at"] < model.cutoff).to_numpy()
-        parts.append(
-            score(model, rows, players, model_version=version, is_seen_in_training=is_seen, scored_at=now)
-        )
-        run.versions |= dict.fromkeys(mine, version)
-    table = pa.concat_tables(parts)
-    run.findings = examine_or_raise(ML_EXPECTED_DPS, table)
-    lake.replace_days(ML_EXPECTED_DPS, table, run.days)
+    versions = sorted({v for v in of_day.values() if v is not None})
+    models: dict[int, FittedModel] = {version: registry.load(version) for version in versions}
+    # Statistics that are committed while these are read would look older than the scores.
+    with lake.lock("stats"):
+        frame = build_training_set(lake, days=run.days).frame
+        players = lake.read(STATS, columns=[*KEY, *EXECUTION], days=run.days).to_pandas()
+        parts = []
+        for version, model in models.items():
+            mine = [day for day in run.days if of_day[day] == version]
+            rows = frame[frame["fight_date"].isin(mine)]
+            is_seen = (rows["fight_started_at"] < model.cutoff).to_numpy()
+            parts.append(
+                score(model, rows, players, model_version=version, is_seen_in_training=is_seen, scored_at=now)
+            )
+            run.versions |= dict.fromkeys(mine, version)
+        table = pa.concat_tables(parts)
+        run.findings = examine_or_raise(ML_EXPECTED_DPS, table)
+        lake.replace_days(ML_EXPECTED_DPS, table, run.days)
     run.rows = table.num_rows
     run.refused = table.num_rows - table["refusal_reason"].null_count
     return run

@@ -96,7 +96,11 @@ def refresh_styles(
         ContractViolated: a rule is broken; nothing was registered, and the table stays as it was.
         RegistryUnavailable: MLflow does not answer; the table stays as it was.
     """
-    policy = policy or StylePolicy()
+    with lake.lock(CLUSTERS):
+        return _refreshed(lake, registry, now, policy or StylePolicy())
+
+
+def _refreshed(lake: Lake, registry: Registry, now: datetime, policy: StylePolicy) -> StylesRun:
     snapshot = {name: lake.version(name) for name in (_STATS, _EXPECTED)}
     characters = _characters(lake, snapshot, policy)
     notice_outside_changes(registry, lake, now)
@@ -132,8 +136,7 @@ def refresh_styles(
     number = in_force.version if in_force else None
     rows = player_clusters(model, characters, model_version=number, computed_at=now)
     findings = examine_or_raise(ML_PLAYER_CLUSTERS, rows)
-    with lake.lock(CLUSTERS):
-        lake.replace_all(ML_PLAYER_CLUSTERS, rows, note={name: str(v) for name, v in snapshot.items()})
+    lake.replace_all(ML_PLAYER_CLUSTERS, rows, note={name: str(v) for name, v in snapshot.items()})
     pages = style_pages(model, characters)
     return StylesRun(in_force, model, rows, pages, [*findings, styles_are_not_specs(rows)], made, change, why)
 
