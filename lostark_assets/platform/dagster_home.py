@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psutil
+from sqlalchemy import NullPool, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
-from lostark_assets.errors import PermanentError
+from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.platform.mlflow_database import MLFLOW_VARIABLES, tracking_uri
 from lostark_assets.platform.postgres import Databases, embedded_postgres
 from lostark_assets.settings import PREFIX, Settings, project_root
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 PROCESS_TAG = "lostark/process"
 _LAUNCHED_TAG = ".dagster/grpc_info"
+_TABLES = ("runs", "instance_info", "event_logs", "jobs")
+"""Of each part of Dagster's storage the table that it looks for."""
+_TABLES_LOCK = 0x10574A8C
 _ALWAYS = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
@@ -58,6 +63,31 @@ def prepare_dagster_home(settings: Settings, databases: Databases) -> dict[str, 
     }
 
 
+def make_dagster_tables(databases: Databases) -> None:
+    """Create Dagster's tables where they are missing.
+
+    Each of its processes would, at the same moment; whichever loses shows its code as broken until somebody
+    reloads it.
+
+    Raises:
+        TransientError: PostgreSQL does not answer.
+    """
+    engine = create_engine(databases.dagster, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"SELECT pg_advisory_lock({_TABLES_LOCK})"))
+            if set(_TABLES) <= set(inspect(connection).get_table_names()):
+                return
+            from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415 - 2 s
+
+            DagsterPostgresStorage(databases.dagster)
+    except OperationalError as error:
+        raise TransientError(
+            f"Dagster's database {engine.url.render_as_string()} does not answer: {error.orig}. Nothing was "
+            "started. Start PostgreSQL, or unset LOSTARK_DAGSTER_POSTGRES_URL to use the embedded one."
+        ) from error
+
+
 @contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
     """Set ``variables`` for this process and its children, and take them back afterwards."""
@@ -81,6 +111,7 @@ def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
     with ExitStack() as stack:
         databases = stack.enter_context(embedded_postgres(settings))
         stack.enter_context(environment(prepare_dagster_home(settings, databases)))
+        make_dagster_tables(databases)
         yield stack.enter_context(DagsterInstance.from_config(str(settings.dagster_home)))
 
 

@@ -23,7 +23,12 @@ from rich.table import Table
 
 from lostark_assets.errors import LostarkError, PermanentError, SettingsError
 from lostark_assets.platform.api_service import api_service, api_url
-from lostark_assets.platform.dagster_home import environment, fail_abandoned_runs, prepare_dagster_home
+from lostark_assets.platform.dagster_home import (
+    environment,
+    fail_abandoned_runs,
+    make_dagster_tables,
+    prepare_dagster_home,
+)
 from lostark_assets.platform.dagster_services import (
     DagsterUi,
     code_locations,
@@ -80,6 +85,7 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
         say("starting PostgreSQL")
         with embedded_postgres(settings) as databases, _sockets(settings) as sockets:
             variables = prepare_dagster_home(settings, databases)
+            make_dagster_tables(databases)
             extra = [api_service(settings, api_port, variables | _registry_of(settings, databases))]
             if demo_port is not None:
                 variables |= demo_settings(settings, demo_port)

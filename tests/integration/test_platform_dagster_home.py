@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from dagster_postgres import PostgresRunStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresRunStorage
+from sqlalchemy import NullPool, create_engine, inspect
 
-from lostark_assets.errors import PermanentError
+from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.platform import dagster_home
 from lostark_assets.platform.dagster_home import (
     PROCESS_TAG,
     dagster_instance,
     fail_abandoned_runs,
+    make_dagster_tables,
     prepare_dagster_home,
     process_tag,
 )
-from lostark_assets.platform.postgres import Databases
+from lostark_assets.platform.postgres import Databases, embedded_postgres
 from lostark_assets.settings import get_settings, project_root
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
@@ -59,6 +62,30 @@ def test_a_project_without_configuration_is_named(tmp_path, monkeypatch):
 
     with pytest.raises(PermanentError, match=r"dagster\.yaml is missing"):
         prepare_dagster_home(get_settings(home=tmp_path / "home"), Databases("a", "b", None))
+
+
+def test_tables_are_there_before_processes_look_for_them_all_at_once(tmp_path):
+    with embedded_postgres(get_settings(home=tmp_path)) as databases:
+        engine = create_engine(databases.dagster, poolclass=NullPool)
+        assert inspect(engine).get_table_names() == []
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(make_dagster_tables, [databases] * 4))
+
+        made = set(inspect(engine).get_table_names())
+        assert made > set(dagster_home._TABLES)
+        DagsterPostgresStorage(databases.dagster)
+        assert set(inspect(engine).get_table_names()) == made
+        make_dagster_tables(databases)
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password():
+    gone = Databases("postgresql+psycopg2://ann:s3cret@127.0.0.1:9/dagster", "", None)
+
+    with pytest.raises(TransientError, match=r"ann:\*\*\*@127\.0\.0\.1:9/dagster does not answer") as raised:
+        make_dagster_tables(gone)
+
+    assert "s3cret" not in str(raised.value)
 
 
 def test_the_command_line_gets_an_instance_on_postgresql_and_leaves_no_variables(tmp_path):
