@@ -117,8 +117,8 @@ def dps_by_spec(player_dps: pa.Table) -> alt.Chart:
     frame = frame[shown & frame["dps"].notna()]
     spec = frame["spec_name"].fillna(frame["class_name"]).fillna("unknown")
     million = frame["dps"].astype("float64") / REPORT.per
-    boxes = million.groupby(spec).quantile([0.05, 0.25, 0.5, 0.75, 0.95]).unstack()  # noqa: PD010
-    boxes.columns = ["p5", "p25", "p50", "p75", "p95"]
+    groups = million.groupby(spec)
+    boxes = pd.DataFrame({f"p{q}": groups.quantile(q / 100) for q in (5, 25, 50, 75, 95)})
     boxes["spec"] = boxes.index.astype(str) + " (" + million.groupby(spec).size().astype(str) + ")"
     boxes = boxes.sort_values("p50", ascending=False).head(30).reset_index(drop=True)
     return spec_boxes(

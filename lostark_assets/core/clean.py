@@ -15,13 +15,13 @@ from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.core.clean_meter import CleanLog, Rules, clean_meter_log
 from lostark_assets.core.clean_table import clean_table_log
 from lostark_assets.core.fights import alone
-from lostark_assets.core.limits import GIVEN, check_rows, check_skills
+from lostark_assets.core.limits import CONTROL, GIVEN, check_rows, check_skills
 from lostark_assets.core.parse import UNREADABLE, Budget, parse_db_log, parse_table, parse_upload
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.errors import LogRejected
 from lostark_assets.sources.protocol import encounter_id_of
 
-CLEAN_VERSION = "2"
+CLEAN_VERSION = "3"
 """Raise it when cleaning gives other rows: days that are then materialised clean their logs again."""
 
 
@@ -120,4 +120,5 @@ def quarantine_row(
 
 
 def _printable(text: str) -> str:
+    text = CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
     return text.encode("utf-8", "backslashreplace").decode()[:500]

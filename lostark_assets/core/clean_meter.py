@@ -191,7 +191,7 @@ def _duration(log: MeterLog, rules: Rules) -> tuple[int, int]:
 
 def _dps_mismatch(log: MeterLog, seconds: int) -> str | None:
     """The first figure that our rule does not reproduce; a log that stores no DPS has nothing to compare."""
-    if any(p.meter_dps for p in log.players):
+    if _stores_dps(log):
         for player in log.players:
             ours = player.stats.damage_dealt // seconds
             if player.meter_dps is not None and player.meter_dps != ours:
@@ -201,6 +201,11 @@ def _dps_mismatch(log: MeterLog, seconds: int) -> str | None:
         ours = log.meter_damage // seconds
         return f"expected {ours} raid DPS by {seconds} s, the meter stored {log.meter_dps}"
     return None
+
+
+def _stores_dps(log: MeterLog) -> bool:
+    """A meter that measured none left zeros."""
+    return any(player.meter_dps for player in log.players)
 
 
 def _gate(log: MeterLog, started_at: datetime) -> tuple[GateMatch, str | None]:
@@ -259,6 +264,14 @@ def _player_row(
         raise LogRejected(
             "impossible_value", f"expected at most {counts.hits} hits of a kind, found {counts}", player.name
         )
+    parts = (stats.crit_damage, stats.back_attack_damage, stats.front_attack_damage)
+    if max(part or 0 for part in parts) > stats.damage_dealt:
+        raise LogRejected(
+            "impossible_value",
+            f"expected at most {stats.damage_dealt:,} damage by crits, from behind and from the front each, "
+            f"found {', '.join(map(str, parts))}",
+            player.name,
+        )
     died_at_s, dead_s = _death(player, log, span_ms)
     return (
         {
@@ -277,7 +290,7 @@ def _player_row(
             "damage": stats.damage_dealt,
             "dps": stats.damage_dealt // seconds,
             "damage_share": stats.damage_dealt / raid_damage if raid_damage else None,
-            "meter_dps": player.meter_dps,
+            "meter_dps": player.meter_dps if _stores_dps(log) else None,
             "damage_taken": stats.damage_taken,
             "deaths": stats.deaths
             if stats.deaths is not None

@@ -1,7 +1,8 @@
 """Telling which logs are the same real fight, and which of them counts. Pure.
 
 Two logs are one fight if gate and difficulty agree, they start within 15 s and have the same players. Players
-are matched by name, and where a name is a stand-in by class, spec and item level. The result depends on the
+are matched by name, and where a name is a stand-in by class, spec and item level. Versions of one log are one
+fight, whatever the newer one corrects. The result depends on the
 set of logs only, never on the order in which they came. What does not belong here: reading and writing
 tables.
 """
@@ -86,10 +87,13 @@ def assign_fights(encounters: pd.DataFrame, players: pd.DataFrame) -> dict[str, 
             if other_start - start > max(rows[one]["duration_ms"] / 1000, SAME_CLOCK_S):
                 continue
             if groups[one] is not groups[other] and _is_same(rows[one], rows[other], parties):
-                groups[one] |= groups[other]
-                for member in groups[one]:
-                    groups[member] = groups[one]
-    superseded = _superseded(rows.values())
+                _join(groups, one, other)
+    superseded: set[str] = set()
+    for *older, newest in _versions(rows.values()):
+        superseded |= set(older)
+        for version in older:
+            # Whatever was corrected, gate and difficulty too.
+            _join(groups, version, newest)
     result: dict[str, Assignment] = {}
     for members in {id(g): g for g in groups.values()}.values():
         if len(members) > 1 or members & superseded:
@@ -157,13 +161,20 @@ def _strangers_matched(a: _Party, b: _Party) -> int:
     return common + min(len(a.strangers) - common, only_b) + min(len(b.strangers) - common, only_a)
 
 
-def _superseded(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Earlier versions of a log that its source has since given anew (same source, id and fight start)."""
+def _versions(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """The versions of each log, oldest first: the same source, id and fight start, given anew since."""
     versions: dict[tuple[Any, ...], list[tuple[Any, str]]] = {}
     for row in rows:
         key = (row["source"], row["source_log_id"], row["fight_started_at"])
         versions.setdefault(key, []).append((row["fetched_at"], row["encounter_id"]))
-    return {e for group in versions.values() if len(group) > 1 for _, e in sorted(group)[:-1]}
+    return [[encounter_id for _, encounter_id in sorted(group)] for group in versions.values()]
+
+
+def _join(groups: dict[str, set[str]], one: str, other: str) -> None:
+    """Make the groups of two encounters one."""
+    groups[one] |= groups[other]
+    for member in groups[one]:
+        groups[member] = groups[one]
 
 
 def _assign(

@@ -8,6 +8,7 @@ of its day out. What does not belong here: rules that know what a value means (`
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -30,6 +31,8 @@ GIVEN = frozenset(
 )
 """Columns that come with the raw row or from the pass of cleaning, not from the log."""
 
+CONTROL = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+"""What neither PostgreSQL nor a picture can hold, and no name of the game has."""
 _INT32, _INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 _Fits = Callable[[Any], bool]
 _Check = tuple[_Fits, Callable[[Sequence[Any]], bool], str]
@@ -206,11 +209,11 @@ def _words(column: Column) -> _Check:
     if column.allowed:
         words = frozenset(column.allowed)
         return words.__contains__, words.issuperset, f"among {sorted(words)}"
-    return _is_text, lambda texts: _is_text("".join(texts)), "to be UTF-8 text"
+    return _is_text, lambda texts: _is_text("".join(texts)), "to be UTF-8 text without control characters"
 
 
 def _is_text(value: Any) -> bool:
     try:
-        return value.isascii() or bool(value.encode())
+        return not CONTROL.search(value) and (value.isascii() or bool(value.encode()))
     except UnicodeEncodeError:
         return False

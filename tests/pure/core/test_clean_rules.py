@@ -11,6 +11,7 @@ import pytest
 from lostark_assets.contracts.core import CORE_PLAYERS, CORE_QUARANTINE
 from lostark_assets.core.clean import Stamp, clean_into, clean_log
 from lostark_assets.core.clean_meter import Rules, completeness, is_name_known, item_level_or_none, measured
+from lostark_assets.core.limits import CONTROL
 from lostark_assets.core.reasons import REASONS
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import tables_of
@@ -454,11 +455,50 @@ def test_detail_ranks_before_players_and_players_before_names():
 
 
 def test_names_of_any_kind_go_through():
-    names = ["", "x" * 50_000, "a\nb\tc\x00d", "💥🐉", "ﷺ"]
+    names = ["", "x" * 50_000, "a b\u200bc", "💥🐉", "ﷺ"]
 
     log = clean(fight(*(player(name or "0", 600) for name in names)))
 
     assert {p["player_name"] for p in log.players} == {name or "0" for name in names}
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x01", "\n", "\x1f", "\x7f", "\uffff"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        lambda name: fight(player(name)),
+        lambda name: fight(player(skills={"10": skill(name=name)})),
+        lambda name: fight(misc={"region": name}),
+        lambda name: fight(currentBossName=name),
+    ],
+    ids=["player", "skill", "region", "boss"],
+)
+def test_names_that_no_picture_and_no_database_can_hold_are_refused(document, sign):
+    assert clean(document("한국어")).players
+
+    cleaned = Cleaned()
+    clean_into(cleaned, raw_rows(document(f"A{sign}B"))[0], RULES, Stamp("run", NOW))
+
+    [entry] = tables_of(cleaned)["core_quarantine"].to_pylist()
+    assert entry["reason_code"] == "impossible_value"
+    assert "without control characters" in entry["detail"]
+    assert not any(CONTROL.search(text) for text in entry.values() if isinstance(text, str))
+
+
+def test_a_meter_that_stored_no_dps_of_players_has_none_to_compare():
+    row = only_player(stats={"dps": 0})
+
+    assert (row["dps"], row["meter_dps"]) == (100, None)
+
+
+@pytest.mark.parametrize("part", ["critDamage", "backAttackDamage", "frontAttackDamage"])
+def test_no_part_of_the_damage_is_more_than_all_of_it(part):
+    assert only_player(stats={part: 6_000})["damage"] == 6_000
+
+    refused = refusal(fight(player(stats={part: 6_001})))
+
+    assert (refused.reason_code, refused.locator) == ("impossible_value", "Ann")
+    assert "expected at most 6,000 damage" in refused.detail
 
 
 def test_skills_are_known_by_the_key_that_the_meter_kept_them_under():

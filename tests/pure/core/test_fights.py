@@ -104,12 +104,24 @@ def test_the_most_complete_log_counts_and_the_fight_is_named_by_its_first():
     }  # fmt: skip
 
 
-def test_a_later_version_of_a_log_takes_its_place_however_poor():
+@pytest.mark.parametrize(
+    "corrected",
+    [
+        {},
+        {"difficulty": "Normal"},
+        {"gate_name": "Gate 2"},
+        {"raid_name": None, "gate_name": None},
+        {"players": ["Zed"]},
+    ],
+)
+def test_a_later_version_of_a_log_takes_its_place_whatever_it_corrects(corrected):
     old = log("a", source_log_id="7", fetched_at=START, completeness=208.0)
-    new = log("b", source_log_id="7", fetched_at=START + timedelta(days=1), completeness=101.0)
+    later = START + timedelta(days=1)
+    new = log("b", source_log_id="7", fetched_at=later, completeness=101.0, **corrected)
 
     found = assigned(old, new)
 
+    assert found["a"].fight_id == found["b"].fight_id
     assert (found["a"].is_superseded, found["a"].is_counted) == (True, False)
     assert (found["b"].is_superseded, found["b"].is_counted) == (False, True)
 
