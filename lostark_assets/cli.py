@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from lostark_assets.errors import LostarkError, SettingsError
+from lostark_assets.errors import LostarkError, SettingsError, WrongUsage
 
 _FAILED, _WRONG_USAGE = 1, 2
 _ROWS_SHOWN = 200
@@ -51,8 +51,7 @@ def _configure_logs() -> None:
 
 
 def _exit_code(error: LostarkError) -> int:
-    usage = isinstance(error, SettingsError) or type(error).__name__ == "WrongQuery"
-    return _WRONG_USAGE if usage else _FAILED
+    return _WRONG_USAGE if isinstance(error, SettingsError | WrongUsage) else _FAILED
 
 
 app = typer.Typer(
@@ -121,11 +120,13 @@ def ingest(
     """
     from lostark_assets.commands import output
     from lostark_assets.commands.ingest import ingest as bring_in
-    from lostark_assets.commands.ingest import show_import
+    from lostark_assets.commands.ingest import show_import, wrong_argument
     from lostark_assets.settings import get_settings
     from lostark_assets.sources.detect import ImportArguments
 
     arguments = ImportArguments(source, raid, gate, boss, difficulty, region)
+    if wrong := wrong_argument(arguments):
+        raise typer.BadParameter(f"{wrong} Nothing was read.")
     done = bring_in(get_settings(), paths, output.say, arguments, run=run, check=check)
     if as_json:
         output.print_json(done.document())

@@ -5,6 +5,7 @@
     LostarkError
     ├── PermanentError            trying again changes nothing
     │   ├── SettingsError         a setting is missing or makes no sense
+    │   ├── WrongUsage            a command was asked for what cannot be
     │   ├── SourceError           a source can't be read as what it claims to be
     │   │   ├── SourceMissing     no such path
     │   │   └── UnknownFormat     the content is none of the formats we read
@@ -39,6 +40,10 @@ class TransientError(LostarkError):
 
 class SettingsError(PermanentError):
     """A setting is missing or makes no sense."""
+
+
+class WrongUsage(PermanentError):
+    """A command was asked for what cannot be, such as a word that is none of a closed list."""
 
 
 class SourceError(PermanentError):

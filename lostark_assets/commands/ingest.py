@@ -7,6 +7,8 @@ count what cleaning will refuse. What does not belong here: formats (``sources``
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +16,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets.commands.output import Say, print_table, progress, shown_path
 from lostark_assets.core.clean import clean_log
 from lostark_assets.core.pipeline import read_raw
 from lostark_assets.errors import LogRejected, LostarkError, SettingsError
+from lostark_assets.game.difficulties import DIFFICULTIES, resolve_difficulty
+from lostark_assets.game.raids import RAIDS, resolve_named_gate
 from lostark_assets.lake.tables import Lake
 from lostark_assets.resources import lake_of, rules_of
 from lostark_assets.settings import Settings
@@ -41,6 +46,7 @@ FORMATS = {
     "player_table": "player table",
 }
 _ROUNDS = 2
+_REGION = re.compile("[A-Z]{2,4}")
 
 
 @dataclass
@@ -58,6 +64,7 @@ class Ingested:
     error: str | None = None
     skipped: str | None = None
     new_log_ids: list[str] = field(default_factory=list, repr=False)
+    log_ids: list[str] = field(default_factory=list, repr=False)
     days: set[date] = field(default_factory=set)
 
     @property
@@ -151,12 +158,40 @@ def ingest(
     lake, started_at = lake_of(settings), datetime.now(UTC)
     run_id = command_run_id("ingest", started_at)
     done = Import(ingest_paths(settings, paths, say, arguments, run_id=run_id))
+    if arguments and arguments.told():
+        for file in done.files:
+            if file.log_format not in (None, "player_table"):
+                options = ", ".join(f"--{name}" for name in arguments.told())
+                say(f"{file.path}: no player table, it says for itself what {options} would say")
     if run:
         done.run = _materialise(settings, lake, done.files, say)
-        _count_quarantined(lake, done.files)
+        _count_quarantined(lake, done.files, started_at)
     elif check:
         _count_refusals(settings, lake, done.files, started_at)
     return done
+
+
+def wrong_argument(arguments: ImportArguments) -> str | None:
+    """What is wrong with an import's own words, which nobody could tell from the rows later."""
+    raid, gate, word, region = arguments.raid, arguments.gate, arguments.difficulty, arguments.region
+    if raid is not None and not resolve_named_gate(raid, None).candidates:
+        return f"--raid: expected the name of a raid, English or Korean, found {raid!r}.{_nearest_raid(raid)}"
+    if gate is not None and raid is None:
+        return f"--gate: expected --raid beside it, found {gate!r} alone."
+    if gate is not None and not resolve_named_gate(raid, gate).candidates:
+        gates = ", ".join(gate for _, gate in resolve_named_gate(raid, None).candidates)
+        return f"--gate: expected one of {raid}: {gates}; found {gate!r}."
+    if word is not None and resolve_difficulty(word) is None:
+        known = ", ".join(difficulty.name for difficulty in DIFFICULTIES)
+        return f"--difficulty: expected one of {known}, or its Korean; found {word!r}."
+    if region is not None and not _REGION.fullmatch(region):
+        return f"--region: expected capitals such as KR, NAE, NAW or EUC, found {region!r}."
+    return None
+
+
+def _nearest_raid(raid: str) -> str:
+    near = difflib.get_close_matches(raid, [one.name for one in RAIDS], 3, 0.4)
+    return f" Nearest: {', '.join(near)}." if near else ""
 
 
 def command_run_id(command: str, at: datetime) -> str:
@@ -249,7 +284,7 @@ def _failed(file: Ingested, error: str, say: Say) -> Ingested:
 
 def _note(file: Ingested, done: Collected) -> None:
     file.found, file.new, file.known = done.found, done.new, done.known
-    file.new_log_ids, file.days = done.new_log_ids, done.days
+    file.new_log_ids, file.log_ids, file.days = done.new_log_ids, done.log_ids, done.days
     file.problems = _texts(done.problems)
 
 
@@ -262,6 +297,7 @@ def _note_committed(file: Ingested, lake: Lake, run_id: str) -> None:
     where = (pc.field("fetch_run_id") == run_id) & (pc.field("source_path") == file.path)
     rows = lake.read("raw_battle_logs", columns=["log_id", "fight_date"], where=where)
     file.new_log_ids, file.days = rows["log_id"].to_pylist(), set(rows["fight_date"].to_pylist())
+    file.log_ids = file.new_log_ids
     file.found = file.new = rows.num_rows
 
 
@@ -282,13 +318,15 @@ def _count_refusals(settings: Settings, lake: Lake, files: list[Ingested], start
             step(count, len(file_of))
 
 
-def _count_quarantined(lake: Lake, files: list[Ingested]) -> None:
-    file_of = {log_id: file for file in files for log_id in file.new_log_ids}
-    if not file_of:
-        return
+def _count_quarantined(lake: Lake, files: list[Ingested], started_at: datetime) -> None:
+    """What was refused since, also of logs that an import before had left to be cleaned."""
+    file_of = {log_id: file for file in reversed(files) for log_id in file.log_ids}
     rows = lake.read(
-        "core_quarantine", columns=["log_id", "reason_code"], where=pc.field("log_id").isin(sorted(file_of))
+        "core_quarantine",
+        columns=["log_id", "reason_code", "quarantined_at"],
+        where=pc.field("quarantined_at") >= started_at,
     )
+    rows = rows.filter(pc.is_in(rows["log_id"], pa.array(sorted(file_of), pa.string())))
     for log_id, reason in zip(rows["log_id"].to_pylist(), rows["reason_code"].to_pylist(), strict=True):
         file_of[log_id].quarantined[reason] += 1
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lostark_assets.commands.output import print_table
 from lostark_assets.core.reasons import REASONS
-from lostark_assets.errors import NotFound
+from lostark_assets.errors import WrongUsage
 from lostark_assets.lake.tables import Lake
 
 _SHOWN = (
@@ -39,16 +39,16 @@ class Quarantine:
 
 
 def check_reason(reason: str | None) -> None:
-    """Raises :class:`NotFound` where ``reason`` is none of the closed list."""
+    """Raises :class:`WrongUsage` where ``reason`` is none of the closed list."""
     if reason is not None and reason not in REASONS:
-        raise NotFound(f"{reason}: expected a reason code, one of {', '.join(REASONS)}.")
+        raise WrongUsage(f"{reason}: expected a reason code, one of {', '.join(REASONS)}.")
 
 
 def read_quarantine(lake: Lake, reason: str | None = None, limit: int = 20) -> Quarantine:
     """The quarantine, narrowed to one reason; the ``limit`` newest entries.
 
     Raises:
-        NotFound: there is no such reason.
+        WrongUsage: there is no such reason.
     """
     check_reason(reason)
     where = None if reason is None else pc.field("reason_code") == reason

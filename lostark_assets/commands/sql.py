@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lostark_assets.commands.output import plain
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.errors import PermanentError
+from lostark_assets.errors import WrongUsage
 from lostark_assets.lake.tables import Lake
 
 _READ_ONLY = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI}
@@ -25,7 +25,7 @@ _OF_ALL_TABLES = re.compile(r"\bshow\b|information_schema|duckdb_|pg_catalog|sql
 _ROWS_A_BATCH = 10_000
 
 
-class WrongQuery(PermanentError):
+class WrongQuery(WrongUsage):
     """The query does not parse, names what is not there, or would change something."""
 
 

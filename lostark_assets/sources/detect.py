@@ -39,6 +39,10 @@ class ImportArguments:
     difficulty: str | None = None
     region: str | None = None
 
+    def told(self) -> list[str]:
+        """Names of the arguments that say something of the logs themselves."""
+        return [name for name, value in self.context().items() if value is not None]
+
     def context(self) -> Mapping[str, str | None]:
         """The part that goes with every log of a table."""
         return {

@@ -113,6 +113,34 @@ def test_a_real_process_that_fails_ends_with_1_or_2_and_no_traceback(clean_db, t
     assert "Traceback" not in refused.stderr + wrong.stderr + query.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--raid", "Echidn"], "Nearest: Echidna"),
+        (["--raid", "Echidna", "--gate", "G7"], "expected one of Echidna: G1, G2"),
+        (["--gate", "G1"], "expected --raid beside it"),
+        (["--difficulty", "Nope"], "expected one of Solo"),
+        (["--region", "kr"], "expected capitals such as KR"),
+    ],
+)
+def test_words_that_an_import_cannot_mean_are_refused_before_anything_is_read(clean_db, arguments, told):
+    result = CliRunner().invoke(app, ["ingest", str(clean_db), *arguments])
+
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert raw_rows() == []
+
+
+def test_words_for_a_log_that_says_them_itself_are_told_to_change_nothing(clean_db, seasons):
+    words = ["--raid", "에키드나", "--gate", "1관문", "--difficulty", "하드", "--region", "EUC"]
+    result = CliRunner().invoke(app, ["ingest", str(clean_db), *words, "--no-check"])
+
+    assert result.exit_code == 0
+    told = " ".join(result.stderr.split())
+    assert "it says for itself what --raid, --gate, --difficulty, --region would say" in told
+    assert len(raw_rows()) == seasons["clean"]
+
+
 def test_a_wrong_setting_is_wrong_usage(monkeypatch, clean_db):
     monkeypatch.setenv("LOSTARK_BATCH_BYTES", "many")
 
@@ -237,7 +265,8 @@ def test_the_list_of_reasons_is_closed_and_documented():
 
     assert "invalid_json" in reasons
     assert all(reasons.values())
-    lostark("quarantine", "--reason", "bad_luck", code=1)
+    lostark("quarantine", "--reason", "bad_luck", code=2)
+    lostark("replay", "--reason", "bad_luck", code=2)
     lostark("quarantine", "nonsense", code=2)
 
 

@@ -82,6 +82,19 @@ def reachable_home(monkeypatch) -> Iterator[Path]:
         yield Path(folder)
 
 
+def test_what_an_import_before_left_to_be_cleaned_is_told_when_it_is_refused(tmp_path, without_dagster):
+    logs = write_season(tmp_path / "encounters.db", encounters=8, dirt=True)
+    lostark("ingest", tmp_path / "encounters.db", "--no-check")
+
+    done = lostark("ingest", tmp_path / "encounters.db", "--run", code=1)
+
+    refused = Counter(column("core_quarantine", "reason_code"))
+    assert (done["totals"]["new"], done["totals"]["known"]) == (0, logs)
+    assert done["totals"]["quarantined"] == refused
+    assert refused
+    assert lostark("ingest", tmp_path / "encounters.db", "--run")["totals"]["quarantined"] == {}
+
+
 def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reachable_home):
     logs = write_season(tmp_path / "encounters.db", encounters=8, dirt=True)
     command = [sys.executable, "-c", "from lostark_assets.cli import app; app()"]
