@@ -179,6 +179,9 @@ class _Collection:
         for listed in listing:
             self._done.found += 1
             key = (listed.source_log_id, listed.fingerprint)
+            if key not in self._fingerprints and listed.former:
+                former = (listed.source_log_id, listed.former())
+                key = former if former in self._known else key
             if key in self._fingerprints:
                 self._done.known += 1
                 self._is_there(*self._known.get(key, (None, None)))

@@ -14,9 +14,10 @@ import shutil
 import sqlite3
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,7 +34,8 @@ _ROWS_A_READ = 512
 _LEAST_KEY = -(1 << 63)
 _NO_ROWS = -1
 _LARGEST_FILE = 1 << 40
-_BLOBS = {"buffs", "debuffs", "applied_shield_buffs", "misc", "boss_hp_log", "stagger_log", "players"}
+_BLOBS = {"buffs", "debuffs", "applied_shield_buffs", "boss_hp_log", "stagger_log"}
+_ONCE_BY_LENGTH = ("misc", "players")
 _ENTITY_GLANCE = ("class_id", "gear_score", "max_hp", "is_dead", "skills", "damage_stats")
 _ENTITY_BLOBS = {"skills", "damage_stats"}
 _LEFT_OUT = {"favorite"}
@@ -56,10 +58,10 @@ class _Layout:
         join = " LEFT JOIN encounter_preview p ON p.id = e.id" if self.preview else ""
         return f"SELECT e.id, {', '.join(parts)} FROM encounter e{join}"  # noqa: S608 - quoted names of the file
 
-    def places_of_start(self) -> list[int]:
-        """Where in a row of the listing the fight's start stands."""
+    def places_of(self, *wanted: str) -> list[int]:
+        """Where in a row of the listing these columns stand."""
         names = [None, *self.encounter, *self.preview]
-        return [place for place, name in enumerate(names) if name == "fight_start"]
+        return [place for place, name in enumerate(names) if name in wanted]
 
     def entity_glance(self) -> str:
         """What of an entity row stands before its blobs, and the blobs' sizes (kept in the row's header)."""
@@ -84,7 +86,7 @@ class LoaLogsDb:
         self.problems: list[Unreadable] = []
 
     def list_logs(self) -> Iterator[Listed]:
-        """Encounters, each with a fingerprint of its small values and the sizes of its blobs.
+        """Encounters, each with a fingerprint of its small values, its texts and the sizes of its blobs.
 
         Raises:
             SourceMissing: no such file.
@@ -94,15 +96,17 @@ class LoaLogsDb:
         with _opened(Path(self.path)) as connection:
             layout = _layout(connection, self.path)
             glances, rowids = self._entities(connection, layout)
-            starts = layout.places_of_start()
+            starts, once_by_length = layout.places_of("fight_start"), layout.places_of(*_ONCE_BY_LENGTH)
             for row in self._pages(connection, layout.listing(), "id"):
                 if row is not None:
                     encounter_id = row[0]
-                    glance = repr((row, glances.get(encounter_id))).encode("utf-8", "backslashreplace")
-                    fingerprint = hashlib.blake2b(glance, digest_size=12).hexdigest()
+                    glance = glances.get(encounter_id)
+                    former = partial(_former_fingerprint, row, glance, once_by_length)
                     at = rowids.get(encounter_id, rowids.get(None, []))
                     started_ms = next((row[i] for i in starts if isinstance(row[i], int)), None)
-                    yield Listed(str(encounter_id), fingerprint, (encounter_id, at), started_ms)
+                    yield Listed(
+                        str(encounter_id), _fingerprint(row, glance), (encounter_id, at), started_ms, former
+                    )
 
     def _entities(
         self, connection: sqlite3.Connection, layout: _Layout
@@ -177,6 +181,20 @@ class LoaLogsDb:
                 yield row
             if len(page) < limit:
                 return
+
+
+def _fingerprint(row: Sequence[Any], glance: int | None) -> str:
+    text = repr((row, glance)).encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(text, digest_size=12).hexdigest()
+
+
+def _former_fingerprint(row: Sequence[Any], glance: int | None, places: Iterable[int]) -> str:
+    """As it was when of these columns only the length was looked at."""
+    values = list(row)
+    for place in places:
+        if isinstance(values[place], str | bytes):
+            values[place] = len(values[place])
+    return _fingerprint(tuple(values), glance)
 
 
 def _page(

@@ -7,7 +7,7 @@ reading a format (the modules beside this one) and storing (``collect``).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Protocol, runtime_checkable
@@ -17,13 +17,15 @@ from typing import Any, Protocol, runtime_checkable
 class Listed:
     """One log as the cheap listing shows it; ``fingerprint`` changes when the log does.
 
-    ``started_ms``: the fight's start in epoch ms, where the listing tells it.
+    ``started_ms``: the fight's start in epoch ms, where the listing tells it. ``former`` gives the
+    fingerprint that older code noted of it.
     """
 
     source_log_id: str
     fingerprint: str
     locator: Any = field(default=None, repr=False)
     started_ms: int | None = None
+    former: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

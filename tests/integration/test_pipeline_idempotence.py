@@ -21,6 +21,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.simulator.loa_logs_db import write_encounters_db
 from lostark_assets.simulator.season import SeasonConfig, generate_fights
 from lostark_assets.simulator.truth import read_truth
+from lostark_assets.sources import loa_logs_db
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.upload_json import UploadJson
@@ -436,6 +437,24 @@ def test_a_log_from_before_the_limit_goes_to_its_true_day_once_the_limit_is_lowe
 
     assert players > 0
     assert [lake.count(name) for name in CORE] == [0, 0, 0, 0, 1]
+
+
+def test_logs_that_older_code_noted_by_the_length_of_their_texts_are_known(db, lake, monkeypatch):
+    lengths = {"misc", "players"}
+    with monkeypatch.context() as older:
+        older.setattr(loa_logs_db, "_BLOBS", loa_logs_db._BLOBS | lengths)
+        older.setattr(loa_logs_db, "_ONCE_BY_LENGTH", ())
+        first = take(lake, LoaLogsDb(db))
+    fetched, fetch = [], LoaLogsDb.fetch
+    monkeypatch.setattr(
+        LoaLogsDb, "fetch", lambda self, wanted: fetched.extend(wanted) or fetch(self, fetched)
+    )
+
+    second = take(lake, LoaLogsDb(db))
+
+    assert fetched == []
+    assert (first.new, second.known, second.new) == (first.found, first.found, 0)
+    assert sorted(second.log_ids) == sorted(first.log_ids)
 
 
 def test_an_edited_row_is_a_new_version_and_the_newest_counts(db, lake, plain):

@@ -196,6 +196,8 @@ def test_listing_is_stable_and_keeps_the_fight_start(db):
         ("UPDATE encounter_preview SET cleared = 1 - cleared WHERE id = 2", True),
         ("UPDATE entity SET is_dead = 1 - is_dead WHERE encounter_id = 2 AND entity_type = 'PLAYER'", True),
         ("UPDATE entity SET skills = skills || x'00' WHERE encounter_id = 2", True),
+        ("UPDATE encounter SET misc = replace(misc, '1.48', '1.29') WHERE id = 2", True),
+        ("UPDATE encounter_preview SET players = upper(players) WHERE id = 2", True),
         ("UPDATE encounter_preview SET favorite = 1 WHERE id = 2", False),
         ("INSERT INTO sync_logs VALUES (2, '0', 1)", False),
     ],
