@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ import numpy as np
 
 from lostark_assets.contracts.core import LONGEST_FIGHT_S
 from lostark_assets.core.clean_skills import PART_TOLERANCE, clean_skills, total_damage, within
+from lostark_assets.core.documents import DamageStats
 from lostark_assets.core.parse import MeterLog, PlayerPart
 from lostark_assets.core.profiles import ProfileRules
 from lostark_assets.core.rows import LogHits, LogSkills
@@ -34,6 +37,13 @@ HIGHEST_ITEM_LEVEL = 3000.0
 _MOST_FRACTION = 2.0
 _MOST_HP = 1e17
 _MOST_S = 2.0**62
+_UNDER_BUFF: dict[str, Callable[[DamageStats], int | None]] = {
+    "support_ap": attrgetter("buffed_by_support"),
+    "support_brand": attrgetter("debuffed_by_support"),
+    "support_identity": attrgetter("buffed_by_identity"),
+    "support_hyper": attrgetter("buffed_by_hat"),
+}
+PARTY_SIZE = 4
 MOST_UPTIME = 1.5
 """Real uptimes are up to a few percent above 1. What lies beyond is no uptime, and reads as unknown."""
 TOTAL_TOLERANCE = 0.01
@@ -93,6 +103,7 @@ def clean_meter_log(log: MeterLog, rules: Rules) -> CleanLog:
             row["meter_rolling_dps"] = _whole_list(player.stats.dps_rolling10s_avg)
             row["meter_average_dps"] = _whole_list(player.stats.dps_average)
         players.append(row)
+    _measure_supports(players, parts)
     encounter = _encounter_row(log, started_at, match, difficulty, player_damage, seconds) | {
         "duration_ms": duration_ms,
         "intermission_ms": intermission_ms,
@@ -328,20 +339,37 @@ def _player_row(
 
 def _uptimes(player: PlayerPart) -> dict[str, float | None]:
     """The meter's uptimes; for logs without them, the player's share of damage under the buff."""
-    stats = player.stats
-    buffed = (
-        stats.buffed_by_support,
-        stats.debuffed_by_support,
-        stats.buffed_by_identity,
-        stats.buffed_by_hat,
-    )
-    base = stats.damage_dealt - (stats.hyper_awakening_damage or 0)
-    names = ("support_ap", "support_brand", "support_identity", "support_hyper")
-    own = [damage / base if damage is not None and base > 0 else None for damage in buffed]
     return {
-        name: within(share if stored is None else stored, MOST_UPTIME)
-        for name, stored, share in zip(names, player.uptimes, own, strict=True)
+        name: within(_uptime([player], of) if stored is None else stored, MOST_UPTIME)
+        for (name, of), stored in zip(_UNDER_BUFF.items(), player.uptimes, strict=True)
     }
+
+
+def _uptime(players: Iterable[PlayerPart], under_buff: Callable[[DamageStats], int | None]) -> float | None:
+    """The share of the players' damage, without hyper-awakening, that was under a buff."""
+    known = [(p.stats, damage) for p in players if (damage := under_buff(p.stats)) is not None]
+    base = sum(stats.damage_dealt - (stats.hyper_awakening_damage or 0) for stats, _ in known)
+    return sum(damage for _, damage in known) / base if base > 0 else None
+
+
+def _measure_supports(rows: list[dict[str, Any]], parts: list[PlayerPart]) -> None:
+    """Uptimes of supports where the meter stored none, by its own rule.
+
+    The only support of a party has the uptime of the party's dealers. Where nobody knows who was in the party
+    of a support, it has none: its own share is another figure.
+    """
+    is_one_party = len(rows) <= PARTY_SIZE and all(row["party_number"] is None for row in rows)
+    for row, part in zip(rows, parts, strict=True):
+        if not row["is_support"] or any(uptime is not None for uptime in part.uptimes):
+            continue
+        number = row["party_number"]
+        if number is None and not is_one_party:
+            row.update(dict.fromkeys(_UNDER_BUFF))
+            continue
+        party = [(r, p) for r, p in zip(rows, parts, strict=True) if r["party_number"] == number]
+        if sum(bool(r["is_support"]) for r, _ in party) == 1:
+            dealers = [p for r, p in party if not r["is_support"]]
+            row.update({name: within(_uptime(dealers, of), MOST_UPTIME) for name, of in _UNDER_BUFF.items()})
 
 
 def _contribution(player: PlayerPart, log: MeterLog) -> dict[str, int | None]:

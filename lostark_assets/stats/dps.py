@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
+from lostark_assets.game.versions import measurement_rules
 from lostark_assets.stats.engine import Engine, is_true, key_of, plain, ratio, to_arrow, to_engine, where
 from lostark_assets.stats.percentiles import pool_percentiles
 from lostark_assets.stats.weeks import week_started_at
@@ -49,8 +50,8 @@ BURSTS = pa.schema(
 UPTIMES = ("support_ap", "support_brand", "support_identity", "support_hyper")
 POOL_KEY = ("raid_name", "gate_name", "difficulty", "spec_name", "is_support", "measurement_rules")
 POOL_COLUMNS = (
-    *POOL_KEY, *UPTIMES, "is_counted", "is_cleared", "is_dead", "fight_date", "item_level", "dps",
-    "support_contribution",
+    *POOL_KEY, *UPTIMES, "meter_version", "is_counted", "is_cleared", "is_dead", "fight_date", "item_level",
+    "dps", "support_contribution",
 )  # fmt: skip
 """What percentiles read of the rows that they place, and of those among which they do."""
 _LATER = ("percentile", "stats_version", "computed_at", "stats_run_id")
@@ -216,10 +217,12 @@ def _with_party_figures(rows: nw.DataFrame) -> nw.DataFrame:
 
 def _pool_facts(frame: Any, engine: Engine) -> pa.Table:
     """What ranking needs of each row; values are null for the other role."""
-    rows = to_engine(_select(frame, POOL_COLUMNS), engine)
+    table = _select(frame, POOL_COLUMNS)
+    rows = to_engine(table.append_column("support_rules", _support_rules(table["meter_version"])), engine)
     support, dealer = nw.col("is_support"), ~nw.col("is_support")
+    rows = rows.with_columns(where(support, nw.col("support_rules")))
     facts = rows.select(
-        key_of(*POOL_KEY).alias("pool_key"),
+        key_of(*POOL_KEY, "support_rules").alias("pool_key"),
         "fight_date",
         nw.col("item_level").cast(nw.Float64()),
         has_pool().alias("is_target"),
@@ -229,6 +232,16 @@ def _pool_facts(frame: Any, engine: Engine) -> pa.Table:
         where(support, nw.mean_horizontal(*(nw.col(name) for name in UPTIMES))).alias("uptime"),
     )
     return plain(to_arrow(facts))
+
+
+def _support_rules(versions: pa.ChunkedArray) -> pa.Array:
+    """The eras of what supports are ranked by, for each meter version; ``measurement_rules`` is for DPS."""
+    encoded = versions.combine_chunks().cast(pa.string()).dictionary_encode()
+    eras = [
+        ", ".join(measurement_rules(version, figure=figure) for figure in ("contribution", "support_uptime"))
+        for version in encoded.dictionary.to_pylist()
+    ]
+    return pa.array(eras, pa.string()).take(encoded.indices)
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:

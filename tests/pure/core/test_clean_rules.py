@@ -189,6 +189,41 @@ def test_dps_is_damage_by_the_meters_seconds(last_packet_ms, intermission, store
     assert (log.encounter["duration_s"], log.encounter["dps"], log.players[0]["dps"]) == (seconds, dps, dps)
 
 
+SUPPORT, DEALER = {"classId": 204}, {"classId": 102}
+PARTIES = {"0": ["Ann", "Bob", "Cid"], "1": ["Dan", "Eve"]}
+
+
+def under_ap(name, damage, share, **more):
+    return player(name, damage, stats={"buffedBySupport": share * damage // 100}, **more)
+
+
+@pytest.mark.parametrize(
+    ("misc", "ann", "dan"),
+    [
+        # Bob 1,200 of 6,000 and Cid 600 of 12,000, without Ann's own; Dan is a support beside Eve, another.
+        ({"partyInfo": PARTIES}, 1_800 / 18_000, 0.5),
+        # Who was with whom is not known, and five are more than one party.
+        ({}, None, None),
+    ],
+)
+def test_the_only_support_of_a_party_has_the_uptime_of_its_dealers(misc, ann, dan):
+    logs = [
+        under_ap("Ann", 600, 90, **SUPPORT), under_ap("Bob", 6_000, 20, **DEALER),
+        under_ap("Cid", 12_000, 5, **DEALER), under_ap("Dan", 600, 50, **SUPPORT),
+        under_ap("Eve", 600, 70, **SUPPORT),
+    ]  # fmt: skip
+
+    uptimes = {row["player_name"]: row["support_ap"] for row in clean(fight(*logs, misc=misc)).players}
+
+    assert uptimes == {"Ann": ann, "Bob": 0.2, "Cid": 0.05, "Dan": dan, "Eve": 0.7 if misc else None}
+
+
+def test_four_without_parties_are_one_party():
+    log = clean(fight(under_ap("Ann", 600, 90, **SUPPORT), under_ap("Bob", 6_000, 20, **DEALER)))
+
+    assert [row["support_ap"] for row in log.players] == [0.2, 0.2]
+
+
 def test_what_a_log_lacks_is_null_and_never_zero():
     bare = {"name": "Ann", "entityType": "PLAYER", "damageStats": {"damageDealt": 6_000}}
 

@@ -211,6 +211,31 @@ def test_dealers_are_placed_by_dps_in_their_pool(engine):
 
 
 @engines
+def test_supports_whose_meters_measured_otherwise_share_no_pool(engine):
+    """DPS is measured by the same rules since 1.36.6, uptimes since 1.31.5 and contribution since 1.45.0."""
+    versions = ["1.44.0", "1.45.0", "1.46.0"]
+    encounters = [encounter(f"e{i}", meter_version=versions[i % 3]) for i in range(63)]
+    support = {"is_support": True, "spec_name": "Blessed Aura"}
+    players = [
+        player(name, f"e{i}", dps=i, support_ap=i / 100, **facts)
+        for i in range(63)
+        for name, facts in (("dealer", {}), ("s", support))
+    ]
+
+    rows = player_statistics(*core(encounters, players), None, engine)
+    placed = with_percentiles(rows, rows, engine).to_pylist()
+
+    sizes = {
+        (row["player_name"], row["meter_version"]): (row["spec_percentile_n"], row["uptime_percentile_n"])
+        for row in placed
+    }
+    assert sizes == {
+        ("dealer", "1.44.0"): (63, None), ("dealer", "1.45.0"): (63, None), ("dealer", "1.46.0"): (63, None),
+        ("s", "1.44.0"): (None, 21), ("s", "1.45.0"): (None, 42), ("s", "1.46.0"): (None, 42),
+    }  # fmt: skip
+
+
+@engines
 def test_supports_are_placed_by_contribution_and_uptime(engine):
     encounters = [encounter(f"e{i}") for i in range(20)]
     support = {"is_support": True, "spec_name": "Blessed Aura", "dps": 999}
