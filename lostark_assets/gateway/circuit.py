@@ -11,7 +11,7 @@ import math
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 from purgatory import AsyncAbstractUnitOfWork, AsyncCircuitBreakerFactory
@@ -58,14 +58,20 @@ class Circuit:
 
     @asynccontextmanager
     async def _breaker(self) -> AsyncIterator[None]:
-        # A cancelled request tells nothing, but must not close a circuit that it was sent to probe.
+        is_closed = (await self._stored.get(self._source)).state == CLOSED
         ended: list = [(Exception, lambda error: not isinstance(error, ServedBadly))]
-        if (await self._stored.get(self._source)).state == CLOSED:
-            ended.append(asyncio.CancelledError)
         breaker = await self._factory.get_breaker(self._source, exclude=ended)
         try:
-            async with breaker:
-                yield
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(breaker)
+                try:
+                    yield
+                except asyncio.CancelledError:
+                    # It tells nothing: neither a failure nor the end of a row of them. But it must not close
+                    # a circuit that it was sent to probe.
+                    if is_closed:
+                        stack.pop_all()
+                    raise
         except OpenedState as error:
             left_s = math.ceil(max(error.opened_at + self._open_s - time.time(), 0.0))
             raise CircuitOpen(
