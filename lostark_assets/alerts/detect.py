@@ -161,6 +161,7 @@ _CAUSES_OF_FAILURE = (
     ("MemoryError", "too little memory: lower LOSTARK_BATCH_BYTES"),
     ("could not be read", "a source that is down, locked or broken"),
     ("SourceUnavailable", "a source that is down, locked or broken"),
+    ("nterrupted", "the process was stopped, as by Ctrl-C: the next run does its work"),
     ("process of this run ended", "the process was killed: stopped, out of memory, or the machine went down"),
 )
 

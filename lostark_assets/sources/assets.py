@@ -9,19 +9,25 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
+from lostark_assets.contracts.expectations import WORST_ROWS, Finding, examine
+from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.errors import LostarkError, SourceError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.orchestration.partitions import ONE_PASS, SOURCES
-from lostark_assets.orchestration.specs import asset_spec, table_metadata
+from lostark_assets.orchestration.specs import asset_spec, check_results, check_specs, table_metadata
 from lostark_assets.presentation import markdown_table
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import Collected, collect_and_record
 from lostark_assets.sources.configured import configured_origins, ledger_of, sources_at
 from lostark_assets.sources.landing import settle
 from lostark_assets.sources.peek import glance_of, note_collected
-from lostark_assets.sources.protocol import Source
+from lostark_assets.sources.protocol import Source, content_sha256
 
 RAW = "raw_battle_logs"
+HASH_HOLDS = "newest_payloads_have_their_sha256"
+CROSS_RULES = {HASH_HOLDS: (RAW, "error")}
+_HASHED = 64
+"""Payloads of a collection that are read back: all of a small one, some of a first one."""
 _PREVIEW = [
     "log_id",
     "source",
@@ -39,14 +45,17 @@ def raw_assets() -> list[dg.AssetsDefinition]:
     @dg.multi_asset(
         name=RAW,
         specs=[asset_spec(RAW, version="1", kinds={"python"}, partitions_def=SOURCES)],
+        check_specs=check_specs([RAW], CROSS_RULES),
         backfill_policy=ONE_PASS,
     )
     def raw_battle_logs(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[Any]:
         wanted = set(context.partition_keys)
         done, failed = _collect_sources(context, lake, settings, wanted)
         yield dg.MaterializeResult(asset_key=RAW, metadata=raw_metadata(lake, wanted, done))
+        findings = {RAW: examine_raw(lake, wanted, [key for one in done for key in one.new_log_ids])}
+        yield from check_results(findings, lake, CROSS_RULES, context.selected_asset_check_keys)
         if failed:
             raise dg.Failure(
                 f"{len(failed)} sources could not be read; the others are in",
@@ -109,6 +118,25 @@ def _collect_source(
         failed.append(str(error))
         context.log.warning(str(error))
     done.append(collected)
+
+
+def examine_raw(lake: Lake, sources: set[str], new_log_ids: Sequence[str]) -> list[Finding]:
+    """The contract over all logs of ``sources``, and the newest of ``new_log_ids`` against their hashes."""
+    columns = [name for name in CONTRACTS[RAW].names if name != "payload"]
+    rows = lake.read(RAW, columns=columns, where=pc.field("source").isin(sorted(sources)))
+    looked_at = new_log_ids[-_HASHED:]
+    groups = lake.groups_with(RAW, "log_id", looked_at, ["log_id", "content_sha256", "payload"])
+    stored = {row["log_id"]: row for group in groups for row in group.to_pylist()}
+    worst = [
+        {"log_id": row["log_id"], "content_sha256": row["content_sha256"], "found": found}
+        for row in stored.values()
+        if (found := content_sha256(row["payload"])) != row["content_sha256"]
+    ]
+    failed = len(worst) + len(looked_at) - len(stored)
+    return [
+        *examine(CONTRACTS[RAW], rows),
+        Finding(HASH_HOLDS, "error", len(looked_at), failed, worst[:WORST_ROWS]),
+    ]
 
 
 def raw_metadata(lake: Lake, sources: set[str], done: Sequence[Collected] = ()) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from lostark_assets.automation.day_ranges import ranges
+from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core import assets as core_assets
 from lostark_assets.core import pipeline
@@ -26,6 +28,7 @@ from lostark_assets.settings import Settings, get_settings
 from lostark_assets.simulator.loa_logs_db import write_encounters_db
 from lostark_assets.simulator.season import SeasonConfig, generate_fights
 from lostark_assets.simulator.truth import read_truth
+from lostark_assets.sources.assets import HASH_HOLDS, examine_raw
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.configured import configured_origins, landing_of
 from lostark_assets.sources.landing import Ticket
@@ -237,6 +240,32 @@ def test_days_side_by_side_become_one_range_and_days_with_data_are_not_bridged()
     assert ranges([]) == []
 
 
+@pytest.mark.parametrize(
+    ("spoil", "broken"),
+    [
+        (lambda rows: rows, []),
+        (lambda rows: pa.concat_tables([rows, rows.slice(0, 1)]), ["(log_id) is unique"]),
+        (
+            lambda rows: rows.set_column(
+                rows.column_names.index("payload"), "payload", pa.array([b"x"] * len(rows), pa.large_binary())
+            ),
+            [HASH_HOLDS],
+        ),
+        (lambda rows: rows.slice(1), [HASH_HOLDS]),
+    ],
+    ids=["well", "twice", "other bytes", "gone"],
+)
+def test_raw_logs_are_there_once_and_as_they_were_fetched(tmp_path, database, spoil, broken):
+    lake = Lake(str(tmp_path / "lake"))
+    done = collect(LoaLogsDb(database), lake, run_id="r", earliest=date(2022, 1, 1))
+    lake.replace_all(RAW_BATTLE_LOGS, spoil(lake.read(RAW_BATTLE_LOGS.name)))
+
+    findings = examine_raw(lake, {"loa_logs"}, done.new_log_ids)
+
+    assert [one.rule for one in findings if not one.passed] == broken
+    assert next(one for one in findings if one.rule == HASH_HOLDS).checked == done.new
+
+
 def test_an_upload_is_collected_like_any_source_and_its_ticket_tells(tmp_path, database):
     settings = get_settings(home=tmp_path / "home")
     landing = landing_of(settings)
@@ -255,6 +284,9 @@ def test_an_upload_is_collected_like_any_source_and_its_ticket_tells(tmp_path, d
     )
 
     assert done.success
+    assert {check.check_name: check.passed for check in done.get_asset_check_evaluations()} == {
+        "contract_holds": True, "newest_payloads_have_their_sha256": True,
+    }  # fmt: skip
     landed = landing.find(ticket)
     assert landed.result.new == lake_of(settings).count("raw_battle_logs") > 0
     assert not landed.file.exists()

@@ -52,6 +52,16 @@ def failed(*runs: FinishedRun) -> list[FailedUnit]:
     return follow_runs([], runs, NOW)
 
 
+@pytest.mark.parametrize(
+    "error",
+    ["dagster._core.errors.DagsterExecutionInterruptedError", "Execution was interrupted unexpectedly."],
+)
+def test_a_run_that_was_stopped_is_no_bug(error):
+    problem = the_problem(failed_units=failed(run("2026-10-01", well=False, error=error)))
+
+    assert problem.likely_cause.startswith("the process was stopped")
+
+
 def test_a_failed_run_is_a_problem_that_names_job_days_step_and_error():
     units = failed(run("2026-10-01", well=False, step="core_tables", error="ContractViolated: dps"))
     problem = the_problem(failed_units=units)
