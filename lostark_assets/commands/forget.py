@@ -123,9 +123,7 @@ def forget(settings: Settings, player: str, say: Say, *, region: str | None = No
         # With one, they wait: an upload does not tell its region before it is cleaned.
         say(UPLOADS)
         _collect_uploads(lake, settings)
-    with ExitStack() as held:
-        for name in ("core", "stats"):
-            held.enter_context(lake.lock(name))
+    with _everything_held(lake):
         spared = _of_other_regions(lake, region)
         say("raw logs")
         _raw(lake, settings, player, spared, stand_ins, done, touched)
@@ -144,6 +142,19 @@ def forget(settings: Settings, player: str, say: Say, *, region: str | None = No
             done.changed[place] = count
     _forget_answers(settings)
     return done
+
+
+@contextmanager
+def _everything_held(lake: Lake) -> Iterator[None]:
+    """Keep out whoever would add rows that are then overwritten, or derive rows from those that still go.
+
+    Who asks a service or a registry holds a table for minutes: those come first, so that cleaning and
+    statistics need not wait with us.
+    """
+    with ExitStack() as held:
+        for name in (*(name for name in CONTRACTS if name != RAW), "core", "stats"):
+            held.enter_context(lake.lock(name))
+        yield
 
 
 def prove(settings: Settings, player: str) -> Proof:
@@ -278,31 +289,29 @@ def _table(
     touched: set[str],
 ) -> None:
     """Rename the rows of the character, or delete those that are of nobody else."""
-    # Whoever adds rows to the table meanwhile would lose them.
-    with lake.lock(contract.name):
-        rows = lake.read(contract.name)
-        hit = _named(rows, player)
-        if "encounter_id" in rows.schema.names and spared:
-            hit = pc.and_(hit, pc.invert(pc.is_in(rows["encounter_id"], pa.array(sorted(spared)))))
-        if region is not None and "encounter_id" not in rows.schema.names and "region" in rows.schema.names:
-            hit = pc.and_(hit, pc.fill_null(pc.equal(rows["region"], region), fill_value=True))
-        count = pc.sum(hit).as_py() or 0
-        if not count:
-            return
-        days = set()
-        if "fight_date" in contract.partition_by:
-            days = set(rows.filter(hit)["fight_date"].to_pylist())
-            of_days = pc.is_in(rows["fight_date"], pa.array(sorted(days), pa.date32()))
-            rows, hit = rows.filter(of_days), hit.filter(of_days)
-        has_log = {"encounter_id", "log_id"} & set(rows.schema.names)
-        changed = _renamed(rows, hit, player, stand_ins) if has_log else rows.filter(pc.invert(hit))
-        if days:
-            lake.replace_days(contract, changed, days)
-        else:
-            lake.replace_all(contract, changed)
-        done.changed[contract.name] = count
-        done.days |= days
-        touched.add(contract.name)
+    rows = lake.read(contract.name)
+    hit = _named(rows, player)
+    if "encounter_id" in rows.schema.names and spared:
+        hit = pc.and_(hit, pc.invert(pc.is_in(rows["encounter_id"], pa.array(sorted(spared)))))
+    if region is not None and "encounter_id" not in rows.schema.names and "region" in rows.schema.names:
+        hit = pc.and_(hit, pc.fill_null(pc.equal(rows["region"], region), fill_value=True))
+    count = pc.sum(hit).as_py() or 0
+    if not count:
+        return
+    days = set()
+    if "fight_date" in contract.partition_by:
+        days = set(rows.filter(hit)["fight_date"].to_pylist())
+        of_days = pc.is_in(rows["fight_date"], pa.array(sorted(days), pa.date32()))
+        rows, hit = rows.filter(of_days), hit.filter(of_days)
+    has_log = {"encounter_id", "log_id"} & set(rows.schema.names)
+    changed = _renamed(rows, hit, player, stand_ins) if has_log else rows.filter(pc.invert(hit))
+    if days:
+        lake.replace_days(contract, changed, days)
+    else:
+        lake.replace_all(contract, changed)
+    done.changed[contract.name] = count
+    done.days |= days
+    touched.add(contract.name)
 
 
 def _named(rows: pa.Table, player: str) -> pa.ChunkedArray:

@@ -179,8 +179,9 @@ def wrong_argument(arguments: ImportArguments) -> str | None:
     if gate is not None and raid is None:
         return f"--gate: expected --raid beside it, found {gate!r} alone."
     if gate is not None and not resolve_named_gate(raid, gate).candidates:
-        gates = ", ".join(gate for _, gate in resolve_named_gate(raid, None).candidates)
-        return f"--gate: expected one of {raid}: {gates}; found {gate!r}."
+        there = resolve_named_gate(raid, None).candidates
+        gates = ", ".join(f"{raid} {gate}" for raid, gate in there)
+        return f"--gate: expected a gate of --raid {raid!r}, which means {gates}; found {gate!r}."
     if word is not None and resolve_difficulty(word) is None:
         known = ", ".join(difficulty.name for difficulty in DIFFICULTIES)
         return f"--difficulty: expected one of {known}, or its Korean; found {word!r}."

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lostark_assets.contracts.core import CORE_ENCOUNTERS
+from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_QUARANTINE
 from lostark_assets.contracts.expectations import Finding, merge, raise_if_broken
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.armory import with_profiles
@@ -40,6 +40,7 @@ from lostark_assets.lake.passes import BATCH_BYTES, in_passes
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.protocol import encounter_id_of
 
+_BEING_CLEANED = "being cleaned"
 COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "core_encounters")
 _RAW_COLUMNS = ["log_id", "source", "source_log_id", "log_format", "fight_date", "fetched_at", "payload"]
 ENCOUNTERS_A_PASS = 10_000
@@ -135,7 +136,9 @@ def due_logs(
             done[log_id] = version if log_id not in done else None
     due = there if again else {log_id for log_id in there if done.get(log_id) != CLEAN_VERSION}
     since = min((fetched[log_id] for log_id in due), default=None)
-    return due, due & (done.keys() | _half_committed(lake, due, core_days)), since
+    raw = raw.filter(pc.is_in(raw["log_id"], pa.array(sorted(due), pa.string())))
+    days_of_due = None if _has_undated(raw) else set(raw["fight_date"].to_pylist())
+    return due, due & (done.keys() | _half_committed(lake, due, days_of_due)), since
 
 
 def _has_undated(raw: pa.Table) -> bool:
@@ -226,6 +229,8 @@ def _commit(lake: Lake, tables: Tables, batch: _Batch) -> None:
     seen = batch.log_ids if batch.is_seen else []
     encounters = [encounter_id_of(log_id) for log_id in seen]
     days = batch.days | set(tables["core_encounters"]["fight_date"].to_pylist()) | _days_of(lake, seen)
+    if seen:
+        _mark_as_due(lake, seen, days)
     for name in COMMIT_ORDER:
         contract, rows = CONTRACTS[name], tables[name]
         if not seen:
@@ -233,6 +238,19 @@ def _commit(lake: Lake, tables: Tables, batch: _Batch) -> None:
         else:
             ids = {"log_id": seen} if name == "core_quarantine" else {"encounter_id": encounters}
             lake.replace_rows(contract, rows, {"fight_date": days, **ids})
+
+
+def _mark_as_due(lake: Lake, log_ids: Sequence[str], days: set[date]) -> None:
+    """Before rows of logs change that count as cleaned: if this run dies, the next one finds them due."""
+    for contract in (CORE_ENCOUNTERS, CORE_QUARANTINE):
+        where = pc.field("log_id").isin(log_ids)
+        rows = lake.read(contract.name, days=days, where=where)
+        versions = rows["clean_version"]
+        if pc.any(pc.equal(versions, CLEAN_VERSION)).as_py():
+            place = rows.schema.get_field_index("clean_version")
+            marks = pa.repeat(pa.scalar(_BEING_CLEANED, pa.string()), rows.num_rows)
+            rows = contract.conform(rows.set_column(place, "clean_version", marks))
+            lake.replace_rows(contract, rows, {"fight_date": days, "log_id": log_ids})
 
 
 def _days_of(lake: Lake, log_ids: Sequence[str]) -> set[date]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 from sqlalchemy import NullPool, create_engine, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from lostark_assets.errors import PermanentError, TransientError
-from lostark_assets.platform.mlflow_database import MLFLOW_VARIABLES, tracking_uri
+from lostark_assets.platform.mlflow_database import MLFLOW_VARIABLES, tracking_uri, without_password
 from lostark_assets.platform.postgres import Databases, embedded_postgres
 from lostark_assets.settings import PREFIX, Settings, project_root
 
@@ -70,7 +70,8 @@ def make_dagster_tables(databases: Databases) -> None:
     reloads it.
 
     Raises:
-        TransientError: PostgreSQL does not answer.
+        TransientError: PostgreSQL does not answer, or not to this user.
+        PermanentError: it refuses.
     """
     engine = create_engine(databases.dagster, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     try:
@@ -81,10 +82,12 @@ def make_dagster_tables(databases: Databases) -> None:
             from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415 - 2 s
 
             DagsterPostgresStorage(databases.dagster)
-    except OperationalError as error:
-        raise TransientError(
-            f"Dagster's database {engine.url.render_as_string()} does not answer: {error.orig}. Nothing was "
-            "started. Start PostgreSQL, or unset LOSTARK_DAGSTER_POSTGRES_URL to use the embedded one."
+    except DBAPIError as error:
+        kind = TransientError if isinstance(error, OperationalError) else PermanentError
+        raise kind(
+            f"Dagster's database {without_password(databases.dagster)} can't be used: "
+            f"{str(error.orig).strip()}. Nothing was started. Start PostgreSQL, correct "
+            "LOSTARK_DAGSTER_POSTGRES_URL or its user's rights, or unset it to use the embedded one."
         ) from error
 
 

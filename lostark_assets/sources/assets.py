@@ -125,13 +125,12 @@ def examine_raw(lake: Lake, sources: set[str], new_log_ids: Sequence[str]) -> li
     columns = [name for name in CONTRACTS[RAW].names if name != "payload"]
     rows = lake.read(RAW, columns=columns, where=pc.field("source").isin(sorted(sources)))
     looked_at = new_log_ids[-_HASHED:]
-    groups = lake.groups_with(RAW, "log_id", looked_at, ["log_id", "content_sha256", "payload"])
-    stored = {row["log_id"]: row for group in groups for row in group.to_pylist()}
-    worst = [
-        {"log_id": row["log_id"], "content_sha256": row["content_sha256"], "found": found}
-        for row in stored.values()
-        if (found := content_sha256(row["payload"])) != row["content_sha256"]
-    ]
+    stored, worst = set(), []
+    for group in lake.groups_with(RAW, "log_id", looked_at, ["log_id", "content_sha256", "payload"]):
+        for log_id, expected, payload in zip(*group.columns, strict=True):
+            stored.add(log_id.as_py())
+            if (found := content_sha256(payload.as_buffer())) != expected.as_py():
+                worst.append({"log_id": log_id.as_py(), "content_sha256": expected.as_py(), "found": found})
     failed = len(worst) + len(looked_at) - len(stored)
     return [
         *examine(CONTRACTS[RAW], rows),

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
-from lostark_assets.game.versions import measurement_rules
+from lostark_assets.game.versions import UNKNOWN_RULES, measurement_rules
 from lostark_assets.stats.engine import Engine, is_true, key_of, plain, ratio, to_arrow, to_engine, where
 from lostark_assets.stats.percentiles import pool_percentiles
 from lostark_assets.stats.weeks import week_started_at
@@ -241,7 +241,8 @@ def _support_rules(versions: pa.ChunkedArray) -> pa.Array:
         ", ".join(measurement_rules(version, figure=figure) for figure in ("contribution", "support_uptime"))
         for version in encoded.dictionary.to_pylist()
     ]
-    return pa.array(eras, pa.string()).take(encoded.indices)
+    unknown = f"{UNKNOWN_RULES}, {UNKNOWN_RULES}"
+    return pc.fill_null(pa.array(eras, pa.string()).take(encoded.indices), unknown)
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:

@@ -7,6 +7,7 @@ belong here: the figures themselves, and Dagster.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -44,6 +45,8 @@ STATS_VERSION = "1"
 POOL_DAYS = 28
 PLAYERS_A_PASS = 100_000
 """Player rows that are computed at once: a longer range of days takes several passes, one commit each."""
+_LET_OTHERS_S = 0.1
+"""Who waits for the lock looks for it every 50 ms."""
 TIMELINE_ROWS_A_COMMIT = 4_000_000
 LEAST_COVERAGE = 0.95
 _IDS = ["encounter_id", "player_name"]
@@ -82,6 +85,7 @@ def compute_days(
         # Of each pass: whoever waits to read finished statistics need not wait for years of them.
         with lake.lock("stats"):
             _compute_pass(lake, run, part, engine, run_id, progress)
+        time.sleep(_LET_OTHERS_S)
     return run
 
 

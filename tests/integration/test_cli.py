@@ -117,7 +117,7 @@ def test_a_real_process_that_fails_ends_with_1_or_2_and_no_traceback(clean_db, t
     ("arguments", "told"),
     [
         (["--raid", "Echidn"], "Nearest: Echidna"),
-        (["--raid", "Echidna", "--gate", "G7"], "expected one of Echidna: G1, G2"),
+        (["--raid", "Echidna", "--gate", "G7"], "which means Echidna G1, Echidna G2; found 'G7'"),
         (["--gate", "G1"], "expected --raid beside it"),
         (["--difficulty", "Nope"], "expected one of Solo"),
         (["--region", "kr"], "expected capitals such as KR"),

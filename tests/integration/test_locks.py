@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from lostark_assets.commands import forget
 from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES
+from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats.pipeline import refresh_distribution, refresh_progression
 from lostark_ml.lifecycle import refresh_training_set
@@ -21,7 +22,7 @@ from lostark_ml.style_refresh import refresh_styles
 from tests.a_model_lake import World
 
 NOW = datetime(2026, 9, 9, tzinfo=UTC)
-STATS = "stats_player_dps"
+STATS, STATS_LOCK = "stats_player_dps", "stats"
 
 
 def is_held(lake: Lake, name: str) -> bool:
@@ -85,7 +86,10 @@ def test_rows_that_somebody_adds_while_a_name_is_forgotten_stay(tmp_path, monkey
 
     monkeypatch.setattr(Lake, "replace_all", replaced)
     done = forget.Forgotten()
-    forget._table(lake, RAW_ARMORY_PROFILES, "Alice", None, set(), forget._StandIns(), done, set())
+    with forget._everything_held(lake):
+        names = {*CONTRACTS, "core", STATS_LOCK} - {forget.RAW}
+        assert [name for name in sorted(names) if not is_held(lake, name)] == []
+        forget._table(lake, RAW_ARMORY_PROFILES, "Alice", None, set(), forget._StandIns(), done, set())
     adding.join(10)
 
     assert sorted(lake.read(RAW_ARMORY_PROFILES.name)["character_name"].to_pylist()) == ["Bob", "Carol"]

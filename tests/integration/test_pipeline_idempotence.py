@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import sqlite3
 import time
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -221,6 +222,47 @@ def test_a_crash_while_logs_are_refused_anew_leaves_none_in_two_places(
             row["encounter_id"] for row in rows["core_encounters"]
         }
     assert tidy(lake, rules=strict).due == 0
+
+
+@pytest.mark.parametrize("commits", range(1, 7))
+@pytest.mark.parametrize("first_s", [7200, 200], ids=["refused now", "released now"])
+def test_a_crash_while_logs_are_cleaned_again_by_hand_is_healed(db, lake, monkeypatch, first_s, commits):
+    """With other limits and the same version of the cleaning, as after a fix of the settings."""
+    first, then = Rules(max_fight_s=first_s), Rules(max_fight_s=7400 - first_s)
+    take(lake, LoaLogsDb(db))
+    tidy(lake)
+    whole = rows_by_encounter(lake)
+    tidy(lake, rules=first, again=True)
+    revive = die_after(monkeypatch, commits)
+    with pytest.raises(Killed):
+        tidy(lake, rules=then, again=True)
+    revive()
+
+    tidy(lake, rules=then)
+
+    found, refused = rows_by_encounter(lake), refused_logs(lake)
+    kept = [row["log_id"] for row in lake.read("core_encounters").to_pylist()]
+    assert sorted([*kept, *refused]) == sorted(lake.read("raw_battle_logs")["log_id"].to_pylist())
+    assert found == {key: counts for key, counts in whole.items() if key in found}
+    assert len(found) == len(kept)
+    assert tidy(lake, rules=then).due == 0
+
+
+def rows_by_encounter(lake):
+    """How many rows of each core table an encounter has."""
+    counts = Counter(
+        (row["encounter_id"], name)
+        for name in CORE[:-1]
+        for row in lake.read(name, columns=["encounter_id"]).to_pylist()
+    )
+    found = {}
+    for (encounter_id, name), count in counts.items():
+        found.setdefault(encounter_id, {})[name] = count
+    return found
+
+
+def refused_logs(lake):
+    return [row["log_id"] for row in lake.read("core_quarantine").to_pylist() if row["scope"] == "log"]
 
 
 def test_a_crash_is_healed_where_the_clock_was_put_back(db, lake, expected, monkeypatch):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 from dagster_postgres import DagsterPostgresStorage, PostgresRunStorage
-from sqlalchemy import NullPool, create_engine, inspect
+from sqlalchemy import NullPool, create_engine, inspect, text
 
 from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.platform import dagster_home
@@ -80,12 +80,24 @@ def test_tables_are_there_before_processes_look_for_them_all_at_once(tmp_path):
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password():
-    gone = Databases("postgresql+psycopg2://ann:s3cret@127.0.0.1:9/dagster", "", None)
+    for address in ("ann:s3cret@127.0.0.1:9/dagster", "127.0.0.1:9/dagster?user=ann&password=s3cret"):
+        gone = Databases(f"postgresql+psycopg2://{address}", "", None)
 
-    with pytest.raises(TransientError, match=r"ann:\*\*\*@127\.0\.0\.1:9/dagster does not answer") as raised:
-        make_dagster_tables(gone)
+        with pytest.raises(TransientError, match=r"127\.0\.0\.1:9/dagster.* can't be used") as raised:
+            make_dagster_tables(gone)
 
-    assert "s3cret" not in str(raised.value)
+        assert "s3cret" not in str(raised.value)
+
+
+def test_a_user_who_may_not_make_tables_is_told_so(tmp_path):
+    with embedded_postgres(get_settings(home=tmp_path)) as databases:
+        engine = create_engine(databases.lostark, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text("CREATE ROLE reader LOGIN"))
+        as_reader = engine.url.set(username="reader").render_as_string(hide_password=False)
+
+        with pytest.raises(PermanentError, match="permission denied for schema public"):
+            make_dagster_tables(Databases(as_reader, "", None))
 
 
 def test_the_command_line_gets_an_instance_on_postgresql_and_leaves_no_variables(tmp_path):
