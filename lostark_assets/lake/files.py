@@ -10,11 +10,12 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date
 from itertools import chain, pairwise
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -213,6 +214,7 @@ def _parts(
 ) -> Iterator[pa.Table]:
     """A file's rows, ``at_once`` row groups at a time (None: all)."""
     keys = ds.get_partition_keys(fragment.partition_expression)
+    known = {name: keys.get(name) for name in partition_by}
     with fragment.open() as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
         there = set(parquet.schema_arrow.names)
         columns = [c for c in schema.names if c in there]
@@ -221,12 +223,94 @@ def _parts(
         for first in range(0, groups, step):
             run = range(first, min(first + step, groups))
             rows = parquet.read_row_groups(run, columns, use_threads=False)
-            for place, field in enumerate(schema):
-                if field.name not in there:
-                    value = keys.get(field.name) if field.name in partition_by else None
-                    constant = pa.repeat(pa.scalar(value, field.type), rows.num_rows)
-                    rows = rows.add_column(place, field, constant)
-            if rows.schema.types != schema.types:
-                rows = rows.cast(pa.schema([pa.field(f.name, f.type) for f in schema]))
-            # Not cast: a column that must have values now may have none in older files.
-            yield pa.Table.from_arrays(rows.columns, schema=schema)
+            yield _completed(rows, schema, known)
+
+
+def _completed(rows: pa.Table, schema: pa.Schema, known: Mapping[str, Any]) -> pa.Table:
+    """The columns of ``schema``: of ``rows``, else the partition's value (``known``), else null."""
+    there = set(rows.column_names)
+    for field in schema:
+        if field.name not in there:
+            value = pa.scalar(known.get(field.name), field.type)
+            rows = rows.append_column(field.name, pa.repeat(value, rows.num_rows))
+    rows = rows.select(schema.names)
+    if rows.schema.types != schema.types:
+        rows = rows.cast(pa.schema([pa.field(f.name, f.type) for f in schema]))
+    # Not cast: a column that must have values now may have none in older files.
+    return pa.Table.from_arrays(rows.columns, schema=schema)
+
+
+def groups_of(
+    fragment: ds.ParquetFileFragment,
+    schema: pa.Schema,
+    id_column: str,
+    wanted: pa.Array,
+    columns: Sequence[str],
+    path: Path | None,
+) -> Iterator[tuple[pa.ChunkedArray, pa.Table]]:
+    """The ids and rows of ``wanted``, row group by row group; groups without any are skipped.
+
+    ``path`` of the file, where it is one: it is read itself, which costs less than its fragment's row groups.
+    """
+    read = _by_fragment(fragment, schema) if path is None else _by_file(fragment, schema, path)
+    for group in range(fragment.num_row_groups):
+        ids_here = read(group, [id_column])[id_column]
+        hit = _is_wanted(ids_here, wanted)
+        if not len(ids_here):
+            continue
+        if hit is None:
+            yield ids_here, read(group, columns)
+        elif pc.any(hit).as_py():
+            yield ids_here.filter(hit), read(group, columns).filter(hit)
+
+
+def _is_wanted(ids: pa.ChunkedArray, wanted: pa.Array) -> pa.ChunkedArray | None:
+    """Which of the ids are wanted; None for all of them."""
+    if not pa.types.is_dictionary(ids.type):
+        hit = pc.is_in(ids, wanted)
+        return None if pc.all(hit).as_py() else hit
+    known = [pc.is_in(chunk.dictionary, wanted) for chunk in ids.chunks]
+    if all(pc.all(values).as_py() for values in known):
+        return None
+    hits = [values.take(chunk.indices) for values, chunk in zip(known, ids.chunks, strict=True)]
+    return pa.chunked_array(hits, pa.bool_())
+
+
+_Read = Callable[[int, Sequence[str]], pa.Table]
+
+
+def _by_fragment(fragment: ds.ParquetFileFragment, schema: pa.Schema) -> _Read:
+    groups = fragment.split_by_row_group()
+    return lambda group, columns: groups[group].to_table(schema=schema, columns=list(columns))
+
+
+def _by_file(fragment: ds.ParquetFileFragment, schema: pa.Schema, path: Path) -> _Read:
+    keys = ds.get_partition_keys(fragment.partition_expression)
+    encoded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    parquet = pq.ParquetFile(path, metadata=fragment.metadata, read_dictionary=encoded, pre_buffer=False)
+    there = set(parquet.schema_arrow.names)
+    starts = np.cumsum([0, *(group.num_rows for group in fragment.row_groups)])
+    bits: dict[str, pa.ChunkedArray] = {}
+
+    def read(group: int, columns: Sequence[str]) -> pa.Table:
+        wanted = pa.schema([schema.field(name) for name in columns])
+        flags = [f.name for f in wanted if pa.types.is_boolean(f.type) and f.name in there]
+        others = [name for name in columns if name in there and name not in flags]
+        rows = parquet.read_row_group(group, others, use_threads=False)
+        if flags and not bits.keys() >= set(flags):
+            bits.update(_flags(path, flags))
+        start, end = starts[group], starts[group + 1]
+        for name in flags:
+            rows = rows.append_column(schema.field(name), bits[name].slice(start, end - start))
+        return _completed(rows, wanted, keys)
+
+    return read
+
+
+def _flags(path: Path, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+    """Columns of booleans of a whole file, a bit each: Polars copies them, Arrow decodes one by one."""
+    import polars as pl  # noqa: PLC0415 - half a second that nobody else needs
+
+    with path.open("rb") as file:
+        table = pl.read_parquet(file, columns=list(names)).to_arrow().combine_chunks()
+    return dict(zip(table.column_names, table.columns, strict=True))

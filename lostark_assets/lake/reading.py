@@ -24,7 +24,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.errors import NotFound
-from lostark_assets.lake.files import has_all_of, read_files
+from lostark_assets.lake.files import groups_of, has_all_of, read_files
 
 NOTE = "lostark.note"
 _MOST_FILES_KEPT = 1000
@@ -283,18 +283,23 @@ class LakeReader:
         if recent == set() and not all_there:
             return
         dataset = self._dataset(name, snapshot, days, dictionary)
+        schema = dataset.schema
+
+        def path_of(fragment: ds.ParquetFileFragment) -> Path | None:
+            return None if "://" in self.url else Path(self.table_url(name), fragment.path)
+
         fragments = sorted(dataset.get_fragments(), key=lambda f: f.path)
         newer = [f for f in fragments if recent is None or Path(f.path).name in recent]
         found: set[str] = set()
         for fragment in newer:
-            for ids_here, rows in _groups(fragment, dataset.schema, id_column, wanted, list(columns)):
+            for ids_here, rows in groups_of(fragment, schema, id_column, wanted, columns, path_of(fragment)):
                 if all_there:
                     found.update(pc.unique(ids_here).to_pylist())
                 yield rows
         missing = pa.array(sorted(set(wanted.to_pylist()) - found), pa.string())
         if all_there and len(missing) and len(newer) < len(fragments):
             for fragment in [f for f in fragments if f not in newer]:
-                for _, rows in _groups(fragment, dataset.schema, id_column, missing, list(columns)):
+                for _, rows in groups_of(fragment, schema, id_column, missing, columns, path_of(fragment)):
                     yield rows
 
     def days(self, name: str) -> list[date]:
@@ -350,21 +355,6 @@ class LakeReader:
         # Of the whole history only: delta-rs numbers a part of it wrongly.
         commits = [] if table is None else table.history()
         return next((json.loads(c.get(NOTE, "{}")) for c in commits if c["version"] == version), {})
-
-
-def _groups(
-    fragment: ds.ParquetFileFragment, schema: pa.Schema, id_column: str, wanted: pa.Array, columns: list[str]
-) -> Iterator[tuple[pa.ChunkedArray, pa.Table]]:
-    """The ids and rows of ``wanted``, row group by row group; groups without any are skipped."""
-    for group in fragment.split_by_row_group():
-        ids_here = group.to_table(schema=schema, columns=[id_column])[id_column]
-        hit = pc.is_in(ids_here, wanted)
-        if pc.any(hit).as_py():
-            rows = group.to_table(schema=schema, columns=columns)
-            if pc.all(hit).as_py():
-                yield ids_here, rows
-            else:
-                yield ids_here.filter(hit), rows.filter(hit)
 
 
 def _files_since(table: DeltaTable, since: datetime | None) -> set[str] | None:

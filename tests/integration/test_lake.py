@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -142,6 +143,37 @@ def test_groups_hold_the_wanted_rows_in_stored_order(lake):
 
     assert sorted(log for table in found for log in table["log_id"].to_pylist()) == ["a", "c"]
     assert all(table.column_names == ["log_id", "fight_date"] for table in found)
+
+
+@pytest.mark.parametrize("url", ["{}", "file://{}"], ids=["folder", "store"])
+@pytest.mark.parametrize("encoded", [["encounter_id", "player_name"], []])
+@pytest.mark.parametrize("wanted", ["abcdef", "ad", "c", "z"])
+@pytest.mark.parametrize("columns", [CORE_HITS.names, ["is_crit"], ["damage", "is_front_attack", "damage_2"]])
+def test_groups_are_what_the_files_hold(tmp_path, monkeypatch, url, encoded, wanted, columns):
+    """Of a folder the flags of a file are read at once, by another reader, and cut to the row groups."""
+    monkeypatch.setitem(files_of_tables._GROUP_ROWS, CORE_HITS.name, 7)
+    lake, random = Lake(url.format(tmp_path / "lake")), Random(1)
+    ids = sorted(random.choices("abcdef", k=60))
+    for first, last in ((0, 40), (40, 60)):
+        part = range(first, last)
+        flags = ("is_crit", "is_back_attack", "is_front_attack")
+        hits = {
+            "encounter_id": ids[first:last], "fight_date": [DAYS[0]] * len(part),
+            "player_name": ["p"] * len(part), "skill_id": list(part), "hit_at_ms": list(part),
+            "damage": [random.randrange(10**9) for _ in part],
+            **{flag: [random.random() < 0.5 for _ in part] for flag in flags},
+        }  # fmt: skip
+        lake.append(CORE_HITS, CORE_HITS.conform(pa.table(hits)))
+    more = replace(CORE_HITS, columns=(*CORE_HITS.columns, Column("damage_2", pa.int64(), "new")))
+    monkeypatch.setitem(reading.CONTRACTS, more.name, more)
+
+    found = lake.groups_with(more.name, "encounter_id", list(wanted), columns, dictionary=encoded)
+
+    rows = [row for group in found for row in group.to_pylist()]
+    kept = lake.dataset(more.name).to_table().filter(pc.field("encounter_id").isin(list(wanted)))
+    order = lambda row: sorted(map(str, row.items()))  # noqa: E731
+    assert sorted(rows, key=order) == sorted(kept.select(columns).to_pylist(), key=order)
+    assert len(rows) == sum(key in wanted for key in ids)
 
 
 @pytest.mark.parametrize(("all_there", "expected"), [(False, []), (True, ["a"])])
