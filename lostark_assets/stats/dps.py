@@ -236,13 +236,12 @@ def _pool_facts(frame: Any, engine: Engine) -> pa.Table:
 
 def _support_rules(versions: pa.ChunkedArray) -> pa.Array:
     """The eras of what supports are ranked by, for each meter version; ``measurement_rules`` is for DPS."""
-    encoded = versions.combine_chunks().cast(pa.string()).dictionary_encode()
+    encoded = pc.fill_null(versions.combine_chunks().cast(pa.string()), UNKNOWN_RULES).dictionary_encode()
     eras = [
         ", ".join(measurement_rules(version, figure=figure) for figure in ("contribution", "support_uptime"))
         for version in encoded.dictionary.to_pylist()
     ]
-    unknown = f"{UNKNOWN_RULES}, {UNKNOWN_RULES}"
-    return pc.fill_null(pa.array(eras, pa.string()).take(encoded.indices), unknown)
+    return pa.array(eras, pa.string()).take(encoded.indices)
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:

@@ -81,11 +81,12 @@ def compute_days(
     if not run.days:
         return run
     # Percentiles look back, so earlier days go first.
-    for part in in_passes(run.days, lake.rows_by_day("core_players"), PLAYERS_A_PASS):
+    for number, part in enumerate(in_passes(run.days, lake.rows_by_day("core_players"), PLAYERS_A_PASS)):
+        if number:
+            time.sleep(_LET_OTHERS_S)
         # Of each pass: whoever waits to read finished statistics need not wait for years of them.
         with lake.lock("stats"):
             _compute_pass(lake, run, part, engine, run_id, progress)
-        time.sleep(_LET_OTHERS_S)
     return run
 
 
