@@ -69,7 +69,7 @@ evaluate: env  ## Print the model's figures on the shared real player table; ARG
 	@$(BIN)/python -m lostark_ml.evaluate $(ARGS)
 
 contract: env  ## Write docs/battle-log-api.json from the routes
-	$(BIN)/python -m lostark_assets.simulator.stand_in.contract > docs/battle-log-api.json
+	$(BIN)/python -m lostark_simulator.mock_server.contract > docs/battle-log-api.json
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header
 

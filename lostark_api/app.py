@@ -13,25 +13,25 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from lostark_api.access import Access
-from lostark_api.cache import CachedApp, Receive, Scope, Send
-from lostark_api.champion import Champion, Registry
-from lostark_api.contracts import Problem
 from lostark_api.database import Marts
-from lostark_api.front import ExpectedInFront
-from lostark_api.keys import ACCESS
-from lostark_api.manual import router as manual
-from lostark_api.metrics import Metrics
-from lostark_api.offered import OfferedLogs
+from lostark_api.fast_path import ExpectedInFront
+from lostark_api.http.api_docs import router as manual
+from lostark_api.http.cache import CachedApp, Receive, Scope, Send
+from lostark_api.http.metrics import Metrics
+from lostark_api.http.problems import add_problem_handlers
+from lostark_api.http.shared_cache import SharedCache
 from lostark_api.pages import add_pages
-from lostark_api.problems import add_problem_handlers
 from lostark_api.routes import battle_logs, characters, expected, export, fights, gates, health, state, upload
-from lostark_api.shared_cache import SharedCache
-from lostark_api.uploads import Uploads
+from lostark_api.schemas.responses import Problem
+from lostark_api.services.access import Access
+from lostark_api.services.champion import Champion, Registry
+from lostark_api.services.keys import ACCESS
+from lostark_api.services.offered_logs import OfferedLogs
+from lostark_api.services.uploads import Uploads
 from lostark_assets.errors import DatabaseUnavailable
+from lostark_assets.lake.tables import open_lake
+from lostark_assets.marts.migrate import migrate
 from lostark_assets.observability.logs import get_logger
-from lostark_assets.publish.migrate import migrate
-from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings
 
 LOOK_FOR_PUBLISH_EVERY_S = 1.0
@@ -122,7 +122,7 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
         champion,
     )
     app.state.access, app.state.uploads = access, Uploads(settings)
-    app.state.offered = OfferedLogs(lake_of(settings))
+    app.state.offered = OfferedLogs(open_lake(settings))
     cached = CachedApp(_no_trace(app), metrics, CODE_VERSION, shared)
     return Api(app, cached, ExpectedInFront(cached, champion, metrics))
 

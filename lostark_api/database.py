@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from lostark_assets.errors import DatabaseUnavailable
-from lostark_assets.publish.migrate import libpq_url
+from lostark_assets.marts.migrate import libpq_url
 
 CONNECTIONS = 4
 _PATIENCE_S = 3.0

@@ -10,9 +10,9 @@ import argparse
 import uvicorn
 
 from lostark_api.app import create_app
-from lostark_api.expected import champions_of
+from lostark_api.services.expected import champions_of
+from lostark_assets.marts.publish import marts_url
 from lostark_assets.observability.logs import configure_logs
-from lostark_assets.publish.publish import marts_url
 from lostark_assets.settings import Settings, get_settings
 
 

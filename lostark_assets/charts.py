@@ -2,7 +2,7 @@
 
 The same definitions stand in Dagster's metadata and on the pages; a ``Look`` says where. Altair is loaded
 by who draws: it is a sixth of the imports that each run waits for. What does not belong here: drawing
-charts into a page or a report (``presentation``, ``lostark_api.pages.pictures``).
+charts into a page or a report (``presentation``, ``lostark_api.pages.chart_images``).
 """
 
 from __future__ import annotations

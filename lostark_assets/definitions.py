@@ -10,22 +10,21 @@ from typing import Any
 
 import dagster as dg
 
-from lostark_assets.alerts.sensors import alert_sensor
-from lostark_assets.automation.schedules import automation_schedules
-from lostark_assets.automation.sensors import automation_sensors
-from lostark_assets.core.assets import core_assets
-from lostark_assets.core.game_event_assets import game_event_assets
+from lostark_assets.dagster.core_assets import core_assets
+from lostark_assets.dagster.game_event_assets import game_event_assets
+from lostark_assets.dagster.jobs import phase_one_jobs
+from lostark_assets.dagster.mart_assets import mart_assets
+from lostark_assets.dagster.open_api_assets import open_api_assets
+from lostark_assets.dagster.partitions import fight_days
+from lostark_assets.dagster.raw_assets import raw_assets
+from lostark_assets.dagster.schedules import automation_schedules
+from lostark_assets.dagster.sensors import automation_sensors
+from lostark_assets.dagster.specs import in_group
+from lostark_assets.dagster.stats_assets import stats_assets
+from lostark_assets.lake.tables import open_lake
 from lostark_assets.observability.logs import configure_logs
-from lostark_assets.orchestration.jobs import phase_one_jobs
-from lostark_assets.orchestration.partitions import fight_days
-from lostark_assets.orchestration.specs import in_group
-from lostark_assets.publish.assets import mart_assets
-from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.sources.assets import raw_assets
 from lostark_assets.sources.configured import has_demo
-from lostark_assets.sources.open_api_assets import open_api_assets
-from lostark_assets.stats.assets import stats_assets
 
 
 def build_defs(
@@ -48,9 +47,9 @@ def build_defs(
             for asset in assets
         ],
         jobs=phase_one_jobs(),
-        sensors=[*automation_sensors(), alert_sensor()],
+        sensors=automation_sensors(),
         schedules=automation_schedules(settings),
-        resources={"settings": settings, "lake": lake_of(settings), **(resources or {})},
+        resources={"settings": settings, "lake": open_lake(settings), **(resources or {})},
         executor=dg.in_process_executor,
     )
 

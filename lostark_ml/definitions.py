@@ -11,17 +11,17 @@ from typing import Any
 
 import dagster as dg
 
+from lostark_assets.dagster.partitions import fight_days
+from lostark_assets.dagster.specs import in_group
+from lostark_assets.lake.tables import open_lake
 from lostark_assets.observability.logs import configure_logs
-from lostark_assets.orchestration.partitions import fight_days
-from lostark_assets.orchestration.specs import in_group
-from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.configured import has_demo
-from lostark_ml.assets import history_spec, ml_assets
-from lostark_ml.jobs import phase_two_jobs
-from lostark_ml.resources import Registries
-from lostark_ml.sensors import ml_sensors
-from lostark_ml.style_assets import player_clusters_asset
+from lostark_ml.dagster.jobs import phase_two_jobs
+from lostark_ml.dagster.model_assets import history_spec, ml_assets
+from lostark_ml.dagster.resources import Registries
+from lostark_ml.dagster.sensors import ml_sensors
+from lostark_ml.dagster.style_assets import player_clusters_asset
 
 
 def build_defs(
@@ -44,7 +44,7 @@ def build_defs(
         sensors=ml_sensors(),
         resources={
             "settings": settings,
-            "lake": lake_of(settings),
+            "lake": open_lake(settings),
             "registries": Registries(settings),
             **(resources or {}),
         },

@@ -27,9 +27,9 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.detect import find_sources
 from lostark_assets.stats.pipeline import compute_days
-from lostark_ml.evaluation import Evaluation, Metrics, evaluate, walk_forward, weekly_resets
-from lostark_ml.features import TrainingSet, build_training_set
-from lostark_ml.training import WEEK, fit
+from lostark_ml.features.training_set import TrainingSet, build_training_set
+from lostark_ml.model.evaluation import Evaluation, Metrics, evaluate, walk_forward, weekly_resets
+from lostark_ml.model.training import WEEK, fit
 
 TABLE = "player_tables/Aegir_G1_Hard.parquet"
 CUTOFF = datetime(2024, 12, 25, tzinfo=UTC)

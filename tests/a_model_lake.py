@@ -20,13 +20,12 @@ import pyarrow as pa
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.lake.tables import Lake
-from lostark_assets.simulator.population import Population
-from lostark_assets.simulator.raids import GATES
-from lostark_assets.simulator.season import population_of
-from lostark_ml.champion_history import point, read_history
-from lostark_ml.contracts import CATEGORY_FEATURES
-from lostark_ml.features import model_input
-from lostark_ml.lifecycle import (
+from lostark_ml.features.columns import CATEGORY_FEATURES
+from lostark_ml.features.training_set import model_input
+from lostark_ml.model.regressor import ModelConfig
+from lostark_ml.model.training import FittedModel, TrainingConfig
+from lostark_ml.registry.champion_history import point, read_history
+from lostark_ml.registry.lifecycle import (
     Evaluated,
     LifecyclePolicy,
     Outcome,
@@ -37,10 +36,11 @@ from lostark_ml.lifecycle import (
     settle_challenger,
     train_challenger,
 )
-from lostark_ml.model import ModelConfig
-from lostark_ml.promotion import PromotionPolicy
-from lostark_ml.registry import ModelVersion, Registry, Submission
-from lostark_ml.training import FittedModel, TrainingConfig
+from lostark_ml.registry.models import ModelVersion, Registry, Submission
+from lostark_ml.registry.promotion import PromotionPolicy
+from lostark_simulator.population import Population
+from lostark_simulator.raids import GATES
+from lostark_simulator.season import population_of
 from tests.pure.ml.a_simulated_season import RESET, simulated_players
 
 WEEK = timedelta(weeks=1)

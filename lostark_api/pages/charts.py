@@ -16,13 +16,9 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator
 from starlette.responses import Response
 
-from lostark_api.answers import language_of, reply
 from lostark_api.database import Marts, Row, Snapshot
-from lostark_api.language import label, labelled
-from lostark_api.pages import formats
-from lostark_api.pages.pictures import SVG_TYPE, WIDTHS, look_of, picture
-from lostark_api.pages.words import words
-from lostark_api.parameters import (
+from lostark_api.http.language import label, labelled
+from lostark_api.http.parameters import (
     FightId,
     GateFilter,
     GateId,
@@ -33,6 +29,10 @@ from lostark_api.parameters import (
     RoleOf,
     Weeks,
 )
+from lostark_api.http.responses import language_of, reply
+from lostark_api.pages import formats
+from lostark_api.pages.chart_images import SVG_TYPE, WIDTHS, look_of, picture
+from lostark_api.pages.translations import words
 from lostark_api.queries import characters, fights, gates, state
 from lostark_api.queries.pools import Pool, gate_distribution
 from lostark_assets import charts

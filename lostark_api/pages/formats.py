@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, date, datetime
 
-from lostark_api.language import KOREAN
+from lostark_api.http.language import KOREAN
 
 NOTHING = "–"
 _TEN_THOUSAND, _HUNDRED_MILLION = 10_000, 100_000_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lostark_api.language import KOREAN, label
+from lostark_api.http.language import KOREAN, label
 
 _LATE = " (written later: the process ended before it could write this)"
 _FIGURE = r"-?\d[\d,]*(?:\.\d+)?"

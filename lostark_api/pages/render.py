@@ -20,14 +20,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from lostark_api.answers import language_of, reply
 from lostark_api.database import Marts, Snapshot
-from lostark_api.language import ENGLISH, KOREAN, label
+from lostark_api.http.language import ENGLISH, KOREAN, label
+from lostark_api.http.problems import BadCursor
+from lostark_api.http.responses import language_of, reply
 from lostark_api.pages import formats
 from lostark_api.pages.addresses import Addresses
 from lostark_api.pages.reasons import reason_in
-from lostark_api.pages.words import has_words, words
-from lostark_api.problems import BadCursor
+from lostark_api.pages.translations import has_words, words
 from lostark_assets.errors import NotFound, TransientError
 from lostark_assets.observability.logs import get_logger
 

@@ -15,12 +15,9 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import Response
 
-from lostark_api.access import Access
 from lostark_api.database import Snapshot
-from lostark_api.language import LABELS, labelled
-from lostark_api.pages.render import ASSETS, PageRoute, asset, page
-from lostark_api.pages.words import words
-from lostark_api.parameters import (
+from lostark_api.http.language import LABELS, labelled
+from lostark_api.http.parameters import (
     After,
     FightId,
     GateId,
@@ -31,11 +28,14 @@ from lostark_api.parameters import (
     Weeks,
     storable,
 )
+from lostark_api.pages.render import ASSETS, PageRoute, asset, page
+from lostark_api.pages.translations import words
 from lostark_api.queries import characters, fights, gates, progression, state
 from lostark_api.queries.pools import Pool, gate_distribution, tier_list
 from lostark_api.routes.fights import report_in
+from lostark_api.services.access import Access
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
-from lostark_assets.core.reasons import REASONS
+from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.errors import NotFound
 from lostark_assets.settings import Settings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from lostark_api.cursors import decode
 from lostark_api.database import Row, Snapshot, Where, names_of
+from lostark_api.queries.cursors import decode
 from lostark_api.queries.fights import EXPECTATION, page_of
 from lostark_assets.errors import NotFound
 

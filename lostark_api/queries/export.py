@@ -8,7 +8,7 @@ from psycopg import sql
 
 from lostark_api.database import Row, Snapshot, Where, names_of
 from lostark_assets.errors import NotFound
-from lostark_assets.publish.marts import DISTRIBUTIONS, ENCOUNTERS, PLAYERS, PROGRESSION, Mart
+from lostark_assets.marts.tables import DISTRIBUTIONS, ENCOUNTERS, PLAYERS, PROGRESSION, Mart
 
 Dataset = Literal["players", "fights", "distributions", "progression"]
 DATASETS: tuple[Dataset, ...] = get_args(Dataset)

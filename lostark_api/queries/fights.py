@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from lostark_api.cursors import decode, encode
 from lostark_api.database import Row, Snapshot, Where, names_of
+from lostark_api.queries.cursors import decode, encode
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
 from lostark_assets.errors import NotFound
-from lostark_assets.publish.marts import ENCOUNTERS, PLAYERS, SKILLS, STEP_S
+from lostark_assets.marts.tables import ENCOUNTERS, PLAYERS, SKILLS, STEP_S
 
 SUMMARY = (
     "fight_id encounter_id fight_started_at fight_date gate_id raid_name gate_name boss_name difficulty "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lostark_api.cursors import decode
 from lostark_api.database import Row, Snapshot, Where, names_of
 from lostark_api.queries.characters import PROGRESS
+from lostark_api.queries.cursors import decode
 from lostark_api.queries.fights import page_of
 
 _KEY = (datetime, str, str, str)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from lostark_api.database import Snapshot
-from lostark_assets.core.reasons import REASONS
+from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.landing import Landed
 

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Path, Query, Request
 from isal import igzip
 from starlette.responses import Response
 
-from lostark_api import contracts as c
-from lostark_api.keys import READ_LOGS
-from lostark_api.offered import OfferedLogs, UnknownCursor
-from lostark_api.problems import problem
-from lostark_assets.battle_log_api import (
+from lostark_api.http.problems import problem
+from lostark_api.schemas import responses as c
+from lostark_api.services.keys import READ_LOGS
+from lostark_api.services.offered_logs import OfferedLogs, UnknownCursor
+from lostark_assets.contracts.battle_log_api import (
     CURSOR_FORGOTTEN_STATUS,
     CURSOR_PATTERN,
     DEFAULT_LIMIT,

@@ -10,11 +10,9 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator
 from starlette.responses import Response
 
-from lostark_api import contracts as c
-from lostark_api.answers import answer
 from lostark_api.database import Snapshot
-from lostark_api.language import labelled
-from lostark_api.parameters import (
+from lostark_api.http.language import labelled
+from lostark_api.http.parameters import (
     After,
     ClassFilter,
     Cleared,
@@ -26,8 +24,10 @@ from lostark_api.parameters import (
     RegionFilter,
     SpecFilter,
 )
+from lostark_api.http.responses import answer
 from lostark_api.queries import characters
 from lostark_api.routes import PREFIX
+from lostark_api.schemas import responses as c
 
 router = APIRouter(prefix=PREFIX, tags=["characters"])
 

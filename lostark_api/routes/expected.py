@@ -8,12 +8,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from lostark_api import contracts as c
-from lostark_api.champion import Champion
-from lostark_api.expected import Builds, answer
 from lostark_api.routes import PREFIX
-from lostark_assets.battle_log_api import JSON_TYPE
+from lostark_api.schemas import responses as c
+from lostark_api.schemas.builds import Builds
+from lostark_api.services.champion import Champion
+from lostark_api.services.expected import answer
+from lostark_assets.contracts.battle_log_api import JSON_TYPE
 
+PATH = f"{PREFIX}/expected-dps"
 router = APIRouter(prefix=PREFIX, tags=["expected DPS"])
 
 

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from lostark_api.answers import reply
 from lostark_api.database import Marts, Row, Where
-from lostark_api.parameters import ClassFilter, GateFilter, RegionFilter, SpecFilter
+from lostark_api.http.parameters import ClassFilter, GateFilter, RegionFilter, SpecFilter
+from lostark_api.http.responses import reply
 from lostark_api.queries.export import Dataset, columns_of, export_rows
 from lostark_api.routes import PREFIX
-from lostark_assets.publish.marts import Mart
+from lostark_assets.marts.tables import Mart
 
 MOST_ROWS = 50_000
 router = APIRouter(prefix=PREFIX, tags=["export"])

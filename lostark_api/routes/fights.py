@@ -9,11 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from lostark_api import contracts as c
-from lostark_api.answers import answer
 from lostark_api.database import Snapshot
-from lostark_api.language import labelled
-from lostark_api.parameters import (
+from lostark_api.http.language import labelled
+from lostark_api.http.parameters import (
     After,
     Cleared,
     FightId,
@@ -26,8 +24,10 @@ from lostark_api.parameters import (
     SpecFilter,
     Until,
 )
+from lostark_api.http.responses import answer
 from lostark_api.queries import fights
 from lostark_api.routes import PREFIX
+from lostark_api.schemas import responses as c
 
 router = APIRouter(prefix=PREFIX, tags=["fights"])
 OneOfTwo = Annotated[str, Query(description="A fight id.", pattern=r"^[A-Za-z0-9._~:-]{1,128}$")]

@@ -10,11 +10,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from lostark_api import contracts as c
-from lostark_api.answers import answer
 from lostark_api.database import Snapshot
-from lostark_api.language import labelled
-from lostark_api.parameters import (
+from lostark_api.http.language import labelled
+from lostark_api.http.parameters import (
     ClassFilter,
     GateFilter,
     GateId,
@@ -25,9 +23,11 @@ from lostark_api.parameters import (
     SpecFilter,
     Weeks,
 )
+from lostark_api.http.responses import answer
 from lostark_api.queries import gates
 from lostark_api.queries.pools import Pool, gate_distribution, tier_list
 from lostark_api.routes import PREFIX
+from lostark_api.schemas import responses as c
 
 router = APIRouter(prefix=PREFIX, tags=["gates"])
 

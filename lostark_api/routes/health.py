@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
-from lostark_api.problems import problem
+from lostark_api.http.problems import problem
 from lostark_assets.errors import DatabaseUnavailable
 
 router = APIRouter(tags=["health"])

@@ -9,13 +9,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from lostark_api import contracts as c
-from lostark_api.answers import answer
 from lostark_api.database import Snapshot
-from lostark_api.language import labelled
-from lostark_api.parameters import After, Cleared, GateId, Lang, Limit
+from lostark_api.http.language import labelled
+from lostark_api.http.parameters import After, Cleared, GateId, Lang, Limit
+from lostark_api.http.responses import answer
 from lostark_api.queries import gates, progression, state
 from lostark_api.routes import PREFIX
+from lostark_api.schemas import responses as c
 
 router = APIRouter(prefix=PREFIX)
 

@@ -10,19 +10,19 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from lostark_api import contracts as c
-from lostark_api.answers import encoded, language_of
 from lostark_api.database import Marts
-from lostark_api.keys import UPLOAD
-from lostark_api.language import labelled
-from lostark_api.parameters import Lang
-from lostark_api.problems import RETRY_AFTER_S, problem
+from lostark_api.http.language import labelled
+from lostark_api.http.parameters import Lang
+from lostark_api.http.problems import RETRY_AFTER_S, problem
+from lostark_api.http.responses import encoded, language_of
 from lostark_api.queries import tickets
 from lostark_api.routes import PREFIX
-from lostark_api.uploads import NoRoom, UploadRefused, Uploads, UploadTooLarge, UploadTooSlow
-from lostark_assets.battle_log_api import JSON_TYPE, LIST_PATH
+from lostark_api.schemas import responses as c
+from lostark_api.services.keys import UPLOAD
+from lostark_api.services.uploads import NoRoom, UploadRefused, Uploads, UploadTooLarge, UploadTooSlow
+from lostark_assets.contracts.battle_log_api import JSON_TYPE, LIST_PATH
+from lostark_assets.lake.tables import open_lake
 from lostark_assets.observability.logs import get_logger
-from lostark_assets.resources import lake_of
 from lostark_assets.sources.landing import TICKET_PATTERN, Landed, arguments_of
 
 router = APIRouter(prefix=PREFIX, tags=["upload"])
@@ -118,7 +118,7 @@ async def follow_upload(
 
 
 async def _document(request: Request, landed: Landed) -> dict[str, Any]:
-    lake = lake_of(request.app.state.settings)
+    lake = open_lake(request.app.state.settings)
     encounters, reasons, refused = await asyncio.to_thread(tickets.cleaned_logs, lake, landed)
     fights = []
     if encounters:

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 
 from lostark_assets.automation.decisions import pause_s
 from lostark_assets.errors import LostarkError
-from lostark_assets.operations.ledger import CollectionRecord, Ledger
+from lostark_assets.ledger import CollectionRecord, Ledger, open_ledger
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import outcome_of
-from lostark_assets.sources.configured import Origin, ServiceOrigin, configured_origins, ledger_of
-from lostark_assets.sources.peek import Peek, glance_of, peek
+from lostark_assets.sources.configured import Origin, ServiceOrigin, configured_origins
+from lostark_assets.sources.probe import Peek, glance_of, peek
 
 PEEK = "peek"
 """What the ledger calls a look at a source; only failed ones and the first good one after them are noted."""
@@ -54,7 +54,7 @@ def look_for_news(
     origins = configured_origins(settings)
     resting = {o.where: troubles[o.where] for o in origins if _rests(troubles.get(o.where), now)}
     asked = [origin for origin in origins if origin.where not in resting]
-    news, ledger = News(troubles=dict(resting)), ledger_of(settings)
+    news, ledger = News(troubles=dict(resting)), open_ledger(settings)
     with ThreadPoolExecutor(max(min(len(asked), _SIDE_BY_SIDE), 1)) as pool:
         found = list(pool.map(lambda origin: _look(origin, settings, peeker), asked))
     for origin, outcome in zip(asked, found, strict=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from lostark_assets.contracts.raw import LOG_FORMATS, NEWS_LISTS
+from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.contracts.table import (
     BOOL,
     DAY,
@@ -20,7 +21,6 @@ from lostark_assets.contracts.table import (
     Contract,
     concat,
 )
-from lostark_assets.core.reasons import REASONS
 
 DETAIL_LEVELS = ("players", "skills", "hits")
 LONGEST_FIGHT_S = 86_400

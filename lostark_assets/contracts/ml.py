@@ -1,7 +1,7 @@
 """Contracts of the ml layer: the training frame, what the model says of it, and what became of the model.
 
-Feature columns stand in groups, so that the lists of ``lostark_ml.contracts`` and the training frame can't
-differ. What does not belong here: how a column is computed.
+Feature columns stand in groups, so that the lists of ``lostark_ml.features.columns`` and the training frame
+can't differ. What does not belong here: how a column is computed.
 """
 
 from __future__ import annotations

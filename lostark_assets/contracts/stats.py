@@ -17,17 +17,7 @@ from lostark_assets.contracts.core import (
     PLAYER_NAME,
     UPTIMES,
 )
-from lostark_assets.contracts.table import (
-    BOOL,
-    FLOAT,
-    INSTANT,
-    INT,
-    SMALL,
-    STRING,
-    Column,
-    Contract,
-    concat,
-)
+from lostark_assets.contracts.table import BOOL, FLOAT, INSTANT, INT, SMALL, STRING, Column, Contract, concat
 
 QUANTILES = (1, 5, 10, 20, 25, 30, 40, 50, 60, 70, 75, 80, 90, 95, 99)
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES
-from lostark_assets.core.profiles import INDEX_COLUMNS, ProfileRules, attach_profiles, character_key
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.open_api_parse import ArmoryProfile, parse_profile
+from lostark_assets.sources.profiles import INDEX_COLUMNS, ProfileRules, attach_profiles, character_key
 
 _TABLE = RAW_ARMORY_PROFILES.name
 

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -23,7 +23,6 @@ from lostark_assets.contracts.core import LONGEST_FIGHT_S
 from lostark_assets.core.clean_skills import PART_TOLERANCE, clean_skills, total_damage, within
 from lostark_assets.core.documents import DamageStats
 from lostark_assets.core.parse import MeterLog, PlayerPart
-from lostark_assets.core.profiles import ProfileRules
 from lostark_assets.core.rows import LogHits, LogSkills
 from lostark_assets.errors import LogRejected
 from lostark_assets.game.classes import class_name_of_id, resolve_class
@@ -31,6 +30,8 @@ from lostark_assets.game.difficulties import resolve_difficulty
 from lostark_assets.game.raids import GateMatch, canonical_boss, resolve_gate
 from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
+from lostark_assets.settings import Settings
+from lostark_assets.sources.profiles import ProfileRules
 
 LARGEST_RAID = 16
 HIGHEST_ITEM_LEVEL = 3000.0
@@ -61,6 +62,20 @@ class Rules:
     earliest_fight_date: date = date(2022, 1, 1)
     now: datetime | None = None
     profiles: ProfileRules = field(default_factory=ProfileRules)
+
+
+def build_rules(settings: Settings) -> Rules:
+    """What a battle log may hold, by the settings, to become core rows."""
+    return Rules(
+        max_fight_s=settings.max_fight_s,
+        max_part_bytes=int(settings.max_part_bytes),
+        max_log_bytes=int(settings.max_log_bytes),
+        earliest_fight_date=settings.earliest_fight_date,
+        profiles=ProfileRules(
+            max_age=timedelta(days=settings.profile_max_age_days),
+            regions=frozenset(settings.open_api_regions),
+        ),
+    )
 
 
 @dataclass

@@ -25,7 +25,7 @@ from lostark_assets.core.documents import (
 )
 from lostark_assets.core.skill_scan import UNREADABLE, ScannedSkills, scan_skills, skills_of
 from lostark_assets.errors import LogRejected
-from lostark_assets.sources.gzip_limit import GZIP_MAGIC, gunzip
+from lostark_assets.gunzip import GZIP_MAGIC, gunzip
 
 T = TypeVar("T")
 

@@ -36,8 +36,9 @@ from lostark_assets.core.fights import (
 )
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import Tables, examine_core, tables_of
-from lostark_assets.lake.passes import BATCH_BYTES, in_passes
+from lostark_assets.lake.batching import in_passes
 from lostark_assets.lake.tables import Lake
+from lostark_assets.settings import BATCH_BYTES
 from lostark_assets.sources.protocol import encounter_id_of
 
 _BEING_CLEANED = "being cleaned"

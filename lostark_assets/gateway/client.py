@@ -28,7 +28,7 @@ from lostark_assets.errors import LogRejected, SourceRefused, SourceUnavailable
 from lostark_assets.gateway.budget import Budget, BudgetGate
 from lostark_assets.gateway.circuit import Circuit, ServedBadly
 from lostark_assets.gateway.classify import Verdict, classify
-from lostark_assets.sources.gzip_limit import gunzip
+from lostark_assets.gunzip import gunzip
 
 JSON = ("application/json",)
 _CONNECT_TIMEOUT_S = 10.0

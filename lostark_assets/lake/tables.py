@@ -34,6 +34,7 @@ from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake.files import group_rows, schema_of, shaped, text_of, write_file, write_rows
 from lostark_assets.lake.reading import NOTE, LakeReader, Snapshot, as_date
+from lostark_assets.settings import Settings
 
 _CONFIGURATION = {
     # Column extremes in the log serve none of our reads (ids are hashes) and make opening a dataset slow.
@@ -295,3 +296,8 @@ def _rest(
     for group in fragment.split_by_row_group():
         rows = group.to_table(schema=schema)
         yield rows.filter(pc.invert(_is_replaced(rows, keys)))
+
+
+def open_lake(settings: Settings) -> Lake:
+    """The lake that the settings name; nothing is read or created yet."""
+    return Lake(settings.lake_url)

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from lostark_assets.battle_log_api import (
+from lostark_assets.contracts.battle_log_api import (
     AFTER,
     CURSOR_FORGOTTEN_STATUS,
     LIMIT,
@@ -30,7 +30,7 @@ from lostark_assets.battle_log_api import (
 )
 from lostark_assets.errors import CircuitOpen, SourceRefused, SourceUnavailable
 from lostark_assets.gateway.client import Counts, Gateway, GatewayConfig, quote_segment
-from lostark_assets.operations.ledger import Ledger
+from lostark_assets.ledger import Ledger
 from lostark_assets.sources.protocol import FetchedLog, Listed, ListedPage, Unreadable, content_sha256
 from lostark_assets.sources.upload_json import FORMAT, fight_start_ms
 

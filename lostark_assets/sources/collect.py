@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.errors import LostarkError, SourceRefused, TransientError
-from lostark_assets.lake.passes import BATCH_BYTES
 from lostark_assets.lake.tables import Lake
-from lostark_assets.operations.ledger import CollectionRecord, Ledger, Outcome
+from lostark_assets.ledger import CollectionRecord, Ledger, Outcome
+from lostark_assets.settings import BATCH_BYTES
 from lostark_assets.sources.protocol import (
     FetchedLog,
     Listed,

@@ -14,11 +14,10 @@ from urllib.parse import urlsplit
 from lostark_assets.errors import SettingsError
 from lostark_assets.gateway.budget import Budget
 from lostark_assets.gateway.client import GatewayConfig
-from lostark_assets.operations.ledger import LEDGER_FILE, Ledger
-from lostark_assets.resources import limits_of
+from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings, named_urls
 from lostark_assets.sources.battle_log_http import BattleLogHttp
-from lostark_assets.sources.detect import Found, ImportArguments, find_sources
+from lostark_assets.sources.detect import Found, ImportArguments, build_limits, find_sources
 from lostark_assets.sources.landing import Landing
 
 DEMO_SOURCE = "demo"
@@ -113,7 +112,7 @@ def is_address(text: str) -> bool:
 def sources_at(origin: Origin, settings: Settings) -> Iterator[Found]:
     """The sources of one place: each file of a folder, or the service."""
     if isinstance(origin, FolderOrigin):
-        yield from find_sources(origin.path, origin.arguments, limits_of(settings))
+        yield from find_sources(origin.path, origin.arguments, build_limits(settings))
     else:
         yield Found(origin.url, service_source(origin, settings))
 
@@ -134,9 +133,4 @@ def service_source(
         max_body_bytes=int(settings.max_log_bytes),
         concurrency=settings.http_concurrency,
     )
-    return BattleLogHttp(gateway, ledger_of(settings))
-
-
-def ledger_of(settings: Settings) -> Ledger:
-    """The ledger in the state folder."""
-    return Ledger(settings.state_dir / LEDGER_FILE)
+    return BattleLogHttp(gateway, open_ledger(settings))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lostark_assets.errors import SourceError, SourceMissing, UnknownFormat
-from lostark_assets.sources.gzip_limit import GZIP_MAGIC, gunzip_start
+from lostark_assets.gunzip import GZIP_MAGIC, gunzip_start
+from lostark_assets.settings import Settings
 from lostark_assets.sources.loa_logs_db import SQLITE_MAGIC, LoaLogsDb
 from lostark_assets.sources.player_table import (
     PARQUET_MAGIC,
@@ -176,3 +177,8 @@ def _has_marks(path: Path, head: bytes) -> bool:
                 return True
             tail = block[-64:]
     return False
+
+
+def build_limits(settings: Settings) -> Limits:
+    """Sizes above which the settings refuse a source's file, or what it unpacks to."""
+    return Limits(max_file_bytes=int(settings.max_log_bytes), max_part_bytes=int(settings.max_part_bytes))

@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from lostark_assets.errors import UnknownFormat
+from lostark_assets.gunzip import GZIP_MAGIC
 from lostark_assets.sources import loa_logs_db, player_table, upload_json
 from lostark_assets.sources.detect import Limits, open_source
-from lostark_assets.sources.gzip_limit import GZIP_MAGIC
 
 MOST_TABLE_BYTES = 64 << 20
 _BLOCK = 1 << 20

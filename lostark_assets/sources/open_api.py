@@ -23,21 +23,16 @@ from pydantic import SecretStr
 
 from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES, RAW_GAME_NOTICES
 from lostark_assets.contracts.table import Contract
-from lostark_assets.core.profiles import KOREA
-from lostark_assets.errors import (
-    CircuitOpen,
-    LostarkError,
-    SettingsError,
-    SourceRefused,
-    SourceUnavailable,
-)
+from lostark_assets.errors import CircuitOpen, LostarkError, SettingsError, SourceRefused, SourceUnavailable
 from lostark_assets.gateway.budget import Budget
 from lostark_assets.gateway.client import Gateway, GatewayConfig, quote_segment
 from lostark_assets.lake.tables import Lake
-from lostark_assets.operations.ledger import CollectionRecord, Ledger, Outcome
+from lostark_assets.ledger import CollectionRecord, Ledger, Outcome
+from lostark_assets.settings import Settings
 from lostark_assets.sources.open_api_choice import Choice
 from lostark_assets.sources.open_api_news import NEWS_PATHS, news_rows
 from lostark_assets.sources.open_api_parse import FILTERS, drift_of, parse_profile
+from lostark_assets.sources.profiles import KOREA
 from lostark_assets.sources.protocol import content_sha256
 
 SOURCE = "open_api"
@@ -364,4 +359,14 @@ def _record(ledger: Ledger, run: OpenApiRun, started_at: datetime, ended_at: dat
             known=run.known,
             error=run.error,
         )
+    )
+
+
+def build_open_api(settings: Settings) -> OpenApi:
+    """How the settings reach the Open API."""
+    return OpenApi(
+        settings.open_api_url,
+        settings.open_api_keys,
+        settings.open_api_requests_per_minute,
+        settings.state_dir,
     )

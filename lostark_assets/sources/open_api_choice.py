@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES
-from lostark_assets.core.profiles import UNKNOWN_REGION, character_key
 from lostark_assets.lake.tables import Lake
+from lostark_assets.settings import Settings
+from lostark_assets.sources.profiles import UNKNOWN_REGION, character_key
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Freshness:
     """How long an answer serves: of a character that was found, and of a name that the API did not know.
 
     ``seen``: how far back a fight makes its players interesting. ``regions`` as in
-    :class:`~lostark_assets.core.profiles.ProfileRules`.
+    :class:`~lostark_assets.sources.profiles.ProfileRules`.
     """
 
     seen: timedelta = timedelta(days=14)
@@ -102,3 +103,13 @@ def _asked(
             if before is None or before[0] <= row["fetched_at"]:
                 asked[row["character_name"]] = (row["fetched_at"], row["status"])
     return asked
+
+
+def build_freshness(settings: Settings) -> Freshness:
+    """How long the settings let a response of the Open API serve, and for whom."""
+    return Freshness(
+        seen=timedelta(days=settings.profile_seen_days),
+        found=timedelta(hours=settings.profile_freshness_h),
+        unknown=timedelta(hours=settings.profile_unknown_freshness_h),
+        regions=frozenset(settings.open_api_regions),
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from lostark_assets.errors import LogRejected, UnknownFormat
-from lostark_assets.sources.gzip_limit import GZIP_MAGIC, gunzip, gunzip_start
+from lostark_assets.gunzip import GZIP_MAGIC, gunzip, gunzip_start
 from lostark_assets.sources.protocol import FetchedLog, Listed, Unreadable, content_sha256
 
 FORMAT = "upload_json"

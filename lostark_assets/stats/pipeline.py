@@ -25,7 +25,7 @@ from lostark_assets.contracts.stats import (
     STATS_RAID_PROGRESSION,
 )
 from lostark_assets.contracts.table import Contract
-from lostark_assets.lake.passes import in_passes
+from lostark_assets.lake.batching import in_passes
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats import distribution, progression
 from lostark_assets.stats.dps import (

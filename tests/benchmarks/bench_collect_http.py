@@ -26,8 +26,8 @@ CONCURRENCY = 16
 
 def main() -> None:
     """Print logs per second, CPU use, the ratio, and the budget kept."""
-    from lostark_assets.simulator.stand_in.config import StandInConfig
-    from lostark_assets.simulator.stand_in.running import stand_in_process
+    from lostark_simulator.mock_server.config import StandInConfig
+    from lostark_simulator.mock_server.running import stand_in_process
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--logs", type=int, default=10_000)
@@ -82,9 +82,10 @@ def _measure_budget(url: str, budget: int) -> None:
 
 def _ours(url: str, budget: int) -> dict[str, float]:
     from lostark_assets.lake.tables import Lake
+    from lostark_assets.ledger import open_ledger
     from lostark_assets.settings import get_settings
     from lostark_assets.sources.collect import collect_and_record
-    from lostark_assets.sources.configured import ledger_of, service_at, service_source
+    from lostark_assets.sources.configured import service_at, service_source
 
     with tempfile.TemporaryDirectory() as folder:
         settings = get_settings(
@@ -94,7 +95,7 @@ def _ours(url: str, budget: int) -> dict[str, float]:
         done = collect_and_record(
             service_source(service_at(url), settings),
             Lake(settings.lake_url),
-            ledger_of(settings),
+            open_ledger(settings),
             run_id=f"bench-{datetime.now(UTC):%s}",
             earliest=date(2022, 1, 1),
         )

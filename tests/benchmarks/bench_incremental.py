@@ -52,8 +52,8 @@ def main() -> None:
 
 
 def _generate(folder: Path, encounters: int) -> Path:
-    from lostark_assets.simulator.loa_logs_db import write_encounters_db
-    from lostark_assets.simulator.season import SeasonConfig, generate_fights
+    from lostark_simulator.loa_logs_db import write_encounters_db
+    from lostark_simulator.season import SeasonConfig, generate_fights
 
     path = folder / "encounters.db"
     season = SeasonConfig(
@@ -114,11 +114,11 @@ def _warm_up(lake) -> None:
     """Load the compiled statistics with a handful of tiny fights."""
     from lostark_assets.core.clean_meter import Rules
     from lostark_assets.core.pipeline import clean_days
-    from lostark_assets.simulator.loa_logs_db import write_encounters_db
-    from lostark_assets.simulator.season import SeasonConfig, generate_fights
     from lostark_assets.sources.collect import collect
     from lostark_assets.sources.loa_logs_db import LoaLogsDb
     from lostark_assets.stats.pipeline import compute_days
+    from lostark_simulator.loa_logs_db import write_encounters_db
+    from lostark_simulator.season import SeasonConfig, generate_fights
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "encounters.db"

@@ -59,8 +59,8 @@ def main() -> None:
 
 
 def _generate(folder: Path, encounters: int) -> Path:
-    from lostark_assets.simulator.loa_logs_db import write_encounters_db
-    from lostark_assets.simulator.season import SeasonConfig, generate_fights
+    from lostark_simulator.loa_logs_db import write_encounters_db
+    from lostark_simulator.season import SeasonConfig, generate_fights
 
     path = folder / "encounters.db"
     write_encounters_db(

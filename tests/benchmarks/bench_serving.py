@@ -33,15 +33,15 @@ from urllib.request import urlopen
 import pandas as pd
 import psutil
 
+from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.lake.tables import Lake
-from lostark_assets.platform.mlflow_database import prepare_database
-from lostark_assets.platform.postgres import embedded_postgres
-from lostark_assets.publish.publish import publish, waiting
+from lostark_assets.marts.publish import publish, waiting
 from lostark_assets.settings import get_settings
-from lostark_assets.simulator.raids import GATES
-from lostark_ml.features import features_of, model_input
-from lostark_ml.registry import Registry, Submission
-from lostark_ml.training import fit
+from lostark_ml.features.training_set import features_of, model_input
+from lostark_ml.model.training import fit
+from lostark_ml.registry.database import prepare_database
+from lostark_ml.registry.models import Registry, Submission
+from lostark_simulator.raids import GATES
 from tests.pure.ml.a_simulated_season import RESET as SEASON_START
 from tests.pure.ml.a_simulated_season import simulated_players
 from tests.serving.a_lake import add_fights

@@ -23,8 +23,8 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 
-from lostark_assets.simulator.stand_in.config import StandInConfig
-from lostark_assets.simulator.stand_in.running import stand_in_process
+from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.running import stand_in_process
 
 GOAL_MS = 50
 FIRST = date.today() - timedelta(days=365)  # noqa: DTZ011 - any year will do
@@ -63,16 +63,16 @@ class Bench:
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, url: str) -> None:
         from lostark_assets.automation import due
-        from lostark_assets.automation.sensors import automation_sensors
+        from lostark_assets.dagster.sensors import automation_sensors
         from lostark_assets.definitions import build_defs
-        from lostark_assets.resources import lake_of
+        from lostark_assets.lake.tables import open_lake
         from lostark_assets.settings import get_settings
 
         # The year was written a moment ago; in a real lake only the newest files are as young as this.
         due._SLACK_S = 0.0
         self.instance = instance
         self.settings = get_settings(home=folder, battle_log_urls=(f"bench={url}",))
-        self.lake = lake_of(self.settings)
+        self.lake = open_lake(self.settings)
         self.sensors = {s.name: s for s in automation_sensors()}
         self.defs = build_defs(settings=self.settings)
         self.cursors: dict[str, str | None] = {}

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 from lostark_assets.contracts.ml import SUPPORT_COUNTS, UNKNOWN
-from lostark_ml.contracts import MODEL_FEATURES
-from lostark_ml.features import WEEK_US, model_input
-from lostark_ml.model import ModelConfig, build_pipeline
-from lostark_ml.training import fit, training_rows, week_number
+from lostark_ml.features.columns import MODEL_FEATURES
+from lostark_ml.features.training_set import WEEK_US, model_input
+from lostark_ml.model.regressor import ModelConfig, build_pipeline
+from lostark_ml.model.training import fit, training_rows, week_number
 
 CUTOFF = datetime(2025, 1, 15, 10, tzinfo=UTC)
 WEEKS, GATES, SPECS = 26, 12, 56

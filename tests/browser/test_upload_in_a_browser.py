@@ -21,13 +21,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from lostark_api.language import label
-from lostark_api.pages.words import words
-from lostark_assets.automation.sensors import automation_sensors
+from lostark_api.http.language import label
+from lostark_api.pages.translations import words
+from lostark_assets.dagster.sensors import automation_sensors
+from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.definitions import build_defs
-from lostark_assets.lake.tables import Lake
-from lostark_assets.platform.postgres import embedded_postgres
-from lostark_assets.resources import lake_of
+from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.configured import landing_of
 from tests.browser.conftest import served
@@ -91,7 +90,7 @@ def platform() -> Iterator[Platform]:
     ):
         settings = get_settings(home=Path(home))
         with embedded_postgres(settings) as databases, served(settings, databases.lostark) as site:
-            yield Platform(settings, site, lake_of(settings), instance)
+            yield Platform(settings, site, open_lake(settings), instance)
 
 
 @pytest.fixture

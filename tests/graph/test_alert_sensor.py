@@ -22,18 +22,18 @@ from dagster._core.scheduler.instigation import (
 from dagster._utils.error import SerializableErrorInfo
 from pydantic import SecretStr
 
-from lostark_assets.alerts.dagster_facts import ended_runs, queue, ticking
-from lostark_assets.alerts.facts import Queue
-from lostark_assets.alerts.sensors import alert_sensor
-from lostark_assets.alerts.store import load, memory_path
+from lostark_assets.dagster.jobs import COLLECT_JOB
 from lostark_assets.definitions import build_defs
+from lostark_assets.lake.tables import open_lake
+from lostark_assets.ledger import LEDGER_FILE, CollectionRecord, Ledger
 from lostark_assets.observability.logs import configure_logs, get_logger
-from lostark_assets.operations.ledger import LEDGER_FILE, CollectionRecord, Ledger
-from lostark_assets.orchestration.jobs import COLLECT_JOB
-from lostark_assets.resources import lake_of
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.simulator.stand_in.config import StandInConfig
-from lostark_assets.simulator.stand_in.running import running_stand_in
+from lostark_platform.alerts.observations import Queue
+from lostark_platform.alerts.store import load, memory_path
+from lostark_platform.dagster.alert_sensor import alert_sensor
+from lostark_platform.dagster.run_observations import ended_runs, queue, ticking
+from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.running import running_stand_in
 from tests.pure.alerts.receivers import Webhooks, webhooks
 
 SECRET = "S3CRET-T0KEN-0123456789"
@@ -45,7 +45,7 @@ class Platform:
     def __init__(self, settings: Settings, instance: dg.DagsterInstance, receiver: Webhooks) -> None:
         self.settings, self.instance, self.receiver = settings, instance, receiver
         self.now = datetime.now(UTC) + timedelta(seconds=5)
-        self.lake = lake_of(settings)
+        self.lake = open_lake(settings)
         self.sensor = alert_sensor(clock=self._seconds)
         self.ledger = Ledger(settings.state_dir / LEDGER_FILE)
 
@@ -183,7 +183,7 @@ def test_every_sensor_and_schedule_of_the_platform_is_watched(platform):
 
 def test_a_broken_fact_silences_no_other(platform, monkeypatch):
     platform.look()
-    monkeypatch.setattr("lostark_assets.alerts.observe.read_disks", lambda settings: 1 / 0)
+    monkeypatch.setattr("lostark_platform.alerts.observe.read_disks", lambda settings: 1 / 0)
     run_job(platform, well=False)
 
     assert len(platform.look(2)) == 2
@@ -193,7 +193,7 @@ def test_a_broken_fact_silences_no_other(platform, monkeypatch):
 def test_runs_that_wait_while_none_starts_are_told_once_and_their_start_once(platform, monkeypatch):
     platform.look()
     waiting = Queue(2, platform.now, 0)
-    monkeypatch.setattr("lostark_assets.alerts.dagster_facts.queue", lambda instance: waiting)
+    monkeypatch.setattr("lostark_platform.dagster.run_observations.queue", lambda instance: waiting)
 
     assert platform.look(9) == []
     assert {title for _, title in platform.look(10)} == {"Runs wait and none starts: run queue"}

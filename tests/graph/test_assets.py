@@ -15,25 +15,24 @@ import pytest
 from lostark_assets.automation.day_ranges import ranges
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.core import assets as core_assets
 from lostark_assets.core import pipeline
-from lostark_assets.core.checks import examine_stored
 from lostark_assets.core.rows import Cleaned
+from lostark_assets.dagster import core_assets
+from lostark_assets.dagster.core_checks import examine_stored
+from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
+from lostark_assets.dagster.partitions import SOURCES
+from lostark_assets.dagster.raw_assets import HASH_HOLDS, examine_raw
 from lostark_assets.definitions import build_defs
-from lostark_assets.lake.tables import Lake
-from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
-from lostark_assets.orchestration.partitions import SOURCES
-from lostark_assets.resources import lake_of
+from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
-from lostark_assets.simulator.truth import read_truth
-from lostark_assets.sources.assets import HASH_HOLDS, examine_raw
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.configured import configured_origins, landing_of
 from lostark_assets.sources.landing import Ticket
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
-from lostark_assets.sources.peek import peek
+from lostark_assets.sources.probe import peek
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.truth import read_truth
 
 CORE = ["core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine"]
 DAILY = [*CORE, "stats_player_dps", "stats_dps_timeline"]
@@ -54,7 +53,7 @@ def settings(tmp_path: Path, database: Path) -> Settings:
 
 @pytest.fixture
 def lake(settings: Settings, database: Path) -> Lake:
-    lake = lake_of(settings)
+    lake = open_lake(settings)
     collect(LoaLogsDb(database), lake, run_id="test", earliest=settings.earliest_fight_date)
     return lake
 
@@ -288,6 +287,6 @@ def test_an_upload_is_collected_like_any_source_and_its_ticket_tells(tmp_path, d
         "contract_holds": True, "newest_payloads_have_their_sha256": True,
     }  # fmt: skip
     landed = landing.find(ticket)
-    assert landed.result.new == lake_of(settings).count("raw_battle_logs") > 0
+    assert landed.result.new == open_lake(settings).count("raw_battle_logs") > 0
     assert not landed.file.exists()
     assert configured_origins(settings) == []

@@ -11,19 +11,21 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from lostark_assets.automation.runs import range_tags
 from lostark_assets.contracts.ml import ML_EXPECTED_DPS
+from lostark_assets.dagster.runs import range_tags
 from lostark_assets.settings import get_settings
-from lostark_ml import assets, lifecycle, scoring
-from lostark_ml.checks import (
+from lostark_ml.dagster import model_assets as assets
+from lostark_ml.dagster.checks import (
     BASELINES_ARE_BEATEN,
     EVERY_PLAYER_IS_SCORED,
     NO_FEATURE_KNOWS_THE_ANSWER,
     challenger_findings,
     every_player_is_scored,
 )
+from lostark_ml.dagster.jobs import SCORE_JOB, TRAIN_JOB
 from lostark_ml.definitions import build_defs
-from lostark_ml.jobs import SCORE_JOB, TRAIN_JOB
+from lostark_ml.monitoring import scoring
+from lostark_ml.registry import lifecycle
 from tests.a_model_lake import POLICY, World
 
 WHY = {"lostark/trigger": "new_fights", "lostark/because": "500 fights since the snapshot"}

@@ -10,17 +10,17 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from lostark_assets.automation.runs import RANGE_END, RANGE_START
 from lostark_assets.contracts.core import CORE_GAME_EVENTS
+from lostark_assets.dagster.runs import RANGE_END, RANGE_START
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
-from lostark_ml.champion_history import read_history
+from lostark_ml.dagster.jobs import SCORE_JOB, TRAIN_JOB
+from lostark_ml.dagster.sensors import FACTS_EVERY_S, INPUT_TAG, SCORE_EVERY_S, ml_sensors
 from lostark_ml.definitions import build_defs
-from lostark_ml.facts import gather, in_vain, patches_since, population_fights
-from lostark_ml.jobs import SCORE_JOB, TRAIN_JOB
-from lostark_ml.lifecycle import FIGHTS_TAG, PROMOTE_TAG, UNTIL_TAG
-from lostark_ml.scoring import due_scoring_days, score_days
-from lostark_ml.sensors import FACTS_EVERY_S, INPUT_TAG, SCORE_EVERY_S, ml_sensors
+from lostark_ml.monitoring.retraining_inputs import gather, in_vain, patches_since, population_fights
+from lostark_ml.monitoring.scoring import due_scoring_days, score_days
+from lostark_ml.registry.champion_history import read_history
+from lostark_ml.registry.lifecycle import FIGHTS_TAG, PROMOTE_TAG, UNTIL_TAG
 from tests.a_model_lake import World, write_statistics
 
 HOUR = 3600.0

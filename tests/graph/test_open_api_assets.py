@@ -11,16 +11,16 @@ import pyarrow as pa
 import pytest
 
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
-from lostark_assets.core import game_event_assets
+from lostark_assets.dagster import game_event_assets
+from lostark_assets.dagster.jobs import GAME_NEWS_JOB, PROFILES_JOB
 from lostark_assets.definitions import build_defs
-from lostark_assets.lake.tables import Lake
-from lostark_assets.orchestration.jobs import GAME_NEWS_JOB, PROFILES_JOB
-from lostark_assets.resources import lake_of, ledger_of
+from lostark_assets.lake.tables import Lake, open_lake
+from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.simulator.season import population_of
-from lostark_assets.simulator.stand_in.config import DEMO_OPEN_API_KEY, OPEN_API_PREFIX, StandInConfig
-from lostark_assets.simulator.stand_in.running import running_stand_in
 from lostark_assets.sources import open_api, open_api_parse
+from lostark_simulator.mock_server.config import DEMO_OPEN_API_KEY, OPEN_API_PREFIX, StandInConfig
+from lostark_simulator.mock_server.running import running_stand_in
+from lostark_simulator.season import population_of
 
 NAMES = [one.name for one in population_of(1, 800).characters[:3]]
 
@@ -43,7 +43,7 @@ def settings(tmp_path, url) -> Settings:
 @pytest.fixture
 def lake(settings) -> Lake:
     """A lake in which three characters were just seen in Korea."""
-    lake, now = lake_of(settings), datetime.now(UTC)
+    lake, now = open_lake(settings), datetime.now(UTC)
     fight = {"encounter_id": "e", "fight_date": now.date(), "fight_started_at": now, "region": "KR"}
     players = [
         {"encounter_id": "e", "fight_date": now.date(), "player_name": n, "is_name_known": True}
@@ -115,7 +115,7 @@ def test_maintenance_is_a_warning_and_no_failure(settings, lake, url, monkeypatc
 
     assert checks["open_api_answered"] == (False, dg.AssetCheckSeverity.WARN)
     assert metadata["outcome"].value == "maintenance"
-    assert ledger_of(settings).last_collection("open_api").outcome == "unavailable"
+    assert open_ledger(settings).last_collection("open_api").outcome == "unavailable"
 
 
 @pytest.mark.parametrize("job", [PROFILES_JOB, GAME_NEWS_JOB])
@@ -131,7 +131,7 @@ def test_a_wrong_or_missing_key_fails_the_run_and_is_never_shown(tmp_path, url, 
 
 
 def test_news_become_events_and_a_second_run_writes_nothing(settings):
-    lake = lake_of(settings)
+    lake = open_lake(settings)
     with run(settings, GAME_NEWS_JOB) as result:
         assert result.success
         metadata = metadata_of(result, "core_game_events")
@@ -147,7 +147,7 @@ def test_news_become_events_and_a_second_run_writes_nothing(settings):
 
 
 def test_events_that_break_their_contract_are_not_written(settings, monkeypatch):
-    lake, good = lake_of(settings), game_event_assets.game_events
+    lake, good = open_lake(settings), game_event_assets.game_events
     with run(settings, GAME_NEWS_JOB) as result:
         assert result.success
     before = lake.version("core_game_events")

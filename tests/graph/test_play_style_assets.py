@@ -13,14 +13,14 @@ from lostark_assets.contracts import expectations
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
-from lostark_ml.clusters import StylePolicy
+from lostark_ml.dagster.jobs import SCORE_JOB, STYLES_JOB
+from lostark_ml.dagster.resources import Registries
+from lostark_ml.dagster.sensors import ml_sensors
+from lostark_ml.dagster.style_assets import player_clusters_asset
 from lostark_ml.definitions import build_defs
-from lostark_ml.jobs import SCORE_JOB, STYLES_JOB
-from lostark_ml.registry import STYLE_MODEL, Registry
-from lostark_ml.resources import Registries
-from lostark_ml.sensors import ml_sensors
-from lostark_ml.style_assets import player_clusters_asset
-from lostark_ml.style_refresh import CLUSTERS, refresh_styles
+from lostark_ml.registry.models import STYLE_MODEL, Registry
+from lostark_ml.styles.clusters import StylePolicy
+from lostark_ml.styles.refresh import CLUSTERS, refresh_styles
 from tests.pure.ml.planted_styles import characters, write
 
 DAY_S = 86_400
@@ -40,7 +40,7 @@ class RegistriesOnDisk(Registries):
 
 @pytest.fixture(scope="module")
 def empty_mlflow(tmp_path_factory):
-    from lostark_assets.platform.mlflow_database import prepare_database
+    from lostark_ml.registry.database import prepare_database
 
     folder = tmp_path_factory.mktemp("mlflow")
     prepare_database(f"sqlite:///{folder / 'mlflow.db'}", folder / "a")

@@ -11,23 +11,23 @@ import pytest
 
 from lostark_assets.automation.collection import News
 from lostark_assets.automation.decisions import TRIES
-from lostark_assets.automation.runs import RANGE_END, RANGE_START
-from lostark_assets.automation.sensors import automation_sensors
 from lostark_assets.core import pipeline
+from lostark_assets.core.clean_meter import build_rules
+from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
+from lostark_assets.dagster.runs import RANGE_END, RANGE_START
+from lostark_assets.dagster.sensors import automation_sensors
 from lostark_assets.definitions import build_defs
 from lostark_assets.errors import PermanentError
-from lostark_assets.lake.tables import Lake
-from lostark_assets.orchestration.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
-from lostark_assets.resources import lake_of, rules_of
+from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
-from lostark_assets.simulator.stand_in.config import StandInConfig
-from lostark_assets.simulator.stand_in.growing_season import GrowingSeason
-from lostark_assets.simulator.stand_in.running import running_season
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.stats.pipeline import compute_days, due_stats_days
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.growing_season import GrowingSeason
+from lostark_simulator.mock_server.running import running_season
+from lostark_simulator.season import SeasonConfig, generate_fights
 
 FIRST = date(2026, 9, 2)
 
@@ -43,7 +43,7 @@ class Platform:
     """A lake, an instance and the sensors, driven tick by tick; the clock is ours."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
-        self.settings, self.instance, self.lake = settings, instance, lake_of(settings)
+        self.settings, self.instance, self.lake = settings, instance, open_lake(settings)
         self.now = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
         self.defs = build_defs(settings=settings)
         self.sensors = {s.name: s for s in automation_sensors(clock=lambda: self.now)}
@@ -81,7 +81,7 @@ class Platform:
         if not fails:
             first, last = (date.fromisoformat(day) for day in asked_range(request))
             days = {first + timedelta(days=n) for n in range((last - first).days + 1)}
-            cleaned = pipeline.clean_days(self.lake, days, rules_of(self.settings), run_id="test")
+            cleaned = pipeline.clean_days(self.lake, days, build_rules(self.settings), run_id="test")
             compute_days(self.lake, cleaned.days, "polars", run_id="test")
         self.instance.create_run_for_job(
             self.defs.resolve_job_def(FIGHT_DAYS_JOB),
@@ -361,7 +361,7 @@ def test_a_collection_that_keeps_failing_is_tried_with_growing_pauses_and_for_ev
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     news = News(due={"one": "log 1"})
-    monkeypatch.setattr("lostark_assets.automation.sensors.look_for_news", lambda *_: news)
+    monkeypatch.setattr("lostark_assets.dagster.sensors.look_for_news", lambda *_: news)
     platform.instance.add_dynamic_partitions("battle_log_sources", ["one"])
     job, runs = platform.defs.resolve_job_def(COLLECT_JOB), 0
     for _ in range(240):

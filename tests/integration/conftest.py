@@ -11,9 +11,9 @@ import pytest
 @pytest.fixture(scope="session")
 def fitted():
     """A model of a small made-up season, and the season's frame."""
-    from lostark_ml.features import features_of
-    from lostark_ml.model import ModelConfig
-    from lostark_ml.training import TrainingConfig, fit
+    from lostark_ml.features.training_set import features_of
+    from lostark_ml.model.regressor import ModelConfig
+    from lostark_ml.model.training import TrainingConfig, fit
     from tests.pure.ml.a_season import RESET, make_players
 
     frame = features_of(make_players(weeks=5, fights=40))
@@ -30,6 +30,6 @@ def mlflow_folder(tmp_path, registry_template):
 @pytest.fixture
 def registry(mlflow_folder):
     """A registry of its own."""
-    from lostark_ml.registry import Registry
+    from lostark_ml.registry.models import Registry
 
     return Registry(f"sqlite:///{mlflow_folder / 'mlflow.db'}", mlflow_folder / "artifacts")

@@ -14,17 +14,17 @@ from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Contract
 from lostark_assets.core import clean, pipeline
-from lostark_assets.core.checks import examine_stored
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days
-from lostark_assets.core.profiles import ProfileRules
+from lostark_assets.dagster.core_checks import examine_stored
 from lostark_assets.game.classes import korean_class
 from lostark_assets.lake.tables import Lake
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
+from lostark_assets.sources.profiles import ProfileRules
 from lostark_assets.stats.pipeline import compute_days
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
 
 RULES = Rules(profiles=ProfileRules(regions=frozenset({"NAE", "NAW", "EUC", "unknown"})))
 NEW_COLUMNS = {column.name for column in PROFILE}

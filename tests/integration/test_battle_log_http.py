@@ -10,16 +10,17 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from lostark_assets.commands.ingest import ingest_paths
 from lostark_assets.errors import CircuitOpen, SourceRefused, SourceUnavailable
 from lostark_assets.gateway.client import Gateway
 from lostark_assets.lake.tables import Lake
+from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import get_settings
-from lostark_assets.simulator.stand_in.config import FAULT_KINDS, StandInConfig
-from lostark_assets.simulator.stand_in.running import running_season
 from lostark_assets.sources.collect import collect, collect_and_record
-from lostark_assets.sources.configured import configured_origins, ledger_of, service_at, service_source
-from lostark_assets.sources.peek import peek
+from lostark_assets.sources.configured import configured_origins, service_at, service_source
+from lostark_assets.sources.probe import peek
+from lostark_platform.cli.ingest import ingest_paths
+from lostark_simulator.mock_server.config import FAULT_KINDS, StandInConfig
+from lostark_simulator.mock_server.running import running_season
 
 SEASON = StandInConfig(history=30, new_fight_every_s=0, hits_per_player=5, dirt=False, seed=7)
 CONTENT = ["source_log_id", "content_sha256", "log_format", "fight_started_at", "fight_date", "payload"]
@@ -39,7 +40,7 @@ class Collector:
         self.settings = get_settings(home=folder, battle_log_urls=f"svc={url}", sources="", **settings)
         self.origin = next(o for o in configured_origins(self.settings) if o.where == url)
         self.lake = Lake(str(folder / "lake"))
-        self.ledger = ledger_of(self.settings)
+        self.ledger = open_ledger(self.settings)
 
     def source(self, **changes):
         return replace(service_source(self.origin, self.settings), **changes)

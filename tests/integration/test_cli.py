@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from lostark_assets.cli import app
-from lostark_assets.resources import lake_of
+from lostark_assets.lake.tables import open_lake
 from lostark_assets.settings import get_settings
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
+from lostark_platform.cli.app import app
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
 
 LOCKER = """
     import sqlite3, sys, time
@@ -78,12 +78,12 @@ def ingest(*paths: Path, code: int = 0) -> dict[str, Any]:
 
 
 def raw_rows() -> list[tuple[str, str]]:
-    rows = lake_of(get_settings()).read("raw_battle_logs", columns=["log_id", "content_sha256"])
+    rows = open_lake(get_settings()).read("raw_battle_logs", columns=["log_id", "content_sha256"])
     return sorted(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
 def run_lostark(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from lostark_assets.cli import app; app()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 

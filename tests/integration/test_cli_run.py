@@ -17,19 +17,20 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from lostark_assets.cli import app
-from lostark_assets.commands import ingest as ingest_command
-from lostark_assets.commands import replay as replay_command
+from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.core.pipeline import clean_days
+from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import PermanentError
-from lostark_assets.platform.postgres import embedded_postgres
-from lostark_assets.publish.migrate import libpq_url
-from lostark_assets.publish.publish import waiting
-from lostark_assets.resources import lake_of, rules_of
+from lostark_assets.lake.tables import open_lake
+from lostark_assets.marts.migrate import libpq_url
+from lostark_assets.marts.publish import waiting
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
 from lostark_assets.stats.pipeline import compute_days
+from lostark_platform.cli import ingest as ingest_command
+from lostark_platform.cli import replay as replay_command
+from lostark_platform.cli.app import app
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
 
 
 def write_season(path: Path, *, encounters: int, dirt: bool) -> int:
@@ -54,8 +55,8 @@ def without_dagster(monkeypatch) -> list[set[date]]:
 
     def run_days(settings: Settings, days: set[date], say: Any, done: Any) -> None:
         asked.append(days)
-        lake = lake_of(settings)
-        run = clean_days(lake, days, rules_of(settings), run_id="test")
+        lake = open_lake(settings)
+        run = clean_days(lake, days, build_rules(settings), run_id="test")
         compute_days(lake, run.days, "polars", run_id="test")
         done.days |= days
 
@@ -71,7 +72,7 @@ def lostark(*arguments: object, code: int = 0) -> Any:
 
 
 def column(table: str, name: str) -> list[Any]:
-    return lake_of(get_settings()).read(table, columns=[name])[name].to_pylist()
+    return open_lake(get_settings()).read(table, columns=[name])[name].to_pylist()
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_what_an_import_before_left_to_be_cleaned_is_told_when_it_is_refused(tmp
 
 def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reachable_home):
     logs = write_season(tmp_path / "encounters.db", encounters=8, dirt=True)
-    command = [sys.executable, "-c", "from lostark_assets.cli import app; app()"]
+    command = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()"]
     arguments = ["ingest", str(tmp_path / "encounters.db"), "--run", "--json"]
 
     process = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=580, check=False)
@@ -112,7 +113,7 @@ def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reac
     assert process.returncode == (1 if refused else 0)
 
     with embedded_postgres(get_settings()) as databases:
-        due = waiting(lake_of(get_settings()), databases.lostark)
+        due = waiting(open_lake(get_settings()), databases.lostark)
         with psycopg.connect(libpq_url(databases.lostark)) as connection:
             published = connection.execute("SELECT encounter_id FROM marts.encounters").fetchall()
             newest = connection.execute("SELECT max(version) FROM marts.publications").fetchone()
@@ -132,7 +133,7 @@ def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reac
 
 def test_a_run_that_fails_is_told_and_the_logs_are_in(tmp_path, monkeypatch):
     logs = write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
-    monkeypatch.setattr("lostark_assets.platform.materialise.materialise_days", refuse_to_run)
+    monkeypatch.setattr("lostark_platform.services.materialize.materialise_days", refuse_to_run)
 
     done = lostark("ingest", tmp_path / "encounters.db", "--run", code=1)
 
@@ -184,7 +185,7 @@ def test_a_trace_before_the_statistics_says_what_is_missing(tmp_path, monkeypatc
     log_id = column("raw_battle_logs", "log_id")[0]
     assert "not cleaned yet" in CliRunner().invoke(app, ["trace", log_id, "Anyone"]).stderr
 
-    clean_days(lake_of(get_settings()), None, rules_of(get_settings()), run_id="test")
+    clean_days(open_lake(get_settings()), None, build_rules(get_settings()), run_id="test")
     [player, *_] = lostark("sql", f"select player_name from core_players where log_id = '{log_id}'")
 
     assert lostark("trace", log_id[:12], player["player_name"].upper())["stats"] is None

@@ -17,27 +17,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from lostark_assets.cli import app
-from lostark_assets.commands.forget import STAND_IN, forget, prove
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days
+from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.lake.tables import Lake
-from lostark_assets.operations.ledger import CollectionRecord
-from lostark_assets.platform.postgres import embedded_postgres
-from lostark_assets.publish.migrate import libpq_url
-from lostark_assets.publish.publish import publish, waiting
-from lostark_assets.resources import limits_of
+from lostark_assets.ledger import CollectionRecord, open_ledger
+from lostark_assets.marts.migrate import libpq_url
+from lostark_assets.marts.publish import publish, waiting
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
-from lostark_assets.simulator.upload_json import write_upload_json
 from lostark_assets.sources.collect import collect
-from lostark_assets.sources.configured import landing_of, ledger_of
+from lostark_assets.sources.configured import landing_of
+from lostark_assets.sources.detect import build_limits
 from lostark_assets.sources.examine import examine
 from lostark_assets.sources.landing import Landed, Ticket
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.protocol import content_sha256
-from lostark_assets.sources.rename import Renaming
+from lostark_platform.cli.app import app
+from lostark_platform.erasure.forget import STAND_IN, forget, prove
+from lostark_platform.erasure.rename import Renaming
+from lostark_simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.upload_json import write_upload_json
 from tests.serving.a_lake import START, add_fights
 
 FIGURES = ("damage", "dps", "crit_rate", "class_name", "spec_name", "item_level")
@@ -84,7 +84,7 @@ def upload_of(settings: Settings, player: str, *, damage: int = 7_000_000) -> La
     landing = landing_of(settings)
     ticket, place = landing.begin(f"{player}.json.gz")
     place.write_bytes(gzip.compress(text.encode()))
-    found = examine(place, limits_of(settings))
+    found = examine(place, build_limits(settings))
     return landing.accept(
         Ticket(ticket, place.name, found.source, found.log_format, 1, "0" * 64, datetime.now(UTC))
     )
@@ -94,7 +94,7 @@ def note_in_files(settings: Settings, player: str) -> None:
     """The name in the ledger, and packed among a model's files, where the platform itself puts none."""
     error = f"{player}: no DPS"
     at = datetime.now(UTC)
-    ledger_of(settings).record_collection(CollectionRecord("x", "collect", at, at, "failed", error=error))
+    open_ledger(settings).record_collection(CollectionRecord("x", "collect", at, at, "failed", error=error))
     settings.mlflow_artifacts_dir.mkdir(parents=True)
     with zipfile.ZipFile(settings.mlflow_artifacts_dir / "model.skops", "w", zipfile.ZIP_DEFLATED) as pack:
         pack.writestr("schema.json", json.dumps({"example": [player]}))
@@ -146,7 +146,7 @@ def test_after_forgetting_the_name_is_nowhere_and_before_it_was_in_every_kind_of
     log = (settings.logs_dir / "code.log").read_text()
     blot = "x" * len(player.encode())
     assert log == f"cleaned {blot}, {player}2 and {blot}\n"
-    [noted] = ledger_of(settings).collections(datetime.min.replace(tzinfo=UTC), "x")
+    [noted] = open_ledger(settings).collections(datetime.min.replace(tzinfo=UTC), "x")
     assert noted.error == "x: no DPS"
     after = pl.from_arrow(lake.read("stats_player_dps"))
     key = ["encounter_id", "player_name"]

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from lostark_assets.lake.tables import Lake
-from lostark_assets.simulator.stand_in.config import StandInConfig
-from lostark_assets.simulator.stand_in.running import running_stand_in
+from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.running import running_stand_in
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS, LIMIT_S, SEED = 10, 60, 9

@@ -12,26 +12,26 @@ import pytest
 
 from lostark_assets.contracts.ml import ML_DPS_EVALUATION
 from lostark_assets.core import pipeline
+from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.errors import ContractViolated
-from lostark_assets.resources import lake_of, rules_of
+from lostark_assets.lake.tables import open_lake
 from lostark_assets.settings import get_settings
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
-from lostark_assets.simulator.truth import read_truth
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.stats.pipeline import compute_days
-from lostark_ml import features, lifecycle, model_file
-from lostark_ml.champion_history import (
+from lostark_ml.features import training_set as features
+from lostark_ml.features.training_set import build_training_set, model_input
+from lostark_ml.model.leaks import look_for_leaks
+from lostark_ml.model.training import TooFewRows, fit
+from lostark_ml.registry import lifecycle, model_file
+from lostark_ml.registry.champion_history import (
     AlreadyThere,
     notice_outside_changes,
     point,
     read_history,
     roll_back,
 )
-from lostark_ml.features import build_training_set, model_input
-from lostark_ml.leaks import look_for_leaks
-from lostark_ml.lifecycle import (
+from lostark_ml.registry.lifecycle import (
     NothingToDecide,
     choose_cutoff,
     evaluate_challenger,
@@ -40,8 +40,10 @@ from lostark_ml.lifecycle import (
     settle_challenger,
     train_challenger,
 )
-from lostark_ml.promotion import PromotionPolicy
-from lostark_ml.training import TooFewRows, fit
+from lostark_ml.registry.promotion import PromotionPolicy
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.truth import read_truth
 from tests.a_model_lake import FIRST_WEEKS, POLICY, SPECS, WEEK, spoiled
 from tests.pure.ml.a_simulated_season import RESET
 
@@ -69,10 +71,10 @@ def test_rows_and_exclusions_of_real_logs_are_the_true_ones(tmp_path):
         start=date(2026, 9, 2),
     )
     write_encounters_db(path, generate_fights(config))
-    lake = lake_of(settings)
+    lake = open_lake(settings)
     collect(LoaLogsDb(path), lake, run_id="test", earliest=settings.earliest_fight_date)
     days = set(lake.read("raw_battle_logs", columns=["fight_date"])["fight_date"].to_pylist())
-    cleaned = pipeline.clean_days(lake, days, rules_of(settings), run_id="test")
+    cleaned = pipeline.clean_days(lake, days, build_rules(settings), run_id="test")
     compute_days(lake, cleaned.days, "polars", run_id="test")
 
     made = refresh_training_set(lake)

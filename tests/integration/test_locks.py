@@ -10,15 +10,15 @@ import pyarrow as pa
 import pytest
 from filelock import FileLock, Timeout
 
-from lostark_assets.commands import forget
 from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats.pipeline import refresh_distribution, refresh_progression
-from lostark_ml.lifecycle import refresh_training_set
-from lostark_ml.registry import STYLE_MODEL
-from lostark_ml.scoring import score_days
-from lostark_ml.style_refresh import refresh_styles
+from lostark_ml.monitoring.scoring import score_days
+from lostark_ml.registry.lifecycle import refresh_training_set
+from lostark_ml.registry.models import STYLE_MODEL
+from lostark_ml.styles.refresh import refresh_styles
+from lostark_platform.erasure import forget
 from tests.a_model_lake import World
 
 NOW = datetime(2026, 9, 9, tzinfo=UTC)

@@ -15,10 +15,12 @@ import pandas as pd
 import psutil
 import pytest
 
+from lostark_assets.database.postgres import Databases
 from lostark_assets.errors import SettingsError
-from lostark_assets.platform import mlflow_database
-from lostark_assets.platform.dagster_home import prepare_dagster_home
-from lostark_assets.platform.mlflow_database import (
+from lostark_assets.settings import get_settings
+from lostark_ml.features.training_set import model_input
+from lostark_ml.registry import database as mlflow_database
+from lostark_ml.registry.database import (
     is_database,
     missing_address,
     prepare_database,
@@ -26,12 +28,10 @@ from lostark_assets.platform.mlflow_database import (
     tracking_uri,
     without_password,
 )
-from lostark_assets.platform.mlflow_service import first_page, mlflow_service
-from lostark_assets.platform.postgres import Databases
-from lostark_assets.platform.supervisor import answers
-from lostark_assets.settings import get_settings
-from lostark_ml.features import model_input
-from lostark_ml.registry import Registry, Submission, open_registry
+from lostark_ml.registry.models import Registry, Submission, open_registry
+from lostark_platform.services.dagster_home import prepare_dagster_home
+from lostark_platform.services.mlflow import first_page, mlflow_service
+from lostark_platform.services.supervisor import answers
 
 PATIENCE_S = 180
 POSTGRES = "postgresql://me:secret@db/x"
@@ -134,7 +134,8 @@ def platform_home(tmp_path_factory):
 
 def test_two_first_users_of_the_embedded_registry_at_once_both_get_a_whole_one(platform_home):
     code = (
-        "from lostark_assets.settings import get_settings; from lostark_ml.registry import open_registry\n"
+        "from lostark_assets.settings import get_settings\n"
+        "from lostark_ml.registry.models import open_registry\n"
         "with open_registry(get_settings()) as registry: print(registry.versions())"
     )
     env = {**os.environ, "LOSTARK_HOME": str(platform_home)}

@@ -12,18 +12,18 @@ import pytest
 
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
 from lostark_assets.errors import ContractViolated
-from lostark_assets.operations.ledger import Ledger
-from lostark_ml import scoring
-from lostark_ml.champion_history import point, read_history, roll_back
-from lostark_ml.monitoring import OVERALL, SPEC_ON_GATE, judge, monitor
-from lostark_ml.parts import logarithmic_mean
-from lostark_ml.scoring import (
+from lostark_assets.ledger import Ledger
+from lostark_ml.model.parts import logarithmic_mean
+from lostark_ml.monitoring import scoring
+from lostark_ml.monitoring.scoring import (
     NoChampion,
     champion_of_day,
     due_scoring_days,
     refresh_monitoring,
     score_days,
 )
+from lostark_ml.monitoring.weekly import OVERALL, SPEC_ON_GATE, judge, monitor
+from lostark_ml.registry.champion_history import point, read_history, roll_back
 from tests.a_model_lake import (
     FIRST_WEEKS,
     PLAYED,

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from lostark_assets.lake.tables import Lake
-from lostark_ml import registry as registry_module
-from lostark_ml.champion_history import read_history
-from lostark_ml.cli import app
-from lostark_ml.features import model_input
-from lostark_ml.model_file import FIELDS_FILE
-from lostark_ml.registry import Submission
+from lostark_ml.features.training_set import model_input
+from lostark_ml.registry import models as registry_module
+from lostark_ml.registry.champion_history import read_history
+from lostark_ml.registry.model_file import FIELDS_FILE
+from lostark_ml.registry.models import Submission
+from lostark_platform.cli.app import app
 
 
 @pytest.fixture
@@ -145,5 +145,5 @@ def test_show_tells_the_card_the_figures_and_what_became_of_it(lostark, three):
 def test_the_command_that_is_installed_has_the_models_too():
     pyproject = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
 
-    assert 'lostark = "lostark_api.cli:app"' in pyproject
+    assert 'lostark = "lostark_platform.cli.app:app"' in pyproject
     assert {"ingest", "model"} <= set(CliRunner().invoke(app, ["--help"]).stdout.split())

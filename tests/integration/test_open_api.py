@@ -15,25 +15,25 @@ from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES, RAW_GAME_NOTICES
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.game_events import game_events
 from lostark_assets.core.pipeline import clean_days
-from lostark_assets.core.profiles import ProfileRules
 from lostark_assets.errors import SettingsError
 from lostark_assets.lake.tables import Lake
-from lostark_assets.operations.ledger import Ledger
-from lostark_assets.simulator.season import population_of
-from lostark_assets.simulator.stand_in.config import (
-    DEMO_OPEN_API_KEY,
-    FAULT_KINDS,
-    OPEN_API_PREFIX,
-    FaultConfig,
-    StandInConfig,
-)
-from lostark_assets.simulator.stand_in.running import running_stand_in
+from lostark_assets.ledger import Ledger
 from lostark_assets.sources import open_api
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.detect import find_sources
 from lostark_assets.sources.open_api import OpenApi, collect_news, collect_profiles
 from lostark_assets.sources.open_api_choice import Choice, Freshness, choose_characters
 from lostark_assets.sources.open_api_parse import parse_profile
+from lostark_assets.sources.profiles import ProfileRules
+from lostark_simulator.mock_server.config import (
+    DEMO_OPEN_API_KEY,
+    FAULT_KINDS,
+    OPEN_API_PREFIX,
+    FaultConfig,
+    StandInConfig,
+)
+from lostark_simulator.mock_server.running import running_stand_in
+from lostark_simulator.season import population_of
 
 CALM = {"history": 2, "tiny_logs": True, "new_fight_every_s": 0}
 NAMES = [one.name for one in population_of(1, 800).characters[:12]]

@@ -19,15 +19,15 @@ from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days
 from lostark_assets.lake import files as files_of_tables
 from lostark_assets.lake.tables import Lake
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
-from lostark_assets.simulator.truth import read_truth
 from lostark_assets.sources import loa_logs_db
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.upload_json import UploadJson
 from lostark_assets.stats import pipeline as stats_pipeline
 from lostark_assets.stats.pipeline import compute_days, due_stats_days
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.truth import read_truth
 
 SEASON = SeasonConfig(encounters=14, seed=21, hits_per_player=6, duplicate_share=0.5, days=3)
 CORE = ("core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine")

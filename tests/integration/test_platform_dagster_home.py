@@ -11,9 +11,11 @@ import pytest
 from dagster_postgres import DagsterPostgresStorage, PostgresRunStorage
 from sqlalchemy import NullPool, create_engine, inspect, text
 
+from lostark_assets.database.postgres import Databases, embedded_postgres
 from lostark_assets.errors import PermanentError, TransientError
-from lostark_assets.platform import dagster_home
-from lostark_assets.platform.dagster_home import (
+from lostark_assets.settings import get_settings, project_root
+from lostark_platform.services import dagster_home
+from lostark_platform.services.dagster_home import (
     PROCESS_TAG,
     dagster_instance,
     fail_abandoned_runs,
@@ -21,8 +23,6 @@ from lostark_assets.platform.dagster_home import (
     prepare_dagster_home,
     process_tag,
 )
-from lostark_assets.platform.postgres import Databases, embedded_postgres
-from lostark_assets.settings import get_settings, project_root
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 LATER = datetime.now(UTC) + timedelta(days=1)

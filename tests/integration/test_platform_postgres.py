@@ -10,13 +10,13 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from lostark_assets.database.postgres import DATABASES, embedded_postgres
 from lostark_assets.errors import PermanentError
-from lostark_assets.platform.postgres import DATABASES, embedded_postgres
 from lostark_assets.settings import get_settings
 
 HOLDER = """
 import signal, sys, time
-from lostark_assets.platform.postgres import embedded_postgres
+from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.settings import get_settings
 # A shell's background job, and all that it starts, ignores SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lostark_assets.platform import supervisor
-from lostark_assets.platform.supervisor import end_leftovers
+from lostark_platform.services import supervisor
+from lostark_platform.services.supervisor import end_leftovers
 
 PATIENCE_S = 20
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
@@ -27,7 +27,7 @@ DISPOSITIONS = (
 SUPERVISOR = """
 import json, sys
 from pathlib import Path
-from lostark_assets.platform import supervisor
+from lostark_platform.services import supervisor
 supervisor.TERM_TIMEOUT_S = 1.0
 home, services = Path(sys.argv[1]), json.loads(sys.argv[2])
 def ready(name):

@@ -18,12 +18,13 @@ from lostark_assets.contracts.expectations import Finding, examine
 from lostark_assets.contracts.ml import ML_PLAYER_CLUSTERS
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
-from lostark_ml import model_file, style_refresh
-from lostark_ml.champion_history import point, read_history
-from lostark_ml.clusters import FEATURES, StyleModel, StylePolicy, find_styles, model_input
-from lostark_ml.model_file import FIELDS_FILE, PIPELINE_FILE, ModelRefused
-from lostark_ml.registry import STYLE_MODEL
-from lostark_ml.style_refresh import are_styles_newest, refresh_styles, styles_are_not_specs
+from lostark_ml.registry import model_file
+from lostark_ml.registry.champion_history import point, read_history
+from lostark_ml.registry.model_file import FIELDS_FILE, PIPELINE_FILE, ModelRefused
+from lostark_ml.registry.models import STYLE_MODEL
+from lostark_ml.styles import refresh as style_refresh
+from lostark_ml.styles.clusters import FEATURES, StyleModel, StylePolicy, find_styles, model_input
+from lostark_ml.styles.refresh import are_styles_newest, refresh_styles, styles_are_not_specs
 from tests.pure.ml.planted_styles import characters, write
 
 QUICK = StylePolicy(styles=(2, 3), tries=2, resamples=2)

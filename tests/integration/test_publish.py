@@ -11,18 +11,17 @@ import polars as pl
 import psycopg
 import pytest
 
-from lostark_assets.automation.sensors import automation_sensors
+from lostark_assets.dagster.jobs import PUBLISH_DAYS_JOB, PUBLISH_TABLES_JOB
+from lostark_assets.dagster.sensors import automation_sensors
+from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.definitions import build_defs
 from lostark_assets.errors import DatabaseUnavailable
-from lostark_assets.lake.tables import Lake
-from lostark_assets.orchestration.jobs import PUBLISH_DAYS_JOB, PUBLISH_TABLES_JOB
-from lostark_assets.platform.postgres import embedded_postgres
-from lostark_assets.publish import publish as publishing
-from lostark_assets.publish.marts import DAY_MARTS, WHOLE_MARTS
-from lostark_assets.publish.migrate import HEAD, libpq_url, migrate, revision_of
-from lostark_assets.publish.names import Names
-from lostark_assets.publish.publish import lake_rows, publish, published_rows, waiting
-from lostark_assets.resources import lake_of
+from lostark_assets.lake.tables import Lake, open_lake
+from lostark_assets.marts import publish as publishing
+from lostark_assets.marts.migrate import HEAD, libpq_url, migrate, revision_of
+from lostark_assets.marts.names import Names
+from lostark_assets.marts.publish import lake_rows, publish, published_rows, waiting
+from lostark_assets.marts.tables import DAY_MARTS, WHOLE_MARTS
 from lostark_assets.settings import get_settings
 from tests.serving.a_lake import START, add_fights
 
@@ -254,7 +253,7 @@ def test_a_database_that_is_not_there_is_told_as_such(lake):
 @pytest.fixture
 def platform(url, lake: Lake, tmp_path: Path):
     settings = get_settings(home=tmp_path / "home", postgres_url=url, lake_url=lake.url, sources=(tmp_path,))
-    assert lake_of(settings) == lake
+    assert open_lake(settings) == lake
     with dg.DagsterInstance.ephemeral() as instance:
         yield settings, instance
 
@@ -264,7 +263,7 @@ def tick(settings, instance, cursor: str | None) -> dg.SensorResult:
     context = dg.build_sensor_context(
         instance=instance,
         cursor=cursor,
-        resources={"lake": lake_of(settings), "settings": settings},
+        resources={"lake": open_lake(settings), "settings": settings},
         definitions=build_defs(settings=settings),
     )
     return sensor(context)
@@ -291,7 +290,7 @@ def test_the_sensor_asks_for_what_changed_and_the_runs_publish_it(url, lake, pla
 def test_the_check_of_the_published_rows_fails_when_rows_are_missing(url, lake, platform, monkeypatch):
     settings, instance = platform
     missing = dict.fromkeys(("stats_player_dps", "stats_dps_timeline", "ml_expected_dps"), 0)
-    monkeypatch.setattr("lostark_assets.publish.assets.published_rows", lambda *_: missing)
+    monkeypatch.setattr("lostark_assets.dagster.mart_assets.published_rows", lambda *_: missing)
     tags = {
         "dagster/asset_partition_range_start": START.isoformat(),
         "dagster/asset_partition_range_end": START.isoformat(),

@@ -18,17 +18,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_ml import model_file
-from lostark_ml.features import model_input
-from lostark_ml.model_file import FIELDS_FILE, PIPELINE_FILE, ModelRefused
-from lostark_ml.registry import (
+from lostark_ml.features.training_set import model_input
+from lostark_ml.model.training import FittedModel
+from lostark_ml.registry import model_file
+from lostark_ml.registry.model_file import FIELDS_FILE, PIPELINE_FILE, ModelRefused
+from lostark_ml.registry.models import (
     Registry,
     RegistryUnavailable,
     Submission,
     UnknownModelVersion,
     code_version,
 )
-from lostark_ml.training import FittedModel
 
 SUBMISSION = Submission(
     params={"seed": 0, "model": {"leaves": 6}},
@@ -323,7 +323,7 @@ def test_neither_the_working_folder_nor_mlflows_global_registry_is_touched(
 
 def test_importing_the_registry_does_not_import_mlflow():
     heavy = "{'mlflow', 'sklearn', 'dagster'}"
-    code = f"import sys, lostark_ml.champion_history; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, lostark_ml.registry.champion_history; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"

@@ -8,9 +8,9 @@ import json
 import httpx
 import pytest
 
-from lostark_assets.battle_log_api import LIST_PATH, BattleLogPage, Problem
-from lostark_assets.simulator.stand_in.config import StandInConfig
-from lostark_assets.simulator.stand_in.running import running_season, running_stand_in, stand_in_process
+from lostark_assets.contracts.battle_log_api import LIST_PATH, BattleLogPage, Problem
+from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.running import running_season, running_stand_in, stand_in_process
 
 TINY = StandInConfig(history=25, tiny_logs=True, new_fight_every_s=0, late_share=0, reupload_share=0)
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from lostark_assets.battle_log_api import LIST_PATH
-from lostark_assets.simulator.stand_in.listening import listen
+from lostark_assets.contracts.battle_log_api import LIST_PATH
+from lostark_simulator.mock_server.listening import listen
 
-COMMAND = [sys.executable, "-c", "from lostark_assets.cli import app; app()", "simulate", "serve"]
+COMMAND = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()", "simulate", "serve"]
 FEW = ["--history", "2", "--every", "0", "--hits-per-player", "20", "--no-dirt"]
 _START_LIMIT_S = 60
 
@@ -90,7 +90,7 @@ def test_a_named_port_that_is_taken_is_refused_with_what_to_do(tmp_path):
     ],
 )
 def test_wrong_words_are_wrong_usage(monkeypatch, tmp_path, words, says):
-    from lostark_assets.cli import app
+    from lostark_platform.cli.app import app
 
     monkeypatch.setenv("LOSTARK_HOME", str(tmp_path))
     result = CliRunner().invoke(app, words)

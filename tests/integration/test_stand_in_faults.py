@@ -10,15 +10,15 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
-from lostark_assets.battle_log_api import LIST_PATH, BattleLogPage
-from lostark_assets.simulator.stand_in.config import (
+from lostark_assets.contracts.battle_log_api import LIST_PATH, BattleLogPage
+from lostark_simulator.mock_server.config import (
     DEMO_OPEN_API_KEY,
     FAULT_KINDS,
     OPEN_API_PREFIX,
     FaultConfig,
     StandInConfig,
 )
-from lostark_assets.simulator.stand_in.running import running_stand_in
+from lostark_simulator.mock_server.running import running_stand_in
 
 KEY = {"authorization": f"bearer {DEMO_OPEN_API_KEY}"}
 NOTICES = f"{OPEN_API_PREFIX}/news/notices"

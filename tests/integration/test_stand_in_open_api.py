@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from lostark_assets.game.classes import CLASSES
-from lostark_assets.simulator.season import population_of
-from lostark_assets.simulator.stand_in.config import DEMO_OPEN_API_KEY, OPEN_API_PREFIX, StandInConfig
-from lostark_assets.simulator.stand_in.running import running_season, running_stand_in
+from lostark_simulator.mock_server.config import DEMO_OPEN_API_KEY, OPEN_API_PREFIX, StandInConfig
+from lostark_simulator.mock_server.running import running_season, running_stand_in
+from lostark_simulator.season import population_of
 
 KEY = {"authorization": f"bearer {DEMO_OPEN_API_KEY}"}
 THURSDAY = datetime(2026, 11, 19, 3, 0, tzinfo=UTC).timestamp()

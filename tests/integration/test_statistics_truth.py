@@ -15,9 +15,6 @@ import pytest
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import CoreRun, clean_days
 from lostark_assets.lake.tables import Lake
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
-from lostark_assets.simulator.truth import Truth, read_truth
 from lostark_assets.sources.collect import Collected, collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.stats.pipeline import (
@@ -27,6 +24,9 @@ from lostark_assets.stats.pipeline import (
     refresh_distribution,
     refresh_progression,
 )
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.truth import Truth, read_truth
 
 SEASON = SeasonConfig(encounters=70, seed=11, hits_per_player=120, duplicate_share=0.25)
 REASON_OF_DIRT = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from lostark_assets.battle_log_api import (
+from lostark_assets.contracts.battle_log_api import (
     AFTER,
     DEFAULT_LIMIT,
     LIMIT,
@@ -18,7 +18,7 @@ from lostark_assets.battle_log_api import (
     BattleLogEntry,
     BattleLogPage,
 )
-from lostark_assets.simulator.stand_in.contract import contract_document, contract_text
+from lostark_simulator.mock_server.contract import contract_document, contract_text
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "battle-log-api.json"
 ENTRY = {

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lostark_assets import charts
-from lostark_assets.presentation import picture
+from lostark_assets.markdown import picture
 
 DEALERS = pa.table(
     {

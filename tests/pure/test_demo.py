@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lostark_assets.automation.schedules import automation_schedules
+from lostark_assets.dagster.schedules import automation_schedules
 from lostark_assets.definitions import build_defs
-from lostark_assets.platform.demo import demo_settings, is_demo, stand_in_service
-from lostark_assets.platform.first_data import first_data
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.configured import configured_origins, has_demo
 from lostark_ml.definitions import build_defs as build_model_defs
+from lostark_platform.services.demo import demo_settings, is_demo, stand_in_service
+from lostark_platform.services.first_data import first_data
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lostark_assets.alerts.problems import KINDS, anchor_of
+from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.core.reasons import REASONS
 from lostark_assets.core.validate import CROSS_RULES
 from lostark_assets.settings import PREFIX, Settings
-from lostark_ml.promotion import REASONS as PROMOTION_REASONS
+from lostark_ml.registry.promotion import REASONS as PROMOTION_REASONS
+from lostark_platform.alerts.problems import KINDS, anchor_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -47,7 +47,7 @@ def commands() -> dict[str, set[str]]:
     """The options of every command, by its name; a command of a group by both names."""
     import typer
 
-    from lostark_api.cli import app
+    from lostark_platform.cli.app import app
 
     def under(group: typer.core.TyperGroup, before: str) -> dict[str, set[str]]:
         found = {}

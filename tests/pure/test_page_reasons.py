@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lostark_api.language import KOREAN
+from lostark_api.http.language import KOREAN
 from lostark_api.pages.reasons import _LATE, reason_in
-from lostark_ml import champion_history, lifecycle, monitoring
-from lostark_ml.baselines import all_baselines
-from lostark_ml.promotion import Comparison, PromotionPolicy, _in_favour
-from lostark_ml.retraining import Facts, Patch, decide_retraining
+from lostark_ml.model.baselines import all_baselines
+from lostark_ml.monitoring import weekly as monitoring
+from lostark_ml.monitoring.retraining import Facts, Patch, decide_retraining
+from lostark_ml.registry import champion_history, lifecycle
+from lostark_ml.registry.promotion import Comparison, PromotionPolicy, _in_favour
 from tests.pure.ml.test_retraining import NOW, QUIET
 
 ROW = {"rows": 1234.0, "fights": 321.0, "mape": 0.181, "bias_log": 0.07, "coverage": 0.842}

@@ -11,17 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostark_api import pages
-from lostark_api.pages import formats, words
+from lostark_api.pages import formats
+from lostark_api.pages import translations as words
 from lostark_api.pages.addresses import Addresses
-from lostark_api.pages.pictures import look_of, themed
+from lostark_api.pages.chart_images import look_of, themed
 from lostark_assets.charts import SERIES, gap_steps
 from lostark_assets.contracts.core import CORE_QUARANTINE, DETAIL_LEVELS
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, REFUSALS
 from lostark_assets.contracts.raw import LOG_FORMATS
-from lostark_assets.core.reasons import REASONS
-from lostark_ml.baselines import all_baselines
-from lostark_ml.champion_history import ACTIONS, OUTSIDE
-from lostark_ml.registry import ALIASES
+from lostark_assets.contracts.reasons import REASONS
+from lostark_ml.model.baselines import all_baselines
+from lostark_ml.registry.champion_history import ACTIONS, OUTSIDE
+from lostark_ml.registry.models import ALIASES
 
 FOLDER = Path(pages.__file__).parent
 SOURCES = {p: p.read_text() for p in [*FOLDER.glob("*.py"), *FOLDER.glob("templates/*.html")]}

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lostark_assets.lake.passes import in_passes
+from lostark_assets.lake.batching import in_passes
 
 FIRST = date(2026, 1, 1)
 ROWS = st.dictionaries(st.integers(0, 60).map(lambda n: FIRST + timedelta(days=n)), st.integers(0, 50))

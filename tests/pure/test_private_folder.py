@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lostark_assets.database.postgres import short_private_dir
 from lostark_assets.errors import PermanentError
-from lostark_assets.platform.postgres import short_private_dir
 
 
 @pytest.fixture

@@ -10,18 +10,11 @@ import pandas as pd
 import pytest
 
 from lostark_assets.lake.tables import Lake
-from lostark_ml.evaluate import (
-    CUTOFF,
-    FIRST_RESET,
-    LAST_RESET,
-    MEDIAN,
-    TABLE,
-    through_the_platform,
-)
-from lostark_ml.evaluation import evaluate, walk_forward, weekly_resets
-from lostark_ml.features import features_of, model_input, read_players
-from lostark_ml.leaks import look_for_leaks
-from lostark_ml.training import WEEK, fit
+from lostark_ml.evaluate import CUTOFF, FIRST_RESET, LAST_RESET, MEDIAN, TABLE, through_the_platform
+from lostark_ml.features.training_set import features_of, model_input, read_players
+from lostark_ml.model.evaluation import evaluate, walk_forward, weekly_resets
+from lostark_ml.model.leaks import look_for_leaks
+from lostark_ml.model.training import WEEK, fit
 
 DATA = Path(os.environ.get("LOSTARK_REAL_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 pytestmark = [

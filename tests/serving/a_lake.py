@@ -8,11 +8,11 @@ from pathlib import Path
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days
 from lostark_assets.lake.tables import Lake
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.stats.pipeline import compute_days, refresh_distribution, refresh_progression
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
 
 START = date(2026, 9, 2)
 

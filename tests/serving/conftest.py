@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from lostark_api.app import Api, create_app
+from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.lake.tables import Lake
-from lostark_assets.platform.postgres import embedded_postgres
-from lostark_assets.publish.publish import publish, waiting
+from lostark_assets.marts.publish import publish, waiting
 from lostark_assets.settings import get_settings
 from tests.serving.a_lake import add_fights
 

@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lostark_api import contracts
 from lostark_api.app import create_app
-from lostark_assets.publish.publish import publish
+from lostark_api.schemas import responses as contracts
+from lostark_assets.marts.publish import publish
 from lostark_assets.settings import get_settings
 from tests.serving.conftest import Client
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lostark_api import cache, shared_cache
-from lostark_api.answers import reply
-from lostark_api.cache import CachedApp
-from lostark_api.metrics import Metrics
-from lostark_api.shared_cache import SharedCache
+from lostark_api.http import cache, shared_cache
+from lostark_api.http.cache import CachedApp
+from lostark_api.http.metrics import Metrics
+from lostark_api.http.responses import reply
+from lostark_api.http.shared_cache import SharedCache
 
 HOST = "http://test"
 

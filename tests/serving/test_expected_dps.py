@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_api import contracts
-from lostark_api.champion import Champion
-from lostark_api.expected import Build, Champions
-from lostark_api.expected import Champion as Loaded
-from lostark_api.metrics import Metrics
+from lostark_api.http.metrics import Metrics
+from lostark_api.schemas import responses as contracts
+from lostark_api.schemas.builds import Build
+from lostark_api.services.champion import Champion
+from lostark_api.services.expected import Champion as Loaded
+from lostark_api.services.expected import Champions
 from lostark_assets.game.gates import resolve_named_gate
-from lostark_ml.builds import BuildModel
-from lostark_ml.features import features_of, model_input
-from lostark_ml.training import fit
+from lostark_ml.features.training_set import features_of, model_input
+from lostark_ml.model.training import fit
+from lostark_ml.serving.builds import BuildModel
 from tests.pure.ml import the_slow_way
 from tests.pure.ml.a_season import CUTOFF, SMALL, make_players
 

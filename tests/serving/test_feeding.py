@@ -11,17 +11,17 @@ import pytest
 import uvicorn
 
 from lostark_api.app import create_app
-from lostark_api.keys import create_key, revoke_key
-from lostark_api.offered import OfferedLogs, UnknownCursor
-from lostark_assets.battle_log_api import BattleLogPage
+from lostark_api.services.keys import create_key, revoke_key
+from lostark_api.services.offered_logs import OfferedLogs, UnknownCursor
+from lostark_assets.contracts.battle_log_api import BattleLogPage
 from lostark_assets.errors import NotFound, SourceRefused
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
-from lostark_assets.simulator.upload_json import write_upload_json
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.configured import service_at, service_source
 from lostark_assets.sources.detect import open_source
+from lostark_simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.upload_json import write_upload_json
 
 EARLIEST = date(2022, 1, 1)
 

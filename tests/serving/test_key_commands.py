@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from lostark_api.cli import app
-from lostark_api.keys import hash_of
+from lostark_api.services.keys import hash_of
+from lostark_assets.marts.migrate import libpq_url
 from lostark_assets.observability.redact import REMOVED, Redactor
-from lostark_assets.publish.migrate import libpq_url
+from lostark_platform.cli.app import app
 
 
 @pytest.fixture

@@ -19,15 +19,15 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from lostark_api.app import create_app
-from lostark_api.keys import create_key, revoke_key
-from lostark_assets.battle_log_api import LIST_PATH, LOG_PATH
+from lostark_api.services.keys import create_key, revoke_key
+from lostark_assets.contracts.battle_log_api import LIST_PATH, LOG_PATH
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
-from lostark_assets.simulator.upload_json import write_upload_json
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.configured import landing_of
 from lostark_assets.sources.detect import open_source
+from lostark_simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.upload_json import write_upload_json
 from tests.serving.conftest import Client
 
 EXAMPLES = 6

@@ -12,18 +12,18 @@ import psycopg
 import pytest
 
 from lostark_api.app import create_app
-from lostark_api.language import label
+from lostark_api.http.language import label
 from lostark_api.pages import formats, routes
-from lostark_api.pages.words import words
+from lostark_api.pages.translations import words
 from lostark_api.queries import characters as people
 from lostark_api.queries import fights as questions
 from lostark_api.queries import state
 from lostark_api.queries.pools import gate_distribution
 from lostark_api.queries.state import DPS_MODEL
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
-from lostark_assets.publish.migrate import libpq_url
+from lostark_assets.marts.migrate import libpq_url
 from lostark_assets.settings import get_settings
-from lostark_ml import registry
+from lostark_ml.registry import models as registry
 from tests.serving.conftest import Client
 
 READER = {"Accept": "text/html"}

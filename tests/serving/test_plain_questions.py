@@ -12,11 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lostark_api.champion import Champion
-from lostark_api.expected import MOST_AT_ONCE, MOST_COMPANIONS, Build, Builds, Companion, planned
-from lostark_api.front import ExpectedInFront
-from lostark_api.metrics import Metrics
-from lostark_api.plain import PlainBuild, PlainCompanion, plain_builds
+from lostark_api.fast_path import ExpectedInFront
+from lostark_api.http.metrics import Metrics
+from lostark_api.schemas.builds import (
+    MOST_AT_ONCE,
+    MOST_COMPANIONS,
+    Build,
+    Builds,
+    Companion,
+    PlainBuild,
+    PlainCompanion,
+    decode_plain_builds,
+)
+from lostark_api.services.champion import Champion
+from lostark_api.services.expected import planned
 from tests.serving.test_expected_dps import BUILD
 
 NOW_US = 1_700_000_000_000_000
@@ -31,7 +40,7 @@ def body_of(**changed: Any) -> bytes:
 def plainly(body: bytes) -> str | None:
     """What the front understands, as the model is asked it; None: it passes the question on."""
     try:
-        return repr([planned(build, NOW_US) for build in plain_builds(body)])
+        return repr([planned(build, NOW_US) for build in decode_plain_builds(body)])
     except (msgspec.MsgspecError, ValueError):
         return None
 

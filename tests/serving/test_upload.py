@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 
 from lostark_api.app import create_app
-from lostark_api.contracts import UploadTicket
-from lostark_api.keys import create_key, revoke_key
+from lostark_api.schemas.responses import UploadTicket
+from lostark_api.services.keys import create_key, revoke_key
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days
 from lostark_assets.lake.tables import Lake
-from lostark_assets.publish.publish import publish, waiting
+from lostark_assets.marts.publish import publish, waiting
 from lostark_assets.settings import get_settings
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
-from lostark_assets.simulator.upload_json import write_upload_json
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.configured import configured_origins, landing_of, sources_at
 from lostark_assets.sources.landing import safe_name, settle
 from lostark_assets.stats.pipeline import compute_days
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.upload_json import write_upload_json
 from tests.serving.conftest import Client
 
 ROUTE = "/v1/battle-logs"
@@ -333,7 +333,7 @@ def test_more_uploads_at_once_than_there_is_room_for_wait_their_turn(door, setti
 
 
 def test_a_silent_sender_is_not_waited_for(door, settings, monkeypatch):
-    monkeypatch.setattr("lostark_api.uploads.LONGEST_SILENCE_S", 0.05)
+    monkeypatch.setattr("lostark_api.services.uploads.LONGEST_SILENCE_S", 0.05)
 
     async def slow():
         yield b"{"

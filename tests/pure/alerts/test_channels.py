@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lostark_assets.alerts.channels import (
+from lostark_assets.errors import SettingsError
+from lostark_assets.settings import get_settings
+from lostark_platform.alerts.channels import (
     ChannelFailed,
     Discord,
     Mail,
@@ -18,10 +20,8 @@ from lostark_assets.alerts.channels import (
     discord_body,
     slack_body,
 )
-from lostark_assets.alerts.deliver import Outbox, deliver, put
-from lostark_assets.alerts.messages import Text
-from lostark_assets.errors import SettingsError
-from lostark_assets.settings import get_settings
+from lostark_platform.alerts.deliver import Outbox, deliver, put
+from lostark_platform.alerts.messages import Text
 from tests.pure.alerts.receivers import mails, webhooks
 
 NOW = datetime(2026, 10, 30, 20, tzinfo=UTC)
@@ -101,7 +101,7 @@ def test_a_password_goes_to_a_mail_server_without_tls_only_on_this_machine(monke
         assert "From: me@example.org" in server.got[0]
 
         server.said.clear()
-        monkeypatch.setattr("lostark_assets.alerts.channels._is_loopback", lambda host: False)
+        monkeypatch.setattr("lostark_platform.alerts.channels._is_loopback", lambda host: False)
         with pytest.raises(ChannelFailed, match="no TLS"):
             Mail(f"smtp://me:{SECRET}@127.0.0.1:{server.port}", ("a@example.org",)).send(TEXT)
         assert not any(line.startswith("AUTH") for line in server.said)

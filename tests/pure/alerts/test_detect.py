@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lostark_assets.alerts.detect import GIB, detect, follow_runs, only_due
-from lostark_assets.alerts.facts import (
+from lostark_assets.ledger import CollectionRecord, ReportedProblem
+from lostark_platform.alerts.detect import GIB, detect, follow_runs, only_due
+from lostark_platform.alerts.observations import (
     Disk,
     Facts,
     FailedUnit,
@@ -19,8 +20,7 @@ from lostark_assets.alerts.facts import (
     StepTime,
     Ticking,
 )
-from lostark_assets.alerts.silence import Activity
-from lostark_assets.operations.ledger import CollectionRecord, ReportedProblem
+from lostark_platform.alerts.silence import Activity
 
 # A Friday, 20:00 UTC.
 NOW = datetime(2026, 10, 30, 20, tzinfo=UTC)

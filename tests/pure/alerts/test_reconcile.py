@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from lostark_assets.alerts.detect import Detected
-from lostark_assets.alerts.messages import in_words, text_of
-from lostark_assets.alerts.problems import KINDS, Problem
-from lostark_assets.alerts.reconcile import State, mute, reconcile
+from lostark_platform.alerts.detect import Detected
+from lostark_platform.alerts.messages import in_words, text_of
+from lostark_platform.alerts.problems import KINDS, Problem
+from lostark_platform.alerts.reconcile import State, mute, reconcile
 
 START = datetime(2026, 10, 30, 20, tzinfo=UTC)
 TICK = timedelta(seconds=30)

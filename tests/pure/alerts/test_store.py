@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lostark_assets.alerts.deliver import Outbox, Outgoing, Pause
-from lostark_assets.alerts.detect import Detected
-from lostark_assets.alerts.facts import FailedUnit, StepTime
-from lostark_assets.alerts.look import conclude, wake
-from lostark_assets.alerts.messages import Text
-from lostark_assets.alerts.problems import Problem
-from lostark_assets.alerts.reconcile import Open, State
-from lostark_assets.alerts.store import Memory, load, locked, memory_path, save
-from lostark_assets.commands.alerts import mute, parse_length, read_alerts
 from lostark_assets.errors import NotFound, SettingsError, TransientError
 from lostark_assets.settings import get_settings
+from lostark_platform.alerts.deliver import Outbox, Outgoing, Pause
+from lostark_platform.alerts.detect import Detected
+from lostark_platform.alerts.evaluate import conclude, wake
+from lostark_platform.alerts.messages import Text
+from lostark_platform.alerts.observations import FailedUnit, StepTime
+from lostark_platform.alerts.problems import Problem
+from lostark_platform.alerts.reconcile import Open, State
+from lostark_platform.alerts.store import Memory, load, locked, memory_path, save
+from lostark_platform.cli.alerts import mute, parse_length, read_alerts
 
 NOW = datetime(2026, 10, 30, 20, tzinfo=UTC)
 PROBLEM = Problem("source_failing", "demo", "down", NOW, "a plug")
@@ -55,7 +55,7 @@ def test_a_broken_memory_is_set_aside(tmp_path, content):
 
 
 def test_two_writers_take_turns(tmp_path, monkeypatch):
-    monkeypatch.setattr("lostark_assets.alerts.store._LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("lostark_platform.alerts.store._LOCK_TIMEOUT_S", 0.05)
     with (
         locked(tmp_path / "alerts.json"),
         pytest.raises(TransientError, match="Nothing was"),

@@ -8,9 +8,9 @@ import pytest
 
 from lostark_assets.automation.collection import PEEK, look_for_news, partition_ranges
 from lostark_assets.errors import SourceBusy, SourceUnavailable
+from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.sources.configured import ledger_of
-from lostark_assets.sources.peek import Peek
+from lostark_assets.sources.probe import Peek
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
@@ -44,7 +44,7 @@ def test_a_source_that_can_not_be_read_is_noted_and_stops_no_other(settings):
 
     assert news.due == {"b": "log 1"}
     assert news.troubles["http://a"].failures == 1
-    [record] = ledger_of(settings).collections(datetime.fromtimestamp(NOW - 1, UTC))
+    [record] = open_ledger(settings).collections(datetime.fromtimestamp(NOW - 1, UTC))
     assert (record.source, record.kind, record.outcome, record.error) == (
         "a",
         PEEK,
@@ -68,7 +68,7 @@ def test_the_first_good_look_after_bad_ones_is_noted_once(settings):
     for tick in (3, 4, 5):
         troubles = look_for_news(settings, troubles, NOW + tick * 60, peeker(a="", b="")).troubles
 
-    outcomes = [r.outcome for r in ledger_of(settings).collections(datetime.fromtimestamp(NOW - 1, UTC))]
+    outcomes = [r.outcome for r in open_ledger(settings).collections(datetime.fromtimestamp(NOW - 1, UTC))]
     assert (troubles, outcomes) == ({}, ["unavailable", "ok"])
 
 

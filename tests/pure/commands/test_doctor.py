@@ -8,9 +8,9 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from lostark_assets.cli import app
-from lostark_assets.commands import doctor
-from lostark_assets.commands.doctor import Finding
+from lostark_platform.cli import doctor
+from lostark_platform.cli.app import app
+from lostark_platform.cli.doctor import Finding
 
 
 @pytest.fixture(autouse=True)

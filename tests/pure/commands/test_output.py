@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lostark_assets.commands import output
+from lostark_platform import terminal
 
 BROKEN_NAME = "가나\ud800\x1b[31m"
 
@@ -15,23 +15,23 @@ BROKEN_NAME = "가나\ud800\x1b[31m"
     "value", [BROKEN_NAME, "[bold]", "a\nb", float("nan"), None, b"\xff", 10**30, [BROKEN_NAME]]
 )
 def test_every_value_is_shown_as_json_table_and_message(value, capsys):
-    output.print_json({"value": value, str(value): 1})
+    terminal.print_json({"value": value, str(value): 1})
     json.loads(capsys.readouterr().out)
-    output.print_table(("name", "[x]"), [(value, 1)])
-    output.print_rows(["a" * 500, "b"], [(value, 1)])
-    output.say(output.shown_path(str(value)))
+    terminal.print_table(("name", "[x]"), [(value, 1)])
+    terminal.print_rows(["a" * 500, "b"], [(value, 1)])
+    terminal.say(terminal.shown_path(str(value)))
     assert capsys.readouterr().out
 
 
 def test_markup_in_a_name_is_shown_and_not_obeyed(capsys):
-    output.print_table(("name",), [("[red]Danbelel[/red]",)])
+    terminal.print_table(("name",), [("[red]Danbelel[/red]",)])
 
     assert "[red]Danbelel[/red]" in capsys.readouterr().out
 
 
 def test_a_name_can_not_steer_the_terminal(capsys):
-    output.print_table(("name",), [(BROKEN_NAME,)])
-    output.say(BROKEN_NAME)
+    terminal.print_table(("name",), [(BROKEN_NAME,)])
+    terminal.say(BROKEN_NAME)
 
     printed = capsys.readouterr()
     assert "\x1b" not in printed.out + printed.err

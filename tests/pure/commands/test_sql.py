@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 
-from lostark_assets.commands.sql import WrongQuery, column_names, run_query, write_csv, write_json
 from lostark_assets.contracts.core import CORE_HITS
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.lake.tables import Lake
+from lostark_platform.cli.sql import WrongQuery, column_names, run_query, write_csv, write_json
 
 BIG = 9_000_000_000_000_000_000
 

@@ -12,18 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.contracts.expectations import rules_of
+from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.clean import Stamp, clean_into, clean_log
 from lostark_assets.core.clean_meter import Rules
-from lostark_assets.core.reasons import REASONS
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import _CHECKS, CROSS_RULES, tables_of
 from lostark_assets.errors import LogRejected
-from lostark_assets.simulator.entities import encounter_json
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fight, generate_fights
-from lostark_assets.simulator.views import view_fight
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
+from lostark_simulator.entities import encounter_json
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fight, generate_fights
+from lostark_simulator.views import view_fight
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 RULES = Rules(now=NOW, max_part_bytes=1 << 20, max_log_bytes=4 << 20)

@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime
 import pytest
 
 from lostark_assets.contracts.core import CORE_PLAYERS, CORE_QUARANTINE
+from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.core.clean import Stamp, clean_into, clean_log
 from lostark_assets.core.clean_meter import Rules, completeness, is_name_known, item_level_or_none, measured
 from lostark_assets.core.limits import CONTROL
-from lostark_assets.core.reasons import REASONS
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import tables_of
 from lostark_assets.errors import LogRejected

@@ -12,9 +12,9 @@ from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.limits import GIVEN, check_limits, check_rows
 from lostark_assets.core.rows import columns_of
 from lostark_assets.errors import LogRejected
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
 
 ODD = [
     None, math.nan, math.inf, -math.inf, -1, 0, 0.5, 1.5, 1e300, 2**31, -(2**31) - 1, 2**63, 2**70,

@@ -11,8 +11,8 @@ import pytest
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS, PROFILE
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES
-from lostark_assets.core.profiles import INDEX_COLUMNS, ProfileRules, attach_profiles
 from lostark_assets.sources.open_api_parse import ArmoryProfile, Engraving
+from lostark_assets.sources.profiles import INDEX_COLUMNS, ProfileRules, attach_profiles
 
 FIGHT = datetime(2026, 9, 2, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -6,11 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lostark_assets.game.versions import (
-    VERSIONS_WITH_OTHER_RULES,
-    measurement_rules,
-    parse_meter_version,
-)
+from lostark_assets.game.versions import VERSIONS_WITH_OTHER_RULES, measurement_rules, parse_meter_version
 
 NUMBERS = st.tuples(*[st.integers(0, 9999)] * 3)
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from lostark_ml.model import ModelConfig
-from lostark_ml.training import TrainingConfig
+from lostark_ml.model.regressor import ModelConfig
+from lostark_ml.model.training import TrainingConfig
 
 RESET = datetime(2024, 10, 30, 10, tzinfo=UTC)
 SPECS = [

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from lostark_assets.simulator.model import PARTS
-from lostark_assets.simulator.raids import GATES
-from lostark_assets.simulator.roster import choose_roster
-from lostark_assets.simulator.season import population_of
+from lostark_simulator.model import PARTS
+from lostark_simulator.raids import GATES
+from lostark_simulator.roster import choose_roster
+from lostark_simulator.season import population_of
 
 RESET = datetime(2026, 9, 2, 10, tzinfo=UTC)
 DURATION_S = 500

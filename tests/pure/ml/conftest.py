@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lostark_ml.features import features_of
+from lostark_ml.features.training_set import features_of
 from tests.pure.ml.a_season import make_players
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from lostark_assets.contracts.ml import ML_EXPECTED_DPS
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.contracts.table import Contract
-from lostark_ml.clusters import FEATURES
+from lostark_ml.styles.clusters import FEATURES
 
 PLANTED = {0: {"burst_share": 2.6, "opener_share": 2.6}, 1: {"casts_per_minute": 2.6, "active_share": 2.6}}
 

@@ -9,19 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_api.expected import Build, planned
+from lostark_api.schemas.builds import Build
+from lostark_api.services.expected import planned
 from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.game.classes import CLASSES
 from lostark_assets.game.specs import SPECS
-from lostark_assets.simulator.raids import GATES
 from lostark_assets.stats.weeks import week_start_us
-from lostark_ml.builds import _LAYOUT, FIGURES, PARTS, BuildModel
-from lostark_ml.context import Typical
-from lostark_ml.contracts import CATEGORY_FEATURES, MODEL_FEATURES
-from lostark_ml.features import features_of, model_input, moment_features
-from lostark_ml.kernels import one_row
-from lostark_ml.model import ModelConfig
-from lostark_ml.training import TrainingConfig, fit
+from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES
+from lostark_ml.features.kernels import one_row
+from lostark_ml.features.training_set import features_of, model_input, moment_features
+from lostark_ml.model.context import Typical
+from lostark_ml.model.regressor import ModelConfig
+from lostark_ml.model.training import TrainingConfig, fit
+from lostark_ml.serving.builds import _LAYOUT, FIGURES, PARTS, BuildModel
+from lostark_simulator.raids import GATES
 from tests.pure.ml import the_slow_way
 from tests.pure.ml.a_simulated_season import RESET, simulated_players
 

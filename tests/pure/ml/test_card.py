@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_ml.card import CUT, LONGEST, CardFacts, model_card
-from lostark_ml.evaluation import evaluate
-from lostark_ml.gap import GapModel
-from lostark_ml.leaks import LeakReport
-from lostark_ml.promotion import PromotionPolicy, SliceChange, decide, held_out
-from lostark_ml.training import fit
+from lostark_ml.model.evaluation import evaluate
+from lostark_ml.model.gap import GapModel
+from lostark_ml.model.leaks import LeakReport
+from lostark_ml.model.training import fit
+from lostark_ml.registry.card import CUT, LONGEST, CardFacts, model_card
+from lostark_ml.registry.promotion import PromotionPolicy, SliceChange, decide, held_out
 from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
 
 MLFLOW_KEEPS = 5000

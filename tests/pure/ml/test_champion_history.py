@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.lake.tables import Lake
-from lostark_ml import champion_history
-from lostark_ml.champion_history import (
+from lostark_ml.registry import champion_history
+from lostark_ml.registry.champion_history import (
     AliasChange,
     AlreadyThere,
     NothingToRollBackTo,
@@ -22,7 +22,7 @@ from lostark_ml.champion_history import (
     read_history,
     roll_back,
 )
-from lostark_ml.registry import ModelVersion, UnknownModelVersion
+from lostark_ml.registry.models import ModelVersion, UnknownModelVersion
 
 NOW = datetime(2026, 9, 9, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)

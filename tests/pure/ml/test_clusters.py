@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_PLAYER_CLUSTERS
-from lostark_ml.clusters import (
+from lostark_ml.styles.clusters import (
     FEATURES,
     StylePolicy,
     find_styles,
@@ -19,9 +19,9 @@ from lostark_ml.clusters import (
     player_clusters,
     style_features,
 )
-from lostark_ml.mixture import fit_mixture
-from lostark_ml.style_names import name_styles
-from lostark_ml.style_pages import CONTINUUM, MEANINGS, style_pages
+from lostark_ml.styles.mixture import fit_mixture
+from lostark_ml.styles.names import name_styles
+from lostark_ml.styles.pages import CONTINUUM, MEANINGS, style_pages
 from tests.pure.ml.planted_styles import characters
 
 NOW = datetime(2025, 1, 8, tzinfo=UTC)

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from lostark_assets.contracts.ml import CONTEXT_PARTS
-from lostark_ml.context import (
+from lostark_ml.features.columns import MODEL_FEATURES
+from lostark_ml.features.training_set import model_input
+from lostark_ml.model.context import (
     ALL_GROUPS,
     OWN_FEATURES,
     TOGETHER,
@@ -16,9 +18,7 @@ from lostark_ml.context import (
     explain_context,
     measure_typical,
 )
-from lostark_ml.contracts import MODEL_FEATURES
-from lostark_ml.features import model_input
-from lostark_ml.training import fit, training_rows
+from lostark_ml.model.training import fit, training_rows
 from tests.pure.ml import the_slow_way
 from tests.pure.ml.a_season import CUTOFF, SMALL
 

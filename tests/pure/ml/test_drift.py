@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_ml.drift import Change, DriftPolicy, measure_drift
+from lostark_ml.monitoring.drift import Change, DriftPolicy, measure_drift
 
 WEEK = datetime(2024, 12, 4, 10, tzinfo=UTC)
 SPREAD, ICC = 0.18, 0.3

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_ml.baselines import Constant, RecentMedian
-from lostark_ml.evaluation import SLICES, evaluate, measure, walk_forward, weekly_resets
-from lostark_ml.training import fit
+from lostark_ml.model.baselines import Constant, RecentMedian
+from lostark_ml.model.evaluation import SLICES, evaluate, measure, walk_forward, weekly_resets
+from lostark_ml.model.training import fit
 from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
 
 

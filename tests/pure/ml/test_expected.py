@@ -12,13 +12,13 @@ import pytest
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, ML_EXPECTED_DPS, REFUSALS
 from lostark_assets.errors import ContractViolated
-from lostark_ml.context import Typical
-from lostark_ml.expected import check_sums, score
-from lostark_ml.features import features_of
-from lostark_ml.model import ModelConfig
-from lostark_ml.parts import logarithmic_mean
-from lostark_ml.training import OUTSIDE, TrainingConfig, fit
-from lostark_ml.training import REFUSALS as DOMAIN_REFUSALS
+from lostark_ml.features.training_set import features_of
+from lostark_ml.model.context import Typical
+from lostark_ml.model.parts import logarithmic_mean
+from lostark_ml.model.regressor import ModelConfig
+from lostark_ml.model.training import OUTSIDE, TrainingConfig, fit
+from lostark_ml.model.training import REFUSALS as DOMAIN_REFUSALS
+from lostark_ml.serving.expected import check_sums, score
 from tests.pure.ml.a_season import CUTOFF, SMALL, make_players
 from tests.pure.ml.a_simulated_season import RESET as SIMULATED_RESET
 from tests.pure.ml.a_simulated_season import simulated_players

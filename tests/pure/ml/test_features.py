@@ -11,8 +11,8 @@ import pytest
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_TRAINING_SET
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_ml.contracts import MODEL_FEATURES
-from lostark_ml.features import TrainingSet, features_of, model_input
+from lostark_ml.features.columns import MODEL_FEATURES
+from lostark_ml.features.training_set import TrainingSet, features_of, model_input
 
 MADE_BY_THE_FIGHT = {
     "dps", "log_dps", "damage", "damage_share", "duration_s", "is_dead", "deaths", "active_dps",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_ml.intervals import calibrate
+from lostark_ml.model.intervals import calibrate
 
 
 def test_nine_of_ten_later_errors_are_inside():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from lostark_ml.features import features_of
-from lostark_ml.leaks import look_for_leaks, shuffle_dps
+from lostark_ml.features.training_set import features_of
+from lostark_ml.model.leaks import look_for_leaks, shuffle_dps
 from tests.pure.ml.a_season import CUTOFF, SMALL
 
 UNTIL = CUTOFF + timedelta(weeks=1)

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_assets.alerts.problems import KINDS
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_DPS_MONITORING, ML_EXPECTED_DPS
-from lostark_assets.operations.ledger import Ledger
-from lostark_ml.monitoring import (
+from lostark_assets.ledger import Ledger
+from lostark_ml.monitoring.weekly import (
     RULES,
     SLICES,
     ModelProblem,
@@ -24,6 +23,7 @@ from lostark_ml.monitoring import (
     monitor,
     reports_of,
 )
+from lostark_platform.alerts.problems import KINDS
 
 WEEK = datetime(2024, 12, 4, 10, tzinfo=UTC)
 KOREAN = datetime(2024, 12, 3, 21, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lostark_ml.kernels import whole_parts
-from lostark_ml.parts import logarithmic_mean, shapley_shares
+from lostark_ml.features.kernels import whole_parts
+from lostark_ml.model.parts import logarithmic_mean, shapley_shares
 from tests.pure.ml.the_slow_way import mixtures_of
 
 weights = st.lists(st.floats(-3, 3), min_size=4, max_size=4)

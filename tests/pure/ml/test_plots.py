@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_ml.contracts import MODEL_FEATURES, TIME_FEATURE
-from lostark_ml.evaluation import evaluate
-from lostark_ml.importance import GROUPS, MOST_ROWS, group_importance
-from lostark_ml.plots import (
+from lostark_ml.features.columns import MODEL_FEATURES, TIME_FEATURE
+from lostark_ml.model.evaluation import evaluate
+from lostark_ml.model.importance import GROUPS, MOST_ROWS, group_importance
+from lostark_ml.model.plots import (
     as_png,
     calibration,
     draw_all,
@@ -20,7 +20,7 @@ from lostark_ml.plots import (
     interval_width,
     residuals_by,
 )
-from lostark_ml.training import fit
+from lostark_ml.model.training import fit
 from tests.pure.ml.a_season import CUTOFF, SMALL
 
 PNG = b"\x89PNG\r\n\x1a\n"

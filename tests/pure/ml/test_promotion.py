@@ -13,16 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.errors import SettingsError
-from lostark_ml.leaks import LeakReport
-from lostark_ml.promotion import (
-    REASONS,
-    Decision,
-    HeldOut,
-    PromotionPolicy,
-    decide,
-    held_out,
-)
-from lostark_ml.training import fit
+from lostark_ml.model.leaks import LeakReport
+from lostark_ml.model.training import fit
+from lostark_ml.registry.promotion import REASONS, Decision, HeldOut, PromotionPolicy, decide, held_out
 from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
 
 START = datetime(2025, 1, 1, 10, tzinfo=UTC)

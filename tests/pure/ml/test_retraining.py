@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lostark_ml.monitoring import ModelProblem
-from lostark_ml.retraining import (
+from lostark_ml.monitoring.retraining import (
     Attempt,
     Facts,
     Patch,
@@ -19,6 +18,7 @@ from lostark_ml.retraining import (
     pause_after,
     resting,
 )
+from lostark_ml.monitoring.weekly import ModelProblem
 
 NOW = datetime(2024, 12, 4, 12, tzinfo=UTC)
 POLICY = RetrainingPolicy()

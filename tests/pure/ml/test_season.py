@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lostark_ml.season import measure_season
+from lostark_ml.model.season import measure_season
 
 CUTOFF = 2870.0
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lostark_ml.features import model_input
-from lostark_ml.training import TooFewRows, fit
+from lostark_ml.features.training_set import model_input
+from lostark_ml.model.training import TooFewRows, fit
 from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
 
 

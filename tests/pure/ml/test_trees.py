@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
-from lostark_ml import trees
-from lostark_ml.context import ALL_GROUPS, GROUP_COLUMNS
-from lostark_ml.contracts import CATEGORY_FEATURES, MODEL_FEATURES, NUMBER_FEATURES, TIME_FEATURE
-from lostark_ml.features import features_of, model_input
-from lostark_ml.model import ModelConfig, build_pipeline
-from lostark_ml.training import TrainingConfig, fit_pipeline, training_rows, week_number
-from lostark_ml.trees import MOST_LEAVES, NotCompiled, compile_pipeline
+from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES, NUMBER_FEATURES, TIME_FEATURE
+from lostark_ml.features.training_set import features_of, model_input
+from lostark_ml.model import trees
+from lostark_ml.model.context import ALL_GROUPS, GROUP_COLUMNS
+from lostark_ml.model.regressor import ModelConfig, build_pipeline
+from lostark_ml.model.training import TrainingConfig, fit_pipeline, training_rows, week_number
+from lostark_ml.model.trees import MOST_LEAVES, NotCompiled, compile_pipeline
 from tests.pure.ml.a_season import CUTOFF
 from tests.pure.ml.a_simulated_season import RESET, simulated_players
 from tests.pure.ml.the_slow_way import mixtures_of
@@ -34,7 +34,7 @@ def trained(frame, cutoff, **config):
 @pytest.fixture(scope="module")
 def rich():
     """Players with all numbers, of two gates and many specs, and their pipeline."""
-    from lostark_assets.simulator.raids import GATES
+    from lostark_simulator.raids import GATES
 
     players = [simulated_players(120, 4, seed=n, gate=gate) for n, gate in enumerate(GATES[:2])]
     frame = features_of(pd.concat(players, ignore_index=True))

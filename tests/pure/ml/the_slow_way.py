@@ -14,9 +14,9 @@ from lostark_assets.game.gates import resolve_named_gate
 from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
 from lostark_assets.stats.weeks import week_start_us
-from lostark_ml.context import ALL_GROUPS, GROUP_COLUMNS
-from lostark_ml.features import features_of, model_input
-from lostark_ml.parts import logarithmic_mean, shapley_shares
+from lostark_ml.features.training_set import features_of, model_input
+from lostark_ml.model.context import ALL_GROUPS, GROUP_COLUMNS
+from lostark_ml.model.parts import logarithmic_mean, shapley_shares
 
 FIGURES = ["expected_dps", "expected_dps_low", "expected_dps_high"]
 

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
+from lostark_assets.dagster.event_log_handler import DagsterEventsHandler
 from lostark_assets.observability import logs
-from lostark_assets.observability.dagster_handler import DagsterEventsHandler
 from lostark_assets.observability.logs import EventsFile, bind_run, configure_logs, get_logger, redacted
 from lostark_assets.observability.redact import REMOVED, Redactor, secrets_of
 from lostark_assets.settings import Settings, get_settings

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from lostark_assets.operations.ledger import CollectionRecord, Ledger, ReportedProblem
+from lostark_assets.ledger import CollectionRecord, Ledger, ReportedProblem
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

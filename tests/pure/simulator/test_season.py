@@ -6,8 +6,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from lostark_assets.simulator.model import PARTS
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.model import PARTS
+from lostark_simulator.season import SeasonConfig, generate_fights
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from isal import igzip
 from lostark_assets.core.clean import clean_log
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.errors import LogRejected, SourceBusy
-from lostark_assets.simulator.dirt import QUARANTINE, dirt_of
-from lostark_assets.simulator.season import DAY_MS, SeasonConfig, generate_fight
-from lostark_assets.simulator.stand_in.config import StandInConfig
-from lostark_assets.simulator.stand_in.growing_season import LAST_WEEK, CursorForgotten, GrowingSeason
+from lostark_simulator.dirt import QUARANTINE, dirt_of
+from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.growing_season import LAST_WEEK, CursorForgotten, GrowingSeason
+from lostark_simulator.season import DAY_MS, SeasonConfig, generate_fight
 
 NOW_S = datetime(2026, 11, 19, 3, 0, tzinfo=UTC).timestamp()
 REASON_OF_DIRT = {

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from lostark_assets.errors import SettingsError
-from lostark_assets.simulator.stand_in.body_cache import BodyCache
-from lostark_assets.simulator.stand_in.calendar import is_weekly_maintenance
-from lostark_assets.simulator.stand_in.config import FAULT_KINDS, FaultConfig
-from lostark_assets.simulator.stand_in.fault_kinds import PAGE_KINDS
-from lostark_assets.simulator.stand_in.limits import RenewedWindow, SlidingWindow
-from lostark_assets.simulator.stand_in.open_api import filters_of
-from lostark_assets.simulator.stand_in.traffic import CONTROL_ROUTE, Traffic, fault_of, route_of
+from lostark_simulator.mock_server.body_cache import BodyCache
+from lostark_simulator.mock_server.calendar import is_weekly_maintenance
+from lostark_simulator.mock_server.config import FAULT_KINDS, FaultConfig
+from lostark_simulator.mock_server.fault_kinds import PAGE_KINDS
+from lostark_simulator.mock_server.limits import RenewedWindow, SlidingWindow
+from lostark_simulator.mock_server.open_api import filters_of
+from lostark_simulator.mock_server.traffic import CONTROL_ROUTE, Traffic, fault_of, route_of
 
 
 @pytest.mark.parametrize(

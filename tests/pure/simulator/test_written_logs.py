@@ -6,11 +6,11 @@ import sqlite3
 
 import pytest
 
-from lostark_assets.simulator.dirt import KEPT, KINDS, QUARANTINE
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fight, generate_fights
-from lostark_assets.simulator.truth import read_truth, truth_paths
-from lostark_assets.simulator.upload_json import write_upload_json
+from lostark_simulator.dirt import KEPT, KINDS, QUARANTINE
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fight, generate_fights
+from lostark_simulator.truth import read_truth, truth_paths
+from lostark_simulator.upload_json import write_upload_json
 
 CONFIG = SeasonConfig(encounters=50, seed=5, hits_per_player=80, duplicate_share=0.6)
 

@@ -18,10 +18,10 @@ import pytest
 from lostark_assets.core.clean import clean_log
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.errors import LogRejected, SourceBusy, UnknownFormat
-from lostark_assets.simulator.loa_logs_db import write_encounters_db
-from lostark_assets.simulator.season import SeasonConfig, generate_fights
 from lostark_assets.sources import loa_logs_db
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
+from lostark_simulator.loa_logs_db import write_encounters_db
+from lostark_simulator.season import SeasonConfig, generate_fights
 
 START = 1_700_000_000_000
 OLD_ENCOUNTER = """

@@ -9,7 +9,7 @@ import pytest
 from lostark_assets.errors import SourceBusy, SourceMissing
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.configured import FolderOrigin, configured_origins
-from lostark_assets.sources.peek import glance_of, note_collected, peek
+from lostark_assets.sources.probe import glance_of, note_collected, peek
 
 LOG = b'{"entities": {}, "fightStart": 1789000000000, "encounterDamageStats": {}}'
 

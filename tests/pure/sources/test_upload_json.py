@@ -10,12 +10,12 @@ import pytest
 from lostark_assets.core.clean import clean_log
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.errors import LogRejected, SourceMissing, UnknownFormat
-from lostark_assets.simulator.season import SeasonConfig, generate_fight
-from lostark_assets.simulator.upload_json import write_upload_json
 from lostark_assets.sources.detect import ImportArguments, Limits, find_sources, open_source
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.player_table import PlayerTable
 from lostark_assets.sources.upload_json import UploadJson
+from lostark_simulator.season import SeasonConfig, generate_fight
+from lostark_simulator.upload_json import write_upload_json
 
 DAMAGE = 9_000
 

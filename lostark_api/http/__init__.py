@@ -1,0 +1,1 @@
+"""HTTP mechanics that know no route: caching, responses, errors, parameters, language, metrics, API docs."""

@@ -1,0 +1,1 @@
+"""What the routes share beside the database: the active champion, API keys, uploads, offered logs."""

@@ -1,0 +1,149 @@
+"""What the champion expects of builds that were never played, by the same features as in training.
+
+What does not belong here: which champion serves (``champion``), and HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lostark_api.schemas.builds import MOST_AT_ONCE, Build, PlainBuild
+from lostark_api.services.champion import Predictor
+from lostark_assets.contracts.ml import CONTEXT_PARTS
+from lostark_assets.game.classes import resolve_class
+from lostark_assets.game.difficulties import resolve_difficulty
+from lostark_assets.game.gates import resolve_named_gate
+from lostark_assets.game.specs import is_support, resolve_spec
+from lostark_assets.game.versions import measurement_rules
+from lostark_assets.settings import Settings
+from lostark_ml.features.planned import NAN, Planned, Role, role_of
+
+if TYPE_CHECKING:
+    from lostark_ml.registry.models import Registry as ModelRegistry
+    from lostark_ml.serving.builds import Answer, BuildModel
+
+_MOST_KEPT = 4096
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_NEWEST_RULES = measurement_rules("999.0.0", figure="dps")
+_FIGURES = (
+    "expected_dps",
+    "expected_dps_low",
+    "expected_dps_high",
+    "typical_dps",
+    *(c.name for c in CONTEXT_PARTS),
+)
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A loaded champion that answers builds."""
+
+    version: int
+    model: BuildModel
+
+    def expect(self, builds: Sequence[Build | PlainBuild]) -> list[Answer]:
+        """Expectation with its 90 % interval and parts by build, or the reason why there is none."""
+        now_us = time.time_ns() // 1000
+        return [self.model.expect(planned(build, now_us)) for build in builds]
+
+
+@dataclass(frozen=True)
+class Champions:
+    """The registry of the model, as the API asks it."""
+
+    registry: ModelRegistry
+
+    def champion_version(self) -> int | None:
+        """The version behind the alias."""
+        found = self.registry.champion()
+        return None if found is None else found.version
+
+    def load(self, version: int) -> Champion:
+        """That version, loaded and compiled."""
+        from lostark_ml.serving.builds import BuildModel  # noqa: PLC0415 - scikit-learn takes a second to load
+
+        return Champion(version, BuildModel(self.registry.load(version)))
+
+
+def champions_of(settings: Settings) -> Champions | None:
+    """The registry that the settings name; None: no one, and no build gets an expectation."""
+    if settings.mlflow_tracking_uri is None:
+        return None
+    from lostark_ml.registry.models import Registry as ModelRegistry  # noqa: PLC0415 - seconds
+
+    uri = settings.mlflow_tracking_uri.get_secret_value()
+    return Champions(ModelRegistry(uri, settings.mlflow_artifacts_dir))
+
+
+async def answer(predictor: Predictor | None, builds: Sequence[Build]) -> bytes:
+    """The body of an answer: what ``predictor`` expects of the builds. Many are computed in a thread."""
+    if predictor is None or len(builds) <= MOST_AT_ONCE:
+        return answer_at_once(predictor, builds)
+    found = await asyncio.to_thread(predictor.expect, builds)
+    return _encode({"model_version": predictor.version, "expectations": found})
+
+
+def answer_at_once(predictor: Predictor | None, builds: Sequence[Build | PlainBuild]) -> bytes:
+    """The same of a few."""
+    if predictor is None:
+        return _encode({"model_version": None, "expectations": refused(builds, "no_champion")})
+    return _encode({"model_version": predictor.version, "expectations": predictor.expect(builds)})
+
+
+def planned(build: Build | PlainBuild, now_us: int) -> Planned:
+    """The build as models read it: names in English, and a moment (microseconds from 1970)."""
+    at, others = build.fight_started_at, []
+    for one in build.party:
+        item_level = NAN if one.item_level is None else one.item_level
+        others += (item_level, NAN, *_role(one.class_name, one.spec_name).flags)
+    told = (
+        build.combat_power,
+        build.is_ark_passive_active,
+        build.support_ap,
+        build.support_brand,
+        build.support_identity,
+        build.support_hyper,
+    )
+    combat_power, is_ark_passive_active, *uptimes = [NAN if number is None else number for number in told]
+    return Planned(
+        _place(build.raid_name, build.gate_name, build.difficulty),
+        build.region,
+        _NEWEST_RULES,
+        now_us if at is None else (at - _EPOCH) // _MICROSECOND,
+        _role(build.class_name, build.spec_name),
+        build.item_level,
+        combat_power,
+        build.is_uploader,
+        is_ark_passive_active,
+        uptimes,
+        others,
+    )
+
+
+def refused(builds: Sequence[Build | PlainBuild], reason: str) -> list[dict[str, Any]]:
+    """Answers of no model."""
+    return [{"refusal_reason": reason, **dict.fromkeys(_FIGURES)} for _ in builds]
+
+
+@lru_cache(_MOST_KEPT)
+def _place(raid: str, gate: str, difficulty: str) -> tuple[str, str, str]:
+    found = resolve_named_gate(raid, gate)
+    word = resolve_difficulty(difficulty, raid_name=found.raid_name)
+    return found.raid_name or raid, found.gate_name or gate, word or difficulty
+
+
+@lru_cache(_MOST_KEPT)
+def _role(class_text: str, spec_text: str) -> Role:
+    class_name = resolve_class(class_text) or class_text
+    spec = resolve_spec(spec_text, class_name)
+    name = spec.name if spec else spec_text
+    return role_of(class_name, name, is_support=is_support(name, class_name))

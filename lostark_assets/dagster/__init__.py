@@ -1,0 +1,1 @@
+"""Dagster wiring of phase 1: assets, checks, jobs, partitions, sensors, schedules."""

@@ -1,0 +1,143 @@
+"""The core layer as Dagster assets: one pass cleans a range of fight days into five tables.
+
+What does not belong here: the cleaning (``pipeline``) and its rules (``validate``).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lostark_assets import charts
+from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.core.clean import CLEAN_VERSION
+from lostark_assets.core.clean_meter import build_rules
+from lostark_assets.core.pipeline import COMMIT_ORDER, CoreRun, clean_days
+from lostark_assets.dagster.core_checks import (
+    core_check_results,
+    core_check_specs,
+    examine_stored,
+    with_accounting,
+)
+from lostark_assets.dagster.open_api_assets import PROFILES
+from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, days_of
+from lostark_assets.dagster.raw_assets import RAW
+from lostark_assets.dagster.specs import asset_spec, table_metadata
+from lostark_assets.errors import ContractViolated
+from lostark_assets.lake.tables import Lake
+from lostark_assets.markdown import markdown_table, picture
+from lostark_assets.settings import Settings
+
+TABLES = tuple(reversed(COMMIT_ORDER))
+_PREVIEWS = {
+    "core_encounters": [
+        "encounter_id", "fight_started_at", "raid_name", "gate_name", "boss_name", "difficulty", "is_cleared",
+        "duration_s", "player_count", "dps", "source", "detail_level", "is_counted",
+    ],
+    "core_players": [
+        "encounter_id", "player_name", "class_name", "spec_name", "item_level", "is_support", "damage", "dps",
+        "damage_share", "deaths",
+    ],
+    "core_skills": ["encounter_id", "player_name", "skill_name", "damage", "casts", "hits", "crit_rate"],
+    "core_hits": list(CONTRACTS["core_hits"].names),
+    "core_quarantine": ["reason_code", "detail", "locator", "source", "source_log_id", "log_id", "scope"],
+}  # fmt: skip
+
+_DRAWN = {"core_encounters", "core_quarantine"}
+"""Tables whose pictures need every row; of the others the first rows are enough."""
+
+
+class CleanConfig(dg.Config):
+    """How to clean: ``again`` cleans logs that were cleaned already."""
+
+    again: bool = False
+
+
+def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The cleaned tables."""
+    upstream = dg.AssetDep(RAW, partition_mapping=dg.AllPartitionMapping())
+    specs = [
+        asset_spec(
+            name,
+            version=CLEAN_VERSION,
+            kinds={"pandas", "arrow"},
+            deps=[upstream, PROFILES] if name == "core_players" else [upstream],
+            skippable=True,
+        )
+        for name in TABLES
+    ]
+
+    @dg.multi_asset(
+        name="core_tables",
+        specs=specs,
+        check_specs=core_check_specs(),
+        partitions_def=fight_days,
+        backfill_policy=ONE_PASS,
+        can_subset=True,
+    )
+    def core_tables(
+        context: dg.AssetExecutionContext,
+        config: CleanConfig,
+        lake: dg.ResourceParam[Lake],
+        settings: dg.ResourceParam[Settings],
+    ) -> Iterator[Any]:
+        days = days_of(context)
+        wanted = context.selected_asset_check_keys
+        if days is None or not context.selected_asset_keys:
+            stored = lake.days("core_encounters") if days is None else days
+            yield from core_check_results(examine_stored(lake, stored), lake, wanted)
+            return
+        try:
+            run = clean_days(
+                lake,
+                days,
+                build_rules(settings),
+                run_id=context.run.run_id,
+                batch_bytes=int(settings.batch_bytes),
+                again=config.again,
+                progress=lambda done, due: context.log.info("cleaned %d of %d logs", done, due),
+            )
+        except ContractViolated as error:
+            yield from core_check_results(error.findings, lake, wanted)
+            raise dg.Failure(str(error), allow_retries=False) from error
+        for name in TABLES:
+            if dg.AssetKey(name) in context.selected_asset_keys:
+                yield dg.MaterializeResult(asset_key=name, metadata=_metadata(lake, name, days, run))
+        findings = (
+            with_accounting(run.findings, lake, days, run.raw_version)
+            if run.due
+            else examine_stored(lake, days, run.raw_version)
+        )
+        yield from core_check_results(findings, lake, wanted)
+
+    return [core_tables]
+
+
+def _metadata(lake: Lake, name: str, days: list[Any], run: CoreRun) -> dict[str, Any]:
+    columns = _PREVIEWS[name]
+    count = lake.count(name, days)
+    rows = lake.read(name, days=days) if name in _DRAWN else lake.head(name, columns, days=days)
+    metadata = table_metadata(lake, name, rows, count, columns) | {
+        "logs cleaned now": run.due,
+        "fights settled anew": run.changed_fights,
+    }
+    if name == "core_encounters" and rows.num_rows and len(days) <= DRAWN_DAYS:
+        metadata["encounters by day"] = dg.MetadataValue.md(
+            picture(charts.fights_per_day(rows), "encounters by day")
+        )
+        metadata["logs of one fight"] = rows.num_rows - pc.count_distinct(rows["fight_id"]).as_py()
+    if name == "core_quarantine" and rows.num_rows and len(days) <= DRAWN_DAYS:
+        metadata["reasons"] = dg.MetadataValue.md(_reasons(rows))
+        metadata["by reason"] = dg.MetadataValue.md(
+            picture(charts.quarantine_reasons(rows), "quarantine by reason")
+        )
+    return metadata
+
+
+def _reasons(rows: pa.Table) -> str:
+    counts = (
+        rows.group_by("reason_code").aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
+    )
+    return markdown_table(counts.rename_columns({"count_all": "entries"}).to_pylist())

@@ -1,0 +1,110 @@
+"""The marts as Dagster assets: by fight day, and those that are replaced as a whole.
+
+What does not belong here: writing them (``publish``), and when it is done (``automation``).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from lostark_assets.dagster.partitions import ONE_PASS, days_of
+from lostark_assets.dagster.specs import OWNERS
+from lostark_assets.errors import NotFound
+from lostark_assets.lake.tables import Lake
+from lostark_assets.markdown import markdown_table
+from lostark_assets.marts.names import names_of
+from lostark_assets.marts.publish import Publication, lake_rows, marts_url, publish, published_rows
+from lostark_assets.marts.tables import DAY_MARTS, DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
+from lostark_assets.settings import Settings
+
+FIGHTS, TABLES = "mart_fights", "mart_tables"
+ROWS_EQUAL = "mart_rows_equal_lake_rows"
+VERSION = "publish version"
+
+
+def mart_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """All published tables."""
+    return [_fights(fight_days), _tables()]
+
+
+def _fights(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        FIGHTS,
+        deps=list(DAY_TABLES),
+        owners=OWNERS,
+        kinds={"postgres"},
+        code_version=MARTS_VERSION,
+        description=(
+            f"Fights, players, skills, timelines, expected DPS and data quality in PostgreSQL: the tables "
+            f"{', '.join(mart.table for mart in DAY_MARTS)}. One transaction a publish, of exactly its days."
+        ),
+    )
+    check = dg.AssetCheckSpec(
+        ROWS_EQUAL,
+        asset=FIGHTS,
+        blocking=True,
+        description="The database has as many players, timelines and expectations as the lake had.",
+    )
+
+    @dg.multi_asset(
+        name=FIGHTS,
+        specs=[spec],
+        check_specs=[check],
+        partitions_def=fight_days,
+        backfill_policy=ONE_PASS,
+    )
+    def mart_fights(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
+    ) -> Iterator[Any]:
+        days = days_of(context) or []
+        with marts_url(settings) as url:
+            done = publish(lake, url, days, names=names_of(settings))
+            if done is None:
+                raise dg.Failure("no fight day was asked for; nothing was published", allow_retries=False)
+            there, wanted = published_rows(url, done.days), lake_rows(lake, done.days, done.versions)
+        yield dg.MaterializeResult(asset_key=FIGHTS, metadata=_metadata(done))
+        counts = [{"table": name, "lake": wanted[name], "mart": there[name]} for name in sorted(wanted)]
+        yield dg.AssetCheckResult(
+            asset_key=FIGHTS,
+            check_name=ROWS_EQUAL,
+            passed=there == wanted,
+            metadata={"rows": dg.MetadataValue.md(markdown_table(counts))},
+        )
+
+    return mart_fights
+
+
+def _tables() -> dg.AssetsDefinition:
+    @dg.asset(
+        name=TABLES,
+        deps=list(WHOLE_MARTS),
+        owners=OWNERS,
+        kinds={"postgres"},
+        code_version=MARTS_VERSION,
+        description=(
+            "Distributions, progression, model evaluation, champion history, monitoring and play styles in "
+            "PostgreSQL, each replaced as a whole, all in one transaction."
+        ),
+    )
+    def mart_tables(
+        lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
+    ) -> dg.MaterializeResult[Any]:
+        there = [name for name in WHOLE_MARTS if lake.version(name) is not None]
+        with marts_url(settings) as url:
+            done = publish(lake, url, tables=there, names=names_of(settings))
+        if done is None:
+            raise dg.Failure(str(NotFound("No table across days is in the lake yet. Nothing was published.")))
+        return dg.MaterializeResult(metadata=_metadata(done))
+
+    return mart_tables
+
+
+def _metadata(done: Publication) -> dict[str, Any]:
+    rows = [{"mart": name, "rows": count} for name, count in done.rows.items()]
+    return {
+        "dagster/row_count": sum(done.rows.values()),
+        VERSION: done.version,
+        "seconds": round(done.seconds, 3),
+        "rows": dg.MetadataValue.md(markdown_table(rows)),
+    }

@@ -1,0 +1,161 @@
+"""The statistics layer as Dagster assets: per fight day, and across all of them.
+
+What does not belong here: computing (``pipeline``) and the figures.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lostark_assets import charts
+from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, days_of
+from lostark_assets.dagster.specs import asset_spec, table_metadata
+from lostark_assets.dagster.stats_checks import (
+    daily_check_specs,
+    examine_days,
+    has_rows,
+    same_players,
+    stats_check_results,
+    table_check_specs,
+)
+from lostark_assets.errors import ContractViolated
+from lostark_assets.lake.tables import Lake
+from lostark_assets.markdown import picture
+from lostark_assets.settings import Settings
+from lostark_assets.stats.pipeline import (
+    STATS_VERSION,
+    StatsRun,
+    compute_days,
+    refresh_distribution,
+    refresh_progression,
+)
+
+DAILY = ("stats_player_dps", "stats_dps_timeline")
+_UPSTREAM = ("core_encounters", "core_players", "core_hits")
+_PREVIEWS = {
+    "stats_player_dps": [
+        "fight_started_at", "raid_name", "gate_name", "difficulty", "player_name", "spec_name", "item_level",
+        "dps", "damage_share", "crit_rate", "peak_10s_dps", "spec_percentile", "spec_percentile_n",
+    ],
+    "stats_dps_timeline": [
+        "encounter_id", "player_name", "second", "damage", "rolling_10s_dps", "cumulative_damage",
+    ],
+    "stats_dps_distribution": [
+        "raid_name", "gate_name", "difficulty", "spec_name", "item_level_bracket", "week_started_at",
+        "player_count", "p25", "p50", "p75", "trend",
+    ],
+    "stats_raid_progression": [
+        "player_name", "region", "raid_name", "gate_name", "difficulty", "pulls", "clears",
+        "best_boss_hp_left", "best_dps",
+    ],
+}  # fmt: skip
+
+
+def stats_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """All statistics tables."""
+    return [
+        _daily(fight_days),
+        _whole("stats_dps_distribution", refresh_distribution, ["stats_player_dps"], charts.median_by_spec),
+        _whole(
+            "stats_raid_progression",
+            refresh_progression,
+            ["stats_player_dps", "core_encounters"],
+            charts.clears_by_gate,
+        ),
+    ]
+
+
+def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    specs = [
+        asset_spec(
+            name, version=STATS_VERSION, kinds={"polars", "numba"}, deps=list(_UPSTREAM), skippable=True
+        )
+        for name in DAILY
+    ]
+
+    @dg.multi_asset(
+        name="stats_tables",
+        specs=specs,
+        check_specs=daily_check_specs(),
+        partitions_def=fight_days,
+        backfill_policy=ONE_PASS,
+        can_subset=True,
+    )
+    def stats_tables(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
+    ) -> Iterator[Any]:
+        days = days_of(context)
+        wanted = context.selected_asset_check_keys
+        if days is None or not context.selected_asset_keys:
+            stored = lake.days("stats_player_dps") if days is None else days
+            yield from stats_check_results(examine_days(lake, stored), lake, wanted)
+            return
+        try:
+            run = compute_days(
+                lake,
+                days,
+                settings.engine,
+                run_id=context.run.run_id,
+                progress=lambda done, due: context.log.info("computed %d of %d logs", done, due),
+            )
+        except ContractViolated as error:
+            yield from stats_check_results(error.findings, lake, wanted)
+            raise dg.Failure(str(error), allow_retries=False) from error
+        for name in DAILY:
+            if dg.AssetKey(name) in context.selected_asset_keys:
+                yield dg.MaterializeResult(asset_key=name, metadata=_daily_metadata(lake, name, days, run))
+        findings = {"stats_dps_timeline": []} | run.findings
+        findings["stats_player_dps"] = [*findings["stats_player_dps"], same_players(lake, days)]
+        yield from stats_check_results(findings, lake, wanted)
+
+    return stats_tables
+
+
+def _daily_metadata(lake: Lake, name: str, days: list[date], run: StatsRun) -> dict[str, Any]:
+    columns = _PREVIEWS[name]
+    rows = lake.read(name, days=days) if name == "stats_player_dps" else lake.head(name, columns, days=days)
+    metadata = table_metadata(lake, name, rows, lake.count(name, days), columns) | {
+        "logs computed now": run.due
+    }
+    if name == "stats_player_dps" and rows.num_rows and len(days) <= DRAWN_DAYS:
+        metadata["dps by spec"] = dg.MetadataValue.md(picture(charts.dps_by_spec(rows), "DPS by spec"))
+    if name == "stats_dps_timeline" and rows.num_rows and len(days) <= DRAWN_DAYS:
+        one = rows["encounter_id"][0].as_py()
+        fight = lake.read(name, columns=columns, days=days, where=pc.field("encounter_id") == one)
+        metadata["one fight"] = dg.MetadataValue.md(
+            picture(charts.rolling_dps(fight, f"Encounter {one}"), "10 s DPS")
+        )
+    return metadata
+
+
+def _whole(
+    name: str,
+    refresh: Callable[[Lake, Any], StatsRun],
+    upstream: list[str],
+    chart: Callable[[pa.Table], Any],
+) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=f"{name}_table",
+        specs=[asset_spec(name, version=STATS_VERSION, kinds={"polars"}, deps=upstream)],
+        check_specs=table_check_specs(name),
+    )
+    def whole_table(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
+    ) -> Iterator[Any]:
+        try:
+            run = refresh(lake, settings.engine)
+        except ContractViolated as error:
+            yield from stats_check_results(error.findings, lake, context.selected_asset_check_keys)
+            raise dg.Failure(str(error), allow_retries=False) from error
+        rows = lake.read(name)
+        metadata = table_metadata(lake, name, rows, rows.num_rows, _PREVIEWS[name])
+        if has_rows(rows):
+            metadata["chart"] = dg.MetadataValue.md(picture(chart(rows), name))
+        yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+        yield from stats_check_results(run.findings, lake, context.selected_asset_check_keys)
+
+    return whole_table

@@ -1,0 +1,217 @@
+"""The ledger: how collections ended, where each source's listing goes on, and what others report as wrong.
+
+One SQLite file that several processes write at the same time; every call is one short transaction, so that a
+process killed at any point leaves whole rows. What does not belong here: battle logs (the lake), and deciding
+anything from what is written here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from lostark_assets.settings import Settings
+
+LEDGER_FILE = "operations.db"
+OUTCOMES = ("ok", "unavailable", "refused", "failed")
+Outcome = Literal["ok", "unavailable", "refused", "failed"]
+_BUSY_TIMEOUT_S = 15.0
+_KEPT = timedelta(days=180)
+_VERSION = 2
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS collections (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, kind TEXT NOT NULL,
+    started_at TEXT NOT NULL, ended_at TEXT NOT NULL, outcome TEXT NOT NULL,
+    requests INTEGER NOT NULL, failed_requests INTEGER NOT NULL,
+    found INTEGER NOT NULL, new INTEGER NOT NULL, known INTEGER NOT NULL, error TEXT
+);
+CREATE INDEX IF NOT EXISTS collections_by_time ON collections (started_at);
+CREATE INDEX IF NOT EXISTS collections_by_source ON collections (source, started_at);
+CREATE TABLE IF NOT EXISTS cursors (source TEXT PRIMARY KEY, cursor TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS problems (
+    kind TEXT NOT NULL, subject TEXT NOT NULL, what TEXT NOT NULL, likely_cause TEXT NOT NULL,
+    since TEXT NOT NULL, PRIMARY KEY (kind, subject)
+);
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+
+
+@dataclass(frozen=True)
+class CollectionRecord:
+    """One collection of one source. ``failed_requests`` counts attempts, also those that a retry made good.
+
+    Outcomes: ``ok``; ``unavailable`` (it may work later), ``refused`` (a key, a right or a thing is missing),
+    ``failed`` (anything else that needs a person).
+    """
+
+    source: str
+    kind: str
+    started_at: datetime
+    ended_at: datetime
+    outcome: Outcome
+    requests: int = 0
+    failed_requests: int = 0
+    found: int = 0
+    new: int = 0
+    known: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ReportedProblem:
+    """Something that another part of the platform found wrong; ``kind`` is one of the alerts' kinds."""
+
+    kind: str
+    subject: str
+    what: str
+    likely_cause: str
+    since: datetime
+
+
+_COLUMNS = ", ".join(field.name for field in fields(CollectionRecord))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger in the file ``path``; the file and its folder are made when something is first asked."""
+
+    path: Path
+
+    def record_collection(self, record: CollectionRecord) -> None:
+        """Add a collection, and forget those of more than 180 days before it.
+
+        Raises:
+            ValueError: an outcome that is none of the four, or a time without a zone.
+        """
+        if record.outcome not in OUTCOMES:
+            raise ValueError(f"expected an outcome of {OUTCOMES}, found {record.outcome!r}")
+        row = [_text(value) if isinstance(value, datetime) else value for value in astuple(record)]
+        marks = ", ".join("?" * len(row))
+        with self._transaction() as connection:
+            connection.execute(f"INSERT INTO collections ({_COLUMNS}) VALUES ({marks})", row)  # noqa: S608 - our names
+            oldest = _text(record.started_at - _KEPT)
+            connection.execute("DELETE FROM collections WHERE started_at < ?", (oldest,))
+
+    def collections(self, since: datetime, source: str | None = None) -> list[CollectionRecord]:
+        """Collections that started at or after ``since``, oldest first; of one source where it is named."""
+        query = f"SELECT {_COLUMNS} FROM collections WHERE started_at >= ?"  # noqa: S608 - our names
+        values = [_text(since)]
+        if source is not None:
+            query += " AND source = ?"
+            values.append(source)
+        with self._transaction() as connection:
+            rows = connection.execute(f"{query} ORDER BY started_at, id", values).fetchall()
+        return [_record(row) for row in rows]
+
+    def last_collection(
+        self, source: str, kind: str | None = None, outcome: Outcome | None = None
+    ) -> CollectionRecord | None:
+        """The newest collection of ``source``, of one kind and outcome where they are named."""
+        query = f"SELECT {_COLUMNS} FROM collections WHERE source = ?"  # noqa: S608 - our names
+        values = [source]
+        for column, value in (("kind", kind), ("outcome", outcome)):
+            if value is not None:
+                query += f" AND {column} = ?"
+                values.append(value)
+        with self._transaction() as connection:
+            row = connection.execute(f"{query} ORDER BY started_at DESC, id DESC LIMIT 1", values).fetchone()
+        return None if row is None else _record(row)
+
+    def cursor(self, source: str) -> str | None:
+        """Where the listing of ``source`` goes on; None: at its beginning."""
+        return self._value("SELECT cursor FROM cursors WHERE source = ?", source)
+
+    def set_cursor(self, source: str, cursor: str) -> None:
+        """Let the listing of ``source`` go on after ``cursor``: what lies before it is committed."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (source, cursor))
+
+    def forget_cursor(self, source: str) -> None:
+        """Let the next listing of ``source`` begin at its beginning."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM cursors WHERE source = ?", (source,))
+
+    def note(self, key: str) -> str | None:
+        """A small fact that was noted under ``key``."""
+        return self._value("SELECT value FROM notes WHERE key = ?", key)
+
+    def set_note(self, key: str, value: str | None) -> None:
+        """Note a small fact under ``key``; None forgets it."""
+        with self._transaction() as connection:
+            if value is None:
+                connection.execute("DELETE FROM notes WHERE key = ?", (key,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))
+
+    def report(self, kind: str, problems: Iterable[ReportedProblem]) -> None:
+        """Replace what is wrong of ``kind``; none: all is well. What stays keeps the time it began.
+
+        Raises:
+            ValueError: a problem of another kind, two of the same subject, or a time without a zone.
+        """
+        rows = [_report_row(kind, problem) for problem in problems]
+        if len({row[1] for row in rows}) < len(rows):
+            raise ValueError(f"expected each subject of {kind} once, found {sorted(row[1] for row in rows)}")
+        with self._transaction() as connection:
+            known = connection.execute("SELECT subject, since FROM problems WHERE kind = ?", (kind,))
+            began = dict(known.fetchall())
+            connection.execute("DELETE FROM problems WHERE kind = ?", (kind,))
+            kept = [(*row[:4], min(row[4], began.get(row[1], row[4]))) for row in rows]
+            connection.executemany("INSERT INTO problems VALUES (?, ?, ?, ?, ?)", kept)
+
+    def reported_problems(self) -> list[ReportedProblem]:
+        """Everything that is reported as wrong now, by kind and subject."""
+        query = "SELECT kind, subject, what, likely_cause, since FROM problems ORDER BY kind, subject"
+        with self._transaction() as connection:
+            rows = connection.execute(query).fetchall()
+        return [ReportedProblem(*row[:4], datetime.fromisoformat(row[4])) for row in rows]
+
+    def _value(self, query: str, key: str) -> str | None:
+        with self._transaction() as connection:
+            row = connection.execute(query, (key,)).fetchone()
+        return None if row is None else row[0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own for each call: threads and forked processes share none."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S)) as connection:
+            if connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_SCHEMA)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            with connection:
+                yield connection
+
+
+def _record(row: tuple[object, ...]) -> CollectionRecord:
+    values = dict(zip((field.name for field in fields(CollectionRecord)), row, strict=True))
+    for name in ("started_at", "ended_at"):
+        values[name] = datetime.fromisoformat(str(values[name]))
+    return CollectionRecord(**values)  # type: ignore[arg-type]
+
+
+def _report_row(kind: str, problem: ReportedProblem) -> tuple[str, str, str, str, str]:
+    if problem.kind != kind:
+        raise ValueError(f"expected problems of kind {kind!r}, found {problem.kind!r}")
+    return kind, problem.subject, problem.what, problem.likely_cause, _text(problem.since)
+
+
+def _text(at: datetime) -> str:
+    """UTC with microseconds always, so that the order of the texts is that of the times."""
+    if at.tzinfo is None:
+        raise ValueError(f"expected a time with its zone, found {at.isoformat()}")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger of collections; nothing is read or created yet."""
+    return Ledger(settings.state_dir / LEDGER_FILE)

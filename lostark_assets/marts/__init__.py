@@ -1,0 +1,1 @@
+"""Publication of the lake to PostgreSQL, where API and pages read it."""

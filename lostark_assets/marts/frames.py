@@ -1,0 +1,179 @@
+"""Rows of the marts from rows of the lake. Reads the lake at given versions, writes nothing.
+
+Only logs that have statistics are published, so that a day that is being computed never shows fights without
+players. What does not belong here: PostgreSQL (``publish``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+import polars as pl
+import pyarrow as pa
+
+from lostark_assets.game.names import name_key
+from lostark_assets.lake.tables import Lake
+from lostark_assets.marts.names import Names
+from lostark_assets.marts.tables import (
+    DAY_QUALITY,
+    DAY_QUARANTINE,
+    DISTRIBUTIONS,
+    ENCOUNTERS,
+    EXPECTED,
+    FROM_CORE_PLAYERS,
+    PLAYERS,
+    PROGRESSION,
+    SKILLS,
+    STEP_S,
+    TIMELINES,
+    Mart,
+)
+
+Versions = Mapping[str, int | None]
+_LONGEST_TEXT = 500
+"""Characters. No name of the game's is longer; what is longer comes from a broken log."""
+_LONGEST_SLUG = 40
+_NAME_COLUMNS = ("player_name",)
+_ROW = ["encounter_id", "player_name"]
+
+
+def day_frames(
+    lake: Lake, days: Iterable[date], versions: Versions, names: Names
+) -> dict[Mart, pl.DataFrame]:
+    """Rows of every mart by fight day, of ``days``, columns in the mart's order."""
+    days = sorted(set(days))
+
+    def read(table: str, columns: list[str] | None = None) -> pl.DataFrame:
+        rows = rows_at(lake, table, versions[table], days=days, columns=columns)
+        return pl.from_arrow(rows)  # type: ignore[return-value]
+
+    statistics = read("stats_player_dps")
+    ready = statistics.select("encounter_id").unique()
+    core = read("core_encounters")
+    players = read("core_players")
+    frames = {
+        ENCOUNTERS: _encounters(core.join(ready, on="encounter_id", how="semi"), statistics),
+        PLAYERS: _players(statistics, players),
+        SKILLS: read("core_skills", _stored(SKILLS)).join(ready, on="encounter_id", how="semi"),
+        TIMELINES: _timelines(read("stats_dps_timeline")),
+        EXPECTED: read("ml_expected_dps"),
+    }
+    quarantine = read("core_quarantine", ["fight_date", "scope", "reason_code"])
+    frames[DAY_QUARANTINE] = quarantine.group_by("fight_date", "scope", "reason_code").agg(
+        pl.len().alias("row_count")
+    )
+    frames[DAY_QUALITY] = _quality(core, players, quarantine)
+    return {mart: public(mart, frame, names) for mart, frame in frames.items()}
+
+
+def whole_frame(lake: Lake, table: str, mart: Mart, version: int | None, names: Names) -> pl.DataFrame:
+    """Rows of a mart that is replaced as a whole."""
+    rows: pl.DataFrame = pl.from_arrow(rows_at(lake, table, version))  # type: ignore[assignment]
+    return public(mart, with_gate_id(rows) if mart in (DISTRIBUTIONS, PROGRESSION) else rows, names)
+
+
+def rows_at(
+    lake: Lake,
+    table: str,
+    version: int | None,
+    *,
+    days: Sequence[date] | None = None,
+    columns: list[str] | None = None,
+) -> pa.Table:
+    """Rows of a version looked up before: none where there was no table (None), whatever came since."""
+    return lake.read(table, days=[] if version is None else days, version=version, columns=columns)
+
+
+def public(mart: Mart, rows: pl.DataFrame, names: Names) -> pl.DataFrame:
+    """``rows`` with the mart's columns, names as the public may see them, texts that PostgreSQL can hold."""
+    rows = rows.select(mart.names)
+    texts = [name for name, dtype in rows.schema.items() if dtype == pl.String]
+    for name in (n for n in texts if n in _NAME_COLUMNS):
+        known = rows[name].unique().drop_nulls().to_list()
+        rows = rows.with_columns(
+            pl.col(name).replace_strict(known, [names.public(n) for n in known], return_dtype=pl.String)
+        )
+    others = [n for n in texts if n not in _NAME_COLUMNS]
+    return rows.with_columns(
+        pl.col(others).str.slice(0, _LONGEST_TEXT).str.replace_all("\x00", "", literal=True)
+    )
+
+
+def gate_id_of(raid: str | None, gate: str | None, difficulty: str | None) -> str | None:
+    """The id of a raid gate at one difficulty, as it stands in addresses: ``act-4-armoche-g2-hard``.
+
+    None where raid or gate is not known.
+    """
+    if not raid or not gate:
+        return None
+    return "-".join(_slug(part) for part in (raid, gate, difficulty or "unknown"))
+
+
+def with_gate_id(rows: pl.DataFrame) -> pl.DataFrame:
+    """``rows`` with the column ``gate_id``."""
+    key = ["raid_name", "gate_name", "difficulty"]
+    gates = rows.select(key).unique()
+    ids = pl.Series("gate_id", [gate_id_of(*row) for row in gates.iter_rows()], pl.String)
+    return rows.join(gates.with_columns(ids), on=key, how="left", nulls_equal=True)
+
+
+def _slug(text: str) -> str:
+    words = re.findall(r"[^\W_]+", text.casefold().replace("'", ""))
+    return "-".join(words)[:_LONGEST_SLUG] or name_key(text) or "unknown"
+
+
+def _stored(mart: Mart) -> list[str]:
+    return [name for name in mart.names if name != "gate_id"]
+
+
+def _encounters(core: pl.DataFrame, statistics: pl.DataFrame) -> pl.DataFrame:
+    of_players = statistics.group_by("encounter_id").agg(
+        pl.col("week_started_at").first(),
+        pl.when(pl.col("deaths").count() > 0).then(pl.col("deaths").sum()).alias("deaths"),
+    )
+    return with_gate_id(core.join(of_players, on="encounter_id", how="left"))
+
+
+def _players(statistics: pl.DataFrame, players: pl.DataFrame) -> pl.DataFrame:
+    more = players.select(*_ROW, *FROM_CORE_PLAYERS.split())
+    return with_gate_id(statistics.join(more, on=_ROW, how="left"))
+
+
+def _timelines(seconds: pl.DataFrame) -> pl.DataFrame:
+    """One row a player: the 10 s DPS in the middle of every step, the damage done by its end."""
+    step = (pl.col("second") // STEP_S).alias("step")
+    steps = (
+        seconds.sort(*_ROW, "second")
+        .group_by("fight_date", *_ROW, "measured_by", step, maintain_order=True)
+        .agg(
+            pl.col("rolling_10s_dps").get(pl.min_horizontal(pl.len() - 1, STEP_S // 2)).alias("dps"),
+            pl.col("cumulative_damage").last(),
+        )
+    )
+    return steps.group_by("fight_date", *_ROW, maintain_order=True).agg(
+        pl.col("measured_by").first(), "dps", "cumulative_damage"
+    )
+
+
+def _quality(core: pl.DataFrame, players: pl.DataFrame, quarantine: pl.DataFrame) -> pl.DataFrame:
+    day = "fight_date"
+    passed = core.group_by(day).agg(
+        pl.len().alias("logs_passed"),
+        pl.col("fight_started_at").max().alias("newest_fight_at"),
+        pl.col("fetched_at").max().alias("newest_fetch_at"),
+    )
+    parts = [
+        passed,
+        players.group_by(day).agg(pl.len().alias("player_rows_passed")),
+        *(
+            quarantine.filter(pl.col("scope") == scope).group_by(day).agg(pl.len().alias(name))
+            for scope, name in (("log", "logs_refused"), ("player", "player_rows_refused"))
+        ),
+    ]
+    rows = pl.concat([part.select(day) for part in parts]).unique()
+    for part in parts:
+        rows = rows.join(part, on=day, how="left")
+    counts = ["logs_passed", "logs_refused", "player_rows_passed", "player_rows_refused"]
+    return rows.with_columns(pl.col(counts).fill_null(0))

@@ -1,0 +1,1 @@
+"""Alembic's migrations of the marts. What they hold: ``lostark_assets.marts.tables``."""

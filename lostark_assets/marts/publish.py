@@ -1,0 +1,290 @@
+"""Writing marts: one transaction replaces exactly the touched days, and readers see all of it or nothing.
+
+What does not belong here: what the rows are (``frames``), when it is done (``sensors``).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import polars as pl
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from lostark_assets.database.postgres import embedded_postgres
+from lostark_assets.errors import DatabaseUnavailable
+from lostark_assets.lake.tables import Lake
+from lostark_assets.marts.frames import day_frames, rows_at, whole_frame
+from lostark_assets.marts.migrate import libpq_url, migrate
+from lostark_assets.marts.names import Names
+from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, PLAYERS, SCHEMA, WHOLE_MARTS, Mart
+from lostark_assets.settings import Settings
+
+DAYS_A_TRANSACTION = 60
+"""A longer range takes several transactions: a year of days does not have to fit into memory."""
+_LOCK = 0x105_7A4D
+_PLAIN = Names()
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One committed publish. ``rows``: mart to rows written; ``versions``: of the lake's tables read."""
+
+    version: int
+    days: list[date]
+    tables: list[str]
+    rows: dict[str, int]
+    versions: dict[str, int | None]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What the lake has and the marts lack: a digest by fight day, and by table replaced as a whole."""
+
+    days: dict[date, str] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def marts_url(settings: Settings) -> Iterator[str]:
+    """The address of the marts' database; the embedded server runs while it is held, if it is that one."""
+    if settings.postgres_url is not None:
+        yield settings.postgres_url.get_secret_value()
+        return
+    with embedded_postgres(settings) as databases:
+        yield databases.lostark
+
+
+def publish(
+    lake: Lake,
+    url: str,
+    days: Iterable[date] = (),
+    tables: Collection[str] = (),
+    names: Names = _PLAIN,
+) -> Publication | None:
+    """Put the lake's rows of ``days`` and of whole ``tables`` into the marts; the last publication, or None.
+
+    Days without rows in the lake lose theirs. One transaction up to 60 days. Publishing again changes nothing
+    but the version.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL can't be reached or refuses; what was published before stays.
+    """
+    days, tables = sorted(set(days)), sorted(set(tables))
+    done = None
+    with _explained("publishing"):
+        migrate(url)
+        with psycopg.connect(libpq_url(url)) as connection:
+            for first in range(0, max(len(days), 1), DAYS_A_TRANSACTION):
+                part = days[first : first + DAYS_A_TRANSACTION]
+                if part or tables:
+                    done = _publish_part(connection, lake, part, tables, names)
+                    tables = []
+    return done
+
+
+def waiting(lake: Lake, url: str, names: Names = _PLAIN) -> Waiting:
+    """What a publish would bring: days and tables whose files are others than those that were published."""
+    with _explained("looking at what is published"):
+        migrate(url)
+        with psycopg.connect(libpq_url(url)) as connection:
+            published = dict(connection.execute("SELECT fight_date, digest FROM marts.day_states").fetchall())
+            tables = dict(connection.execute("SELECT table_name, digest FROM marts.table_states").fetchall())
+    wanted = _day_digests(lake, {name: lake.version(name) for name in DAY_TABLES}, names)
+    gone = dict.fromkeys(published.keys() - wanted.keys(), "no rows")
+    whole = {name: _table_digest(lake.version(name), names) for name in WHOLE_MARTS}
+    return Waiting(
+        {day: digest for day, digest in wanted.items() if published.get(day) != digest} | gone,
+        {name: digest for name, digest in whole.items() if digest and tables.get(name) != digest},
+    )
+
+
+def published_rows(url: str, days: Sequence[date]) -> dict[str, int]:
+    """Rows of the marts that stand for rows of the lake, by lake table, counted in the database."""
+    counted = {
+        "stats_player_dps": "players",
+        "stats_dps_timeline": "timelines",
+        "ml_expected_dps": "expected",
+    }
+    with _explained("counting"), psycopg.connect(libpq_url(url)) as connection:
+        return {
+            table: connection.execute(
+                sql.SQL("SELECT count(*) FROM {} WHERE fight_date = ANY(%s)").format(
+                    sql.Identifier(SCHEMA, mart)
+                ),
+                [list(days)],
+            ).fetchone()[0]  # type: ignore[index]
+            for table, mart in counted.items()
+        }
+
+
+def lake_rows(lake: Lake, days: Sequence[date], versions: Mapping[str, int | None]) -> dict[str, int]:
+    """The same rows, counted in the lake at ``versions``."""
+    key = ["encounter_id", "player_name"]
+
+    def read(name: str) -> pa.Table:
+        return rows_at(lake, name, versions[name], days=days, columns=key)
+
+    timelines = read("stats_dps_timeline").group_by(key).aggregate([])
+    counted = {name: read(name).num_rows for name in ("stats_player_dps", "ml_expected_dps")}
+    return counted | {"stats_dps_timeline": timelines.num_rows}
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise DatabaseUnavailable(
+            f"PostgreSQL failed while {what} marts: {str(error).strip() or type(error).__name__}. The "
+            "transaction was rolled back; what was published before stays. See LOSTARK_POSTGRES_URL, or "
+            "postgres.log in the logs folder."
+        ) from error
+
+
+def _publish_part(
+    connection: psycopg.Connection, lake: Lake, days: list[date], tables: list[str], names: Names
+) -> Publication:
+    started = time.monotonic()
+    with connection.transaction():
+        # Before the lake is looked at: who waits here publishes what came meanwhile.
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        versions = {name: lake.version(name) for name in (*DAY_TABLES, *tables)} if days or tables else {}
+        frames = day_frames(lake, days, versions, names) if days else {}
+        characters = _characters_of(connection, days) if days else set()
+        for mart, rows in frames.items():
+            _replace(connection, mart, rows, days)
+        whole = {}
+        for table in tables:
+            mart = WHOLE_MARTS[table]
+            whole[mart] = whole_frame(lake, table, mart, versions[table], names)
+            _replace(connection, mart, whole[mart], None)
+        if days:
+            _refresh_characters(connection, characters | set(frames[PLAYERS]["player_name"].unique()))
+        version = _record(connection, lake, days, tables, versions, names, frames | whole)
+    rows_written = {mart.name: rows.height for mart, rows in (frames | whole).items()}
+    return Publication(version, days, tables, rows_written, versions, time.monotonic() - started)
+
+
+def _replace(connection: psycopg.Connection, mart: Mart, rows: pl.DataFrame, days: list[date] | None) -> None:
+    table = sql.Identifier(SCHEMA, mart.name)
+    if days is None:
+        # Not TRUNCATE: readers would wait for the commit, and some would see an empty table.
+        connection.execute(sql.SQL("DELETE FROM {}").format(table))
+    else:
+        connection.execute(sql.SQL("DELETE FROM {} WHERE fight_date = ANY(%s)").format(table), [days])
+    if rows.is_empty():
+        return
+    columns = sql.SQL(", ").join(map(sql.Identifier, mart.names))
+    command = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
+    with connection.cursor() as cursor, cursor.copy(command) as copy:
+        copy.write(_as_csv(rows))
+
+
+def _as_csv(rows: pl.DataFrame) -> bytes:
+    """Null is nothing, an empty text is quoted, a list is an array literal."""
+    lists = [_array_literals(rows[name]) for name, dtype in rows.schema.items() if isinstance(dtype, pl.List)]
+    return rows.with_columns(lists).write_csv(include_header=False, null_value="").encode()
+
+
+def _array_literals(values: pl.Series) -> pl.Series:
+    if values.dtype.inner == pl.String:  # type: ignore[attr-defined]
+        quoted = [
+            None if texts is None else "{" + ",".join(map(_quoted, texts)) + "}" for texts in values.to_list()
+        ]
+        return pl.Series(values.name, quoted, pl.String)
+    joined = values.list.eval(pl.element().cast(pl.String).fill_null("NULL")).list.join(",")
+    return ("{" + joined + "}").alias(values.name)
+
+
+def _quoted(text: str | None) -> str:
+    if text is None:
+        return "NULL"
+    return '"' + text.replace("\x00", "").replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _characters_of(connection: psycopg.Connection, days: list[date]) -> set[str]:
+    question = "SELECT DISTINCT player_name FROM marts.players WHERE fight_date = ANY(%s)"
+    return {name for (name,) in connection.execute(question, [days])}
+
+
+def _refresh_characters(connection: psycopg.Connection, names: set[str]) -> None:
+    """Compute the characters of ``names`` from the published players."""
+    connection.execute("DELETE FROM marts.characters WHERE player_name = ANY(%s)", [list(names)])
+    connection.execute(
+        """
+        INSERT INTO marts.characters
+        SELECT DISTINCT ON (player_name, region_known)
+            region_known, player_name, class_name, spec_name, is_support, item_level, combat_power,
+            count(*) OVER of_character, count(*) FILTER (WHERE is_cleared) OVER of_character,
+            min(fight_started_at) OVER of_character, fight_started_at
+        FROM (
+            SELECT *, coalesce(region, 'unknown') AS region_known FROM marts.players
+            WHERE player_name = ANY(%s) AND is_counted AND is_name_known
+        ) AS known
+        WINDOW of_character AS (PARTITION BY player_name, region_known)
+        ORDER BY player_name, region_known, fight_started_at DESC, encounter_id DESC
+        """,
+        [list(names)],
+    )
+
+
+def _record(
+    connection: psycopg.Connection,
+    lake: Lake,
+    days: list[date],
+    tables: list[str],
+    versions: dict[str, int | None],
+    names: Names,
+    frames: Mapping[Mart, pl.DataFrame],
+) -> int:
+    row = connection.execute(
+        """
+        INSERT INTO marts.publications (version, published_at, days, tables, row_counts, lake_versions)
+        SELECT coalesce(max(version), 0) + 1, %s, %s, %s, %s, %s FROM marts.publications RETURNING version
+        """,
+        [
+            datetime.now(UTC),
+            days,
+            tables,
+            json.dumps({mart.name: rows.height for mart, rows in frames.items()}),
+            json.dumps(versions),
+        ],
+    ).fetchone()
+    version = row[0]  # type: ignore[index]
+    digests = _day_digests(lake, versions, names) if days else {}
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM marts.day_states WHERE fight_date = ANY(%s)", [days])
+        cursor.executemany(
+            "INSERT INTO marts.day_states VALUES (%s, %s, %s)",
+            [(day, digests[day], version) for day in days if day in digests],
+        )
+        cursor.execute("DELETE FROM marts.table_states WHERE table_name = ANY(%s)", [tables])
+        cursor.executemany(
+            "INSERT INTO marts.table_states VALUES (%s, %s, %s)",
+            [(name, _table_digest(versions[name], names), version) for name in tables],
+        )
+    return version
+
+
+def _day_digests(lake: Lake, versions: Mapping[str, int | None], names: Names) -> dict[date, str]:
+    """What every day of the lake is made of at ``versions``, as one text a day."""
+    found = {
+        name: {} if versions[name] is None else lake.day_digests(name, versions[name]) for name in DAY_TABLES
+    }
+    days = set().union(*found.values())
+    return {
+        day: " ".join([MARTS_VERSION, names.mode, *(of_day.get(day, "-") for of_day in found.values())])
+        for day in days
+    }
+
+
+def _table_digest(version: int | None, names: Names) -> str:
+    return "" if version is None else f"{MARTS_VERSION} {names.mode} {version}"

@@ -1,1 +1,0 @@
-"""What the platform remembers about its own work: collections, cursors, small facts."""

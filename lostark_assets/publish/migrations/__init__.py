@@ -1,1 +1,0 @@
-"""Alembic's migrations of the marts. What they hold: ``lostark_assets.publish.marts``."""

@@ -1,0 +1,117 @@
+"""Is there something new at a configured place? Cheap enough to ask every minute.
+
+A service is asked for one log after the cursor. A folder is looked at by name, size and time of its files,
+and compared with how it was when it was last collected. Whatever can't be told raises: unreadable is never
+"nothing new". What does not belong here: collecting, and when to ask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lostark_assets.errors import SourceBusy, SourceMissing
+from lostark_assets.ledger import open_ledger
+from lostark_assets.settings import Settings
+from lostark_assets.sources.configured import FolderOrigin, Origin, ServiceOrigin, service_source, sources_at
+
+_PEEK_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Peek:
+    """What a look at one place told. ``sources`` are the names to collect, empty where nothing is new."""
+
+    where: str
+    has_new: bool
+    reason: str = ""
+    sources: tuple[str, ...] = ()
+
+
+def peek(origin: Origin, settings: Settings) -> Peek:
+    """Whether there is something to collect at ``origin``.
+
+    Raises:
+        LostarkError: it can't be told; nothing was changed.
+    """
+    if isinstance(origin, ServiceOrigin):
+        return _peek_service(origin, settings)
+    return _peek_folder(origin, settings)
+
+
+def note_collected(origin: Origin, settings: Settings, glance: str | None) -> None:
+    """Remember how a folder was (``glance_of``) before all of it was collected; an upload has gone by now."""
+    if isinstance(origin, FolderOrigin) and glance is not None and origin.path.exists():
+        open_ledger(settings).set_note(_glance_key(origin.path), glance)
+
+
+def glance_of(origin: Origin) -> str | None:
+    """A digest of names, sizes and times of a folder's files, SQLite's own beside a database too.
+
+    None for a service.
+
+    Raises:
+        SourceMissing: no such path.
+        SourceBusy: a part of it can't be looked at.
+    """
+    if not isinstance(origin, FolderOrigin):
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        for file in sorted(_files(origin.path)):
+            try:
+                status = file.stat()
+            except FileNotFoundError:
+                continue
+            facts = (str(file), status.st_size, status.st_mtime_ns, status.st_ino)
+            digest.update(repr(facts).encode("utf-8", "backslashreplace"))
+    except FileNotFoundError as error:
+        raise SourceMissing(origin.path) from error
+    except OSError as error:
+        raise SourceBusy(
+            f"{origin.path}: expected to look at its files, found {error}. Nothing was changed. "
+            "Check its rights."
+        ) from error
+    return digest.hexdigest()
+
+
+def _peek_service(origin: ServiceOrigin, settings: Settings) -> Peek:
+    timeout_s = min(_PEEK_TIMEOUT_S, settings.http_total_timeout_s)
+    source = service_source(origin, settings, total_timeout_s=timeout_s)
+    try:
+        reason = source.peek()
+    finally:
+        source.close()
+    return Peek(origin.where, reason is not None, reason or "", (origin.name,) if reason else ())
+
+
+def _peek_folder(origin: FolderOrigin, settings: Settings) -> Peek:
+    if glance_of(origin) == open_ledger(settings).note(_glance_key(origin.path)):
+        return Peek(origin.where, has_new=False)
+    found = list(sources_at(origin, settings))
+    names = {one.source.name for one in found if one.source is not None}
+    return Peek(origin.where, bool(names), "files have changed", tuple(sorted(names)))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        path.stat()
+        yield from (Path(f"{path}{suffix}") for suffix in ("", "-wal", "-journal"))
+        return
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for folder, folders, files in os.walk(path, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        # Shared memory changes whenever someone reads.
+        yield from (
+            Path(folder, name) for name in files if not name.startswith(".") and not name.endswith("-shm")
+        )
+
+
+def _glance_key(path: Path) -> str:
+    return f"glance:{path}"

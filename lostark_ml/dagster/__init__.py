@@ -1,0 +1,1 @@
+"""Dagster wiring of phase 2: assets, checks, jobs, sensors, resources."""

@@ -1,0 +1,41 @@
+"""The jobs of phase 2: training to champion, scoring to monitoring, play styles.
+
+What does not belong here: when they run (``sensors``), and their assets.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from lostark_assets.dagster.jobs import LANE_TAG
+
+TRAIN_JOB = "train_model"
+SCORE_JOB = "score_days"
+STYLES_JOB = "play_styles"
+_LANE = {LANE_TAG: "model"}
+
+
+def phase_two_jobs() -> list[Any]:
+    """All of them; one at a time, beside those of phase 1."""
+    return [
+        dg.define_asset_job(
+            TRAIN_JOB,
+            dg.AssetSelection.assets(
+                "ml_training_set", "ml_dps_challenger", "ml_dps_evaluation", "ml_dps_champion"
+            ),
+            tags=_LANE,
+            description="Train a challenger, test it, and promote it if it is surely better.",
+        ),
+        dg.define_asset_job(
+            SCORE_JOB,
+            dg.AssetSelection.assets("ml_expected_dps", "ml_dps_monitoring"),
+            tags=_LANE,
+            description="Say what was expected of the players of fight days, and how well that held.",
+        ),
+        dg.define_asset_job(
+            STYLES_JOB,
+            dg.AssetSelection.assets("ml_player_clusters"),
+            tags=_LANE,
+            description="Look for play styles among the characters.",
+        ),
+    ]

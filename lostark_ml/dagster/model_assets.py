@@ -1,0 +1,316 @@
+"""Phase 2 as Dagster assets: training set, challenger, evaluation, champion, expected DPS, monitoring.
+
+What does not belong here: the steps themselves (``lifecycle``, ``scoring``), and when they run (``sensors``).
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from lostark_assets.contracts.expectations import examine
+from lostark_assets.contracts.ml import ML_TRAINING_SET
+from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, days_of
+from lostark_assets.dagster.specs import OWNERS, asset_spec, table_metadata
+from lostark_assets.errors import ContractViolated
+from lostark_assets.lake.tables import Lake
+from lostark_assets.ledger import Ledger, open_ledger
+from lostark_assets.markdown import markdown_table, picture
+from lostark_assets.settings import Settings
+from lostark_ml.dagster.checks import (
+    challenger_check_specs,
+    challenger_findings,
+    every_player_is_scored,
+    ml_check_specs,
+    results,
+)
+from lostark_ml.dagster.policies import lifecycle_policy_of
+from lostark_ml.dagster.resources import Registries
+from lostark_ml.model.plots import by_week, calibration
+from lostark_ml.monitoring.scoring import EXPECTED, refresh_monitoring, score_days
+from lostark_ml.registry.champion_history import read_history
+from lostark_ml.registry.lifecycle import (
+    TRAINING_SET,
+    evaluate_challenger,
+    refresh_training_set,
+    settle_challenger,
+    train_challenger,
+)
+from lostark_ml.registry.models import DPS_MODEL
+
+ML_VERSION = "1"
+"""Raise it when features, model or scores change: assets then show as computed by other code."""
+CHALLENGER, EVALUATION, CHAMPION = "ml_dps_challenger", "ml_dps_evaluation", "ml_dps_champion"
+MONITORING, HISTORY = "ml_dps_monitoring", "ml_champion_history"
+_TRIGGER_TAGS = {"trigger": "by hand", "because": "materialised by hand", "also_because": ""}
+"""Tags of a run (``lostark/…``) that go to the model version, and what they are without a sensor."""
+_UPSTREAM = ["stats_player_dps", "core_players", "core_encounters"]
+_PREVIEWS = {
+    TRAINING_SET: [
+        "fight_started_at", "gate_difficulty", "player_name", "spec_name", "item_level", "history_fights",
+        "history_residual", "dps", "exclusion_reason",
+    ],
+    EVALUATION: ["model_version", "predictor", "slice", "value", "rows", "mape", "bias_log", "coverage"],
+    EXPECTED: [
+        "fight_started_at", "gate_difficulty", "player_name", "spec_name", "dps", "expected_dps",
+        "expected_dps_low", "expected_dps_high", "expected_percentile", "refusal_reason", "model_version",
+    ],
+    MONITORING: [
+        "week_started_at", "slice", "value", "rows", "mape", "bias_log", "coverage", "refused", "is_drifting",
+    ],
+}  # fmt: skip
+
+
+def ml_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """All assets of phase 2 that concern the expected DPS."""
+    return [
+        _training_set(),
+        _challenger(),
+        _evaluation(),
+        _champion(),
+        _expected(fight_days),
+        _monitoring(),
+    ]
+
+
+def history_spec() -> dg.AssetSpec:
+    """The history of the aliases: written by whoever moves one, seen by the sensor."""
+    return asset_spec(HISTORY, version=ML_VERSION, kinds={"mlflow"}, deps=[CHAMPION])
+
+
+def _training_set() -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name="ml_training_set_table",
+        specs=[asset_spec(TRAINING_SET, version=ML_VERSION, kinds={"pandas"}, deps=_UPSTREAM)],
+        check_specs=ml_check_specs(TRAINING_SET),
+        can_subset=True,
+    )
+    def training_set(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[Any]:
+        wanted = context.selected_asset_check_keys
+        if not context.selected_asset_keys:
+            yield from results(TRAINING_SET, examine(ML_TRAINING_SET, lake.read(TRAINING_SET)), lake, wanted)
+            return
+        try:
+            run = refresh_training_set(lake)
+        except ContractViolated as error:
+            yield from results(TRAINING_SET, error.findings[TRAINING_SET], lake, wanted)
+            raise dg.Failure(str(error), allow_retries=False) from error
+        excluded = [{"reason": reason, "rows": n} for reason, n in run.exclusions.most_common()]
+        columns = _PREVIEWS[TRAINING_SET]
+        metadata = table_metadata(lake, TRAINING_SET, lake.head(TRAINING_SET, columns), run.rows, columns)
+        metadata |= {
+            "rows to learn from": run.population,
+            "fights to learn from": run.fights,
+            "left out": dg.MetadataValue.md(markdown_table(excluded) or "nothing"),
+            "made from": dg.MetadataValue.json(dict(run.sources)),
+        }
+        yield dg.MaterializeResult(
+            asset_key=TRAINING_SET, metadata=metadata, data_version=dg.DataVersion(str(run.version))
+        )
+        yield from results(TRAINING_SET, run.findings, lake, wanted)
+
+    return training_set
+
+
+def _challenger() -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
+        CHALLENGER,
+        description="The newest trained model of expected DPS: a version of `lostark_dps` in MLflow under "
+        "the alias `challenger`, with its run, figures and card.",
+        deps=[TRAINING_SET],
+        owners=OWNERS,
+        kinds={"mlflow", "scikitlearn"},
+        code_version=ML_VERSION,
+    )
+
+    @dg.multi_asset(name="ml_dps_challenger_model", specs=[spec], check_specs=challenger_check_specs())
+    def challenger(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        registries: dg.ResourceParam[Registries],
+        settings: dg.ResourceParam[Settings],
+    ) -> Iterator[Any]:
+        given = {name: context.run.tags.get(f"lostark/{name}", none) for name, none in _TRIGGER_TAGS.items()}
+        tags = {name: value for name, value in given.items() if value}
+        with registries.open() as registry:
+            made = train_challenger(
+                lake,
+                registry,
+                lifecycle_policy_of(settings),
+                {**tags, "dagster_run_id": context.run.run_id},
+                datetime.now(UTC),
+            )
+            metrics = registry.metrics(made)
+        shown = [
+            {"predictor": name.removesuffix("mape").strip(".") or "this model", "MAPE %": 100 * value}
+            for name, value in sorted(metrics.items())
+            if name.endswith("mape")
+        ]
+        yield dg.MaterializeResult(
+            asset_key=CHALLENGER,
+            metadata={
+                "version": made.version,
+                "MLflow run": made.run_id,
+                "training set version": made.training_set_version or -1,
+                "mape": metrics["mape"],
+                "coverage": metrics["coverage"],
+                "bias_log": metrics["bias_log"],
+                "beside the baselines": dg.MetadataValue.md(markdown_table(shown)),
+                "why": tags["because"],
+            },
+            data_version=dg.DataVersion(str(made.version)),
+        )
+        yield from results(CHALLENGER, challenger_findings(metrics), lake, context.selected_asset_check_keys)
+
+    return challenger
+
+
+def _evaluation() -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name="ml_dps_evaluation_table",
+        specs=[asset_spec(EVALUATION, version=ML_VERSION, kinds={"pandas"}, deps=[CHALLENGER, TRAINING_SET])],
+        check_specs=ml_check_specs(EVALUATION),
+    )
+    def evaluation(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        registries: dg.ResourceParam[Registries],
+        settings: dg.ResourceParam[Settings],
+    ) -> Iterator[Any]:
+        with registries.open() as registry:
+            done = evaluate_challenger(lake, registry, lifecycle_policy_of(settings), datetime.now(UTC))
+            card = registry.version(done.version).description
+        rows = lake.read(EVALUATION)
+        mine = rows.filter(pc.equal(rows["model_version"], done.version))
+        metadata = table_metadata(lake, EVALUATION, mine, rows.num_rows, _PREVIEWS[EVALUATION])
+        metadata |= {
+            "decision": f"{'promote' if done.decision.promote else 'keep'}: {done.decision.words}",
+            "model card": dg.MetadataValue.md(card),
+        }
+        yield dg.MaterializeResult(asset_key=EVALUATION, metadata=metadata)
+        yield from results(
+            EVALUATION, examine(CONTRACTS[EVALUATION], rows), lake, context.selected_asset_check_keys
+        )
+
+    return evaluation
+
+
+def _champion() -> dg.AssetsDefinition:
+    @dg.asset(
+        name=CHAMPION,
+        description="The model in force: the version of `lostark_dps` in MLflow under the alias `champion`. "
+        "Materialising settles the challenger by its decision; a tie keeps the champion.",
+        deps=[EVALUATION, CHALLENGER],
+        owners=OWNERS,
+        kinds={"mlflow"},
+        code_version=ML_VERSION,
+    )
+    def champion(
+        lake: dg.ResourceParam[Lake], registries: dg.ResourceParam[Registries]
+    ) -> dg.MaterializeResult:
+        with registries.open() as registry:
+            outcome = settle_challenger(lake, registry, datetime.now(UTC))
+            in_force = registry.champion()
+        history = [
+            {
+                "changed_at": c.changed_at,
+                "from": c.from_version,
+                "to": c.to_version,
+                "action": c.action,
+                "by": c.changed_by,
+                "reason": c.reason,
+            }
+            for c in read_history(lake, DPS_MODEL)
+            if c.alias == "champion"
+        ]
+        version = 0 if in_force is None else in_force.version
+        return dg.MaterializeResult(
+            metadata={
+                "champion version": version,
+                "challenger version": outcome.version,
+                "promoted": outcome.change is not None,
+                "why": outcome.why,
+                "history": dg.MetadataValue.md(markdown_table(history[-10:][::-1]) or "no champion yet"),
+            },
+            data_version=dg.DataVersion(str(version)),
+        )
+
+    return champion
+
+
+def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name="ml_expected_dps_table",
+        specs=[
+            asset_spec(
+                EXPECTED,
+                version=ML_VERSION,
+                kinds={"scikitlearn"},
+                deps=["stats_player_dps", CHAMPION, HISTORY],
+            )
+        ],
+        check_specs=ml_check_specs(EXPECTED),
+        partitions_def=fight_days,
+        backfill_policy=ONE_PASS,
+        can_subset=True,
+    )
+    def expected(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        registries: dg.ResourceParam[Registries],
+    ) -> Iterator[Any]:
+        wanted, days = context.selected_asset_check_keys, days_of(context)
+        if days is None or not context.selected_asset_keys:
+            stored = lake.days(EXPECTED) if days is None else days
+            findings = examine(CONTRACTS[EXPECTED], lake.read(EXPECTED, days=stored))
+            yield from results(EXPECTED, [*findings, every_player_is_scored(lake, stored)], lake, wanted)
+            return
+        try:
+            with registries.open() as registry:
+                run = score_days(lake, registry, days, datetime.now(UTC))
+        except ContractViolated as error:
+            yield from results(EXPECTED, error.findings[EXPECTED], lake, wanted)
+            raise dg.Failure(str(error), allow_retries=False) from error
+        rows = lake.read(EXPECTED, days=days)
+        metadata = table_metadata(lake, EXPECTED, rows, run.rows, _PREVIEWS[EXPECTED])
+        metadata |= {
+            "players without an expectation": run.refused,
+            "champions": ", ".join(f"version {v}" for v in sorted(set(run.versions.values()))),
+        }
+        if rows.num_rows > run.refused and len(days) <= DRAWN_DAYS:
+            chart = calibration(rows.filter(pc.is_valid(rows["expected_dps"])).to_pandas())
+            metadata["reached against expected"] = dg.MetadataValue.md(picture(chart, "DPS"))
+        yield dg.MaterializeResult(asset_key=EXPECTED, metadata=metadata)
+        yield from results(EXPECTED, [*run.findings, every_player_is_scored(lake, days)], lake, wanted)
+
+    return expected
+
+
+def _monitoring() -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name="ml_dps_monitoring_table",
+        specs=[asset_spec(MONITORING, version=ML_VERSION, kinds={"pandas"}, deps=[EXPECTED, CHAMPION])],
+        check_specs=ml_check_specs(MONITORING),
+    )
+    def monitoring(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        registries: dg.ResourceParam[Registries],
+        settings: dg.ResourceParam[Settings],
+    ) -> Iterator[Any]:
+        ledger: Ledger = open_ledger(settings)
+        with registries.open() as registry:
+            run = refresh_monitoring(lake, registry, ledger, datetime.now(UTC))
+        metadata = table_metadata(lake, MONITORING, run.rows, run.rows.num_rows, _PREVIEWS[MONITORING])
+        listed = [{"kind": p.kind, "subject": p.subject, "what": p.what} for p in run.problems]
+        metadata["problems"] = dg.MetadataValue.md(markdown_table(listed) or "none")
+        if run.rows.num_rows:
+            chart = by_week(run.rows)
+            metadata["by week"] = dg.MetadataValue.md(picture(chart, "error by week"))
+        yield dg.MaterializeResult(asset_key=MONITORING, metadata=metadata)
+        yield from results(MONITORING, run.findings, lake, context.selected_asset_check_keys)
+
+    return monitoring

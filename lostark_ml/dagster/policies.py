@@ -1,0 +1,31 @@
+"""The thresholds that the settings name, as the policies that decide by them.
+
+What does not belong here: what a threshold does (``lifecycle``, ``promotion``, ``retraining``).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from lostark_assets.settings import Settings
+from lostark_ml.monitoring.retraining import RetrainingPolicy
+from lostark_ml.registry.lifecycle import LifecyclePolicy
+from lostark_ml.registry.promotion import PromotionPolicy
+
+
+def lifecycle_policy_of(settings: Settings) -> LifecyclePolicy:
+    """How models are made and chosen."""
+    return LifecyclePolicy(
+        promotion=PromotionPolicy(confidence=settings.promotion_confidence, margin=settings.promotion_margin),
+        holdout_fights=settings.holdout_fights,
+    )
+
+
+def retraining_policy_of(settings: Settings) -> RetrainingPolicy:
+    """When a new model is trained; no reason is worth less than a tenth of the usual new fights."""
+    return RetrainingPolicy(
+        first_fights=settings.retrain_first_fights,
+        new_fights=settings.retrain_new_fights,
+        fewest_new_fights=max(settings.retrain_new_fights // 10, 1),
+        pause=timedelta(hours=settings.retrain_pause_h),
+    )

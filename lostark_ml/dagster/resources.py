@@ -1,0 +1,23 @@
+"""What the assets and sensors of phase 2 are given beside those of phase 1.
+
+What does not belong here: connecting; a registry is opened by who uses it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from lostark_assets.settings import Settings
+from lostark_ml.registry.models import DPS_MODEL, Registry, open_registry
+
+
+@dataclass(frozen=True)
+class Registries:
+    """Opens the registries of the platform's models."""
+
+    settings: Settings
+
+    def open(self, model_name: str = DPS_MODEL) -> AbstractContextManager[Registry]:
+        """The registry of one model, for as long as it is held."""
+        return open_registry(self.settings, model_name)

@@ -1,0 +1,274 @@
+"""The sensors of phase 2: a model when it is worth it, scores for new fights, play styles, moved aliases.
+
+A sensor gathers facts (``facts``, ``scoring``), asks a pure decision, and requests runs. What does not belong
+here: any of that itself.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from lostark_assets.automation.decisions import Memory, choose
+from lostark_assets.dagster.jobs import FIGHT_DAYS_JOB
+from lostark_assets.dagster.runs import days_in_progress, in_progress
+from lostark_assets.dagster.ticks import in_words, new_memory, read_cursor, request_days, settled, tick_result
+from lostark_assets.lake.tables import Lake
+from lostark_assets.settings import Settings
+from lostark_ml.dagster.jobs import SCORE_JOB, STYLES_JOB, TRAIN_JOB
+from lostark_ml.dagster.model_assets import HISTORY, ML_VERSION
+from lostark_ml.dagster.policies import retraining_policy_of
+from lostark_ml.dagster.resources import Registries
+from lostark_ml.monitoring.retraining import Attempt, decide_retraining, reasons_to_train, resting
+from lostark_ml.monitoring.retraining_inputs import gather, in_vain
+from lostark_ml.monitoring.scoring import EXPECTED, STATS, due_scoring_days
+from lostark_ml.registry.champion_history import champion_of, notice_outside_changes, read_history
+from lostark_ml.registry.lifecycle import PROMOTE_TAG
+from lostark_ml.registry.models import DPS_MODEL, STYLE_MODEL, Registry
+from lostark_ml.styles.refresh import are_styles_newest
+
+EVERY_S = 60
+SCORE_EVERY_S = 300.0
+FACTS_EVERY_S = 600.0
+STYLES_EVERY_S = 86_400.0
+INPUT_TAG = "lostark/input"
+_SLACK = timedelta(minutes=15)
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class TrainCursor:
+    """What ``due_model`` keeps: what it saw, when it last gathered facts, and what it said of them."""
+
+    version: int | None = None
+    looked_at: float = 0.0
+    said: str = ""
+    requests: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class ScoreCursor:
+    """What ``due_expected_dps`` keeps from tick to tick. Times: epoch seconds."""
+
+    memory: Memory
+    version: int | None = None
+    looked_at: float = 0.0
+    asked_at: float = 0.0
+    due: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StylesCursor:
+    """How often ``due_player_clusters`` asked for play styles, and when it last did (epoch seconds)."""
+
+    name: str
+    requests: int = 0
+    asked_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class AliasCursor:
+    """The version of the history that Dagster was told of."""
+
+    version: int | None = None
+
+
+def ml_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
+    """All sensors of phase 2, switched on by default; ``clock`` gives epoch seconds."""
+    return [_due_model(clock), _due_expected_dps(clock), _due_player_clusters(clock), _alias_moves(clock)]
+
+
+def _due_model(clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        job_name=TRAIN_JOB,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Trains a model when new fights, the model's own errors or a patch are reason enough.",
+    )
+    def due_model(
+        context: dg.SensorEvaluationContext,
+        lake: dg.ResourceParam[Lake],
+        registries: dg.ResourceParam[Registries],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.SensorResult:
+        now = clock()
+        cursor = read_cursor(context.cursor, TrainCursor) or TrainCursor(name=new_memory().name)
+        if in_progress(context.instance, TRAIN_JOB):
+            return tick_result(context, replace(cursor, looked_at=0.0), "a model is being trained")
+        if now - cursor.looked_at < FACTS_EVERY_S and lake.is_at(STATS, cursor.version):
+            return tick_result(context, cursor, cursor.said)
+        version = lake.version(STATS)
+        if version is None:
+            return tick_result(context, cursor, "no statistics yet")
+        policy, at = retraining_policy_of(settings), datetime.fromtimestamp(now, UTC)
+        with registries.open() as registry:
+            facts = gather(
+                lake,
+                registry,
+                at,
+                input_digest=f"statistics {version}, code {ML_VERSION}",
+                last=_last_attempt(context.instance, registry),
+            )
+        trigger = decide_retraining(facts, policy)
+        if trigger is None:
+            reasons = "; ".join(words for _, words in reasons_to_train(facts, policy))
+            why_not = resting(facts, policy)
+            said = (
+                f"{facts.new_fights:,} new fights are no reason yet (expected {policy.new_fights:,})"
+                if facts.trained_fights is not None
+                else f"{facts.fights:,} fights, the first model waits for {policy.first_fights:,}"
+            )
+            said = f"{why_not}; waiting: {reasons}" if reasons and why_not else why_not or said
+            return tick_result(context, replace(cursor, version=version, looked_at=now, said=said), said)
+        request = dg.RunRequest(
+            run_key=f"{cursor.name}-{cursor.requests}", tags={**trigger.tags(), INPUT_TAG: facts.input}
+        )
+        asked = replace(
+            cursor, version=version, looked_at=now, said=trigger.why, requests=cursor.requests + 1
+        )
+        return tick_result(context, asked, trigger.why, [request])
+
+    return due_model
+
+
+def _last_attempt(instance: dg.DagsterInstance, registry: Registry) -> Attempt | None:
+    """The newest training that ended, whoever started it."""
+    records = instance.get_run_records(
+        dg.RunsFilter(job_name=TRAIN_JOB, statuses=_ENDED), limit=10, order_by="update_timestamp"
+    )
+    if not records:
+        return None
+    newest, versions = records[0], registry.versions()
+    tried = newest.dagster_run.tags.get(INPUT_TAG, "")
+    has_failed = newest.dagster_run.status != dg.DagsterRunStatus.SUCCESS
+    tries = 0
+    for record in records:
+        failed = record.dagster_run.status != dg.DagsterRunStatus.SUCCESS
+        if record.dagster_run.tags.get(INPUT_TAG, "") != tried or not failed:
+            break
+        tries += 1
+    promoted = bool(versions) and versions[0].tags.get(PROMOTE_TAG) == "yes"
+    ended_at = newest.end_time or newest.update_timestamp.timestamp()
+    return Attempt(
+        ended_at=datetime.fromtimestamp(ended_at, UTC),
+        input=tried,
+        outcome="failed" if has_failed else "promoted" if promoted else "refused",
+        # A run that failed may have registered its version before it did.
+        in_vain=max(in_vain(versions), int(has_failed)),
+        tries=max(tries, 1),
+    )
+
+
+def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        job_name=SCORE_JOB,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Scores exactly the fight days whose statistics are newer than their expectations.",
+    )
+    def due_expected_dps(
+        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+    ) -> dg.SensorResult:
+        now = clock()
+        before = read_cursor(context.cursor, ScoreCursor)
+        cursor = before or ScoreCursor(new_memory())
+        if champion_of(read_history(lake, DPS_MODEL)) is None:
+            return tick_result(context, cursor, "there is no champion yet to score with")
+        memory = cursor.memory
+        moved = before is None or cursor.version is None or not lake.is_at(STATS, cursor.version)
+        if not moved and not cursor.due and not memory.attempts:
+            return tick_result(context, cursor, "no fight day waits for its scores")
+        version = lake.version(STATS) if moved else cursor.version
+        days = _days_to_look_at(lake, cursor) if moved else {date.fromisoformat(day) for day in cursor.due}
+        days |= {date.fromisoformat(day) for day in memory.attempts}
+        due = {day.isoformat(): waits for day, waits in due_scoring_days(lake, days).items()}
+        memory = settled(context.instance, memory, due, now)
+        # Statistics that are being computed carry a time before their commit: such days wait for them.
+        jobs = (SCORE_JOB, FIGHT_DAYS_JOB)
+        busy = days_in_progress([run for job in jobs for run in in_progress(context.instance, job)])
+        choice = choose(memory, due, now, busy=busy)
+        requests, asked_at = [], cursor.asked_at
+        if choice.ask and now - asked_at >= SCORE_EVERY_S:
+            requests, memory = request_days(choice, memory, due, lake.days(STATS), now)
+            asked_at = now
+        cursor = ScoreCursor(memory, version, now if moved else cursor.looked_at, asked_at, due)
+        return tick_result(context, cursor, in_words(choice), requests)
+
+    return due_expected_dps
+
+
+def _days_to_look_at(lake: Lake, cursor: ScoreCursor) -> set[date]:
+    """Days whose statistics were written since the last look, and those that waited; all at the first."""
+    if cursor.version is None:
+        return set(lake.days(STATS))
+    since = datetime.fromtimestamp(cursor.looked_at, UTC) - _SLACK
+    return lake.days_written(STATS, since) | {date.fromisoformat(day) for day in cursor.due}
+
+
+def _due_player_clusters(clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        job_name=STYLES_JOB,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks for play styles once a champion has scored, and at most once a day after that.",
+    )
+    def due_player_clusters(
+        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+    ) -> dg.SensorResult:
+        now = clock()
+        cursor = read_cursor(context.cursor, StylesCursor) or StylesCursor(new_memory().name)
+        if lake.version(EXPECTED) is None:
+            return tick_result(context, cursor, "no fight is scored yet")
+        if now - cursor.asked_at < STYLES_EVERY_S:
+            return tick_result(context, cursor, "play styles were looked for within the last day")
+        if in_progress(context.instance, STYLES_JOB) or in_progress(context.instance, SCORE_JOB):
+            return tick_result(context, cursor, "fights are being scored, or play styles looked for")
+        if are_styles_newest(lake):
+            return tick_result(context, cursor, "no fight was scored since play styles were looked for")
+        request = dg.RunRequest(run_key=f"{cursor.name}-{cursor.requests}")
+        asked = replace(cursor, requests=cursor.requests + 1, asked_at=now)
+        return tick_result(context, asked, "", [request])
+
+    return due_player_clusters
+
+
+def _alias_moves(clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Writes down who moved an alias of a model, also where it was done in the MLflow UI.",
+        asset_selection=dg.AssetSelection.assets(HISTORY),
+    )
+    def alias_moves(
+        context: dg.SensorEvaluationContext,
+        lake: dg.ResourceParam[Lake],
+        registries: dg.ResourceParam[Registries],
+    ) -> dg.SensorResult:
+        now = datetime.fromtimestamp(clock(), UTC)
+        cursor = read_cursor(context.cursor, AliasCursor) or AliasCursor()
+        with registries.open() as registry:
+            noticed = notice_outside_changes(registry, lake, now)
+            noticed += notice_outside_changes(registry.beside(STYLE_MODEL), lake, now)
+        version = lake.version(HISTORY)
+        if version == cursor.version:
+            return tick_result(context, cursor, "no alias has moved")
+        rows = read_history(lake)
+        newest = rows[-1]
+        event = dg.AssetMaterialization(
+            asset_key=HISTORY,
+            metadata={
+                "dagster/row_count": len(rows),
+                "newest": f"{newest.model_name}: {newest.alias} to version {newest.to_version} "
+                f"({newest.action} by {newest.changed_by}): {newest.reason}",
+                "noticed now": len(noticed),
+                "table version": -1 if version is None else version,
+            },
+        )
+        told = tick_result(context, AliasCursor(version), newest.reason)
+        return dg.SensorResult(skip_reason=told.skip_reason, cursor=told.cursor, asset_events=[event])
+
+    return alias_moves

@@ -1,0 +1,82 @@
+"""Play styles as a Dagster asset.
+
+What does not belong here: looking for them (``style_refresh``), and when that is done (``sensors``).
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from lostark_assets.contracts.expectations import examine
+from lostark_assets.contracts.ml import ML_PLAYER_CLUSTERS
+from lostark_assets.dagster.specs import asset_spec, table_metadata
+from lostark_assets.errors import ContractViolated
+from lostark_assets.lake.tables import Lake
+from lostark_assets.markdown import markdown_table, picture
+from lostark_ml.dagster.checks import ml_check_specs, results
+from lostark_ml.dagster.resources import Registries
+from lostark_ml.registry.models import STYLE_MODEL
+from lostark_ml.styles.map import map_of_styles
+from lostark_ml.styles.pages import evidence_rows
+from lostark_ml.styles.refresh import CLUSTERS, StylesRun, refresh_styles, styles_are_not_specs
+
+STYLES_VERSION = "1"
+"""Raise it when features of styles, or the look for them, change."""
+_PREVIEW = ["class_name", "spec_name", "fights", "style", "style_probability", "axis_1", "axis_2"]
+
+
+def player_clusters_asset() -> dg.AssetsDefinition:
+    """``ml_player_clusters``: each character's style, of the version of ``lostark_play_styles`` in force."""
+    spec = asset_spec(
+        CLUSTERS,
+        version=STYLES_VERSION,
+        kinds={"mlflow", "scikitlearn"},
+        deps=["stats_player_dps", "ml_expected_dps"],
+    )
+
+    @dg.multi_asset(
+        name="ml_player_clusters_table",
+        specs=[spec],
+        check_specs=ml_check_specs(CLUSTERS),
+        can_subset=True,
+    )
+    def player_clusters(
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        registries: dg.ResourceParam[Registries],
+    ) -> Iterator[Any]:
+        wanted = context.selected_asset_check_keys
+        if not context.selected_asset_keys:
+            rows = lake.read(CLUSTERS)
+            findings = [*examine(ML_PLAYER_CLUSTERS, rows), styles_are_not_specs(rows)]
+            yield from results(CLUSTERS, findings, lake, wanted)
+            return
+        try:
+            with registries.open(STYLE_MODEL) as registry:
+                run = refresh_styles(lake, registry, datetime.now(UTC))
+        except ContractViolated as error:
+            yield from results(CLUSTERS, error.findings[CLUSTERS], lake, wanted)
+            raise dg.Failure(str(error), allow_retries=False) from error
+        yield dg.MaterializeResult(asset_key=CLUSTERS, metadata=_metadata(lake, run))
+        yield from results(CLUSTERS, run.findings, lake, wanted)
+
+    return player_clusters
+
+
+def _metadata(lake: Lake, run: StylesRun) -> dict[str, Any]:
+    pages = "\n\n".join(run.pages.values())
+    evidence = markdown_table(evidence_rows(run.model)) or run.model.evidence.reason
+    metadata = table_metadata(lake, CLUSTERS, run.rows, run.rows.num_rows, _PREVIEW) | {
+        "version": run.version.version if run.version else 0,
+        "is new": run.made is not None,
+        "styles": len(run.model.names),
+        "why": run.why,
+        "evidence": dg.MetadataValue.md(evidence),
+        "pages": dg.MetadataValue.md(pages),
+    }
+    if run.rows["axis_1"].null_count < run.rows.num_rows:
+        chart = map_of_styles(run.rows, run.model)
+        metadata["map"] = dg.MetadataValue.md(picture(chart, "the map of play styles"))
+    return metadata

@@ -1,0 +1,1 @@
+"""From statistics to the columns that the model reads."""

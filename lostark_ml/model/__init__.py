@@ -1,0 +1,1 @@
+"""The expected-DPS model itself: pipeline, training, evaluation, leak tests, and the gap explained."""

@@ -1,0 +1,234 @@
+"""The model card: what a reviewer decides from, as the Markdown description of a model version.
+
+MLflow keeps at most 5,000 characters, so the card is cut to fit: slices first, the mildest of them. What does
+not belong here: computing any figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lostark_assets.contracts.ml import EXCLUSIONS
+from lostark_assets.markdown import markdown_table
+from lostark_ml.model.evaluation import MODEL, Evaluation, Metrics
+from lostark_ml.model.leaks import MOST_ID_GAIN, MOST_SHUFFLED_R2, LeakReport
+from lostark_ml.model.training import FittedModel
+from lostark_ml.registry.promotion import CHAMPION, Decision, SliceChange
+
+LONGEST = 4900
+"""Below the 5,000 characters of MLflow's column; characters, not bytes, so Korean counts as Latin."""
+SLICE_ROWS = 100
+SLICE_NAMES = ("gate_difficulty", "spec_name", "item_level_bracket", "uploader", "character")
+MOST_REASONS = 6
+LONGEST_REASON = 260
+CUT = "\n\n… cut to fit; the run's artifacts hold the rest."
+WHAT = (
+    "The DPS that a player of this spec is expected to reach at this gate, from what is known before and "
+    "around the fight: item level, combat power, party and supports, earlier fights of the character, week "
+    "of the season. Never from what the fight itself made."
+)
+REFUSES = (
+    "a class, spec, gate or difficulty that it never saw, and item level or combat power outside of what it "
+    "saw, with the reason"
+)
+LIMITS = (
+    "Public logs: cleared fights that a player chose to upload. Not every player, no wipes.",
+    "Builds beyond spec, item level and combat power (engravings, gems) are not read.",
+    "It ages within weeks: DPS rises all season, and a balance patch moves specs at once.",
+    "It foretells living dealers. Of the dead it says what the living would reach.",
+    "No causes: parts of the gap are associations, measured between players of one fight.",
+)
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Everything that a card tells.
+
+    ``exclusions`` counts rows by reason; ``versions`` are Delta versions of the tables by name; ``trigger``
+    says why it was trained.
+    """
+
+    model: FittedModel
+    evaluation: Evaluation
+    decision: Decision | None
+    exclusions: Mapping[str, int]
+    versions: Mapping[str, int | None]
+    code_version: str
+    leaks: LeakReport | None = None
+    trigger: str = ""
+
+
+def model_card(facts: CardFacts) -> str:
+    """The card, at most ``LONGEST`` characters."""
+    head, tail = _head(facts), _tail(facts)
+    rows = _slice_rows(facts)
+    shown = len(rows)
+    card = _assemble(head, rows, shown, tail)
+    while len(card) > LONGEST and shown:
+        shown -= 1
+        card = _assemble(head, rows, shown, tail)
+    return cut_to_fit(card)
+
+
+def cut_to_fit(text: str) -> str:
+    """At most ``LONGEST`` characters, and where the rest is."""
+    return text if len(text) <= LONGEST else text[: LONGEST - len(CUT)] + CUT
+
+
+def _assemble(head: str, rows: list[dict[str, str]], shown: int, tail: str) -> str:
+    if not rows:
+        return f"{head}\n\n{tail}"
+    left = len(rows) - shown
+    more = f"\n\n{left} slices with a smaller error are left out here." if left else ""
+    table = f"\n\n{markdown_table(rows[:shown])}" if shown else ""
+    return f"{head}\n\n## Slices, worst first{table}{more}\n\n{tail}"
+
+
+def _head(facts: CardFacts) -> str:
+    model, test = facts.model, facts.evaluation
+    parts = [
+        "# Expected DPS · 기대 DPS",
+        WHAT,
+        f"Trained on **{model.trained_rows:,} players of {model.trained_fights:,} fights** before "
+        f"{model.cutoff:%Y-%m-%d %H:%M} UTC" + (f", because: {facts.trigger}." if facts.trigger else "."),
+        _decision(facts.decision),
+        f"## Test: {test.cutoff:%Y-%m-%d} to {test.until:%Y-%m-%d}, fights never seen",
+        markdown_table(_test_rows(facts)),
+    ]
+    return "\n\n".join(parts)
+
+
+def _decision(decision: Decision | None) -> str:
+    if decision is None:
+        return "## Decision: none yet\n\nIt was not compared with a champion."
+    title = "promote" if decision.promote else "do not promote"
+    reasons = [f"- {_short(reason.words)}" for reason in decision.reasons[:MOST_REASONS]]
+    more = len(decision.reasons) - len(reasons)
+    lines = [*reasons, *([f"- and {more} more reasons"] if more else [])]
+    policy = decision.policy
+    rule = (
+        f"Rule: MAPE lower by more than {_points(policy.margin)} in {policy.confidence:.0%} of resamples of "
+        "fights, and no slice with enough rows worse than its limit."
+    )
+    return f"## Decision: {title}\n\n" + "\n".join(lines) + f"\n\n{rule}"
+
+
+def _test_rows(facts: CardFacts) -> list[dict[str, str]]:
+    rows = []
+    for name, m in facts.evaluation.overall.items():
+        rows.append({"": "**this model**" if name == MODEL else name, **_cells(m)})
+    comparisons = facts.decision.comparisons if facts.decision else ()
+    rows += [
+        {
+            "": "champion (rows that both answer)",
+            **dict.fromkeys(_cells(facts.evaluation.model), ""),
+            "players": f"{c.rows:,}",
+            "MAPE": _percent(c.mape_of_other),
+        }
+        for c in comparisons
+        if c.against == CHAMPION
+    ]
+    return rows
+
+
+def _cells(m: Metrics) -> dict[str, str]:
+    return {
+        "players": f"{m.rows:,}",
+        "MAPE": _percent(m.mape),
+        "median": _percent(m.median_ape),
+        "MAE": "" if np.isnan(m.mae) else f"{m.mae / 1e6:.1f}M",
+        "R² log": "" if np.isnan(m.r2_log) else f"{m.r2_log:.2f}",
+        "bias": _percent(m.bias_log),
+        "in interval": _percent(m.coverage),
+        "width": _percent(m.width),
+    }
+
+
+def _slice_rows(facts: CardFacts) -> list[dict[str, str]]:
+    table = facts.evaluation.slices
+    changes = {(c.slice, c.value): c for c in (facts.decision.slices if facts.decision else ())}
+    table = table[table["slice"].isin(SLICE_NAMES) & (table["rows"] >= SLICE_ROWS)]
+    rows = [
+        (changes.get((row["slice"], str(row["value"]))), row)
+        for row in table.sort_values("mape", ascending=False).to_dict("records")
+    ]
+    rows.sort(key=lambda one: one[0] is None or not one[0].is_too_much)
+    found = []
+    for change, row in rows:
+        found.append(
+            {
+                "slice": f"{row['value']} ({_word(row['slice'])})",
+                "players": f"{row['rows']:,}",
+                "MAPE": _percent(row["mape"]),
+                "against champion (+ worse)": "" if change is None else _change(change),
+                "bias": _percent(row["bias_log"]),
+                "in interval": _percent(row["coverage"]),
+            }
+        )
+    return found
+
+
+def _change(change: SliceChange) -> str:
+    mark = " **too much**" if change.is_too_much else ""
+    return f"{100 * change.worse:+.2f}{mark}"
+
+
+def _tail(facts: CardFacts) -> str:
+    model = facts.model
+    versions = ", ".join(
+        f"{name} {'-' if version is None else version}" for name, version in sorted(facts.versions.items())
+    )
+    slopes = ", ".join(
+        f"{name.removeprefix('gap_').removesuffix('_dps')} {slope:.2f}"
+        for name, slope in model.gap.slopes.items()
+    )
+    lines = {
+        "Snapshot (Delta versions)": f"{versions or 'unknown'}; code {facts.code_version}",
+        "Left out": _counted({EXCLUSIONS.get(why, why): n for why, n in facts.exclusions.items()}),
+        "Interval": f"{model.intervals.level:.0%}, conformal, from {model.intervals.rows:,} errors of "
+        "forecasts of the newest weeks; specs have their own ends, shrunk to all",
+        "Leak tests": _leaks(facts.leaks),
+        "Gap, log DPS by unit of crit rate, positional rate, log casts, log living time": slopes
+        or "no log told enough; it stays unexplained",
+        "Refuses": f"{REFUSES}; in the test: {_counted(facts.evaluation.refused)}",
+    }
+    method = "\n".join(f"- {name}: {text}." for name, text in lines.items())
+    limits = "\n".join(f"- {limit}" for limit in LIMITS)
+    return f"## Data and method\n\n{method}\n\n## Known limits\n\n{limits}"
+
+
+def _leaks(leaks: LeakReport | None) -> str:
+    if leaks is None:
+        return "not run"
+    verdict = "clean" if leaks.is_clean else "**NOT CLEAN**"
+    return (
+        f"{verdict}: R² of shuffled DPS {leaks.shuffled_r2:.3f} (at most {MOST_SHUFFLED_R2}), gain by a "
+        f"random id {_points(leaks.id_gain)} (at most {_points(MOST_ID_GAIN)})"
+    )
+
+
+def _counted(rows: Mapping[str, int]) -> str:
+    """Counts by reason, the largest first."""
+    ordered = sorted(rows.items(), key=lambda one: -one[1])
+    return ", ".join(f"{n:,} {why}" for why, n in ordered) or "none"
+
+
+def _word(slice_name: str) -> str:
+    return {"gate_difficulty": "gate", "spec_name": "spec", "item_level_bracket": "item level"}.get(
+        slice_name, slice_name
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
+
+
+def _percent(fraction: float) -> str:
+    return "" if np.isnan(fraction) else f"{100 * fraction:.1f} %"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.2f} points"

@@ -1,0 +1,235 @@
+"""Which model was in force when, who made it so, and why: the lake table ``ml_champion_history``.
+
+:func:`point` is the one way in which the platform moves an alias. It first writes on the model what it is
+about to do, then moves the alias, then writes the row: whatever it is cut off at, the next look finds out
+what happened. A reviewer who moves an alias in the MLflow UI is respected; :func:`notice_outside_changes`
+writes down that it happened. What does not belong here: deciding which model is better.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY
+from lostark_assets.errors import PermanentError
+from lostark_assets.lake.tables import Lake
+from lostark_ml.registry.models import ALIASES, CHAMPION, Registry, UnknownModelVersion
+
+OUTSIDE = "outside"
+ACTIONS = tuple(a for a in ML_CHAMPION_HISTORY.by_name["action"].allowed or () if a != OUTSIDE)
+LATE = "written later: the process ended before it could write this"
+_MOMENT = timedelta(microseconds=1)
+_LONGEST_REASON = 2000
+
+
+class NothingToRollBackTo(PermanentError):
+    """The history knows no champion before the one in force."""
+
+
+class AlreadyThere(PermanentError):
+    """The alias points to that version."""
+
+
+@dataclass(frozen=True)
+class AliasChange:
+    """One row of the history."""
+
+    changed_at: datetime
+    model_name: str
+    alias: str
+    from_version: int | None
+    to_version: int | None
+    action: str
+    changed_by: str
+    reason: str
+    training_set_version: int | None
+
+
+def read_history(lake: Lake, model_name: str | None = None) -> list[AliasChange]:
+    """All changes of the aliases of that model, or of all models, the oldest first."""
+    where = None if model_name is None else pc.field("model_name") == model_name
+    rows = lake.read(ML_CHAMPION_HISTORY.name, where=where)
+    return [AliasChange(**row) for row in rows.sort_by("changed_at").to_pylist()]
+
+
+def point(
+    registry: Registry,
+    lake: Lake,
+    alias: str,
+    version: int,
+    *,
+    by: str,
+    why: str,
+    action: str,
+    now: datetime,
+) -> AliasChange:
+    """Let ``alias`` point to ``version``, and write down who did it and why.
+
+    Args:
+        registry: where the alias is.
+        lake: where the history is.
+        alias: ``champion`` or ``challenger``.
+        version: which version of the registered model.
+        by: the gate, or a person.
+        why: in words.
+        action: ``submit``, ``promote`` or ``rollback``.
+        now: UTC instant.
+
+    Raises:
+        UnknownModelVersion: there is no such version.
+        AlreadyThere: the alias points to it.
+        RegistryUnavailable: nothing was moved, or the next look finds out that it was.
+    """
+    if action not in ACTIONS or alias not in ALIASES:
+        message = f"expected one of {ACTIONS} on one of {ALIASES}, found {action} on {alias}"
+        raise ValueError(message)
+    with lake.lock(ML_CHAMPION_HISTORY.name):
+        _notice(registry, lake, now)
+        target = registry.version(version)
+        current = registry.aliases().get(alias)
+        if current == version:
+            raise AlreadyThere(
+                f"{registry.model_name}: {alias} is version {version} already. Nothing was changed."
+            )
+        change = AliasChange(
+            changed_at=_after(read_history(lake), now),
+            model_name=registry.model_name,
+            alias=alias,
+            from_version=current,
+            to_version=version,
+            action=action,
+            changed_by=by,
+            reason=why[:_LONGEST_REASON],
+            training_set_version=target.training_set_version,
+        )
+        registry.note(_intent_of(alias), json.dumps(asdict(change), default=str, ensure_ascii=False))
+        registry.move_alias(alias, version)
+        _write(lake, [change])
+    return change
+
+
+def notice_outside_changes(registry: Registry, lake: Lake, now: datetime) -> list[AliasChange]:
+    """Write down what became of the aliases since the last row; returns what is new.
+
+    A move that :func:`point` made and was cut off before it could record is recorded as what it was. Anything
+    else is ``outside``. Moves that were taken back between two looks are not seen.
+    """
+    with lake.lock(ML_CHAMPION_HISTORY.name):
+        return _notice(registry, lake, now)
+
+
+def champion_of(history: Sequence[AliasChange], at: datetime | None = None) -> int | None:
+    """Version of the champion by the newest row, or of the one in force ``at`` an instant; None: no champion.
+
+    ``history``: the oldest first.
+    """
+    changes = [c for c in history if c.alias == CHAMPION and (at is None or c.changed_at <= at)]
+    return changes[-1].to_version if changes else None
+
+
+def champion_before(history: Sequence[AliasChange]) -> int | None:
+    """The champion that the one in force took over from; None if the history knows none.
+
+    A rollback takes back one takeover: a second one goes to the champion before that. Where the alias was
+    removed, it is the last one that had it.
+    """
+    stack: list[int] = []
+    changes = [c for c in sorted(history, key=lambda c: c.changed_at) if c.alias == CHAMPION]
+    for change in changes:
+        if change.to_version is None:
+            continue
+        if change.action == "rollback" and change.to_version in stack:
+            while stack[-1] != change.to_version:
+                stack.pop()
+        elif not stack or stack[-1] != change.to_version:
+            stack.append(change.to_version)
+    if changes and changes[-1].to_version is None:
+        return stack[-1] if stack else None
+    return stack[-2] if len(stack) > 1 else None
+
+
+def roll_back(registry: Registry, lake: Lake, *, by: str, why: str, now: datetime) -> AliasChange:
+    """Make the champion before the present one champion again.
+
+    Raises:
+        NothingToRollBackTo: there was none.
+    """
+    notice_outside_changes(registry, lake, now)
+    version = champion_before(read_history(lake, registry.model_name))
+    if version is None:
+        raise NothingToRollBackTo(
+            f"{registry.model_name}: expected a champion before the present one in ml_champion_history, "
+            "found none. Nothing was changed. `lostark model promote VERSION` makes any version champion."
+        )
+    return point(registry, lake, CHAMPION, version, by=by, why=why, action="rollback", now=now)
+
+
+def _notice(registry: Registry, lake: Lake, now: datetime) -> list[AliasChange]:
+    history, aliases = read_history(lake, registry.model_name), registry.aliases()
+    found: list[AliasChange] = []
+    for alias in ALIASES:
+        last = next((c for c in reversed(history) if c.alias == alias), None)
+        before, current = (last.to_version if last else None), aliases.get(alias)
+        if current == before:
+            continue
+        change = _intended(registry, alias, current, last) or AliasChange(
+            changed_at=_after([*read_history(lake), *found], now),
+            model_name=registry.model_name,
+            alias=alias,
+            from_version=before,
+            to_version=current,
+            action=OUTSIDE,
+            changed_by="unknown",
+            reason="moved in the MLflow UI or by other software; noticed then",
+            training_set_version=_training_set_of(registry, current),
+        )
+        found.append(change)
+    _write(lake, found)
+    return found
+
+
+def _intended(
+    registry: Registry, alias: str, current: int | None, last: AliasChange | None
+) -> AliasChange | None:
+    """The change that ``point`` was making when it was cut off, if that is what happened."""
+    text = None if current is None else registry.notes().get(_intent_of(alias))
+    if text is None:
+        return None
+    noted = json.loads(text)
+    change = AliasChange(**{**noted, "changed_at": datetime.fromisoformat(noted["changed_at"])})
+    follows = last is None or change.changed_at > last.changed_at
+    if (
+        not follows
+        or change.to_version != current
+        or change.from_version != (last.to_version if last else None)
+    ):
+        return None
+    return AliasChange(**{**asdict(change), "reason": f"{change.reason} ({LATE})"})
+
+
+def _intent_of(alias: str) -> str:
+    return f"last_move_of_{alias}"
+
+
+def _training_set_of(registry: Registry, version: int | None) -> int | None:
+    try:
+        return None if version is None else registry.version(version).training_set_version
+    except UnknownModelVersion:
+        return None
+
+
+def _after(history: Sequence[AliasChange], now: datetime) -> datetime:
+    """``now``, but after every row there is: a clock that was put back must not reorder the history."""
+    return max([now, *(change.changed_at + _MOMENT for change in history)])
+
+
+def _write(lake: Lake, changes: Sequence[AliasChange]) -> None:
+    if changes:
+        rows = pa.Table.from_pylist([asdict(c) for c in changes], schema=ML_CHAMPION_HISTORY.schema)
+        lake.append(ML_CHAMPION_HISTORY, rows)

@@ -1,0 +1,480 @@
+"""Whether a challenger replaces the champion: one test, on fights that neither had seen. Pure.
+
+A retrain of the same model scores a little better half of the time. So a gain counts only if it exceeds a
+margin in 95 % of resamples *of fights* (players of one raid err together), and if no slice with enough rows
+gets worse by more than its limit, beyond what resampling moves all slices by. A tie keeps the champion. What
+does not belong here: moving the alias (``registry``), and the figures that don't decide (``evaluation``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from lostark_assets.errors import SettingsError
+from lostark_ml.model.baselines import all_baselines
+from lostark_ml.model.leaks import MOST_ID_GAIN, MOST_SHUFFLED_R2, LeakReport
+from lostark_ml.model.training import FittedModel
+
+CHAMPION = "champion"
+REASONS = {
+    "better": "better than the champion, and no slice pays for it",
+    "first_champion": "there is no champion, and every baseline is beaten",
+    "seen_fights": "a model had seen fights of the test",
+    "too_few_fights": "the test has too few fights",
+    "leak": "the leak tests found that the features know the answer",
+    "not_better": "not surely better than the champion",
+    "below_margin": "surely better than the champion, but by less than the margin",
+    "baseline_not_beaten": "not surely better than a baseline",
+    "slice_worse": "a slice gets worse by more than its limit",
+    "answers_fewer": "refuses rows that the champion answers",
+}
+"""Codes of what a decision can rest on; the first two promote."""
+SLICE_LIMITS = {"gate_difficulty": 0.005, "spec_name": 0.015, "item_level_bracket": 0.01}
+FIGHTS_AT_ONCE = 4096
+WORST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class PromotionPolicy:
+    """The thresholds. MAPE and its changes are fractions: .001 is a tenth of a point.
+
+    ``margin``: retrains of one model on other samples truly differ by up to a tenth of a point, for ever in
+    the same direction on many fights: that is worth no change.
+    ``fewest_fights``: below, a gain of a whole point is found in fewer than half of the cases.
+    ``slice_limits``: by how much a slice may get worse, by column; the smaller its usual slices, the wider.
+    ``most_refused``: share of the rows answered by the champion that the challenger may refuse.
+
+    Raises:
+        SettingsError: a threshold makes no sense.
+    """
+
+    confidence: float = 0.95
+    margin: float = 0.0015
+    fewest_fights: int = 50
+    slice_limits: Mapping[str, float] = field(default_factory=lambda: dict(SLICE_LIMITS))
+    slice_rows: int = 100
+    slice_fights: int = 30
+    most_refused: float = 0.01
+    draws: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds that would let anything pass, or nothing."""
+        rules = {
+            "confidence": (0.5 < self.confidence < 1, "more than 0.5 and less than 1"),
+            "margin": (0 <= self.margin < 1, "0 or more, less than 1"),
+            "fewest_fights": (self.fewest_fights >= 2, "2 or more"),
+            "slice_limits": (all(0 <= v < 1 for v in self.slice_limits.values()), "0 or more, less than 1"),
+            "slice_rows": (self.slice_rows >= 1, "1 or more"),
+            "slice_fights": (self.slice_fights >= 2, "2 or more"),
+            "most_refused": (0 <= self.most_refused <= 1, "0 to 1"),
+            "draws": (self.draws >= 100, "100 or more"),
+        }
+        for name, (holds, expected) in rules.items():
+            if not holds:
+                raise SettingsError(
+                    f"promotion policy: expected {name} to be {expected}, found {getattr(self, name)}. "
+                    "No model was compared. Correct the policy."
+                )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Fights for the test, a row a player; predictions are log DPS in the order of ``rows``.
+
+    ``rows`` has fight_id, fight_started_at, log_dps (the truth) and the columns of the policy's slices. NaN
+    in a prediction is a refusal. Baselines learnt up to the challenger's cutoff.
+    """
+
+    rows: pd.DataFrame
+    challenger: np.ndarray
+    champion: np.ndarray | None
+    baselines: Mapping[str, np.ndarray]
+    challenger_cutoff: datetime
+    champion_cutoff: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The challenger against one other, on the rows that both answer; ``gain_low`` is the sure part."""
+
+    against: str
+    rows: int
+    fights: int
+    mape: float
+    mape_of_other: float
+    gain: float
+    gain_low: float
+
+
+@dataclass(frozen=True)
+class SliceChange:
+    """By how much MAPE of one slice rises from champion to challenger; ``worse_low`` is the sure part."""
+
+    slice: str
+    value: str
+    rows: int
+    fights: int
+    mape: float
+    mape_of_champion: float
+    worse: float
+    worse_low: float
+    limit: float
+
+    @property
+    def is_too_much(self) -> bool:
+        """Worse by more than the limit, and not by chance."""
+        return self.worse_low > self.limit
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A code of ``REASONS``, and the same with numbers in words."""
+
+    code: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done, why, and the numbers behind it; slices are worst first."""
+
+    promote: bool
+    reasons: tuple[Reason, ...]
+    comparisons: tuple[Comparison, ...]
+    slices: tuple[SliceChange, ...]
+    test_from: datetime | None
+    test_until: datetime | None
+    policy: PromotionPolicy
+
+    @property
+    def words(self) -> str:
+        """The reasons as one text."""
+        return "; ".join(reason.words for reason in self.reasons)
+
+
+def held_out(
+    challenger: FittedModel, champion: FittedModel | None, frame: pd.DataFrame, until: datetime
+) -> HeldOut:
+    """Everybody's predictions for the population of ``frame`` after both models' cutoffs, up to ``until``.
+
+    Args:
+        challenger: the new model.
+        champion: the model in force, if any.
+        frame: rows of ``ml_training_set``; baselines learn from those before the challenger's cutoff.
+        until: UTC instant.
+    """
+    population = frame[frame["exclusion_reason"].isna()]
+    cutoffs = [model.cutoff for model in (challenger, champion) if model is not None]
+    at = population["fight_started_at"]
+    rows = population[(at >= max(cutoffs)) & (at < until)].reset_index(drop=True)
+    baselines = {}
+    if len(rows):
+        baselines = {
+            one.name: one.fit(population, challenger.cutoff).predict(rows) for one in all_baselines()
+        }
+    return HeldOut(
+        rows=rows,
+        challenger=_predictions(challenger, rows),
+        champion=None if champion is None else _predictions(champion, rows),
+        baselines=baselines,
+        challenger_cutoff=challenger.cutoff,
+        champion_cutoff=None if champion is None else champion.cutoff,
+    )
+
+
+def decide(
+    test: HeldOut, policy: PromotionPolicy | None = None, *, leaks: LeakReport | None = None
+) -> Decision:
+    """Whether the challenger is promoted. The same test and policy give the same decision.
+
+    Args:
+        test: the held-out fights with everybody's predictions.
+        policy: the thresholds.
+        leaks: what the leak tests found of the challenger's features, where they were run.
+    """
+    policy = policy or PromotionPolicy()
+    at = test.rows["fight_started_at"]
+    span = (_moment(at.min()), _moment(at.max())) if len(at) else (None, None)
+    impossible = _why_no_test(test, policy, span[0])
+    if impossible:
+        return Decision(
+            promote=False,
+            reasons=impossible,
+            comparisons=(),
+            slices=(),
+            test_from=span[0],
+            test_until=span[1],
+            policy=policy,
+        )
+    errors = _Errors.of(test)
+    pairs, slices = errors.pairs(), errors.slices(policy)
+    drawn = _resampled(np.vstack([pairs.sums, slices.sums]), policy)
+    comparisons = pairs.comparisons(drawn[: len(pairs.sums)], policy)
+    changes = slices.changes(drawn[len(pairs.sums) :], policy)
+    against = _objections(test, policy, leaks, comparisons, changes)
+    reasons = against or (_in_favour(comparisons, policy, is_first=test.champion is None),)
+    return Decision(not against, reasons, comparisons, changes, *span, policy)
+
+
+def _why_no_test(test: HeldOut, policy: PromotionPolicy, first: datetime | None) -> tuple[Reason, ...]:
+    cutoffs = {"challenger": test.challenger_cutoff, CHAMPION: test.champion_cutoff}
+    seen = [
+        _reason(
+            "seen_fights",
+            f"expected fights after the {who}'s cutoff {cutoff:%Y-%m-%d %H:%M}, found one of "
+            f"{first:%Y-%m-%d %H:%M}: nothing was compared",
+        )
+        for who, cutoff in cutoffs.items()
+        if cutoff is not None and first is not None and first < cutoff
+    ]
+    if seen:
+        return tuple(seen)
+    answered = np.isfinite(test.challenger)
+    if test.champion is not None:
+        answered &= np.isfinite(test.champion)
+    fights = test.rows["fight_id"][answered].nunique()
+    if fights < policy.fewest_fights:
+        words = f"expected at least {policy.fewest_fights} fights to test on, found {fights}"
+        return (_reason("too_few_fights", words),)
+    return ()
+
+
+def _objections(
+    test: HeldOut,
+    policy: PromotionPolicy,
+    leaks: LeakReport | None,
+    comparisons: tuple[Comparison, ...],
+    slices: tuple[SliceChange, ...],
+) -> tuple[Reason, ...]:
+    """Every reason against, in the order of ``REASONS``."""
+    found = []
+    if leaks is not None and not leaks.is_clean:
+        found.append(
+            _reason(
+                "leak",
+                f"expected R² of shuffled DPS at most {MOST_SHUFFLED_R2}, found {leaks.shuffled_r2:.3f}; "
+                f"gain by a random id at most {_points(MOST_ID_GAIN)}, found {_points(leaks.id_gain)}",
+            )
+        )
+    if test.champion is None:
+        found += [
+            _reason("baseline_not_beaten", _too_little(c, policy))
+            for c in comparisons
+            if c.gain_low <= policy.margin
+        ]
+    else:
+        found += [
+            _reason("below_margin" if c.gain_low > 0 else "not_better", _too_little(c, policy))
+            for c in comparisons
+            if c.against == CHAMPION and c.gain_low <= policy.margin
+        ]
+        found += _slice_reasons(slices)
+        found += _refusal_reasons(test, policy)
+    return tuple(found)
+
+
+def _slice_reasons(slices: tuple[SliceChange, ...]) -> list[Reason]:
+    too_much = [one for one in slices if one.is_too_much]
+    found = [
+        _reason(
+            "slice_worse",
+            f"expected {one.value} ({one.slice}) to get worse by at most {_points(one.limit)}, found "
+            f"{_points(one.worse)} (at least {_points(one.worse_low)}) in {one.rows:,} rows",
+        )
+        for one in too_much[:WORST_SHOWN]
+    ]
+    more = len(too_much) - len(found)
+    return [*found, _reason("slice_worse", f"and {more} more slices")] if more else found
+
+
+def _refusal_reasons(test: HeldOut, policy: PromotionPolicy) -> list[Reason]:
+    known = np.isfinite(test.champion)
+    refused = int((known & ~np.isfinite(test.challenger)).sum())
+    if refused <= policy.most_refused * known.sum():
+        return []
+    return [
+        _reason(
+            "answers_fewer",
+            f"expected to refuse at most {policy.most_refused:.1%} of the {int(known.sum()):,} rows that the "
+            f"champion answers, found {refused / known.sum():.1%}",
+        )
+    ]
+
+
+def _in_favour(comparisons: tuple[Comparison, ...], policy: PromotionPolicy, *, is_first: bool) -> Reason:
+    if is_first:
+        hardest = min(comparisons, key=lambda c: c.gain_low, default=None)
+        if hardest is None:
+            return _reason("first_champion", "there is no champion and no baseline to beat")
+        return _reason("first_champion", f"no champion yet; {_gain_words(hardest, policy)}")
+    return _reason("better", _gain_words(next(c for c in comparisons if c.against == CHAMPION), policy))
+
+
+def _too_little(c: Comparison, policy: PromotionPolicy) -> str:
+    return (
+        f"expected MAPE below the {c.against}'s by more than {_points(policy.margin)} in "
+        f"{policy.confidence:.0%} of resamples, found {_points(c.gain)}, at least {_points(c.gain_low)} "
+        f"({100 * c.mape:.2f} % against {100 * c.mape_of_other:.2f} %, {c.fights:,} fights)"
+    )
+
+
+def _gain_words(c: Comparison, policy: PromotionPolicy) -> str:
+    return (
+        f"MAPE {100 * c.mape:.2f} % against the {c.against}'s {100 * c.mape_of_other:.2f} %: better by "
+        f"{_points(c.gain)}, by at least {_points(c.gain_low)} where more than {_points(policy.margin)} is "
+        f"expected ({c.fights:,} fights)"
+    )
+
+
+@dataclass(frozen=True)
+class _Errors:
+    """|expected - true| / true of each row by predictor, NaN where it refused; and codes of fights."""
+
+    rows: pd.DataFrame
+    own: np.ndarray
+    others: dict[str, np.ndarray]
+    fight: np.ndarray
+    fights: int
+
+    @classmethod
+    def of(cls, test: HeldOut) -> _Errors:
+        true = test.rows["log_dps"].to_numpy(float)
+        predicted = {} if test.champion is None else {CHAMPION: test.champion}
+        others = {
+            name: _ape(true, np.asarray(one, float)) for name, one in {**predicted, **test.baselines}.items()
+        }
+        fight, names = pd.factorize(test.rows["fight_id"], sort=True)
+        return cls(test.rows, _ape(true, test.challenger), others, fight, len(names))
+
+    def pairs(self) -> _Pairs:
+        facts, sums = [], []
+        for name, other in self.others.items():
+            both = np.isfinite(self.own) & np.isfinite(other)
+            own, others, fight = self.own[both], other[both], self.fight[both]
+            count = np.bincount(fight, minlength=self.fights)
+            sums += [np.bincount(fight, others - own, self.fights), count]
+            facts.append(
+                {
+                    "against": name,
+                    "rows": len(own),
+                    "fights": int((count > 0).sum()),
+                    "mape": float(own.mean()),
+                    "mape_of_other": float(others.mean()),
+                    "gain": float((others - own).mean()),
+                }
+            )
+        return _Pairs(facts, np.reshape(sums, (-1, self.fights)))
+
+    def slices(self, policy: PromotionPolicy) -> _Slices:
+        """Slices with enough rows and fights; none without a champion."""
+        champion = self.others.get(CHAMPION)
+        facts, sums = [], []
+        if champion is not None:
+            both = np.isfinite(self.own) & np.isfinite(champion)
+            own, before, fight = self.own[both], champion[both], self.fight[both]
+            for column, limit in policy.slice_limits.items():
+                code, values = pd.factorize(
+                    self.rows[column][both].fillna("unknown").astype("str"), sort=True
+                )
+                shape = (len(values), self.fights)
+                cell = code * self.fights + fight
+                count = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+                worse = np.bincount(cell, own - before, shape[0] * shape[1]).reshape(shape)
+                rows, fights = count.sum(axis=1), (count > 0).sum(axis=1)
+                means = [np.bincount(code, one) / rows for one in (own, before)]
+                for at in np.flatnonzero((rows >= policy.slice_rows) & (fights >= policy.slice_fights)):
+                    sums += [worse[at], count[at]]
+                    facts.append(
+                        {
+                            "slice": column,
+                            "value": str(values[at]),
+                            "rows": int(rows[at]),
+                            "fights": int(fights[at]),
+                            "mape": float(means[0][at]),
+                            "mape_of_champion": float(means[1][at]),
+                            "worse": float(worse[at].sum() / rows[at]),
+                            "limit": limit,
+                        }
+                    )
+        return _Slices(facts, np.reshape(sums, (-1, self.fights)))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """What is known of each comparison; ``sums`` has two rows each (gain, rows), a column a fight."""
+
+    facts: list[dict]
+    sums: np.ndarray
+
+    def comparisons(self, drawn: np.ndarray, policy: PromotionPolicy) -> tuple[Comparison, ...]:
+        gains = _ratios(drawn)
+        lows = [float(np.nanquantile(gain, 1 - policy.confidence)) for gain in gains]
+        return tuple(Comparison(**one, gain_low=low) for one, low in zip(self.facts, lows, strict=True))
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """What is known of each slice; ``sums`` has two rows each (how much worse, rows), a column a fight."""
+
+    facts: list[dict]
+    sums: np.ndarray
+
+    def changes(self, drawn: np.ndarray, policy: PromotionPolicy) -> tuple[SliceChange, ...]:
+        """By how surely they pass their limit, with bounds that hold for all slices at once.
+
+        With bounds of their own, one of fifty slices always looks worse by chance.
+        """
+        if not self.facts:
+            return ()
+        rises = np.array([one["worse"] for one in self.facts])
+        off = np.nan_to_num(_ratios(drawn) - rises[:, None])
+        spread = off.std(axis=1)
+        largest = (off / np.where(spread > 0, spread, np.inf)[:, None]).max(axis=0)
+        lows = rises - np.quantile(largest, policy.confidence) * spread
+        found = [SliceChange(**one, worse_low=float(low)) for one, low in zip(self.facts, lows, strict=True)]
+        return tuple(sorted(found, key=lambda s: (s.limit - s.worse_low, s.slice, s.value)))
+
+
+def _ratios(drawn: np.ndarray) -> np.ndarray:
+    """Means by draw from rows of sums and of counts by turns; NaN where nothing was drawn."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return drawn[0::2] / drawn[1::2]
+
+
+def _resampled(sums: np.ndarray, policy: PromotionPolicy) -> np.ndarray:
+    """Totals of ``sums`` (figures, fights) over fights drawn anew: (figures, draws).
+
+    How often a fight is drawn is Poisson of 1, apart for each fight: so memory is bounded.
+    """
+    random = np.random.default_rng(policy.seed)
+    totals = np.zeros((len(sums), policy.draws))
+    for first in range(0, sums.shape[1], FIGHTS_AT_ONCE):
+        block = sums[:, first : first + FIGHTS_AT_ONCE].astype(float)
+        totals += block @ random.poisson(1.0, (block.shape[1], policy.draws)).astype(float)
+    return totals
+
+
+def _predictions(model: FittedModel, rows: pd.DataFrame) -> np.ndarray:
+    return model.predict(rows)["expected_log_dps"].to_numpy(float)
+
+
+def _ape(true_log: np.ndarray, expected_log: np.ndarray) -> np.ndarray:
+    return np.abs(np.expm1(expected_log - true_log))
+
+
+def _moment(value: pd.Timestamp) -> datetime:
+    return value.to_pydatetime()
+
+
+def _reason(code: str, words: str) -> Reason:
+    return Reason(code, f"{REASONS[code]}: {words}")
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.2f} points"

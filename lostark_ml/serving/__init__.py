@@ -1,0 +1,1 @@
+"""Expected DPS of stored players and of builds that a request describes."""

@@ -1,0 +1,205 @@
+"""What a model expects of single players before a fight, without frames: a request has no time for pandas.
+
+Features come from the functions of ``features`` and numbers from ``trees``, so an answer here is what
+``training`` and ``context`` say of the same player in a frame. What does not belong here: names in other
+languages, and HTTP.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
+
+import msgspec
+import numpy as np
+
+from lostark_assets.contracts.core import UPTIMES
+from lostark_assets.contracts.ml import CONTEXT_PARTS, HISTORY
+from lostark_assets.stats.weeks import KOREA, WEEK_US, week_start_us
+from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES, NO_SUPPORT, TIME_FEATURE
+from lostark_ml.features.kernels import one_answer
+from lostark_ml.features.planned import NAN, Planned, role_of
+from lostark_ml.features.training_set import (
+    PARTY_FEATURES,
+    PLAYERS_IN_A_PARTY,
+    gate_difficulty_of,
+    moment_features,
+)
+from lostark_ml.model.context import ALL_GROUPS, GROUP_COLUMNS, PART_SHARES
+from lostark_ml.model.training import BEFORE_TRAINING, OUTSIDE, REFUSALS, FittedModel
+from lostark_ml.model.trees import group_of_features
+
+FIGURES = ("expected_dps", "expected_dps_low", "expected_dps_high")
+PARTS = ("typical_dps", *(c.name for c in CONTEXT_PARTS))
+Answer = msgspec.defstruct(
+    "Answer",
+    [("refusal_reason", str | None, None), *((name, int | None, None) for name in (*FIGURES, *PARTS))],
+    namespace={"__doc__": "Whole damage/s of one player, or the reason why there is none."},
+    frozen=True,
+    gc=False,
+)
+_MOST_KEPT = 4096
+_CELL = ("gate_difficulty", "class_name", "spec_name")
+_MOMENT = tuple(moment_features(0, 0))
+_TOLD = (
+    "region", "measurement_rules", "item_level", "combat_power", "uploader_flag", *(c.name for c in UPTIMES),
+    *_MOMENT,
+)  # fmt: skip
+assert {*_CELL, *_TOLD, *PARTY_FEATURES, *(c.name for c in HISTORY)} == set(MODEL_FEATURES), (
+    "the contract has other features: BuildModel._values must have them too"
+)
+
+
+def _places(names: Iterable[str]) -> np.ndarray:
+    return np.array([MODEL_FEATURES.index(name) for name in names])
+
+
+_CELL_PLACES = _places(_CELL)
+_LAYOUT = (_places(_TOLD), _places(PARTY_FEATURES), NO_SUPPORT, PLAYERS_IN_A_PARTY)
+_GROUPS = group_of_features(GROUP_COLUMNS)
+_SEAT_AT = MODEL_FEATURES.index("support_seat_flag")
+_SEAT = (_SEAT_AT, int(_GROUPS[_SEAT_AT]))
+"""Place and group of the one feature of a group that not only the trees read."""
+
+
+class _Cell(msgspec.Struct, frozen=True, gc=False):
+    """What a model has to say of everybody of one spec at one gate.
+
+    ``codes`` are of the categories that name it, ``numbers`` the ``cell`` of ``kernels.one_answer``.
+    """
+
+    refusal_reason: str | None
+    codes: tuple[float, ...] = ()
+    numbers: tuple[np.ndarray, np.ndarray, bool, float, float] | None = None
+
+
+class BuildModel:
+    """A model to ask of one player at a time; an answer takes some ten microseconds."""
+
+    def __init__(self, model: FittedModel) -> None:
+        """Compile ``model`` and ask it something, so that the first request need not wait.
+
+        Raises:
+            NotCompiled: it can't be compiled.
+        """
+        self._model, self._compiled = model, model.compiled
+        compiled = self._compiled
+        self._cutoff_week = compiled.regressor.cutoff_week
+        self._has_typical = bool(model.typical.of_gate)
+        self._encoding = (len(CATEGORY_FEATURES), compiled.edges, compiled.edge_starts)
+        self._trees = (_GROUPS, compiled.reach_of, compiled.reach, compiled.leaves, compiled.baseline)
+        self._categories = compiled.category_codes()
+        self._regions, self._rules = self._categories["region"], self._categories["measurement_rules"]
+        self._ranges = [(name, *ends) for name, ends in model.domain.ranges.items()]
+        self._first_week = model.domain.first_week
+        self._known = {reason: frozenset(names) for reason, names in model.domain.known.items()}
+        self._cell = lru_cache(_MOST_KEPT)(self._cell_of)
+        self._additive = lru_cache(_MOST_KEPT)(self._additive_of)
+        names = {column: category for column, known in self._categories.items() for category in known}
+        role = role_of(names["class_name"], names["spec_name"], is_support=False)
+        at_cutoff = int(self._cutoff_week * WEEK_US) + 1
+        self._answer(self._known_cell(names), Planned(("", "", ""), "", "", at_cutoff, role, NAN))
+
+    def expect(self, player: Planned) -> Answer:
+        """``refusal_reason``, ``FIGURES`` and ``PARTS`` in whole damage/s; None where there is none."""
+        role = player.role
+        if role.is_support:
+            return refusal("support")
+        cell = self._cell(*player.place, role.class_name, role.spec_name)
+        if cell.refusal_reason is not None:
+            return refusal(cell.refusal_reason)
+        return self._answer(cell, player)
+
+    def _answer(self, cell: _Cell, player: Planned) -> Answer:
+        week_us = week_start_us(player.started_us, int(player.region == KOREA))
+        moment = moment_features(player.started_us, week_us)
+        week = moment[TIME_FEATURE]
+        for name, low, high in self._ranges:
+            value = getattr(player, name)
+            if value < low or value > high:
+                return refusal(OUTSIDE[name])
+        if week < self._first_week:
+            return refusal(BEFORE_TRAINING)
+        additive = self._additive(cell.codes, math.floor(week - self._cutoff_week))
+        found = one_answer(
+            self._values(player, moment), cell.numbers, additive, _LAYOUT, _SEAT, self._encoding, self._trees,
+            PART_SHARES,
+        ).tolist()  # fmt: skip
+        return Answer(None, *(found if self._has_typical else found[: len(FIGURES)]))
+
+    def _values(self, player: Planned, moment: Mapping[str, float]) -> np.ndarray:
+        """What is ``_TOLD`` of a player, encoded; then all seats."""
+        values = [
+            self._regions.get(player.region, NAN),
+            self._rules.get(player.measurement_rules, NAN),
+            player.item_level,
+            player.combat_power,
+            player.is_uploader,
+            *player.uptimes,
+            *moment.values(),
+            player.item_level,
+            player.is_ark_passive_active,
+            *player.role.flags,
+            *player.others,
+        ]
+        # Faster than np.array, which looks at each value's type first.
+        found = np.empty(len(values))
+        _packer(len(values))(found, 0, *values)
+        return found
+
+    def _cell_of(self, raid: str, gate: str, difficulty: str, class_name: str, spec_name: str) -> _Cell:
+        names = {
+            "raid_name": raid,
+            "gate_name": gate,
+            "gate_difficulty": gate_difficulty_of(raid, gate, difficulty),
+            "class_name": class_name,
+            "spec_name": spec_name,
+        }
+        for reason, columns in REFUSALS.items():
+            if " ".join(names[column] for column in columns) not in self._known[reason]:
+                return _Cell(reason)
+        return self._known_cell(names)
+
+    def _known_cell(self, names: Mapping[str, str]) -> _Cell:
+        gate, spec = names["gate_difficulty"], names["spec_name"]
+        codes = tuple(self._categories[name].get(names[name], NAN) for name in _CELL)
+        usual = dict(zip(_CELL, codes, strict=True))
+        if self._has_typical:
+            typical = self._model.typical
+            for name, number in zip(typical.features, typical.numbers(gate, spec), strict=True):
+                usual[name] = NAN if number is None else number
+            for name, category in typical.categories[gate].items():
+                usual[name] = self._categories[name].get(category, NAN)
+        row = np.array([[usual.get(name, NAN) for name in MODEL_FEATURES]])
+        start = self._compiled.left_over(self._compiled.codes(row), _GROUPS, len(ALL_GROUPS))
+        own = np.full(len(MODEL_FEATURES), NAN)
+        own[_CELL_PLACES] = codes
+        has_usual_seat = usual.get("support_seat_flag", 0.0) > 0
+        return _Cell(None, codes, (own, start, has_usual_seat, *self._model.intervals.ends(spec)))
+
+    def _additive_of(self, codes: tuple[float, float, float], week: int) -> tuple[float, float]:
+        """The season's level and the effects, without and with a support's seat.
+
+        Of the moment they read only how many whole weeks it is from the cutoff.
+        """
+        gate, _, spec = codes
+        moment = self._cutoff_week + week + 0.5
+        own = {"gate_difficulty": gate, "spec_name": spec, TIME_FEATURE: moment}
+        rows = [own | {"support_seat_flag": has_seat} for has_seat in (0.0, 1.0)]
+        matrix = np.array([[row.get(name, NAN) for name in MODEL_FEATURES] for row in rows])
+        without, with_seat = self._compiled.regressor.additive(matrix).tolist()
+        return without, with_seat
+
+
+@cache
+def refusal(reason: str) -> Answer:
+    """The answer where there is no expectation."""
+    return Answer(reason)
+
+
+@cache
+def _packer(count: int) -> Callable[..., None]:
+    """What writes so many numbers into a buffer: (buffer, offset, *numbers)."""
+    return struct.Struct(f"{count}d").pack_into

@@ -1,0 +1,1 @@
+"""Play styles: clusters within a spec, their names, pages and map."""

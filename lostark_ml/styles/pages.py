@@ -1,0 +1,215 @@
+"""Pages about play styles, in Markdown: what each is, who plays so, and why it is believed.
+
+They name no player. What does not belong here: finding styles (``clusters``), where pages are kept
+(``style_refresh``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from lostark_ml.registry.card import LONGEST, cut_to_fit
+from lostark_ml.styles.clusters import StyleModel
+from lostark_ml.styles.names import WORDS, outstanding
+
+CONTINUUM = "A continuum · 연속체"
+_WHAT = (
+    "How characters play, beside others of the same spec on the same gates; not how strong they are. Groups "
+    "are believed only if they beat data of the same covariance without groups."
+)
+_WHY = "## Why it is believed"
+_SECTIONS = ("## Examples", "## Specs")
+"""What a description leaves out first where all pages together are too long."""
+_SPECS_NAMED = 5
+_EXAMPLES = 3
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _times(value: float) -> str:
+    return f"×{value:.2f}"
+
+
+MEANINGS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "crit_rate": ("crit rate", _share),
+    "back_attack_rate": ("hits from behind", _share),
+    "front_attack_rate": ("hits from the front", _share),
+    "casts_per_minute": ("casts per minute", lambda value: f"{value:.1f}"),
+    "opener_share": ("first 30 s, of mean DPS", _times),
+    "burst_share": ("best 10 s, of mean DPS", _times),
+    "active_share": ("time spent hitting", _share),
+    "dead_share": ("time spent dead", _share),
+    "support_use": ("damage under support buffs", _share),
+    "residual_spread": ("variability of DPS against the expected", _share),
+}
+"""Of each feature, what it is called on a page, and how its value is written."""
+
+
+def style_pages(model: StyleModel, characters: pd.DataFrame) -> dict[str, str]:
+    """A page by style; of a continuum one page that says so.
+
+    ``characters``: rows of ``clusters.style_features``, those that the styles were found in or newer ones.
+    """
+    if model.is_continuum or model.scale is None:
+        return {CONTINUUM: _continuum_page(model)}
+    likely = model.probabilities(characters).dropna()
+    style = likely.idxmax(axis=1)
+    known = characters.loc[likely.index]
+    return {name: _style_page(model, name, known, likely[name], style == name) for name in model.names}
+
+
+def style_description(model: StyleModel, pages: Mapping[str, str], why: str) -> str:
+    """All ``pages`` in one text that MLflow can hold: what is long goes first, and is in the pages' files.
+
+    ``why``: what this version is, in words; a continuum's page says so itself.
+    """
+    if model.is_continuum:
+        return cut_to_fit(f"{_WHAT}\n\n{_nested(pages[CONTINUUM])}")
+    head = f"{_WHAT}\n\n{why}\n\n{_evidence_words(model)}"
+    parts = [_nested(_without(page, _WHY)) for page in pages.values()]
+    for section in (None, *(f"#{name}" for name in _SECTIONS)):
+        parts = parts if section is None else [_without(part, section) for part in parts]
+        text = "\n\n".join([head, *(part.strip() for part in parts)])
+        if len(text) <= LONGEST:
+            break
+    return cut_to_fit(text)
+
+
+def axis_words(model: StyleModel) -> list[str]:
+    """What each axis of the map says: features with their parts, the largest first."""
+    if model.axes is None or model.scale is None:
+        return []
+    words = []
+    for axis in model.axes:
+        parts = outstanding(pd.Series(axis, index=list(model.scale.features)))
+        named = [f"{WORDS[name][0 if value > 0 else 1][0].lower()} ({value:+.2f})" for name, value in parts]
+        words.append(", ".join(named) or "a little of everything")
+    return words
+
+
+def evidence_rows(model: StyleModel) -> list[dict[str, object]]:
+    """What was measured beside what data without groups stays below; empty where too little was there."""
+    found = model.evidence
+    if found.styles == 0:
+        return []
+    return [
+        {"figure": "gain of BIC a character", "found": found.gain, "limit": found.gain_limit},
+        {"figure": "stability (adjusted Rand)", "found": found.stability, "limit": found.stability_limit},
+        {"figure": "agreement with the spec (AMI)", "found": found.ami_spec, "limit": "about 0"},
+        {"figure": "characters", "found": found.characters, "limit": ""},
+        {"figure": "styles looked at", "found": found.styles, "limit": ""},
+        {"figure": "features", "found": ", ".join(found.features), "limit": ""},
+    ]
+
+
+def _without(page: str, heading: str) -> str:
+    """``page`` without the section under ``heading``."""
+    lines, is_left_out = [], False
+    level = heading[: heading.index(" ") + 1]
+    for line in page.split("\n"):
+        if line.startswith(level):
+            is_left_out = line == heading
+        if not is_left_out:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _nested(page: str) -> str:
+    """``page`` one level down."""
+    return "\n".join(f"#{line}" if line.startswith("#") else line for line in page.split("\n"))
+
+
+def _style_page(
+    model: StyleModel, name: str, known: pd.DataFrame, probability: pd.Series, is_mine: pd.Series
+) -> str:
+    mine = known[is_mine]
+    share = len(mine) / max(len(known), 1)
+    lines = [
+        f"# {name}",
+        "",
+        f"{len(mine):,} of {len(known):,} characters ({share:.0%}), counted once for each spec they play.",
+        "",
+        *_features_table(model, name, mine),
+        "",
+        "## Specs",
+        "",
+        *_specs_table(known, mine),
+        "",
+        "## Examples",
+        "",
+        *_examples(model, name, mine, probability[is_mine]),
+        "",
+        _WHY,
+        "",
+        _evidence_words(model),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _features_table(model: StyleModel, name: str, mine: pd.DataFrame) -> list[str]:
+    """What stands out: mean of the style's characters beside what is usual in their specs."""
+    assert model.scale is not None
+    usual = model.scale.usual(mine["spec_name"])
+    lines = [
+        "| Stands out by | this style | usual in the same specs | departure |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    found = outstanding(model.centroids.loc[name])
+    for feature, departure in found:
+        meaning, write = MEANINGS[feature]
+        values = write(mine[feature].mean()), write(usual[feature].mean())
+        lines.append(f"| {meaning} | {values[0]} | {values[1]} | {departure:+.1f} sd |")
+    return lines if found else ["Nothing stands out: these characters play as their specs usually do."]
+
+
+def _specs_table(known: pd.DataFrame, mine: pd.DataFrame) -> list[str]:
+    """The specs that play so most, beside their share of all characters."""
+    among = mine["spec_name"].value_counts()
+    of_all = known["spec_name"].value_counts()
+    lines = ["| Spec | characters | of the spec's characters |", "| --- | ---: | ---: |"]
+    for spec, count in among.head(_SPECS_NAMED).items():
+        lines.append(f"| {spec} | {count:,} | {count / of_all[spec]:.0%} |")
+    return lines
+
+
+def _examples(model: StyleModel, name: str, mine: pd.DataFrame, probability: pd.Series) -> list[str]:
+    """The most typical characters, without their names."""
+    lines = []
+    shown = [feature for feature, _ in outstanding(model.centroids.loc[name])][:3]
+    typical = probability.sort_values(ascending=False, kind="stable").index[:_EXAMPLES]
+    for place in typical:
+        one = mine.loc[place]
+        said = [f"{MEANINGS[f][0]} {MEANINGS[f][1](one[f])}" for f in shown if pd.notna(one[f])]
+        what = ", ".join(said) or "as usual"
+        lines.append(f"* {one['spec_name']} ({one['class_name']}), {one['fights']:,} clears: {what}")
+    return lines
+
+
+def _continuum_page(model: StyleModel) -> str:
+    lines = [
+        f"# {CONTINUUM}",
+        "",
+        "Characters differ in how they play, but there are no groups: every mixture between the extremes is",
+        "played. Each character has a place on two axes instead of a style.",
+        "",
+        _evidence_words(model),
+        "",
+    ]
+    lines += [f"* Axis {number}: {words}" for number, words in enumerate(axis_words(model), start=1)]
+    return "\n".join([*lines, ""])
+
+
+def _evidence_words(model: StyleModel) -> str:
+    found = model.evidence
+    if found.styles == 0:
+        return f"{found.reason[0].upper()}{found.reason[1:]}."
+    return (
+        f"Looked at: {found.characters:,} characters, by {len(found.features)} features. "
+        f"{found.reason[0].upper()}{found.reason[1:]}. The limits are what 95 % of data without groups, of "
+        f"the same covariance, stay below. Agreement with the spec: {found.ami_spec:.3f} (0: none)."
+    )

@@ -1,0 +1,106 @@
+"""What alerts remember between looks, in one file of the state folder.
+
+Written whole and atomically, under a lock that the sensor and the command line share. What does not belong
+here: what it means (``reconcile``, ``deliver``, ``detect``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from lostark_assets.errors import TransientError
+from lostark_assets.observability.logs import get_logger
+from lostark_assets.settings import Settings
+from lostark_platform.alerts.deliver import Outbox
+from lostark_platform.alerts.observations import FailedUnit, StepTime
+from lostark_platform.alerts.reconcile import State
+
+ALERTS_FILE = "alerts.json"
+_LOCK_TIMEOUT_S = 60.0
+
+log = get_logger()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Everything remembered.
+
+    Runs that ended before ``runs_until`` are in ``failed_units`` and ``step_times``, and so are those of
+    ``runs_seen``, around that instant. Nobody listened before ``listening_since``.
+    """
+
+    state: State = field(default_factory=State)
+    outbox: Outbox = field(default_factory=Outbox)
+    failed_units: tuple[FailedUnit, ...] = ()
+    step_times: tuple[StepTime, ...] = ()
+    runs_until: datetime | None = None
+    runs_seen: tuple[str, ...] = ()
+    last_look_at: datetime | None = None
+    listening_since: datetime | None = None
+
+    def with_state(self, state: State) -> Memory:
+        """The same with another state."""
+        return replace(self, state=state)
+
+
+_ADAPTER = TypeAdapter(Memory)
+
+
+def memory_path(settings: Settings) -> Path:
+    """Where the memory of a data folder lies."""
+    return settings.state_dir / ALERTS_FILE
+
+
+def load(path: Path) -> Memory:
+    """The memory in ``path``; an empty one where there is none.
+
+    A file that can't be read is set aside and logged: problems that go on are then said once more.
+    """
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Memory()
+    except ValidationError as error:
+        aside = path.with_suffix(".broken")
+        path.replace(aside)
+        log.exception(
+            "alert_memory_unreadable", path=str(path), set_aside=str(aside), problems=error.error_count()
+        )
+        return Memory()
+
+
+def save(path: Path, memory: Memory) -> None:
+    """Put ``memory`` in place of what was there, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("wb") as file:
+        file.write(_ADAPTER.dump_json(memory, indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else changes the memory meanwhile.
+
+    Raises:
+        TransientError: another process holds it for longer than a minute.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path.with_suffix(".lock"), timeout=_LOCK_TIMEOUT_S):
+            yield
+    except Timeout:
+        raise TransientError(
+            f"{path}: another process has been changing the alerts for {_LOCK_TIMEOUT_S:.0f} s. Nothing was "
+            "changed. Try again."
+        ) from None

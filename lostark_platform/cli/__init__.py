@@ -1,0 +1,1 @@
+"""The `lostark` command: `app` declares the commands, one module each does the work."""

@@ -1,0 +1,390 @@
+"""``lostark ingest``: bring what is new at some paths into the raw table, and say what became of it.
+
+One bad source never stops the others. Without ``--run`` the new logs are cleaned without writing, only to
+count what cleaning will refuse. What does not belong here: formats (``sources``), rules (``core``), runs
+(``platform.materialise``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lostark_assets.core.clean import clean_log
+from lostark_assets.core.clean_meter import build_rules
+from lostark_assets.core.pipeline import read_raw
+from lostark_assets.errors import LogRejected, LostarkError, SettingsError
+from lostark_assets.game.difficulties import DIFFICULTIES, resolve_difficulty
+from lostark_assets.game.raids import RAIDS, resolve_named_gate
+from lostark_assets.lake.tables import Lake, open_lake
+from lostark_assets.ledger import open_ledger
+from lostark_assets.settings import Settings
+from lostark_assets.sources.collect import Collected, collect_and_record
+from lostark_assets.sources.configured import FolderOrigin, Origin, is_address, service_at, sources_at
+from lostark_assets.sources.detect import Found, ImportArguments
+from lostark_assets.sources.probe import glance_of, note_collected
+from lostark_platform.terminal import Say, print_table, progress, shown_path
+
+FORMATS = {
+    "loa_logs_db": "LOA Logs encounters.db",
+    "upload_json": "LOA Logs upload JSON",
+    "player_table": "player table",
+}
+_ROUNDS = 2
+_REGION = re.compile("[A-Z]{2,4}")
+
+
+@dataclass
+class Ingested:
+    """One file of an import. ``error``: it can't be read; ``skipped``: a file of a folder, none of ours."""
+
+    path: str
+    log_format: str | None = None
+    source: str | None = None
+    found: int = 0
+    new: int = 0
+    known: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    error: str | None = None
+    skipped: str | None = None
+    new_log_ids: list[str] = field(default_factory=list, repr=False)
+    log_ids: list[str] = field(default_factory=list, repr=False)
+    days: set[date] = field(default_factory=set)
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything of the file is in, and nothing of it was refused."""
+        return not (self.error or self.problems or self.quarantined)
+
+    def document(self) -> dict[str, Any]:
+        """The file's part of ``--json``."""
+        return {
+            "path": self.path,
+            "format": self.log_format,
+            "source": self.source,
+            "found": self.found,
+            "new": self.new,
+            "known": self.known,
+            "quarantined": dict(sorted(self.quarantined.items())),
+            "problems": self.problems,
+            "error": self.error,
+            "skipped": self.skipped,
+        }
+
+
+@dataclass
+class RunDone:
+    """What ``--run`` did. ``publish_version``: of the last publish to API and pages, None without one."""
+
+    success: bool = True
+    days: set[date] = field(default_factory=set)
+    run_ids: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    publish_version: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The run's part of ``--json``."""
+        return {
+            "success": self.success,
+            "days": sorted(self.days),
+            "run_ids": self.run_ids,
+            "failed": self.failed,
+            "publish_version": self.publish_version,
+        }
+
+
+@dataclass
+class Import:
+    """Everything that one command brought in."""
+
+    files: list[Ingested] = field(default_factory=list)
+    run: RunDone | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything is in, nothing was refused, no run failed."""
+        return all(file.is_whole for file in self.files) and (self.run is None or self.run.success)
+
+    def document(self) -> dict[str, Any]:
+        """``--json``."""
+        quarantined: Counter[str] = Counter()
+        for file in self.files:
+            quarantined.update(file.quarantined)
+        totals = {
+            "found": sum(file.found for file in self.files),
+            "new": sum(file.new for file in self.files),
+            "known": sum(file.known for file in self.files),
+            "quarantined": dict(sorted(quarantined.items())),
+            "problems": sum(len(file.problems) for file in self.files),
+            "errors": sum(file.error is not None for file in self.files),
+            "skipped": sum(file.skipped is not None for file in self.files),
+        }
+        return {
+            "paths": [file.document() for file in self.files],
+            "totals": totals,
+            "run": None if self.run is None else self.run.document(),
+        }
+
+
+def ingest(
+    settings: Settings,
+    paths: Sequence[Path | str],
+    say: Say,
+    arguments: ImportArguments | None = None,
+    *,
+    run: bool = False,
+    check: bool = True,
+) -> Import:
+    """Ingest paths and addresses one by one; with ``run`` also compute and publish the fight days touched.
+
+    Without either ``run`` or ``check`` nothing is said about what cleaning will refuse.
+    """
+    lake, started_at = open_lake(settings), datetime.now(UTC)
+    run_id = command_run_id("ingest", started_at)
+    done = Import(ingest_paths(settings, paths, say, arguments, run_id=run_id))
+    if arguments and arguments.told():
+        for file in done.files:
+            if file.log_format not in (None, "player_table"):
+                options = ", ".join(f"--{name}" for name in arguments.told())
+                say(f"{file.path}: no player table, it says for itself what {options} would say")
+    if run:
+        done.run = _materialise(settings, lake, done.files, say)
+        _count_quarantined(lake, done.files, started_at)
+    elif check:
+        _count_refusals(settings, lake, done.files, started_at)
+    return done
+
+
+def wrong_argument(arguments: ImportArguments) -> str | None:
+    """What is wrong with an import's own words, which nobody could tell from the rows later."""
+    raid, gate, word, region = arguments.raid, arguments.gate, arguments.difficulty, arguments.region
+    if raid is not None and not resolve_named_gate(raid, None).candidates:
+        return f"--raid: expected the name of a raid, English or Korean, found {raid!r}.{_nearest_raid(raid)}"
+    if gate is not None and raid is None:
+        return f"--gate: expected --raid beside it, found {gate!r} alone."
+    if gate is not None and not resolve_named_gate(raid, gate).candidates:
+        there = resolve_named_gate(raid, None).candidates
+        gates = ", ".join(f"{raid} {gate}" for raid, gate in there)
+        return f"--gate: expected a gate of --raid {raid!r}, which means {gates}; found {gate!r}."
+    if word is not None and resolve_difficulty(word) is None:
+        known = ", ".join(difficulty.name for difficulty in DIFFICULTIES)
+        return f"--difficulty: expected one of {known}, or its Korean; found {word!r}."
+    if region is not None and not _REGION.fullmatch(region):
+        return f"--region: expected capitals such as KR, NAE, NAW or EUC, found {region!r}."
+    return None
+
+
+def _nearest_raid(raid: str) -> str:
+    near = difflib.get_close_matches(raid, [one.name for one in RAIDS], 3, 0.4)
+    return f" Nearest: {', '.join(near)}." if near else ""
+
+
+def command_run_id(command: str, at: datetime) -> str:
+    """What raw and core rows note as the run that made them, when it is a command and not a Dagster run."""
+    return f"{command}-{at:%Y%m%dT%H%M%S.%f}"
+
+
+def ingest_paths(
+    settings: Settings,
+    paths: Sequence[Path | str],
+    say: Say,
+    arguments: ImportArguments | None = None,
+    *,
+    run_id: str,
+) -> list[Ingested]:
+    """Bring what is new at paths and addresses into the raw table; one entry a file, whatever comes of it."""
+    files: list[Ingested] = []
+    for path in paths:
+        here: list[Ingested] = []
+        try:
+            origin = _origin(path, arguments or ImportArguments())
+            glance = _glance(origin)
+            here.extend(_ingest_file(settings, found, say, run_id) for found in sources_at(origin, settings))
+            if here and not any(file.error for file in here):
+                note_collected(origin, settings, glance)
+        except SettingsError as error:
+            here.append(_failed(Ingested("an address"), str(error), say))
+        except OSError as error:
+            here.append(_failed(Ingested(shown_path(path)), f"{path}: can't be read: {error}", say))
+        if all(file.skipped for file in here):
+            error = f"{path}: expected battle logs, found a folder without any. Check the path."
+            here.append(_failed(Ingested(shown_path(path)), error, say))
+        files += here
+    return files
+
+
+def _origin(path: Path | str, arguments: ImportArguments) -> Origin:
+    if isinstance(path, str) and is_address(path):
+        named = f"{arguments.source}={path}" if arguments.source else path
+        return service_at(named)
+    # Absolute, so that a raw row still tells where it came from when someone else asks.
+    return FolderOrigin(Path(path).expanduser().absolute(), arguments)
+
+
+def _glance(origin: Origin) -> str | None:
+    try:
+        return glance_of(origin)
+    except LostarkError:
+        # What is wrong with it is told file by file.
+        return None
+
+
+def _ingest_file(settings: Settings, found: Found, say: Say, run_id: str) -> Ingested:
+    file = Ingested(shown_path(found.path), skipped=found.skipped or None)
+    if found.error is not None:
+        return _failed(file, str(found.error), say)
+    if found.source is None:
+        return file
+    file.log_format, file.source = found.source.log_format, found.source.name
+    say(f"{found.path}: {FORMATS.get(found.source.log_format, found.source.log_format)}")
+    lake = open_lake(settings)
+    try:
+        with progress(Path(found.path).name) as step:
+            _note(
+                file,
+                collect_and_record(
+                    found.source,
+                    lake,
+                    open_ledger(settings),
+                    run_id=run_id,
+                    earliest=settings.earliest_fight_date,
+                    batch_bytes=int(settings.batch_bytes),
+                    progress=step,
+                ),
+            )
+    except UnicodeError:
+        return _failed(file, f"{found.path}: its name is no text in this system's encoding. Rename it.", say)
+    except (LostarkError, OSError) as error:
+        _note_committed(file, lake, run_id)
+        file.problems = _texts(found.source.problems)
+        return _failed(file, str(error), say)
+    return file
+
+
+def _failed(file: Ingested, error: str, say: Say) -> Ingested:
+    file.error = shown_path(error)
+    say(file.error)
+    return file
+
+
+def _note(file: Ingested, done: Collected) -> None:
+    file.found, file.new, file.known = done.found, done.new, done.known
+    file.new_log_ids, file.log_ids, file.days = done.new_log_ids, done.log_ids, done.days
+    file.problems = _texts(done.problems)
+
+
+def _texts(problems: Iterable[Any]) -> list[str]:
+    return [shown_path(f"{problem.where}: {problem.reason}") for problem in problems]
+
+
+def _note_committed(file: Ingested, lake: Lake, run_id: str) -> None:
+    """What went in before the source failed; batches are committed one by one."""
+    where = (pc.field("fetch_run_id") == run_id) & (pc.field("source_path") == file.path)
+    rows = lake.read("raw_battle_logs", columns=["log_id", "fight_date"], where=where)
+    file.new_log_ids, file.days = rows["log_id"].to_pylist(), set(rows["fight_date"].to_pylist())
+    file.log_ids = file.new_log_ids
+    file.found = file.new = rows.num_rows
+
+
+def _count_refusals(settings: Settings, lake: Lake, files: list[Ingested], started_at: datetime) -> None:
+    """Clean the new logs without writing anything, to count what will be refused and why."""
+    file_of = {log_id: file for file in files for log_id in file.new_log_ids}
+    rules = build_rules(settings)
+    raw_rows = read_raw(lake, set(file_of), started_at)
+    with progress("checking the new logs", len(file_of)) as step:
+        for count, raw in enumerate(raw_rows, start=1):
+            reasons = file_of[raw["log_id"]].quarantined
+            try:
+                _, refused = clean_log(raw["log_format"], raw["payload"], rules)
+            except LogRejected as error:
+                reasons[error.reason_code] += 1
+            else:
+                reasons.update(error.reason_code for _, error in refused)
+            step(count, len(file_of))
+
+
+def _count_quarantined(lake: Lake, files: list[Ingested], started_at: datetime) -> None:
+    """What was refused since, also of logs that an import before had left to be cleaned."""
+    file_of = {log_id: file for file in reversed(files) for log_id in file.log_ids}
+    rows = lake.read(
+        "core_quarantine",
+        columns=["log_id", "reason_code", "quarantined_at"],
+        where=pc.field("quarantined_at") >= started_at,
+    )
+    rows = rows.filter(pc.is_in(rows["log_id"], pa.array(sorted(file_of), pa.string())))
+    for log_id, reason in zip(rows["log_id"].to_pylist(), rows["reason_code"].to_pylist(), strict=True):
+        file_of[log_id].quarantined[reason] += 1
+
+
+def _materialise(settings: Settings, lake: Lake, files: list[Ingested], say: Say) -> RunDone:
+    """Materialise what waits of the sources that were ingested, also from an import without ``--run``.
+
+    A second round takes days that only cleaning found: a log's day can differ from what a glance at it told.
+    """
+    from lostark_assets.automation.pending import pending_days  # noqa: PLC0415 - pandas and Numba take seconds
+
+    done, sources = RunDone(), {file.source for file in files if file.source}
+    for _ in range(_ROUNDS):
+        days = pending_days(lake, sources) if sources else set()
+        if not days or not done.success:
+            break
+        run_days(settings, days, say, done)
+    if not done.days:
+        say("nothing to materialise: all of it is in already")
+    return done
+
+
+def run_days(settings: Settings, days: set[date], say: Say, done: RunDone) -> None:
+    """Materialise ``days`` in this process and add what came of it to ``done``, failures too."""
+    from lostark_platform.services.materialize import materialise_days  # noqa: PLC0415 - Dagster takes seconds
+
+    say(f"materialising {len(days)} fight days")
+    done.days |= days
+    try:
+        result = materialise_days(settings, days, say)
+    except LostarkError as error:
+        failed = [str(error)]
+    else:
+        done.run_ids += result.run_ids
+        done.publish_version = result.publish_version or done.publish_version
+        failed = result.failed
+    done.failed += failed
+    done.success = not done.failed
+    for text in failed:
+        say(f"failed: {text}")
+    if done.publish_version is not None:
+        say(f"published as version {done.publish_version}: API and pages show it, at once where they run")
+
+
+def show_import(done: Import) -> None:
+    """The table that an import ends with."""
+    columns = ("path", "format", "found", "new", "known", "quarantined", "problems")
+    shown = [file for file in done.files if not file.skipped]
+    print_table(columns, [_row(file) for file in shown])
+    skipped = len(done.files) - len(shown)
+    if skipped:
+        print_table(("skipped", "because"), [(f.path, f.skipped) for f in done.files if f.skipped])
+
+
+def _row(file: Ingested) -> tuple[Any, ...]:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(file.quarantined.items()))
+    problems = "\n".join([*file.problems, *([file.error] if file.error else [])])
+    return (
+        file.path,
+        FORMATS.get(file.log_format or "", file.log_format),
+        file.found,
+        file.new,
+        file.known,
+        reasons or "none",
+        problems or "none",
+    )

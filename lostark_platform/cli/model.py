@@ -1,0 +1,184 @@
+"""``lostark model``: what the registry holds, and the two ways in which a person changes the champion.
+
+What does not belong here: how an alias is moved and recorded (``champion_history``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lostark_assets.errors import NotFound, PermanentError
+from lostark_assets.lake.tables import Lake
+from lostark_ml.registry.champion_history import AliasChange, champion_before, point, read_history, roll_back
+from lostark_ml.registry.models import CHAMPION, ModelVersion, Registry
+from lostark_platform import terminal
+
+Load = Callable[[ModelVersion], Any]
+_SHOWN_METRICS = ("mape", "bias_log", "coverage")
+_SHOWN_TAGS = ("trigger", "decision")
+
+
+class NothingRegistered(NotFound):
+    """No model was ever registered."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One version as ``list`` shows it."""
+
+    version: ModelVersion
+    metrics: dict[str, float]
+
+    def document(self) -> dict[str, Any]:
+        """Its part of ``--json``."""
+        of = self.version
+        return {
+            "version": of.version,
+            "aliases": list(of.aliases),
+            "created_at": of.created_at,
+            "training_set_version": of.training_set_version,
+            "metrics": self.metrics,
+            "tags": dict(of.tags),
+        }
+
+
+@dataclass(frozen=True)
+class Details:
+    """One version as ``show`` shows it, with what became of it."""
+
+    line: Line
+    changes: list[AliasChange]
+
+    def document(self) -> dict[str, Any]:
+        """The document of ``--json``."""
+        return {
+            "model": self.line.version.model_name,
+            **self.line.document(),
+            "run_id": self.line.version.run_id,
+            "description": self.line.version.description,
+            "history": [change_document(change) for change in self.changes],
+        }
+
+
+def change_document(change: AliasChange) -> dict[str, Any]:
+    """A change of an alias as ``--json`` shows it."""
+    return dict(vars(change))
+
+
+def list_versions(registry: Registry, limit: int) -> list[Line]:
+    """The newest versions, and those that an alias points to, however old."""
+    versions = registry.versions()
+    shown = [v for place, v in enumerate(versions) if place < limit or v.aliases]
+    return [Line(version, registry.metrics(version)) for version in shown]
+
+
+def details(registry: Registry, lake: Lake, number: int | None) -> Details:
+    """That version; by default the champion, or the newest where there is none.
+
+    Raises:
+        NothingRegistered: there is no version at all.
+        UnknownModelVersion: there is no such version.
+    """
+    version = registry.version(number) if number is not None else registry.champion()
+    if version is None:
+        version = next(iter(registry.versions()), None)
+    if version is None:
+        raise NothingRegistered(
+            f"{registry.model_name}: expected a registered version, found none. The first is trained when "
+            "enough fights are in."
+        )
+    changes = [
+        change
+        for change in read_history(lake, registry.model_name)
+        if version.version in (change.from_version, change.to_version)
+    ]
+    return Details(Line(version, registry.metrics(version)), changes)
+
+
+def promote(
+    registry: Registry, lake: Lake, number: int, *, by: str, why: str, now: datetime, load: Load
+) -> AliasChange:
+    """Make that version champion, if it can be loaded.
+
+    Raises:
+        UnknownModelVersion: there is no such version.
+        ModelRefused: its files can't be loaded; the champion stays.
+    """
+    _ask_for_reason(why)
+    load(registry.version(number))
+    return point(registry, lake, CHAMPION, number, by=by, why=why, action="promote", now=now)
+
+
+def rollback(registry: Registry, lake: Lake, *, by: str, why: str, now: datetime, load: Load) -> AliasChange:
+    """Make the champion before the present one champion again, if it can be loaded.
+
+    Raises:
+        NothingToRollBackTo: the history knows none.
+        ModelRefused: its files can't be loaded; the champion stays.
+    """
+    _ask_for_reason(why)
+    before = champion_before(read_history(lake, registry.model_name))
+    if before is not None:
+        load(registry.version(before))
+    return roll_back(registry, lake, by=by, why=why, now=now)
+
+
+def _ask_for_reason(why: str) -> None:
+    if not why.strip():
+        raise PermanentError("--why: expected a reason, found none. Nothing was changed. Say why, in words.")
+
+
+def show_list(lines: list[Line]) -> None:
+    """A table, the newest first."""
+    rows = [
+        (
+            line.version.version,
+            " ".join(line.version.aliases),
+            f"{line.version.created_at:%Y-%m-%d %H:%M}",
+            line.version.training_set_version,
+            *(line.metrics.get(name) for name in _SHOWN_METRICS),
+            *(line.version.tags.get(name) for name in _SHOWN_TAGS),
+        )
+        for line in lines
+    ]
+    terminal.print_table(
+        ("version", "aliases", "registered (UTC)", "training set", *_SHOWN_METRICS, *_SHOWN_TAGS), rows
+    )
+
+
+def show_details(found: Details) -> None:
+    """The card, the metrics, the tags, and what became of the version."""
+    version = found.line.version
+    out = terminal.console()
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    out.print(f"{version.model_name} version {version.version}{aliases}", markup=False)
+    out.print(version.description or "no model card", markup=False, soft_wrap=True)
+    terminal.print_table(("metric", "value"), sorted(found.line.metrics.items()))
+    terminal.print_table(("tag", "value"), sorted(version.tags.items()))
+    if found.changes:
+        columns = ("when (UTC)", "alias", "from", "to", "action", "by", "why")
+        rows = [
+            (
+                f"{c.changed_at:%Y-%m-%d %H:%M:%S}",
+                c.alias,
+                c.from_version,
+                c.to_version,
+                c.action,
+                c.changed_by,
+                c.reason,
+            )
+            for c in found.changes
+        ]
+        terminal.print_table(columns, rows)
+
+
+def show_change(change: AliasChange) -> None:
+    """One line: what is in force now."""
+    before = "none" if change.from_version is None else f"version {change.from_version}"
+    terminal.say(
+        f"{change.alias} of {change.model_name} is version {change.to_version} now; it was {before}. "
+        f"Recorded in ml_champion_history: {change.action} by {change.changed_by}, {change.reason}"
+    )

@@ -1,0 +1,127 @@
+"""``lostark model …``: the registered models. What the commands do stands in ``cli.model``.
+
+That is imported when a command is called: MLflow takes seconds.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lostark_platform.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from lostark_assets.lake.tables import Lake
+    from lostark_ml.registry.models import Registry
+
+model = typer.Typer(no_args_is_help=True, help="The registered models of expected DPS, and which is in use.")
+
+Why = Annotated[str, typer.Option("--why", help="The reason; it is kept.")]
+By = Annotated[str | None, typer.Option("--by", help="Who decided; by default the user of this computer.")]
+
+
+@model.command("list")
+def list_versions(
+    *,
+    limit: Annotated[
+        int, typer.Option(min=1, help="How many versions, newest first; those in use always.")
+    ] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the versions with their figures; which is champion, which is challenger."""
+    from lostark_platform import terminal
+    from lostark_platform.cli import model as command
+
+    with _registry() as (registry, _):
+        lines = command.list_versions(registry, limit)
+    if as_json:
+        terminal.print_json([line.document() for line in lines])
+    elif lines:
+        command.show_list(lines)
+    else:
+        terminal.say("no model is registered yet: the first is trained when enough fights are in")
+
+
+@model.command()
+def show(
+    version: Annotated[
+        int | None, typer.Argument(metavar="[VERSION]", help="Which; by default the champion.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show one version: its card, figures, tags, and who made it champion or took that away."""
+    from lostark_platform import terminal
+    from lostark_platform.cli import model as command
+
+    with _registry() as (registry, lake):
+        found = command.details(registry, lake, version)
+    if as_json:
+        terminal.print_json(found.document())
+    else:
+        command.show_details(found)
+
+
+@model.command()
+def promote(
+    version: Annotated[int, typer.Argument(help="The version that becomes champion.")],
+    *,
+    why: Why,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version champion, whatever the gate said. It must be loadable."""
+    from lostark_platform.cli import model as command
+
+    with _registry() as (registry, lake):
+        change = command.promote(
+            registry, lake, version, by=by or _user(), why=why, now=datetime.now(UTC), load=registry.load
+        )
+    _show(change, as_json=as_json)
+
+
+@model.command()
+def rollback(*, why: Why, by: By = None, as_json: AsJson = False) -> None:
+    """Make the champion before the present one champion again; once more goes one further back."""
+    from lostark_platform.cli import model as command
+
+    with _registry() as (registry, lake):
+        change = command.rollback(
+            registry, lake, by=by or _user(), why=why, now=datetime.now(UTC), load=registry.load
+        )
+    _show(change, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _registry() -> Iterator[tuple[Registry, Lake]]:
+    from lostark_assets.lake.tables import open_lake
+    from lostark_assets.settings import get_settings
+    from lostark_ml.registry.models import open_registry
+
+    settings = get_settings()
+    with open_registry(settings) as registry:
+        yield registry, open_lake(settings)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _show(change: object, *, as_json: bool) -> None:
+    from lostark_platform import terminal
+    from lostark_platform.cli import model as command
+
+    if as_json:
+        terminal.print_json(command.change_document(change))
+    else:
+        command.show_change(change)

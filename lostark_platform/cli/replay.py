@@ -1,0 +1,122 @@
+"""``lostark replay``: clean quarantined logs again, after a fix of the code or of a limit.
+
+The raw rows are still there, byte for byte; a replayed log replaces what it left before, so nothing doubles.
+What does not belong here: the cleaning itself (``core.pipeline``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.compute as pc
+
+from lostark_assets.core.clean_meter import build_rules
+from lostark_assets.core.pipeline import clean_days
+from lostark_assets.errors import NotFound
+from lostark_assets.lake.tables import Lake, open_lake
+from lostark_assets.settings import Settings
+from lostark_platform.cli.ingest import RunDone, command_run_id, run_days
+from lostark_platform.cli.quarantine import check_reason
+from lostark_platform.terminal import Say, print_table, progress
+
+
+@dataclass
+class Replay:
+    """What became of the logs that were run again."""
+
+    asked: set[str] = field(default_factory=set)
+    released: Counter[str] = field(default_factory=Counter)
+    still: Counter[str] = field(default_factory=Counter)
+    logs_released: int = 0
+    run: RunDone | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """None of the logs is in quarantine any more, in whole or in part."""
+        return not self.still and (self.run is None or self.run.success)
+
+    def document(self) -> dict[str, Any]:
+        """``--json``."""
+        return {
+            "logs": len(self.asked),
+            "logs_released": self.logs_released,
+            "released": dict(sorted(self.released.items())),
+            "still_quarantined": dict(sorted(self.still.items())),
+            "run": None if self.run is None else self.run.document(),
+        }
+
+
+def replay(settings: Settings, log_ids: Sequence[str], say: Say, *, reason: str | None = None) -> Replay:
+    """Clean quarantined logs again: those named (the start of an id is enough), or all, or all of one reason.
+
+    Raises:
+        NotFound: an id that is not in quarantine, or an unknown reason.
+    """
+    lake = open_lake(settings)
+    before = _entries(lake)
+    asked = _asked(before, log_ids, reason)
+    result = Replay(asked)
+    if not asked:
+        say("nothing in quarantine to run again")
+        return result
+    at = datetime.now(UTC)
+    with progress("cleaning again", len(asked)) as step:
+        clean_days(
+            lake,
+            None,
+            build_rules(settings),
+            run_id=command_run_id("replay", at),
+            batch_bytes=int(settings.batch_bytes),
+            only=asked,
+            again=True,
+            progress=step,
+        )
+    after = _entries(lake)
+    gone = {log_id: before[log_id] for log_id in asked if log_id not in after}
+    result.logs_released = len(gone)
+    result.released = sum(gone.values(), Counter())
+    result.still = sum((after[log_id] for log_id in asked if log_id in after), Counter())
+    in_core = lake.read(
+        "core_encounters", columns=["fight_date"], where=pc.field("log_id").isin(sorted(asked))
+    )
+    if in_core.num_rows:
+        result.run = RunDone()
+        run_days(settings, set(in_core["fight_date"].to_pylist()), say, result.run)
+    return result
+
+
+def _entries(lake: Lake) -> dict[str, Counter[str]]:
+    rows = lake.read("core_quarantine", columns=["log_id", "reason_code"])
+    entries: dict[str, Counter[str]] = {}
+    for log_id, code in zip(rows["log_id"].to_pylist(), rows["reason_code"].to_pylist(), strict=True):
+        entries.setdefault(log_id, Counter())[code] += 1
+    return entries
+
+
+def _asked(entries: dict[str, Counter[str]], log_ids: Sequence[str], reason: str | None) -> set[str]:
+    check_reason(reason)
+    asked = {log_id for log_id, reasons in entries.items() if reason is None or reason in reasons}
+    if not log_ids:
+        return asked
+    named = set()
+    for wanted in log_ids:
+        matches = [log_id for log_id in asked if wanted and log_id.startswith(wanted)]
+        if len(matches) != 1:
+            found = "none" if not matches else f"{len(matches)} of them"
+            raise NotFound(
+                f"{wanted}: expected the id of one quarantined log, found {found}. Nothing was run again. "
+                "See `lostark quarantine`."
+            )
+        named.update(matches)
+    return named
+
+
+def show_replay(result: Replay) -> None:
+    """Released and remaining entries by reason."""
+    reasons = sorted(result.released.keys() | result.still.keys())
+    rows = [(code, result.released[code], result.still[code]) for code in reasons]
+    print_table(("reason", "released", "still quarantined"), rows)

@@ -1,0 +1,8 @@
+"""Dagster's configuration files, packaged. The project's root links to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
+WORKSPACE_YAML = Path(__file__).with_name("workspace.yaml")

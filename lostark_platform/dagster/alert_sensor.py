@@ -1,0 +1,146 @@
+"""The sensor that looks for trouble every half minute.
+
+It reads Dagster's runs itself, so that a run that fails needs no second sensor. What does not belong here:
+judging (``detect``) and what was said (``reconcile``).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from lostark_assets.dagster.jobs import FIGHT_DAYS_JOB
+from lostark_assets.lake.tables import Lake
+from lostark_assets.ledger import open_ledger
+from lostark_assets.observability.logs import get_logger
+from lostark_assets.settings import Settings
+from lostark_platform.alerts import observe
+from lostark_platform.alerts.channels import channels_of
+from lostark_platform.alerts.detect import detect, follow_runs, only_due
+from lostark_platform.alerts.evaluate import conclude, wake
+from lostark_platform.alerts.observations import Facts, FailedUnit, StepTime
+from lostark_platform.alerts.store import Memory, load, locked, memory_path
+from lostark_platform.dagster import run_observations as dagster_facts
+
+EVERY_S = 30
+NAME = "alerts"
+_STEP_TIMES_KEPT = 61
+_Fact = TypeVar("_Fact")
+
+log = get_logger()
+
+
+def alert_sensor(clock: Callable[[], float] = time.time) -> dg.SensorDefinition:
+    """The sensor, switched on by default; ``clock`` gives epoch seconds."""
+    lakes: dict[str, observe.LakeFacts] = {}
+
+    @dg.sensor(
+        name=NAME,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks for trouble and says it once, and once more when it is over.",
+    )
+    def alerts(
+        context: dg.SensorEvaluationContext,
+        lake: dg.ResourceParam[Lake],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.SkipReason:
+        now = datetime.fromtimestamp(clock(), UTC)
+        path = memory_path(settings)
+        lake_facts = lakes.setdefault(lake.url, observe.LakeFacts(lake, observe.configured_places(settings)))
+        with locked(path):
+            memory, facts = _look(wake(load(path), now), context, settings, lake_facts, now)
+            memory, messages = conclude(path, memory, detect(facts), channels_of(settings), now)
+        open_now = [one.problem.key for one in memory.state.open.values()]
+        said = f"; said {len(messages)}" if messages else ""
+        return dg.SkipReason(f"{len(open_now)} problems: {', '.join(open_now[:10]) or 'none'}{said}")
+
+    return alerts
+
+
+def _look(
+    memory: Memory,
+    context: dg.SensorEvaluationContext,
+    settings: Settings,
+    lake_facts: observe.LakeFacts,
+    now: datetime,
+) -> tuple[Memory, Facts]:
+    instance = context.instance
+    ledger = open_ledger(settings)
+    refreshed = _try(_refreshed, lake_facts, now)
+    collections = _try(
+        observe.read_collections,
+        ledger,
+        settings,
+        lake_facts.activities,
+        now,
+    )
+    ended = _try(
+        dagster_facts.ended_runs, instance, memory.runs_until, memory.runs_seen, now, collections or []
+    )
+    if ended is not None:
+        memory = replace(
+            memory,
+            failed_units=tuple(follow_runs(memory.failed_units, ended.runs, now)),
+            step_times=_newest_of_each([*memory.step_times, *ended.steps]),
+            runs_until=ended.until,
+            runs_seen=ended.seen,
+        )
+    memory = replace(memory, failed_units=tuple(_still_due(memory.failed_units, lake_facts, now)))
+    known = ended is not None and ended.is_caught_up
+    running = _try(dagster_facts.running_steps, instance, now)
+    repository = context.repository_def
+    facts = Facts(
+        now=now,
+        listening_since=memory.listening_since or now,
+        failed_units=memory.failed_units if known else None,
+        collections=collections,
+        activities=refreshed and refreshed.activities,
+        closed=lake_facts.closed,
+        refusals=refreshed and refreshed.refusals,
+        step_times=None if running is None or not known else [*memory.step_times, *running],
+        queue=_try(dagster_facts.queue, instance),
+        disks=_try(observe.read_disks, settings),
+        reported=_try(ledger.reported_problems),
+        ticking=repository and _try(dagster_facts.ticking, instance, repository, [NAME]),
+    )
+    return memory, facts
+
+
+def _refreshed(lake_facts: observe.LakeFacts, now: datetime) -> observe.LakeFacts:
+    lake_facts.refresh(now)
+    return lake_facts
+
+
+def _try(ask: Callable[..., _Fact], *arguments: Any) -> _Fact | None:
+    """What ``ask`` finds, or None: one broken fact must not silence the others."""
+    try:
+        return ask(*arguments)
+    except Exception:
+        log.exception("alert_fact_unknown", fact=ask.__name__)
+        return None
+
+
+def _still_due(
+    units: tuple[FailedUnit, ...], lake_facts: observe.LakeFacts, now: datetime
+) -> list[FailedUnit]:
+    """``units`` whose days still wait for work; the lake is only asked while a day is failed."""
+    of_days = [unit for unit in units if unit.job == FIGHT_DAYS_JOB]
+    asked_at, due = (of_days and _try(lake_facts.due_days, now)) or (None, set())
+    if asked_at is None:
+        return list(units)
+    left = {*only_due(of_days, due), *(unit for unit in of_days if unit.ended_at >= asked_at)}
+    return [unit for unit in units if unit.job != FIGHT_DAYS_JOB or unit in left]
+
+
+def _newest_of_each(times: list[StepTime]) -> tuple[StepTime, ...]:
+    """The newest times of each step, in order."""
+    by_step: dict[str, list[StepTime]] = {}
+    for step_time in times:
+        by_step.setdefault(step_time.step, []).append(step_time)
+    return tuple(
+        t for of_step in by_step.values() for t in sorted(of_step, key=lambda t: t.at)[-_STEP_TIMES_KEPT:]
+    )

@@ -1,0 +1,268 @@
+"""Facts from Dagster's own records: runs that ended, steps' times, the queue, sensors' ticks.
+
+What does not belong here: judging them (``detect``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+
+from dagster import (
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    RepositoryDefinition,
+    RunRecord,
+    RunsFilter,
+)
+from dagster._core.execution.stats import StepEventStatus
+from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+from lostark_assets.dagster.runs import RANGE_END, RANGE_START
+from lostark_assets.ledger import CollectionRecord
+from lostark_assets.observability.logs import redacted
+from lostark_platform.alerts.detect import COLLECTING_STEPS
+from lostark_platform.alerts.observations import FinishedRun, Queue, StepTime, Ticking
+
+FIRST_LOOK = timedelta(days=7)
+_RUNS_A_LOOK = 200
+_OVERLAP = timedelta(seconds=5)
+_EVENTS_A_RUN = 20
+_DEEPEST_CAUSE = 10
+_TICKS_LOOKED_AT = 3
+_REMEMBERED_ELSEWHERE = timedelta(days=2)
+_WORK = ("logs cleaned now", "logs computed now")
+_ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
+_WAITING = [DagsterRunStatus.QUEUED]
+_IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Runs that ended since the last look, in order, and how far the look came."""
+
+    runs: list[FinishedRun]
+    steps: list[StepTime]
+    until: datetime
+    seen: tuple[str, ...]
+    is_caught_up: bool
+
+
+def ended_runs(
+    instance: DagsterInstance,
+    until: datetime | None,
+    seen: Sequence[str],
+    now: datetime,
+    collections: Sequence[CollectionRecord],
+) -> Ended:
+    """The runs that ended after ``until``, without ``seen``; at the first look those of a week."""
+    start = until or now - FIRST_LOOK
+    # Records are written a little after they are stamped: the last moments are asked for twice.
+    records = instance.get_run_records(
+        RunsFilter(statuses=_ENDED, updated_after=start - _OVERLAP),
+        limit=_RUNS_A_LOOK,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    new = [record for record in records if record.dagster_run.run_id not in seen]
+    runs, steps = [], []
+    for record in new:
+        run = _finished(instance, record)
+        runs.append(run)
+        if run.succeeded:
+            steps.extend(_step_times(instance, record.dagster_run, collections))
+    newest = max((_utc(record.update_timestamp) for record in records), default=start)
+    recent = tuple(
+        record.dagster_run.run_id
+        for record in records
+        if _utc(record.update_timestamp) >= newest - 2 * _OVERLAP
+    )
+    return Ended(runs, steps, max(newest, start), recent or tuple(seen), len(records) < _RUNS_A_LOOK)
+
+
+def running_steps(instance: DagsterInstance, now: datetime) -> list[StepTime]:
+    """Steps that run now, with their time so far."""
+    steps = []
+    for record in instance.get_run_records(RunsFilter(statuses=[DagsterRunStatus.STARTED]), limit=20):
+        run = record.dagster_run
+        for stats in instance.get_run_step_stats(run.run_id):
+            if stats.start_time is not None and stats.end_time is None:
+                began = datetime.fromtimestamp(stats.start_time, UTC)
+                steps.append(
+                    StepTime(
+                        stats.step_key, (now - began).total_seconds(), 1.0, began, run.run_id, is_running=True
+                    )
+                )
+    return steps
+
+
+def queue(instance: DagsterInstance) -> Queue:
+    """The runs that wait and those in progress."""
+    waiting = instance.get_runs_count(RunsFilter(statuses=_WAITING))
+    if not waiting:
+        return Queue()
+    oldest = instance.get_run_records(RunsFilter(statuses=_WAITING), limit=1, ascending=True)
+    return Queue(
+        waiting,
+        _utc(oldest[0].create_timestamp) if oldest else None,
+        instance.get_runs_count(RunsFilter(statuses=_IN_PROGRESS)),
+    )
+
+
+def ticking(
+    instance: DagsterInstance, repository: RepositoryDefinition, without: Iterable[str] = ()
+) -> list[Ticking]:
+    """The sensors and schedules that are switched on: of the code location, and of others that ticked lately.
+
+    One of ours that Dagster never heard of has no tick; what is stopped by hand, or not in the code, is left
+    out. Of other locations only Dagster's records are known: what they dropped is forgotten after two days.
+    """
+    states = {state.instigator_name: state for state in instance.all_instigator_state()}
+    ours = {one.name: one for one in (*repository.sensor_defs, *repository.schedule_defs)}
+    found = []
+    for name in [*ours, *(name for name in states if name not in ours)]:
+        state, definition = states.get(name), ours.get(name)
+        status = state.status if state else InstigatorStatus.DECLARED_IN_CODE
+        is_default = definition is None or definition.default_status.value == "RUNNING"
+        is_on = status == InstigatorStatus.RUNNING or (
+            status == InstigatorStatus.DECLARED_IN_CODE and is_default
+        )
+        if not is_on or name in set(without):
+            continue
+        every_s = _every_s(state.instigator_data if definition is None and state else definition)
+        if state is None:
+            found.append(Ticking(name, every_s, None))
+            continue
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS_LOOKED_AT)
+        last = datetime.fromtimestamp(ticks[0].timestamp, UTC) if ticks else None
+        if definition is None and (last is None or datetime.now(UTC) - last > _REMEMBERED_ELSEWHERE):
+            continue
+        failed = 0
+        for tick in ticks:
+            if tick.status != TickStatus.FAILURE:
+                break
+            failed += 1
+        error = _root_cause(ticks[0].error) if failed and ticks[0].error else ""
+        found.append(Ticking(name, every_s, last, failed, redacted(error)))
+    return found
+
+
+def _every_s(source: object) -> float:
+    """Seconds between ticks, by a definition or by Dagster's record of one."""
+    cron = getattr(source, "cron_schedule", None)
+    if cron is not None:
+        return _interval_s(cron, getattr(source, "execution_timezone", None))
+    interval = getattr(source, "minimum_interval_seconds", None) or getattr(source, "min_interval", None)
+    return float(interval or 30)
+
+
+def _finished(instance: DagsterInstance, record: RunRecord) -> FinishedRun:
+    run = record.dagster_run
+    first, last = _partitions(run)
+    succeeded = run.status == DagsterRunStatus.SUCCESS
+    step, error = (None, "") if succeeded else _failure(instance, run.run_id)
+    return FinishedRun(
+        run_id=run.run_id,
+        job=_job_name(run),
+        first=first,
+        last=last,
+        started_at=_instant(record.start_time) or _utc(record.create_timestamp),
+        ended_at=_instant(record.end_time) or _utc(record.update_timestamp),
+        succeeded=succeeded,
+        step=step,
+        error=redacted(error),
+        will_retry=run.tags.get("dagster/will_retry") == "true",
+    )
+
+
+def _job_name(run: DagsterRun) -> str:
+    """The job; a run of hand-picked assets goes by their names."""
+    if not run.job_name.startswith("__"):
+        return run.job_name
+    keys = sorted(key.to_user_string() for key in run.asset_selection or ())
+    return f"assets {', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}" if keys else run.job_name
+
+
+def _partitions(run: DagsterRun) -> tuple[str, str]:
+    one = run.tags.get("dagster/partition")
+    if one is not None:
+        return one, one
+    return run.tags.get(RANGE_START, ""), run.tags.get(RANGE_END, "")
+
+
+def _failure(instance: DagsterInstance, run_id: str) -> tuple[str | None, str]:
+    """The first step that failed and the error that our code raised there; else the run's own message."""
+    kinds = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
+    records = instance.get_records_for_run(run_id, of_type=kinds, limit=_EVENTS_A_RUN).records
+    events = [r.event_log_entry.dagster_event for r in records if r.event_log_entry.dagster_event is not None]
+    for event in events:
+        if event.event_type == DagsterEventType.STEP_FAILURE:
+            error = event.step_failure_data.error
+            return event.step_key, _root_cause(error) if error else ""
+    return None, events[0].message or "" if events else ""
+
+
+def _root_cause(error: object) -> str:
+    """The first line of the error that our code raised, below Dagster's own."""
+    for _ in range(_DEEPEST_CAUSE):
+        cause = getattr(error, "cause", None)
+        if cause is None:
+            break
+        error = cause
+    lines = str(getattr(error, "message", "")).strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def _step_times(
+    instance: DagsterInstance, run: DagsterRun, collections: Sequence[CollectionRecord]
+) -> list[StepTime]:
+    work = _work(instance, run)
+    times = []
+    for stats in instance.get_run_step_stats(run.run_id):
+        if stats.status != StepEventStatus.SUCCESS or stats.start_time is None or stats.end_time is None:
+            continue
+        began, ended = (datetime.fromtimestamp(t, UTC) for t in (stats.start_time, stats.end_time))
+        logs = work
+        if stats.step_key.startswith(COLLECTING_STEPS):
+            logs = 1.0 + sum(c.new for c in collections if began <= c.ended_at <= ended)
+        times.append(StepTime(stats.step_key, stats.end_time - stats.start_time, logs, ended, run.run_id))
+    return times
+
+
+def _work(instance: DagsterInstance, run: DagsterRun) -> float:
+    """How many logs a run worked on, as its materialisations say; else its days; at least 1."""
+    kind = DagsterEventType.ASSET_MATERIALIZATION
+    records = instance.get_records_for_run(run.run_id, of_type=kind, limit=_EVENTS_A_RUN).records
+    counts = [1.0]
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        metadata = event.step_materialization_data.materialization.metadata
+        counts.extend(float(str(metadata[name].value)) for name in _WORK if name in metadata)
+    first, last = _partitions(run)
+    # A source, or nothing, is no range of days.
+    with contextlib.suppress(ValueError):
+        counts.append((datetime.fromisoformat(last) - datetime.fromisoformat(first)).days + 1.0)
+    return max(counts)
+
+
+def _interval_s(cron: str | Sequence[str], timezone: str | None) -> float:
+    """The longest of the next gaps between ticks of a cron schedule."""
+    start = datetime.now(UTC).timestamp()
+    times = list(islice(schedule_execution_time_iterator(start, cron, timezone or "UTC"), 8))
+    return max((b - a).total_seconds() for a, b in pairwise(times))
+
+
+def _instant(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""Erasure of a player name from everything that the platform keeps."""

@@ -1,0 +1,487 @@
+"""``lostark forget``: remove a character's name everywhere, and prove by search that it is gone.
+
+In raw logs, core, statistics and ML tables another name takes its place, a different one in each log, so that
+the other players of a fight keep theirs and nothing links the forgotten one's fights. Rows that exist for the
+character alone are deleted. Older versions of every touched table are deleted too. What does not belong here:
+how a log is rewritten (``sources.rename``), and files (``forget_files``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
+from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.contracts.table import Contract
+from lostark_assets.database.postgres import embedded_postgres
+from lostark_assets.errors import LostarkError
+from lostark_assets.lake.tables import Lake, open_lake
+from lostark_assets.ledger import open_ledger
+from lostark_assets.marts.migrate import libpq_url
+from lostark_assets.marts.names import Names, names_of
+from lostark_assets.marts.publish import publish
+from lostark_assets.marts.tables import DAY_TABLES, WHOLE_MARTS
+from lostark_assets.settings import Settings
+from lostark_assets.sources.collect import collect_and_record
+from lostark_assets.sources.configured import sources_at, uploads_of
+from lostark_assets.sources.detect import Found
+from lostark_assets.sources.landing import settle
+from lostark_assets.sources.protocol import content_sha256, encounter_id_of
+from lostark_platform.erasure.files import blot_files, count_files
+from lostark_platform.erasure.rename import Renaming, pattern_of, spellings
+from lostark_platform.terminal import Say, progress
+
+RAW = RAW_BATTLE_LOGS.name
+PROFILES = "raw_armory_profiles"
+STAND_IN = "Unknown-"
+"""Cleaning knows such a name for that of nobody."""
+_NAMES = ("player_name", "local_player_name", "character_name")
+_IDENTIFYING = ("character_id", "loadout_hash")
+_BATCH_BYTES = 64 << 20
+UPLOADS = "uploads that wait"
+
+
+@dataclass
+class Proof:
+    """Where the name still is: place to how often. ``searched``: how much was looked at, by place."""
+
+    found: dict[str, int] = field(default_factory=dict)
+    searched: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_gone(self) -> bool:
+        """Nowhere."""
+        return not self.found
+
+    def note(self, place: str, found: int, searched: int) -> None:
+        """``found`` of ``searched`` things at ``place`` hold the name."""
+        self.searched[place] = self.searched.get(place, 0) + searched
+        if found:
+            self.found[place] = self.found.get(place, 0) + found
+
+    def document(self) -> dict[str, Any]:
+        """``--json``."""
+        return {"is_gone": self.is_gone, "found": self.found, "searched": self.searched}
+
+
+@dataclass
+class Forgotten:
+    """What was changed, by place."""
+
+    changed: dict[str, int] = field(default_factory=dict)
+    days: set[date] = field(default_factory=set)
+    files_deleted: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """``--json``."""
+        return {
+            "changed": self.changed,
+            "days": sorted(self.days),
+            "old_files_deleted": self.files_deleted,
+        }
+
+
+@dataclass(frozen=True)
+class _Databases:
+    marts: str
+    dagster: str
+    mlflow: str | None = None
+
+    def all(self) -> list[str]:
+        return list(dict.fromkeys(filter(None, (self.marts, self.dagster, self.mlflow))))
+
+
+class _StandIns:
+    """Another name for the character in every log; which, nobody can compute who lacks the secret."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def of(self, encounter_id: str) -> str:
+        digest = hmac.new(self._secret, encounter_id.encode(), hashlib.sha256).hexdigest()
+        return f"{STAND_IN}{digest[:8]}"
+
+
+def forget(settings: Settings, player: str, say: Say, *, region: str | None = None) -> Forgotten:
+    """Remove ``player`` (of ``region``, or of every one) from lake, marts, the platform's logs and caches."""
+    lake, done, stand_ins = open_lake(settings), Forgotten(), _StandIns()
+    touched: set[str] = set()
+    if region is None:
+        # With one, they wait: an upload does not tell its region before it is cleaned.
+        say(UPLOADS)
+        _collect_uploads(lake, settings)
+    with _everything_held(lake):
+        spared = _of_other_regions(lake, region)
+        say("raw logs")
+        _raw(lake, settings, player, spared, stand_ins, done, touched)
+        for name, contract in CONTRACTS.items():
+            if name != RAW:
+                _table(lake, contract, player, region, spared, stand_ins, done, touched)
+    for name in sorted(touched):
+        done.files_deleted += lake.forget_versions(name)
+    with _databases(settings) as databases:
+        say("published marts")
+        _publish_again(lake, databases.marts, settings, done, touched)
+        if region is None:
+            _previews(databases, player, done)
+    if region is None:
+        for place, count in blot_files(settings, player).items():
+            done.changed[place] = count
+    _forget_answers(settings)
+    return done
+
+
+@contextmanager
+def _everything_held(lake: Lake) -> Iterator[None]:
+    """Keep out whoever would add rows that are then overwritten, or derive rows from those that still go.
+
+    Who asks a service or a registry holds a table for minutes: those come first, so that cleaning and
+    statistics need not wait with us.
+    """
+    with ExitStack() as held:
+        for name in (*(name for name in CONTRACTS if name != RAW), "core", "stats"):
+            held.enter_context(lake.lock(name))
+        yield
+
+
+def prove(settings: Settings, player: str) -> Proof:
+    """Search for the name in the newest snapshot of every table, the databases, and the data folder's files.
+
+    With hidden names the marts are searched for the hash as well.
+    """
+    lake, proof = open_lake(settings), Proof()
+    for name, contract in CONTRACTS.items():
+        proof.note(name, *_count_in_table(lake, settings, contract, player))
+    with _databases(settings) as databases:
+        for url in databases.all():
+            for place, found, searched in _count_in_database(url, player, names_of(settings)):
+                proof.note(place, found, searched)
+    for place, found, searched in count_files(settings, player):
+        proof.note(place, found, searched)
+    proof.note(UPLOADS, *_count_in_uploads(settings, player))
+    return proof
+
+
+def _collect_uploads(lake: Lake, settings: Settings) -> None:
+    """Bring waiting uploads into the raw table, where names are replaced, as the collector would soon.
+
+    What can't be read now keeps waiting, and the search tells whether the name is in it.
+    """
+    run_id = f"forget-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    for found in _uploaded(settings):
+        if found.source is None:
+            continue
+        with suppress(LostarkError, OSError):
+            done = collect_and_record(
+                found.source,
+                lake,
+                open_ledger(settings),
+                run_id=run_id,
+                earliest=settings.earliest_fight_date,
+            )
+            settle(found.source.path, done)
+
+
+def _uploaded(settings: Settings) -> Iterator[Found]:
+    for origin in uploads_of(settings):
+        yield from sources_at(origin, settings)
+
+
+def _count_in_uploads(settings: Settings, player: str) -> tuple[int, int]:
+    """How many logs of waiting uploads hold the name; what can't be read is searched as a file alone."""
+    renaming = Renaming(player, STAND_IN, int(settings.max_log_bytes))
+    held = searched = 0
+    for found in _uploaded(settings):
+        if found.source is None:
+            continue
+        with suppress(LostarkError, OSError):
+            for log in found.source.fetch(found.source.list_logs()):
+                searched += 1
+                held += renaming.log(found.source.log_format, log.payload) is not None
+    return held, searched
+
+
+def _of_other_regions(lake: Lake, region: str | None) -> set[str]:
+    """Encounters of other regions: there the name is somebody else's."""
+    if region is None:
+        return set()
+    rows = lake.read("core_encounters", columns=["encounter_id", "region"])
+    other = pc.and_(pc.is_valid(rows["region"]), pc.not_equal(rows["region"], region))
+    return set(rows.filter(pc.fill_null(other, fill_value=False))["encounter_id"].to_pylist())
+
+
+def _raw(
+    lake: Lake,
+    settings: Settings,
+    player: str,
+    spared: set[str],
+    stand_ins: _StandIns,
+    done: Forgotten,
+    touched: set[str],
+) -> None:
+    """Rewrite raw logs. They keep id and listing fingerprint, so that their source is not asked again."""
+    batch: dict[str, list[dict[str, Any]]] = {}
+    size = 0
+
+    def commit() -> None:
+        nonlocal size
+        for source, rows in batch.items():
+            table = pa.Table.from_pylist(rows, schema=RAW_BATTLE_LOGS.schema)
+            ids = [row["log_id"] for row in rows]
+            lake.replace_rows(RAW_BATTLE_LOGS, table, {"source": [source], "log_id": ids})
+        batch.clear()
+        size = 0
+
+    limit, named = int(settings.max_log_bytes), re.compile(pattern_of(player))
+    for row in _raw_rows(lake):
+        encounter_id = encounter_id_of(row["log_id"])
+        if encounter_id in spared:
+            continue
+        renaming = Renaming(player, stand_ins.of(encounter_id), limit)
+        payload = renaming.log(row["log_format"], row["payload"])
+        # The file that it came from may be named after the player.
+        path = row["source_path"] and named.sub(renaming.new, row["source_path"])
+        if payload is None and path == row["source_path"]:
+            continue
+        payload = row["payload"] if payload is None else payload
+        row |= {
+            "source_path": path,
+            "payload": payload,
+            "payload_bytes": len(payload),
+            "content_sha256": content_sha256(payload),
+        }
+        batch.setdefault(row["source"], []).append(row)
+        size += len(payload)
+        done.changed[RAW] = done.changed.get(RAW, 0) + 1
+        touched.add(RAW)
+        if size >= _BATCH_BYTES:
+            commit()
+    commit()
+
+
+def _raw_rows(lake: Lake) -> Iterator[dict[str, Any]]:
+    total, seen = lake.count(RAW), 0
+    with progress("raw logs", total) as step:
+        for batch in lake.dataset(RAW).to_batches(batch_size=64):
+            for row in batch.to_pylist():
+                seen += 1
+                step(seen, total)
+                yield row
+
+
+def _table(
+    lake: Lake,
+    contract: Contract,
+    player: str,
+    region: str | None,
+    spared: set[str],
+    stand_ins: _StandIns,
+    done: Forgotten,
+    touched: set[str],
+) -> None:
+    """Rename the rows of the character, or delete those that are of nobody else."""
+    rows = lake.read(contract.name)
+    hit = _named(rows, player)
+    if "encounter_id" in rows.schema.names and spared:
+        hit = pc.and_(hit, pc.invert(pc.is_in(rows["encounter_id"], pa.array(sorted(spared)))))
+    if region is not None and "encounter_id" not in rows.schema.names and "region" in rows.schema.names:
+        hit = pc.and_(hit, pc.fill_null(pc.equal(rows["region"], region), fill_value=True))
+    count = pc.sum(hit).as_py() or 0
+    if not count:
+        return
+    days = set()
+    if "fight_date" in contract.partition_by:
+        days = set(rows.filter(hit)["fight_date"].to_pylist())
+        of_days = pc.is_in(rows["fight_date"], pa.array(sorted(days), pa.date32()))
+        rows, hit = rows.filter(of_days), hit.filter(of_days)
+    has_log = {"encounter_id", "log_id"} & set(rows.schema.names)
+    changed = _renamed(rows, hit, player, stand_ins) if has_log else rows.filter(pc.invert(hit))
+    if days:
+        lake.replace_days(contract, changed, days)
+    else:
+        lake.replace_all(contract, changed)
+    done.changed[contract.name] = count
+    done.days |= days
+    touched.add(contract.name)
+
+
+def _named(rows: pa.Table, player: str) -> pa.ChunkedArray:
+    """Which rows hold the name, in a column of names or anywhere in a text."""
+    hit: Any = pa.chunked_array([pa.repeat(pa.scalar(value=False), rows.num_rows)])
+    values = pa.array(sorted(spellings(player)), pa.string())
+    for name in _text_columns(rows.schema):
+        if name in _NAMES:
+            here = pc.is_in(rows[name], values)
+        else:
+            here = pa.chunked_array([_matches(rows[name], player)])
+        hit = pc.or_(hit, pc.fill_null(here, fill_value=False))
+    return hit
+
+
+def _matches(column: pa.ChunkedArray, player: str) -> pa.Array:
+    """Texts that hold the name; each distinct one is looked at once."""
+    texts = pc.unique(column)
+    pattern = re.compile(pattern_of(player))
+    held = pa.array([t for t in texts.to_pylist() if t is not None and pattern.search(t)], pa.string())
+    return pc.is_in(column, held).combine_chunks()
+
+
+def _text_columns(schema: pa.Schema) -> list[str]:
+    known = {"raid_name", "gate_name", "boss_name", "class_name", "spec_name", "skill_name", "difficulty"}
+    return [f.name for f in schema if pa.types.is_string(f.type) and f.name not in known]
+
+
+def _renamed(rows: pa.Table, hit: pa.ChunkedArray, player: str, stand_ins: _StandIns) -> pa.Table:
+    by_log = "encounter_id" not in rows.schema.names
+    ids = rows["log_id" if by_log else "encounter_id"].to_pylist()
+    flags, pattern, names = hit.to_pylist(), re.compile(pattern_of(player)), spellings(player)
+    of = lambda key: stand_ins.of(encounter_id_of(key) if by_log else key)  # noqa: E731
+    for at, column in enumerate(rows.schema):
+        values = None
+        if column.name in _text_columns(rows.schema):
+            old = rows[column.name].to_pylist()
+            whole = column.name in _NAMES
+            values = [
+                _other(text, of(key), names, None if whole else pattern) if flag and text else text
+                for text, key, flag in zip(old, ids, flags, strict=True)
+            ]
+        elif column.name == "is_name_known":
+            values = pc.and_(rows[column.name], pc.invert(hit)).to_pylist()
+        if values is not None:
+            rows = rows.set_column(at, column, pa.array(values, column.type))
+    if "player_name" in rows.schema.names:
+        personal = [n for n in rows.schema.names if n in _IDENTIFYING or n.startswith("profile_")]
+        for name in personal:
+            at = rows.schema.get_field_index(name)
+            column = rows.schema.field(at)
+            nothing = pa.scalar(None, column.type)
+            rows = rows.set_column(at, column, pc.if_else(hit, nothing, rows[name]))
+    return rows
+
+
+def _other(text: str, stand_in: str, names: set[str], pattern: re.Pattern[str] | None) -> str:
+    if pattern is None:
+        return stand_in if text in names else text
+    return pattern.sub(stand_in, text)
+
+
+def _publish_again(lake: Lake, url: str, settings: Settings, done: Forgotten, touched: set[str]) -> None:
+    tables = [name for name in WHOLE_MARTS if lake.version(name) is not None]
+    if not (done.days or touched & WHOLE_MARTS.keys()):
+        return
+    days = done.days if touched & set(DAY_TABLES) else set()
+    publish(lake, url, days, tables, names_of(settings))
+    # Until then deleted rows stay on the disk.
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        for schema, table in _columns(connection):
+            if schema == "marts":
+                connection.execute(sql.SQL("VACUUM {}").format(sql.Identifier(schema, table)))
+
+
+@contextmanager
+def _databases(settings: Settings) -> Iterator[_Databases]:
+    with embedded_postgres(settings) as databases:
+        yield _Databases(databases.lostark, databases.dagster, databases.mlflow)
+
+
+def _columns(connection: psycopg.Connection) -> dict[tuple[str, str], list[str]]:
+    """Columns that hold text, by schema and table."""
+    rows = connection.execute(
+        "SELECT table_schema, table_name, column_name FROM information_schema.columns "
+        "JOIN information_schema.tables USING (table_catalog, table_schema, table_name) "
+        "WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema') "
+        "AND (data_type IN ('text', 'character varying', 'json', 'jsonb') OR udt_name = '_text')"
+    )
+    found: dict[tuple[str, str], list[str]] = {}
+    for schema, table, column in rows:
+        found.setdefault((schema, table), []).append(column)
+    return found
+
+
+def _count_in_database(url: str, player: str, names: Names) -> Iterator[tuple[str, int, int]]:
+    wanted = [player] if names.salt is None else [player, names.public(player)]
+    pattern = "|".join(_postgres_pattern(name) for name in wanted)
+    with psycopg.connect(libpq_url(url)) as connection:
+        database = connection.info.dbname
+        for (schema, table), columns in sorted(_columns(connection).items()):
+            name = sql.Identifier(schema, table)
+            where = sql.SQL(" OR ").join(
+                sql.SQL("{}::text ~ %(pattern)s").format(sql.Identifier(column)) for column in columns
+            )
+            question = sql.SQL("SELECT count(*) FILTER (WHERE {}), count(*) FROM {}").format(where, name)
+            found, searched = connection.execute(question, {"pattern": pattern}).fetchone() or (0, 0)
+            yield f"database {database}, {schema}.{table}", found, searched
+
+
+def _previews(databases: _Databases, player: str, done: Forgotten) -> None:
+    """Dagster keeps previews of tables, as Markdown, in its event log: the name goes from their cells.
+
+    Only from cells: elsewhere in an event the same letters may be a word of Dagster's own.
+    """
+    options = "|".join(_spelled(player))
+    values = {"old": rf"(\|\s*)(?:{options})(?=\s*\|)", "new": rf"\1{STAND_IN}preview"}
+    with psycopg.connect(libpq_url(databases.dagster)) as connection:
+        if connection.execute("SELECT to_regclass('event_logs')").fetchone() == (None,):
+            return
+        changed = connection.execute(
+            "UPDATE event_logs SET event = regexp_replace(event, %(old)s, %(new)s, 'g') "
+            "WHERE event ~ %(old)s",
+            values,
+        ).rowcount
+    if changed:
+        done.changed["Dagster's previews"] = changed
+
+
+def _postgres_pattern(name: str) -> str:
+    return rf"(?<![[:alnum:]_])(?:{'|'.join(_spelled(name))})(?![[:alnum:]_])"
+
+
+def _spelled(name: str) -> list[str]:
+    return [re.sub(r"([^\w\s])", r"\\\1", spelling) for spelling in sorted(spellings(name))]
+
+
+def _count_in_table(lake: Lake, settings: Settings, contract: Contract, player: str) -> tuple[int, int]:
+    if contract.name == RAW:
+        renaming = Renaming(player, STAND_IN, int(settings.max_log_bytes))
+        found = searched = 0
+        for row in _raw_rows(lake):
+            searched += 1
+            held = renaming.log(row["log_format"], row["payload"]) is not None
+            found += held or bool(re.search(pattern_of(player), row["source_path"] or ""))
+        return found, searched
+    rows = lake.read(contract.name)
+    hit = _named(rows, player)
+    if "body" in rows.schema.names:
+        pattern = re.compile(pattern_of(player))
+        bodies = [
+            bool(pattern.search((b or b"").decode("utf-8", "replace"))) for b in rows["body"].to_pylist()
+        ]
+        hit = pc.or_(hit, pa.chunked_array([pa.array(bodies, pa.bool_())]))
+    return pc.sum(hit).as_py() or 0, rows.num_rows
+
+
+def _forget_answers(settings: Settings) -> None:
+    """API processes forget by the publish; Redis would keep the old answers until they expire."""
+    if settings.redis_url is None:
+        return
+    import redis  # noqa: PLC0415 - only where one is configured
+
+    client = redis.Redis.from_url(settings.redis_url.get_secret_value())
+    try:
+        for key in client.scan_iter("lostark:*"):
+            client.delete(key)
+    finally:
+        client.close()

@@ -1,0 +1,1 @@
+"""Processes of the platform on one machine: services, the supervisor, the Dagster home."""

@@ -1,0 +1,155 @@
+"""Dagster's home inside the data folder, and the instance on it.
+
+``dagster.yaml`` of the project is the one configuration; it is copied into the home at every start, so that
+the services, the command line and a run worker all read the same. What does not belong here: definitions,
+processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import psutil
+from sqlalchemy import NullPool, create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from lostark_assets.database.postgres import Databases, embedded_postgres
+from lostark_assets.errors import PermanentError, TransientError
+from lostark_assets.settings import PREFIX, Settings
+from lostark_ml.registry.database import MLFLOW_VARIABLES, tracking_uri, without_password
+from lostark_platform.config import DAGSTER_YAML
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+PROCESS_TAG = "lostark/process"
+_LAUNCHED_TAG = ".dagster/grpc_info"
+_TABLES = ("runs", "instance_info", "event_logs", "jobs")
+"""Of each part of Dagster's storage the table that it looks for."""
+_TABLES_LOCK = 0x10574A8C
+_ALWAYS = {
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    **MLFLOW_VARIABLES,
+    # Several processes share few cores: OpenMP pools that compete lose seconds.
+    "OMP_NUM_THREADS": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def prepare_dagster_home(settings: Settings, databases: Databases) -> dict[str, str]:
+    """Write ``dagster.yaml`` into the home and return the variables that its processes need."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / "dagster.yaml"
+    if not target.exists() or target.read_bytes() != DAGSTER_YAML.read_bytes():
+        draft = home / f".dagster.yaml.{os.getpid()}"
+        draft.write_bytes(DAGSTER_YAML.read_bytes())
+        draft.replace(target)
+    mlflow = tracking_uri(settings, databases)
+    return {
+        **_ALWAYS,
+        **({f"{PREFIX}MLFLOW_TRACKING_URI": mlflow} if mlflow else {}),
+        f"{PREFIX}HOME": str(settings.home),
+        "DAGSTER_HOME": str(home),
+        f"{PREFIX}DAGSTER_POSTGRES_URL": databases.dagster,
+        f"{PREFIX}POSTGRES_URL": databases.lostark,
+    }
+
+
+def make_dagster_tables(databases: Databases) -> None:
+    """Create Dagster's tables where they are missing.
+
+    Each of its processes would, at the same moment; whichever loses shows its code as broken until somebody
+    reloads it.
+
+    Raises:
+        TransientError: PostgreSQL does not answer, or not to this user.
+        PermanentError: it refuses.
+    """
+    engine = create_engine(databases.dagster, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"SELECT pg_advisory_lock({_TABLES_LOCK})"))
+            if set(_TABLES) <= set(inspect(connection).get_table_names()):
+                return
+            from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415 - 2 s
+
+            DagsterPostgresStorage(databases.dagster)
+    except DBAPIError as error:
+        kind = TransientError if isinstance(error, OperationalError) else PermanentError
+        raise kind(
+            f"Dagster's database {without_password(databases.dagster)} can't be used: "
+            f"{str(error.orig).strip()}. Nothing was started. Start PostgreSQL, correct "
+            "LOSTARK_DAGSTER_POSTGRES_URL or its user's rights, or unset it to use the embedded one."
+        ) from error
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set ``variables`` for this process and its children, and take them back afterwards."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
+    """The Dagster instance of the data folder, for the command line; PostgreSQL runs while it is held."""
+    from dagster import DagsterInstance  # noqa: PLC0415 - 2 s
+
+    with ExitStack() as stack:
+        databases = stack.enter_context(embedded_postgres(settings))
+        stack.enter_context(environment(prepare_dagster_home(settings, databases)))
+        make_dagster_tables(databases)
+        yield stack.enter_context(DagsterInstance.from_config(str(settings.dagster_home)))
+
+
+def process_tag() -> dict[str, str]:
+    """Tag for a run that this very process executes, so that a later start can tell if it still lives."""
+    process = psutil.Process()
+    return {PROCESS_TAG: f"{process.pid}:{process.create_time():.2f}"}
+
+
+def fail_abandoned_runs(instance: DagsterInstance, platform_started_at: datetime) -> list[str]:
+    """Report runs as failed whose process is gone, and return their ids.
+
+    Without this a power cut leaves a run that is in progress for ever and blocks the queue. A run is
+    abandoned if the platform launched it before ``platform_started_at`` and nothing was heard since, or if
+    the process of its :func:`process_tag` is gone. Dagster's own retry then starts what the platform had
+    launched once more.
+    """
+    from dagster import DagsterRunStatus, RunsFilter  # noqa: PLC0415 - 2 s
+
+    statuses = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    abandoned = []
+    for record in instance.get_run_records(RunsFilter(statuses=statuses)):
+        tags = record.dagster_run.tags
+        quiet = record.update_timestamp.astimezone(UTC) < platform_started_at
+        if (_LAUNCHED_TAG in tags and quiet) or not _lives(tags.get(PROCESS_TAG)):
+            instance.report_run_failed(
+                record.dagster_run, "The process of this run ended before the run did."
+            )
+            abandoned.append(record.dagster_run.run_id)
+    return abandoned
+
+
+def _lives(tag: str | None) -> bool:
+    if tag is None:
+        return True
+    pid, _, created = tag.partition(":")
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(created)) < 1
+    except (psutil.NoSuchProcess, ValueError):
+        return False

@@ -1,0 +1,58 @@
+"""The demo: without a configured source, the platform collects from a stand-in server of made-up fights.
+
+The stand-in is one more supervised process, and everything else finds it by settings alone: the same that
+would name a real service. What does not belong here: what the stand-in serves (``simulator.stand_in``), and a
+start's order (``up``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lostark_assets.settings import PREFIX, Settings, project_root
+from lostark_assets.sources.configured import DEMO_SOURCE, has_sources
+from lostark_platform.services.supervisor import Service, answers
+from lostark_simulator.mock_server.config import CONTROL_PREFIX, DEMO_OPEN_API_KEY, OPEN_API_PREFIX
+
+STAND_IN = "stand-in"
+_HOST = "127.0.0.1"
+_SEASON = ["--days", "56", "--hits-per-player", "100"]
+"""Enough weeks for a model to learn from, and fights light enough to be in within minutes."""
+_RETRAINING = {f"{PREFIX}RETRAIN_NEW_FIGHTS": "150", f"{PREFIX}RETRAIN_PAUSE_H": "0.25"}
+"""A demo is looked at for an hour, not for a month."""
+
+
+def is_demo(settings: Settings) -> bool:
+    """Whether the platform shows demo data: no source of battle logs is configured."""
+    return not has_sources(settings)
+
+
+def demo_settings(settings: Settings, port: int) -> dict[str, str]:
+    """The variables that name the stand-in as the source and, where no key is configured, as the Open API."""
+    url = f"http://{_HOST}:{port}"
+    variables = {f"{PREFIX}BATTLE_LOG_URLS": f"{DEMO_SOURCE}={url}"}
+    # Whatever proxy the environment names, it is not for this machine's own services.
+    variables |= {name: value for name, value in _RETRAINING.items() if not os.environ.get(name)}
+    for name in ("NO_PROXY", "no_proxy"):
+        variables[name] = ",".join(filter(None, [os.environ.get(name), _HOST]))
+    if not settings.open_api_keys:
+        variables |= {
+            f"{PREFIX}OPEN_API_URL": f"{url}{OPEN_API_PREFIX}",
+            f"{PREFIX}OPEN_API_KEYS": DEMO_OPEN_API_KEY,
+        }
+    return variables
+
+
+def stand_in_service(settings: Settings, port: int) -> Service:
+    """The stand-in as a service that the others can do without."""
+    command = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()", "simulate", "serve"]
+    return Service(
+        STAND_IN,
+        [*command, "--port", str(port), *_SEASON],
+        env={f"{PREFIX}HOME": str(settings.home)},
+        cwd=project_root(),
+        ready=lambda: answers(f"http://{_HOST}:{port}{CONTROL_PREFIX}"),
+        ready_timeout_s=180.0,
+        is_expendable=True,
+    )

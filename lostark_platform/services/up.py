@@ -1,0 +1,206 @@
+"""``lostark up``: PostgreSQL, Dagster, the API, MLflow and, for a demo, the stand-in, until Ctrl-C.
+
+What does not belong here: how processes are run (``supervisor``), which they are (``dagster_services``),
+the stand-in (``demo``), MLflow's server (``mlflow_service``), what is said about the data (``first_data``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+from rich.console import Console
+from rich.table import Table
+
+from lostark_assets.database.postgres import Databases, embedded_postgres, short_private_dir
+from lostark_assets.errors import LostarkError, PermanentError, SettingsError
+from lostark_assets.settings import PREFIX, Settings
+from lostark_ml.registry.database import missing_address, runs_our_server, tracking_uri, without_password
+from lostark_platform.services.api import api_service, api_url
+from lostark_platform.services.dagster import DagsterUi, code_locations, dagster_services, write_workspace
+from lostark_platform.services.dagster_home import (
+    environment,
+    fail_abandoned_runs,
+    make_dagster_tables,
+    prepare_dagster_home,
+)
+from lostark_platform.services.demo import demo_settings, is_demo, stand_in_service
+from lostark_platform.services.mlflow import first_page, mlflow_service, mlflow_ui_url
+from lostark_platform.services.supervisor import Say, end_leftovers, run_services
+
+FirstData = Callable[[Settings, Say], None]
+_PORTS_TRIED = 20
+
+
+@dataclass(frozen=True)
+class _PortSetting:
+    """A setting that names a port, which address that is on, and who takes it."""
+
+    name: str
+    user: str
+    host: Callable[[Settings], str]
+
+
+_DAGSTER_PORT = _PortSetting("dagster_port", "the Dagster UI", lambda settings: settings.dagster_host)
+_API_PORT = _PortSetting("api_port", "the API", lambda settings: settings.api_host)
+_MLFLOW_PORT = _PortSetting("mlflow_port", "the MLflow UI", lambda settings: settings.mlflow_host)
+_STAND_IN_PORT = _PortSetting("stand_in_port", "the stand-in", lambda _: "127.0.0.1")
+
+
+def up(settings: Settings, first_data: FirstData | None = None, console: Console | None = None) -> int:
+    """Run the platform in the foreground until Ctrl-C; returns the exit code.
+
+    ``first_data`` is called once the services are ready, in this process, while they run; by default
+    ``services.first_data``, which tells when the first fights are in. If it fails,
+    that is said and the services stay.
+    """
+    console = console or Console()
+    say = partial(console.print, markup=False, highlight=False)
+    with _only_one(settings):
+        for name in end_leftovers(settings.home):
+            say(f"{name} was left behind by a start that was killed; ended it")
+        ui = DagsterUi(settings.dagster_host, _free_port(_DAGSTER_PORT, settings, say))
+        api_port = _free_port(_API_PORT, settings, say)
+        demo_port = _free_port(_STAND_IN_PORT, settings, say) if is_demo(settings) else None
+        mlflow_port = _free_port(_MLFLOW_PORT, settings, say) if runs_our_server(settings) else None
+        say("starting PostgreSQL")
+        with embedded_postgres(settings) as databases, _sockets(settings) as sockets:
+            variables = prepare_dagster_home(settings, databases)
+            make_dagster_tables(databases)
+            extra = [api_service(settings, api_port, variables | _registry_of(settings, databases))]
+            if demo_port is not None:
+                variables |= demo_settings(settings, demo_port)
+                extra.append(stand_in_service(settings, demo_port))
+            locations = code_locations(sockets)
+            workspace = write_workspace(settings, locations)
+            services = [*extra, *dagster_services(ui, variables, locations, workspace)]
+            mlflow = tracking_uri(settings, databases)
+            if mlflow is None:
+                say(str(missing_address()))
+            elif mlflow_port is not None:
+                services.append(mlflow_service(settings, mlflow, mlflow_port))
+                mlflow = mlflow_ui_url(settings.mlflow_host, mlflow_port)
+            say(f"starting {', '.join(service.name for service in services)}")
+            started_at = datetime.now(UTC)
+
+            def on_ready() -> None:
+                with environment(variables):
+                    _report_broken_locations(ui, say)
+                    _clean_up_runs(settings, ui, started_at, say)
+                addresses = {"Dagster UI": ui.url, "API": f"{api_url(settings, api_port)}/docs"}
+                if mlflow is not None:
+                    addresses["MLflow UI"] = first_page(without_password(mlflow))
+                console.print(_what_is_where(settings, addresses, demo_port))
+                say("running; stop with Ctrl-C")
+                _tell_first_data(settings, first_data, say)
+
+            return run_services(
+                services, state_dir=settings.home, logs_dir=settings.logs_dir, on_ready=on_ready, say=say
+            )
+
+
+def _registry_of(settings: Settings, databases: Databases) -> dict[str, str]:
+    """Where the API finds the champion: the registry's database, or the server that is configured."""
+    address = tracking_uri(settings, databases)
+    return {} if address is None else {f"{PREFIX}MLFLOW_TRACKING_URI": address}
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.home / "up.lock", timeout=0)
+    try:
+        lock.acquire()
+    except LockTimeout:
+        raise PermanentError(
+            f"The platform on {settings.home} is already running. Nothing was started. Use that one, "
+            "stop it, or choose another folder with LOSTARK_HOME."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _free_port(port_setting: _PortSetting, settings: Settings, say: Say) -> int:
+    wanted, host = getattr(settings, port_setting.name), port_setting.host(settings)
+    variable = f"{PREFIX}{port_setting.name.upper()}"
+    for port in range(wanted, min(wanted + _PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except PermissionError as error:
+                raise SettingsError(f"{variable}: port {port} is not allowed: {error}.") from error
+            except socket.gaierror as error:
+                raise SettingsError(
+                    f"{variable.removesuffix('_PORT')}_HOST: expected an address of this machine, found "
+                    f"{host!r}: {error}. Nothing was started."
+                ) from error
+            except OSError:
+                continue
+        if port != wanted:
+            say(f"port {wanted} is taken, {port_setting.user} takes {port}")
+        return port
+    raise SettingsError(
+        f"{variable}: expected a free port on {host}, found {wanted} and the next {_PORTS_TRIED - 1} taken. "
+        "Nothing was started."
+    )
+
+
+@contextmanager
+def _sockets(settings: Settings) -> Iterator[Path]:
+    # The same at each start: Dagster knows queued runs and past ticks by the address of their code.
+    folder = short_private_dir(f"lostark-{hashlib.sha256(str(settings.home).encode()).hexdigest()[:12]}")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _report_broken_locations(ui: DagsterUi, say: Say) -> None:
+    for name, message in (ui.broken_locations() or {}).items():
+        say(f"code location {name} could not be loaded, see Deployment in the Dagster UI: {message}")
+
+
+def _clean_up_runs(settings: Settings, ui: DagsterUi, started_at: datetime, say: Say) -> None:
+    if not ui.has_runs_in_progress():
+        return
+    from dagster import DagsterInstance  # noqa: PLC0415 - 2 s
+
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        for run_id in fail_abandoned_runs(instance, started_at):
+            say(f"run {run_id} was cut off by the last stop; marked as failed")
+
+
+def _tell_first_data(settings: Settings, first_data: FirstData | None, say: Say) -> None:
+    try:
+        if first_data is None:
+            from lostark_platform.services.first_data import first_data  # noqa: PLC0415 - imports the lake
+        first_data(settings, say)
+    except LostarkError as error:
+        say(f"first data: {error}")
+
+
+def _what_is_where(settings: Settings, addresses: dict[str, str], demo_port: int | None) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for name, address in addresses.items():
+        table.add_row(name, address)
+    if demo_port is not None:
+        table.add_row("DEMO DATA", f"made-up fights from the stand-in at http://127.0.0.1:{demo_port}")
+    table.add_row("Data", str(settings.home))
+    table.add_row("Lake", settings.lake_url)
+    table.add_row("Logs", str(settings.logs_dir))
+    table.add_row("Try next", "lostark ingest path/to/encounters.db --run")
+    table.add_row("", 'lostark sql "select * from stats_player_dps limit 10"')
+    table.add_row("", "lostark doctor")
+    return table

@@ -1,0 +1,122 @@
+"""Runs a stand-in: here until it is told to stop, in a thread beside a test, or in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+import uvicorn
+
+from lostark_assets.errors import SourceUnavailable
+from lostark_simulator.mock_server.app import wrap
+from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.growing_season import GrowingSeason
+from lostark_simulator.mock_server.listening import listen, url_of
+
+_START_LIMIT_S = 120.0
+_STOP_LIMIT_S = 10.0
+
+
+def server_of(season: GrowingSeason) -> uvicorn.Server:
+    """A server for a season; ``run(sockets=[listen()])`` serves until a signal or ``should_exit``."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            wrap(season),
+            # The fastest of both; without them a stand-in is the slowest part of a benchmark.
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            access_log=False,
+            log_config=None,
+            log_level="critical",
+            # A fault skews the clock, so that the application says the time itself.
+            date_header=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=30,
+        )
+    )
+
+
+@contextlib.contextmanager
+def running_stand_in(config: StandInConfig) -> Iterator[str]:
+    """A stand-in in a thread of this process, until the block ends; gives its URL.
+
+    Raises:
+        SourceUnavailable: it did not start.
+    """
+    with running_season(config) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def running_season(config: StandInConfig) -> Iterator[tuple[str, GrowingSeason]]:
+    """The same, with the season itself, so that a test can compare what came with what there is."""
+    season = GrowingSeason(config)
+    opened = listen()
+    server = server_of(season)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, name="stand-in", daemon=True)
+    thread.start()
+    try:
+        _wait_until_started(server, thread)
+        yield url_of(opened), season
+    finally:
+        server.should_exit = True
+        thread.join(_STOP_LIMIT_S)
+        opened.close()
+        season.close()
+
+
+@contextlib.contextmanager
+def stand_in_process(config: StandInConfig) -> Iterator[str]:
+    """A stand-in in a process of its own, so that it takes no time from a benchmark's; gives its URL.
+
+    Raises:
+        SourceUnavailable: it did not start.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve_and_tell, args=(config, there), name="stand-in", daemon=True)
+    process.start()
+    there.close()
+    try:
+        if not here.poll(_START_LIMIT_S):
+            raise _not_started()
+        try:
+            url = here.recv()
+        except EOFError:
+            raise _not_started() from None
+        yield url
+    finally:
+        process.terminate()
+        process.join(_STOP_LIMIT_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        here.close()
+
+
+def _serve_and_tell(config: StandInConfig, pipe: Connection) -> None:
+    season = GrowingSeason(config)
+    opened = listen()
+    pipe.send(url_of(opened))
+    pipe.close()
+    server_of(season).run(sockets=[opened])
+
+
+def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
+    waited = threading.Event()
+    for _ in range(int(_START_LIMIT_S / 0.01)):
+        if server.started:
+            return
+        if not thread.is_alive():
+            break
+        waited.wait(0.01)
+    raise _not_started()
+
+
+def _not_started() -> SourceUnavailable:
+    return SourceUnavailable("The stand-in did not start. Nothing is served. Look above for its error.")

@@ -1,0 +1,80 @@
+"""Counts requests by route and decides, from the number of a request alone, what goes wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, deque
+
+from lostark_assets.contracts.battle_log_api import LIST_PATH
+from lostark_simulator.mock_server.config import CONTROL_PREFIX, OPEN_API_PREFIX, FaultConfig
+from lostark_simulator.mock_server.fault_kinds import PAGE_KINDS, FaultKind
+
+LIST_ROUTE = "battle_logs.list"
+FETCH_ROUTE = "battle_logs.fetch"
+CONTROL_ROUTE = "control"
+_KEPT_ARRIVALS = 200_000
+_OPEN_API_ROUTES = ("armories", "characters", "news")
+
+
+def route_of(path: str) -> str:
+    """The route that a path belongs to; a closed list, whatever is asked."""
+    if path.startswith(LIST_PATH):
+        return LIST_ROUTE if len(path) <= len(LIST_PATH) + 1 else FETCH_ROUTE
+    if path.startswith(OPEN_API_PREFIX + "/"):
+        group = path[len(OPEN_API_PREFIX) + 1 :].split("/", 1)[0]
+        return f"open_api.{group}" if group in _OPEN_API_ROUTES else "open_api.other"
+    return CONTROL_ROUTE if path.startswith(CONTROL_PREFIX + "/") else "other"
+
+
+def fault_of(faults: FaultConfig, number: int, route: str) -> FaultKind | None:
+    """What goes wrong with the request of this number (from 1); None: nothing.
+
+    Pages can be repeated or out of order in the listing alone; elsewhere the share is spread over the other
+    kinds.
+    """
+    if faults.share <= 0 or route == CONTROL_ROUTE:
+        return None
+    digest = hashlib.blake2b(f"{faults.seed} {number}".encode(), digest_size=16).digest()
+    if int.from_bytes(digest[:8], "big") / 2**64 >= faults.share:
+        return None
+    kinds = [kind for kind in faults.kinds if route == LIST_ROUTE or kind not in PAGE_KINDS]
+    return kinds[int.from_bytes(digest[8:], "big") % len(kinds)] if kinds else None
+
+
+class Traffic:
+    """What came in so far. ``faults`` may be replaced at any time; the numbers go on."""
+
+    def __init__(self, faults: FaultConfig) -> None:
+        self.faults = faults
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin to count anew; the first request has number 1 again."""
+        self.requests: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+        self.faults_made: Counter[str] = Counter()
+        self.arrivals: dict[str, deque[float]] = {}
+        self._number = 0
+
+    def arrive(self, path: str, at_s: float) -> tuple[str, FaultKind | None]:
+        """Count a request that arrived; its route, and what is to go wrong with it."""
+        route = route_of(path)
+        self.requests[route] += 1
+        if route == CONTROL_ROUTE:
+            return route, None
+        self._number += 1
+        self.arrivals.setdefault(route.split(".")[0], deque(maxlen=_KEPT_ARRIVALS)).append(at_s)
+        fault = fault_of(self.faults, self._number, route)
+        if fault is not None:
+            self.faults_made[fault] += 1
+        return route, fault
+
+    def busiest(self, group: str, window_s: float) -> int:
+        """The most requests of a group (``battle_logs``, ``open_api``) that arrived within ``window_s``."""
+        times = list(self.arrivals.get(group, ()))
+        most, first = 0, 0
+        for place, at_s in enumerate(times):
+            while times[first] <= at_s - window_s:
+                first += 1
+            most = max(most, place - first + 1)
+        return most
