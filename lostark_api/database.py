@@ -112,6 +112,6 @@ class Where:
         return sql.SQL(question).format(where=where, **parts)  # type: ignore[arg-type]
 
 
-def names_of(columns: Sequence[str], table: str | None = None) -> sql.Composed:
+def compose_columns(columns: Sequence[str], table: str | None = None) -> sql.Composed:
     """Column names, for a list of columns."""
     return sql.SQL(", ").join(sql.Identifier(table, c) if table else sql.Identifier(c) for c in columns)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lostark_api.http.cache import MOST_BODY_BYTES, SECURITY_HEADERS, App, Receive, Scope, Send
+from lostark_api.http.cache import MAX_BODY_BYTES, SECURITY_HEADERS, App, Receive, Scope, Send
 from lostark_api.http.metrics import Metrics
 from lostark_api.routes.expected import PATH
 from lostark_api.schemas.builds import decode_plain_builds
@@ -28,7 +28,7 @@ class ExpectedInFront:
     def __init__(self, app: App, champion: Champion, metrics: Metrics) -> None:
         self.app = app
         self.champion = champion
-        self._answered = metrics.tally_of(PATH, "POST", 200, "none")
+        self._answered = metrics.get_tally(PATH, "POST", 200, "none")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on with its body."""
@@ -63,7 +63,7 @@ def _is_plain(scope: Scope) -> bool:
         and said.get(b"content-type") == _JSON
         and b"transfer-encoding" not in said
         and length.isdigit()
-        and int(length) <= MOST_BODY_BYTES
+        and int(length) <= MAX_BODY_BYTES
     )
 
 

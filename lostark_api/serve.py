@@ -10,7 +10,7 @@ import argparse
 import uvicorn
 
 from lostark_api.app import create_app
-from lostark_api.services.expected import champions_of
+from lostark_api.services.expected import open_champions
 from lostark_assets.marts.publish import marts_url
 from lostark_assets.observability.logs import configure_logs
 from lostark_assets.settings import Settings, get_settings
@@ -21,7 +21,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     configure_logs(settings, "api")
     with marts_url(settings) as url:
         config = uvicorn.Config(
-            create_app(settings, url=url, registry=champions_of(settings)),
+            create_app(settings, url=url, registry=open_champions(settings)),
             host=host,
             port=port,
             log_level="warning",

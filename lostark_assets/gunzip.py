@@ -11,7 +11,7 @@ from lostark_assets.errors import LogRejected
 
 GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW = 31
-_MOST_OUT_OF_A_BYTE = 1032
+_MAX_UNPACKED_PER_BYTE = 1032
 """Deflate packs no more than that into a byte: what a short stream unpacks to is bounded by its length."""
 _SIZE_BYTES = 4
 _SPARE = 64
@@ -24,7 +24,7 @@ def gunzip(data: bytes, limit: int, locator: str = "") -> bytes:
         LogRejected: ``truncated_gzip`` if the stream ends early or is damaged, ``payload_too_large`` over the
         limit.
     """
-    if len(data) * _MOST_OUT_OF_A_BYTE <= limit:
+    if len(data) * _MAX_UNPACKED_PER_BYTE <= limit:
         try:
             return _at_once(data)
         except (isal_zlib.error, EOFError, ValueError):
@@ -52,7 +52,7 @@ def gunzip(data: bytes, limit: int, locator: str = "") -> bytes:
 def _at_once(data: bytes) -> bytes:
     """All of a stream in one allocation, of the size that its last bytes tell."""
     told = int.from_bytes(data[-_SIZE_BYTES:], "little")
-    return isal_zlib.decompress(data, _GZIP_WINDOW, min(told, len(data) * _MOST_OUT_OF_A_BYTE) + _SPARE)
+    return isal_zlib.decompress(data, _GZIP_WINDOW, min(told, len(data) * _MAX_UNPACKED_PER_BYTE) + _SPARE)
 
 
 def gunzip_start(head: bytes) -> bytes:

@@ -32,7 +32,7 @@ MIB = 1024 * 1024
 BATCH_BYTES = 64 * MIB
 """Payload of one commit by default. Half as much takes a tenth more CPU, since every day of a batch is a file
 of each table; twice as much takes no less, and more memory."""
-_SHORTEST_SALT = 16
+_MIN_SALT = 16
 _DRIVER = "postgresql+psycopg2://"
 _EXPECTED = {"byte_size": "a size like 128MiB", "int_": "a whole number", "date_": "a date like 2022-01-01"}
 _NAMED = re.compile(r"[A-Za-z0-9._-]{1,64}=")
@@ -132,9 +132,9 @@ def _with_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
 
 
 def _salt_if_hidden(value: SecretStr | None, known: ValidationInfo) -> SecretStr | None:
-    is_short = value is None or len(value.get_secret_value()) < _SHORTEST_SALT
+    is_short = value is None or len(value.get_secret_value()) < _MIN_SALT
     if known.data.get("hide_names") and is_short:
-        raise ValueError(f"should be a secret of at least {_SHORTEST_SALT} characters, as names are hidden")
+        raise ValueError(f"should be a secret of at least {_MIN_SALT} characters, as names are hidden")
     return value
 
 
@@ -235,10 +235,10 @@ class Settings(BaseSettings):
     retrain_new_fights: int = Field(500, ge=1, description="new fights that are reason for a new model")
     retrain_pause_h: float = Field(6, ge=0, description="shortest time between two trainings")
     demo_encounters: int = Field(1800, ge=1, description="size of the demo data when there is no source")
-    stand_in_port: int = Field(
+    mock_server_port: int = Field(
         8750, ge=1, le=65535, description="port of the stand-in server; the next free one is taken"
     )
-    stand_in_new_fight_every_s: float = Field(
+    mock_server_new_fight_every_s: float = Field(
         15.0, ge=0, description="seconds between made-up fights of the stand-in; 0: no new ones"
     )
 

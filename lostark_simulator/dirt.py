@@ -51,7 +51,7 @@ NEGATIVE_BOSS_HP = -428_339
 _FIRST_OF = {1 + place * (FULL_SET_WITHIN - 2) // (len(KINDS) - 1): kind for place, kind in enumerate(KINDS)}
 
 
-def dirt_of(number: int, rng: np.random.Generator) -> str | None:
+def pick_dirt(number: int, rng: np.random.Generator) -> str | None:
     """The dirt of one fight: every kind once among the first 40, later one fight in a hundred."""
     if number < FULL_SET_WITHIN:
         return _FIRST_OF.get(number)

@@ -6,7 +6,7 @@ Packing into blobs and rows is in loa_logs_rows.py, skills are in encode_skills.
 import numpy as np
 
 from lostark_simulator.effects import BUFFS, DEBUFFS, status_effect
-from lostark_simulator.encode_skills import effect_map, ids_of
+from lostark_simulator.encode_skills import effect_map, list_ids
 from lostark_simulator.fight import METER_VERSION, Player
 from lostark_simulator.sums import dps_average, dps_rolling
 from lostark_simulator.views import FightView, PlayerView
@@ -65,7 +65,7 @@ def rates(view: FightView, one: PlayerView) -> dict[str, int]:
 def damage_stats(view: FightView, one: PlayerView) -> dict:
     """The complete DamageStats of a player, in damage units and epoch ms."""
     sums = one.sums
-    buff_ids, debuff_ids = ids_of(one, view.fight)
+    buff_ids, debuff_ids = list_ids(one, view.fight)
     by_effect = sums.by_effect.sum(axis=1).tolist()
     ap, identity, hat, brand = sums.by_support.sum(axis=1).tolist()
     return {
@@ -176,7 +176,7 @@ def effects_seen(view: FightView) -> tuple[dict[str, dict], dict[str, dict]]:
     buffs: dict[str, dict] = {}
     debuffs: dict[str, dict] = {}
     for one in view.players:
-        buff_ids, debuff_ids = ids_of(one, view.fight)
+        buff_ids, debuff_ids = list_ids(one, view.fight)
         up = one.sums.by_effect.any(axis=1).tolist()
         for found, ids, names, flags in (
             (buffs, buff_ids, BUFFS, up[: len(BUFFS)]),

@@ -8,7 +8,7 @@ from lostark_simulator.hit_json import skill_cast_logs
 from lostark_simulator.views import PlayerView
 
 
-def ids_of(view: PlayerView, fight: Fight) -> tuple[list[int], list[int]]:
+def list_ids(view: PlayerView, fight: Fight) -> tuple[list[int], list[int]]:
     """Effect ids of the buff and debuff bits for this player."""
     return effect_ids(fight.support_of_party.get(view.player.party), view.player.class_id)
 
@@ -94,7 +94,7 @@ def _idle_skill(skill_id: int, times: list[int]) -> dict:
 def skills_map(view: PlayerView, fight: Fight, seconds: int) -> dict[str, dict]:
     """Every skill of a player by id, as the meter stores it; DPS by whole seconds."""
     hits, sums = view.hits, view.sums
-    buff_ids, debuff_ids = ids_of(view, fight)
+    buff_ids, debuff_ids = list_ids(view, fight)
     support_class = fight.support_of_party.get(view.player.party)
     logs = skill_cast_logs(hits, sums, support_class, view.player.class_id)
     cast_times = hits.cast_at[hits.cast[sums.cast_start]].tolist()

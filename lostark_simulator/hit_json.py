@@ -36,7 +36,7 @@ _FLAGS = tuple(
 )
 _FIRST_FLAG = len(_FIXED)
 _FIRST_EFFECT = _FIRST_FLAG + len(_FLAGS)
-_LONGEST_NUMBER = 20
+_MAX_NUMBER = 20
 
 
 @lru_cache(maxsize=512)
@@ -53,7 +53,7 @@ def _texts(support_class: str | None, class_id: int) -> tuple[np.ndarray, np.nda
     texts = [text.encode() for text in (*_FIXED, *_FLAGS, *effects)]
     edges = np.cumsum([0, *map(len, texts)])
     longest = sum(map(len, texts[:_FIRST_FLAG])) + max(map(len, _FLAGS)) + max(map(len, effects))
-    return np.frombuffer(b"".join(texts), np.uint8), edges, longest + 9 * _LONGEST_NUMBER
+    return np.frombuffer(b"".join(texts), np.uint8), edges, longest + 9 * _MAX_NUMBER
 
 
 @njit(cache=True)

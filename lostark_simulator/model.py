@@ -13,7 +13,7 @@ from lostark_simulator.population import Character, median_combat_power
 from lostark_simulator.raids import Gate
 
 ITEM_LEVEL_SLOPE = 0.014
-MOST_BY_ITEM_LEVEL = 0.20
+MAX_BY_ITEM_LEVEL = 0.20
 """What gear far above a gate's brings at most: mechanics and the boss's pauses stay."""
 AFFINITY_SD = 0.12
 REFERENCE_ABOVE_FLOOR = 15
@@ -84,7 +84,7 @@ def item_level_effect(above: float) -> float:
     """Log DPS by item level above what is usual at a gate: a line below it, ever less above it."""
     if above <= 0:
         return ITEM_LEVEL_SLOPE * above
-    return MOST_BY_ITEM_LEVEL * (1 - float(np.exp(-ITEM_LEVEL_SLOPE * above / MOST_BY_ITEM_LEVEL)))
+    return MAX_BY_ITEM_LEVEL * (1 - float(np.exp(-ITEM_LEVEL_SLOPE * above / MAX_BY_ITEM_LEVEL)))
 
 
 @cache

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lostark_simulator.dirt import dirt_of
+from lostark_simulator.dirt import pick_dirt
 from lostark_simulator.fight import Fight
 from lostark_simulator.fight_builder import build_fight
 from lostark_simulator.population import Population
@@ -39,7 +39,7 @@ class SeasonConfig:
 
 
 @lru_cache(maxsize=4)
-def population_of(seed: int, size: int) -> Population:
+def build_population(seed: int, size: int) -> Population:
     """The crowd of a season."""
     return Population(seed, size)
 
@@ -60,11 +60,11 @@ def generate_fight(config: SeasonConfig, number: int, weeks: float | None = None
     offset_ms = int(rng.integers(0, config.days * DAY_MS - 1_800_000))
     if weeks is not None:
         offset_ms = int(weeks * 7 * DAY_MS)
-    dirt = dirt_of(number, rng) if config.dirt else None
+    dirt = pick_dirt(number, rng) if config.dirt else None
     return build_fight(
         number=number,
         gate=gate,
-        population=population_of(config.seed, config.characters),
+        population=build_population(config.seed, config.characters),
         started_at_ms=int(first.timestamp()) * 1000 + offset_ms,
         weeks=offset_ms / (7 * DAY_MS),
         hits_per_player=config.hits_per_player,

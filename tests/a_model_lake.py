@@ -40,7 +40,7 @@ from lostark_ml.registry.models import ModelVersion, Registry, Submission
 from lostark_ml.registry.promotion import PromotionPolicy
 from lostark_simulator.population import Population
 from lostark_simulator.raids import GATES
-from lostark_simulator.season import population_of
+from lostark_simulator.season import build_population
 from tests.pure.ml.a_simulated_season import RESET, simulated_players
 
 WEEK = timedelta(weeks=1)
@@ -73,7 +73,7 @@ POLICY = LifecyclePolicy(
 
 def few_specs(seed: int = 3, size: int = 8000, names: tuple[str, ...] = SPECS) -> Population:
     """A crowd whose dealers play eight specs only, so that few fights tell something of each."""
-    crowd = population_of(seed, size)
+    crowd = build_population(seed, size)
     kept = [n for n, one in enumerate(crowd.characters) if one.spec.is_support or one.spec.name in names]
     small = object.__new__(Population)
     small.characters = [crowd.characters[n] for n in kept]

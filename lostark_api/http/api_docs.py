@@ -20,7 +20,7 @@ _CACHE = {"Cache-Control": "public, max-age=300"}
 async def docs(request: Request) -> Response:
     """All routes with their parameters and an address to try."""
     document = request.app.openapi()
-    html = _templates.get_template("docs.html").render(api=document, groups=groups_of(document))
+    html = _templates.get_template("docs.html").render(api=document, groups=group_operations(document))
     return HTMLResponse(html, headers=_CACHE)
 
 
@@ -31,7 +31,7 @@ async def style() -> Response:
     return Response(text, headers=_CACHE, media_type="text/css")
 
 
-def groups_of(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def group_operations(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Operations by tag, with an example address each."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, operations in document["paths"].items():
@@ -42,14 +42,14 @@ def groups_of(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
                 "path": path,
                 "method": method.upper(),
                 "try": None if method != "get" or "{" in path else path,
-                "parameters": [{**p, "kind": _kind_of(p["schema"])} for p in parameters],
-                "answer": _answer_of(operation),
+                "parameters": [{**p, "kind": _describe_type(p["schema"])} for p in parameters],
+                "answer": _get_response_type(operation),
             }
             groups.setdefault(operation.get("tags", ["other"])[-1], []).append(operation)
     return groups
 
 
-def _kind_of(schema: dict[str, Any]) -> str:
+def _describe_type(schema: dict[str, Any]) -> str:
     options = [s for s in schema.get("anyOf", [schema]) if s.get("type") != "null"]
     first = options[0] if options else schema
     if "enum" in first:
@@ -60,7 +60,7 @@ def _kind_of(schema: dict[str, Any]) -> str:
     return ", ".join([first.get("format") or first.get("type", "text"), *limits])
 
 
-def _answer_of(operation: dict[str, Any]) -> str:
+def _get_response_type(operation: dict[str, Any]) -> str:
     content = operation["responses"].get("200", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     return schema.get("$ref", "").rpartition("/")[2] or ", ".join(content)

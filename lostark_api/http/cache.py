@@ -41,7 +41,7 @@ KEPT = ("/",)
 NEVER_KEPT = ("/v1/export/", "/v1/expected-dps", "/v1/battle-logs")
 _VERSION = VERSION_HEADER.lower().encode()
 _OVERHEAD = 512
-MOST_BODY_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -188,8 +188,8 @@ class CachedApp:
         etag = next((value for name, value in headers if name == b"etag"), b"")
         slim = [(n, v) for n, v in headers if n not in (b"content-length", b"content-type")]
         is_kept = kept.version is not None and kept.status == 200
-        later = self.metrics.counter_of(kept.route, "GET", kept.status, "hot")
-        first = self.metrics.counter_of(kept.route, "GET", kept.status, outcome if is_kept else "none")
+        later = self.metrics.get_counter(kept.route, "GET", kept.status, "hot")
+        first = self.metrics.get_counter(kept.route, "GET", kept.status, outcome if is_kept else "none")
         return _Hot(
             kept,
             etag,
@@ -210,7 +210,7 @@ class CachedApp:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and (refusal := _refused_body(scope)):
             await refusal(scope, receive, send)
-            self.metrics.counter_of(UNMATCHED, scope["method"], refusal.status_code, "none").inc()
+            self.metrics.get_counter(UNMATCHED, scope["method"], refusal.status_code, "none").inc()
             return
         started, status = time.perf_counter(), 500
 
@@ -224,8 +224,8 @@ class CachedApp:
         try:
             await self.app(scope, receive, guarded)
         finally:
-            route = _route_of(scope)
-            self.metrics.counter_of(route, scope["method"], status, "none").inc()
+            route = _get_route(scope)
+            self.metrics.get_counter(route, scope["method"], status, "none").inc()
             self.metrics.timed(route, time.perf_counter() - started)
 
 
@@ -237,8 +237,8 @@ def _refused_body(scope: Scope) -> Response | None:
     is_chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
     if is_chunked or (length is not None and not length.isdigit()):
         return problem(411, "Content-Length: expected the size of the body, found none. Nothing was read.")
-    if length is not None and int(length) > MOST_BODY_BYTES:
-        return problem(413, f"The body: expected at most {MOST_BODY_BYTES:,} bytes. Nothing was read.")
+    if length is not None and int(length) > MAX_BODY_BYTES:
+        return problem(413, f"The body: expected at most {MAX_BODY_BYTES:,} bytes. Nothing was read.")
     return None
 
 
@@ -254,7 +254,7 @@ def _size(key: _Key, hot: _Hot) -> int:
     return len(hot.kept.body) + len(key[0]) + len(key[1]) + _OVERHEAD
 
 
-def _route_of(scope: Scope) -> str:
+def _get_route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", UNMATCHED)
 
 
@@ -271,4 +271,4 @@ async def _recorded(app: App, scope: Scope, receive: Receive) -> Kept:
 
     await app(scope, receive, record)
     version = next((int(value) for name, value in headers if name == _VERSION), None)
-    return Kept(status, headers, b"".join(parts), _route_of(scope), version)
+    return Kept(status, headers, b"".join(parts), _get_route(scope), version)

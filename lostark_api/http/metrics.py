@@ -14,7 +14,7 @@ METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 OUTCOMES = ("hot", "shared", "computed", "none")
 """Where an answer came from: this process, Redis, a computation; none: an answer that is never kept."""
 UNMATCHED = "unmatched"
-_MOST_NOTED = 512
+_MAX_RECORDED = 512
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -31,7 +31,7 @@ class Tally:
     def note(self, seconds: float) -> None:
         """One more answer, that took so long."""
         self._noted_s.append(seconds)
-        if len(self._noted_s) >= _MOST_NOTED:
+        if len(self._noted_s) >= _MAX_RECORDED:
             self.hand_over()
 
     def hand_over(self) -> None:
@@ -78,26 +78,26 @@ class Metrics:
         self.model_failures = Counter(
             "lostark_api_model_load_failures", "Champions that could not be loaded.", registry=self.registry
         )
-        self.counter_of = lru_cache(maxsize=4096)(self._counter_of)
+        self.get_counter = lru_cache(maxsize=4096)(self._make_counter)
         self._tallies: list[Tally] = []
 
-    def _counter_of(self, route: str, method: str, status: int, cache: str) -> Any:
+    def _make_counter(self, route: str, method: str, status: int, cache: str) -> Any:
         """The counter of such requests; cheap to ask again."""
         name = method if method in METHODS else "other"
         return self._requests.labels(route, name, f"{status // 100}xx", cache)
 
-    def timer_of(self, route: str) -> Any:
+    def get_timer(self, route: str) -> Any:
         """What observes how long such answers take [s]."""
         return self._seconds.labels(route)
 
-    def tally_of(self, route: str, method: str, status: int, cache: str) -> Tally:
+    def get_tally(self, route: str, method: str, status: int, cache: str) -> Tally:
         """What notes such answers."""
-        self._tallies.append(Tally(self.counter_of(route, method, status, cache), self.timer_of(route)))
+        self._tallies.append(Tally(self.get_counter(route, method, status, cache), self.get_timer(route)))
         return self._tallies[-1]
 
     def timed(self, route: str, seconds: float) -> None:
         """Note how long a computed answer took."""
-        self.timer_of(route).observe(seconds)
+        self.get_timer(route).observe(seconds)
 
     def serves_model(self, version: int | None) -> None:
         """Note which champion serves; None: no one."""

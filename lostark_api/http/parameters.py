@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from fastapi import Path, Query
 from pydantic import AfterValidator
 
-MOST_ROWS = 200
-_LONGEST = 100
+MAX_ROWS = 200
+_MAX = 100
 
 
 def storable(text: str) -> str:
@@ -29,20 +29,20 @@ GateId = Annotated[
     str,
     Path(
         description="Gate and difficulty, as /v1/gates lists them.",
-        max_length=_LONGEST * 2,
+        max_length=_MAX * 2,
         examples=["serca-g2-nightmare"],
     ),
     _Storable,
 ]
 FightId = Annotated[str, Path(description="A fight, as /v1/fights lists them.", pattern=_ID_PATTERN)]
-Region = Annotated[str, Path(description="Server region.", max_length=_LONGEST, examples=["EUC"]), _Storable]
+Region = Annotated[str, Path(description="Server region.", max_length=_MAX, examples=["EUC"]), _Storable]
 PlayerName = Annotated[
-    str, Path(description="Character name, as listed.", max_length=_LONGEST, examples=["Yorarel"]), _Storable
+    str, Path(description="Character name, as listed.", max_length=_MAX, examples=["Yorarel"]), _Storable
 ]
 
 
 def _text(description: str, example: str) -> object:
-    return Query(description=description, min_length=1, max_length=_LONGEST, examples=[example])
+    return Query(description=description, min_length=1, max_length=_MAX, examples=[example])
 
 
 GateFilter = Annotated[str | None, _text("Only this gate, by its id.", "serca-g2-nightmare"), _Storable]
@@ -61,7 +61,7 @@ RoleOf = Annotated[
 ItemLevel = Annotated[
     float | None, Query(ge=0, le=3000, allow_inf_nan=False, description="Item level limit.", examples=[1700])
 ]
-Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Most rows of a page.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Most rows of a page.")]
 After = Annotated[
     str | None,
     Query(max_length=2000, description="`next_cursor` of the page before; without it the first page."),

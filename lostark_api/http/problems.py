@@ -20,7 +20,7 @@ from lostark_assets.errors import LostarkError, NotFound, TransientError
 from lostark_assets.observability.logs import get_logger
 
 RETRY_AFTER_S = 5
-_LONGEST_ECHO = 80
+_MAX_ECHO = 80
 log = get_logger()
 
 
@@ -51,14 +51,14 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = "There is no such route; /docs lists all of them."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.method[:_LONGEST_ECHO]} is not allowed here."
+        detail = f"{request.method[:_MAX_ECHO]} is not allowed here."
     return problem(error.status_code, str(detail), headers=error.headers)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [
-        {"where": ".".join(map(str, item["loc"]))[:_LONGEST_ECHO], "what": str(item["msg"])[:200]}
+        {"where": ".".join(map(str, item["loc"]))[:_MAX_ECHO], "what": str(item["msg"])[:200]}
         for item in error.errors()[:20]
     ]
     detail = "; ".join(f"{item['where']}: {item['what']}" for item in found)

@@ -36,13 +36,13 @@ def encoded(content: Any) -> bytes:
     return _encoder.encode(content)
 
 
-def language_of(request: Request) -> str:
+def get_language(request: Request) -> str:
     """The language of the answer: ``?lang=`` of a shared address, else ``Accept-Language``."""
     wanted = request.query_params.get("lang")
     return negotiate(wanted or request.headers.get("accept-language", ""))
 
 
-def etag_of(body: bytes) -> str:
+def compute_etag(body: bytes) -> str:
     """A strong ETag: another publish that changes nothing here keeps it."""
     return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
@@ -52,7 +52,7 @@ async def answer(
 ) -> Response:
     """Ask ``question`` of one snapshot, in the reader's language, and answer with its JSON."""
     marts: Marts = request.app.state.marts
-    language = language_of(request)
+    language = get_language(request)
     async with marts.snapshot() as now:
         content = await question(now, language)
     return reply(encoded(content), JSON_TYPE, version=now.version, language=language, status=status)
@@ -62,7 +62,7 @@ def reply(
     body: bytes, media_type: str, *, version: int, language: str | None = None, status: int = 200
 ) -> Response:
     """A finished answer that caches may keep."""
-    headers = {"Cache-Control": CACHE_CONTROL, "ETag": etag_of(body), VERSION_HEADER: str(version)}
+    headers = {"Cache-Control": CACHE_CONTROL, "ETag": compute_etag(body), VERSION_HEADER: str(version)}
     if language:
         headers |= {"Content-Language": language, "Vary": "Accept-Language"}
     return Response(body, status, headers, media_type)

@@ -43,7 +43,7 @@ _STYLE = (
 )
 
 
-def look_of(width: int, language: str) -> Look:
+def get_look(width: int, language: str) -> Look:
     """The look of a page's chart: Korean counts damage in 억, English in millions."""
     return Look(
         width=width,

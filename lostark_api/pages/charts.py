@@ -29,9 +29,9 @@ from lostark_api.http.parameters import (
     RoleOf,
     Weeks,
 )
-from lostark_api.http.responses import language_of, reply
+from lostark_api.http.responses import get_language, reply
 from lostark_api.pages import formats
-from lostark_api.pages.chart_images import SVG_TYPE, WIDTHS, look_of, picture
+from lostark_api.pages.chart_images import SVG_TYPE, WIDTHS, get_look, picture
 from lostark_api.pages.translations import words
 from lostark_api.queries import characters, fights, gates, state
 from lostark_api.queries.pools import Pool, gate_distribution
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 PROMISED_COVERAGE = 0.9
 HISTORY = 60
-_LONGEST = 24
+_MAX = 24
 _QUANTILES = ["p5", "p25", "p50", "p75", "p95"]
 Draw = Callable[[], "alt.Chart"]
 
@@ -65,10 +65,10 @@ async def _answer(
     request: Request, width: int, question: Callable[[Snapshot, str, Look], Awaitable[Draw]]
 ) -> Response:
     marts: Marts = request.app.state.marts
-    language = language_of(request)
+    language = get_language(request)
     async with marts.snapshot() as now:
         version = now.version
-        draw = await question(now, language, look_of(width, language))
+        draw = await question(now, language, get_look(width, language))
     return reply(await picture(draw), SVG_TYPE, version=version, language=language)
 
 
@@ -251,4 +251,4 @@ async def weekly(request: Request, width: Width = 960, lang: Lang = None) -> Res
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+    return name if len(name) <= _MAX else f"{name[:_MAX]}…"

@@ -23,7 +23,7 @@ from starlette.responses import Response
 from lostark_api.database import Marts, Snapshot
 from lostark_api.http.language import ENGLISH, KOREAN, label
 from lostark_api.http.problems import BadCursor
-from lostark_api.http.responses import language_of, reply
+from lostark_api.http.responses import get_language, reply
 from lostark_api.pages import formats
 from lostark_api.pages.addresses import Addresses
 from lostark_api.pages.reasons import reason_in
@@ -40,14 +40,14 @@ ASSETS = {
     "theme.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-_LONGEST_NAME = 40
+_MAX_NAME = 40
 log = get_logger()
 
 
 def _short(text: object) -> str:
     """A name that no layout breaks on; pages show the whole one on hover, and no more than a line of it."""
     text = str(text)
-    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
+    return text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME]}…"
 
 
 @lru_cache(maxsize=len(ASSETS))
@@ -80,7 +80,7 @@ _environment.filters |= {
 }
 
 
-def html_of(request: Request, template: str, content: Mapping[str, Any], *, language: str) -> bytes:
+def render_html(request: Request, template: str, content: Mapping[str, Any], *, language: str) -> bytes:
     """``template`` with ``content``, in ``language``."""
     addresses = Addresses(request.url.path, dict(request.query_params))
     page = _environment.get_template(template).render(
@@ -105,19 +105,19 @@ async def page(
 ) -> Response:
     """Ask ``question`` of one snapshot and show its answer."""
     marts: Marts = request.app.state.marts
-    language = language_of(request)
+    language = get_language(request)
     async with marts.snapshot() as now:
         content = await question(now, language)
     seen = {"publish": now.version, "published_at": now.published_at}
-    body = html_of(request, template, {**seen, **content}, language=language)
+    body = render_html(request, template, {**seen, **content}, language=language)
     return reply(body, HTML_TYPE, version=now.version, language=language)
 
 
 def error_page(request: Request, status: int) -> Response:
     """What went wrong, in words for a reader; details are for logs and the API."""
-    language = language_of(request)
+    language = get_language(request)
     content = {"status": status, "publish": None, "published_at": None}
-    body = html_of(request, "error.html", content, language=language)
+    body = render_html(request, "error.html", content, language=language)
     headers = {"Cache-Control": "no-store", "Content-Language": language, "Vary": "Accept-Language"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from lostark_api.database import Row, Snapshot, Where, names_of
+from lostark_api.database import Row, Snapshot, Where, compose_columns
 from lostark_api.queries.cursors import decode
-from lostark_api.queries.fights import EXPECTATION, page_of
+from lostark_api.queries.fights import EXPECTATION, paginate
 from lostark_assets.errors import NotFound
 
 _SEARCH_KEY = (datetime, str, str)
@@ -74,7 +74,7 @@ async def search_characters(
         """
     )
     rows = await now.rows(question, where.values | {"limit": limit + 1})
-    return page_of(rows, limit, ("last_fought_at", "player_name", "region"))
+    return paginate(rows, limit, ("last_fought_at", "player_name", "region"))
 
 
 def _as_pattern(prefix: str) -> str:
@@ -114,7 +114,7 @@ async def progress(now: Snapshot, region: str, player_name: str) -> list[Row]:
     )
     question = which.into(
         "SELECT {columns} FROM marts.progression WHERE {where} ORDER BY last_fought_at DESC, gate_id",
-        columns=names_of(PROGRESS),
+        columns=compose_columns(PROGRESS),
     )
     return await now.rows(question, which.values)
 
@@ -150,11 +150,11 @@ async def history(
         FROM marts.players p LEFT JOIN marts.expected x USING (encounter_id, player_name)
         WHERE {where} ORDER BY p.fight_started_at DESC, p.encounter_id DESC LIMIT %(limit)s
         """,
-        columns=names_of(HISTORY, "p"),
-        expected=names_of(EXPECTED, "x"),
+        columns=compose_columns(HISTORY, "p"),
+        expected=compose_columns(EXPECTED, "x"),
     )
     rows = await now.rows(question, where.values | {"limit": limit + 1})
-    return page_of(rows, limit, ("fight_started_at", "encounter_id"))
+    return paginate(rows, limit, ("fight_started_at", "encounter_id"))
 
 
 async def compare_characters(now: Snapshot, a: tuple[str, str], b: tuple[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from psycopg import sql
 
-from lostark_api.database import Row, Snapshot, Where, names_of
+from lostark_api.database import Row, Snapshot, Where, compose_columns
 from lostark_assets.errors import NotFound
 from lostark_assets.marts.tables import DISTRIBUTIONS, ENCOUNTERS, PLAYERS, PROGRESSION, Mart
 
@@ -26,7 +26,7 @@ _ORDER = {
 }
 
 
-def columns_of(dataset: str) -> Mart:
+def get_columns(dataset: str) -> Mart:
     """The mart behind a data set."""
     if dataset not in _MARTS:
         raise NotFound(f"There is no such data set; there are {', '.join(DATASETS)}.")
@@ -35,13 +35,13 @@ def columns_of(dataset: str) -> Mart:
 
 async def export_rows(now: Snapshot, dataset: Dataset, where: Where, *, limit: int) -> list[Row]:
     """At most ``limit`` rows of ``dataset``, of counted logs where it has logs."""
-    mart = columns_of(dataset)
+    mart = get_columns(dataset)
     if dataset in ("players", "fights"):
         where.add("is_counted")
     question = where.into(
         "SELECT {columns} FROM {table} WHERE {where} ORDER BY {order} LIMIT %(limit)s",
         order=sql.SQL(_ORDER[dataset]),  # type: ignore[arg-type]
-        columns=names_of(mart.names),
-        table=names_of([mart.name], "marts"),
+        columns=compose_columns(mart.names),
+        table=compose_columns([mart.name], "marts"),
     )
     return await now.rows(question, where.values | {"limit": limit})

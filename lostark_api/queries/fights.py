@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from lostark_api.database import Row, Snapshot, Where, names_of
+from lostark_api.database import Row, Snapshot, Where, compose_columns
 from lostark_api.queries.cursors import decode, encode
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
 from lostark_assets.errors import NotFound
@@ -91,13 +91,13 @@ async def list_fights(
         FROM marts.encounters e WHERE {where}
         ORDER BY e.fight_started_at DESC, e.encounter_id DESC LIMIT %(limit)s
         """,
-        columns=names_of(SUMMARY, "e"),
+        columns=compose_columns(SUMMARY, "e"),
     )
     rows = await now.rows(question, where.values | {"limit": limit + 1})
-    return page_of(rows, limit, ("fight_started_at", "encounter_id"))
+    return paginate(rows, limit, ("fight_started_at", "encounter_id"))
 
 
-def page_of(rows: list[Row], limit: int, key: tuple[str, ...]) -> tuple[list[Row], str | None]:
+def paginate(rows: list[Row], limit: int, key: tuple[str, ...]) -> tuple[list[Row], str | None]:
     """At most ``limit`` rows, and a cursor if there are more."""
     if len(rows) <= limit:
         return rows, None
@@ -124,11 +124,12 @@ async def fight_report(now: Snapshot, fight_id: str) -> Row:
     which = Where().add("e.encounter_id = %(encounter_id)s", encounter_id=encounter_id)
     fact = await now.row(
         which.into(
-            "SELECT {columns} FROM marts.encounters e WHERE {where}", columns=names_of([*FACTS, *_LIST_ONLY])
+            "SELECT {columns} FROM marts.encounters e WHERE {where}",
+            columns=compose_columns([*FACTS, *_LIST_ONLY]),
         ),
         which.values,
     )
-    players = await players_of(now, encounter_id)
+    players = await read_players(now, encounter_id)
     assert fact is not None
     hp = {name: fact.pop(name) for name in _LIST_ONLY}
     return {
@@ -147,7 +148,7 @@ async def fight_report(now: Snapshot, fight_id: str) -> Row:
     }
 
 
-async def players_of(now: Snapshot, encounter_id: str) -> list[Row]:
+async def read_players(now: Snapshot, encounter_id: str) -> list[Row]:
     """Players of one log with their expectation (null without one), most damage first."""
     which = Where().add("p.encounter_id = %(encounter_id)s", encounter_id=encounter_id)
     rows = await now.rows(
@@ -157,8 +158,8 @@ async def players_of(now: Snapshot, encounter_id: str) -> list[Row]:
             FROM marts.players p LEFT JOIN marts.expected x USING (encounter_id, player_name)
             WHERE {where} ORDER BY p.damage DESC NULLS LAST, p.player_name
             """,
-            columns=names_of(PLAYER_FACTS, "p"),
-            expected=names_of(EXPECTATION, "x"),
+            columns=compose_columns(PLAYER_FACTS, "p"),
+            expected=compose_columns(EXPECTATION, "x"),
         ),
         which.values,
     )
@@ -197,7 +198,7 @@ async def fight_skills(now: Snapshot, fight_id: str, player_name: str | None = N
     question = which.into(
         "SELECT {columns} FROM marts.skills WHERE {where} "
         "ORDER BY player_name, damage DESC NULLS LAST, skill_id",
-        columns=names_of(SKILL_FACTS),
+        columns=compose_columns(SKILL_FACTS),
     )
     return await now.rows(question, which.values)
 

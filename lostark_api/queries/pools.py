@@ -18,7 +18,7 @@ from lostark_assets.stats.distribution import median_rank
 
 Role = Literal["dealer", "support"]
 QUANTILES = (5, 10, 25, 50, 75, 90, 95)
-LEAST_PLAYERS = 5
+MIN_PLAYERS = 5
 """A spec with fewer is counted, and not described: its figures would be those of single players."""
 _MEASURE = {"dealer": sql.SQL("p.dps::float8"), "support": sql.SQL("p.support_contribution")}
 _POOL = (
@@ -102,7 +102,7 @@ def describe(figures: Sequence[float]) -> Row:
     n = len(figures)
     row: dict[str, Any] = {"player_count": n, "mean": None, "median_low": None, "median_high": None}
     row |= {f"p{q}": None for q in QUANTILES}
-    if n < LEAST_PLAYERS:
+    if n < MIN_PLAYERS:
         return row
     values = np.asarray(figures, dtype=np.float64)
     row["mean"] = float(values.mean())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lostark_api.database import Row, Snapshot, Where, names_of
+from lostark_api.database import Row, Snapshot, Where, compose_columns
 from lostark_api.queries.characters import PROGRESS
 from lostark_api.queries.cursors import decode
-from lostark_api.queries.fights import page_of
+from lostark_api.queries.fights import paginate
 
 _KEY = (datetime, str, str, str)
 
@@ -55,10 +55,10 @@ async def of_gate(
                  coalesce(spec_name, '') DESC
         LIMIT %(limit)s
         """,
-        columns=names_of(PROGRESS),
+        columns=compose_columns(PROGRESS),
     )
     rows = await now.rows(question, where.values | {"limit": limit + 1})
-    page, cursor = page_of(rows, limit, ("last_fought_at", "player_name", "region", "last_key"))
+    page, cursor = paginate(rows, limit, ("last_fought_at", "player_name", "region", "last_key"))
     for row in page:
         del row["last_key"]
     return page, cursor

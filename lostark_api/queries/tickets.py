@@ -16,7 +16,7 @@ from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.landing import Landed
 
-MOST_FIGHTS = 200
+MAX_FIGHTS = 200
 _PUBLISHED = (
     "SELECT encounter_id, fight_id, gate_id, raid_name, gate_name, difficulty, boss_name, is_cleared, "
     "fight_started_at "
@@ -81,7 +81,7 @@ def document(
             "cleaned": len(encounters),
             "refused": refused,
         },
-        "fights": [fight | {"href": f"/v1/fights/{fight['fight_id']}"} for fight in fights[:MOST_FIGHTS]],
+        "fights": [fight | {"href": f"/v1/fights/{fight['fight_id']}"} for fight in fights[:MAX_FIGHTS]],
         "fight_count": len({fight["fight_id"] for fight in fights}),
         "reasons": [
             {"reason_code": code, "count": count, "what_to_do": REASONS.get(code, "")}

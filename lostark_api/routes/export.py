@@ -14,11 +14,11 @@ from starlette.responses import Response
 from lostark_api.database import Marts, Row, Where
 from lostark_api.http.parameters import ClassFilter, GateFilter, RegionFilter, SpecFilter
 from lostark_api.http.responses import reply
-from lostark_api.queries.export import Dataset, columns_of, export_rows
+from lostark_api.queries.export import Dataset, export_rows, get_columns
 from lostark_api.routes import PREFIX
 from lostark_assets.marts.tables import Mart
 
-MOST_ROWS = 50_000
+MAX_ROWS = 50_000
 router = APIRouter(prefix=PREFIX, tags=["export"])
 Format = Literal["csv", "json", "parquet"]
 _TYPES = {
@@ -41,10 +41,10 @@ async def export(
     class_name: ClassFilter = None,
     spec_name: SpecFilter = None,
     region: RegionFilter = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="Most rows, newest first.")] = 10_000,
+    limit: Annotated[int, Query(ge=1, le=MAX_ROWS, description="Most rows, newest first.")] = 10_000,
 ) -> Response:
     """Rows of one data set, newest first, columns as in the lake. Filters on other columns don't count."""
-    mart = columns_of(dataset)
+    mart = get_columns(dataset)
     wanted = {"gate_id": gate_id, "class_name": class_name, "spec_name": spec_name, "region": region}
     where = Where()
     for name, value in wanted.items():

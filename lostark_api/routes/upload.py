@@ -14,7 +14,7 @@ from lostark_api.database import Marts
 from lostark_api.http.language import labelled
 from lostark_api.http.parameters import Lang
 from lostark_api.http.problems import RETRY_AFTER_S, problem
-from lostark_api.http.responses import encoded, language_of
+from lostark_api.http.responses import encoded, get_language
 from lostark_api.queries import tickets
 from lostark_api.routes import PREFIX
 from lostark_api.schemas import responses as c
@@ -23,7 +23,7 @@ from lostark_api.services.uploads import NoRoom, UploadRefused, Uploads, UploadT
 from lostark_assets.contracts.battle_log_api import JSON_TYPE, LIST_PATH
 from lostark_assets.lake.tables import open_lake
 from lostark_assets.observability.logs import get_logger
-from lostark_assets.sources.landing import TICKET_PATTERN, Landed, arguments_of
+from lostark_assets.sources.landing import TICKET_PATTERN, Landed, clean_arguments
 
 router = APIRouter(prefix=PREFIX, tags=["upload"])
 log = get_logger()
@@ -84,7 +84,7 @@ async def send_battle_logs(
     try:
         length = request.headers.get("content-length", "0")
         uploads.check_size(int(length) if length.isdigit() else 0)
-        landed = await uploads.receive(request.stream(), name, arguments_of(said))
+        landed = await uploads.receive(request.stream(), name, clean_arguments(said))
     except ClientDisconnect:
         return problem(HTTPStatus.BAD_REQUEST, "The body ended before all of it was there. Nothing was kept.")
     except NoRoom as error:
@@ -92,7 +92,7 @@ async def send_battle_logs(
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=later)
     except UploadRefused as error:
         # What was not read of the body can't be told from a next request.
-        return problem(_status_of(error), str(error), headers={"Connection": "close"})
+        return problem(_get_status(error), str(error), headers={"Connection": "close"})
     log.info("upload_received", log_format=landed.ticket.log_format, size_bytes=landed.ticket.bytes)
     where = f"{LIST_PATH}/tickets/{landed.ticket.ticket}"
     return Response(
@@ -125,7 +125,7 @@ async def _document(request: Request, landed: Landed) -> dict[str, Any]:
         marts: Marts = request.app.state.marts
         async with marts.snapshot() as now:
             fights = await tickets.published_fights(now, list(encounters.values()))
-        fights = labelled(fights, language_of(request))
+        fights = labelled(fights, get_language(request))
     return tickets.document(landed, encounters, reasons, refused, fights)
 
 
@@ -140,7 +140,7 @@ def _refused_by_header(request: Request) -> Response | None:
     return None
 
 
-def _status_of(error: UploadRefused) -> HTTPStatus:
+def _get_status(error: UploadRefused) -> HTTPStatus:
     if isinstance(error, UploadTooLarge):
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     if isinstance(error, UploadTooSlow):

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
-MOST_BUILDS, MOST_COMPANIONS = 200, 15
-MOST_AT_ONCE = 16
+MAX_BUILDS, MAX_COMPANIONS = 200, 15
+MAX_INLINE_BUILDS = 16
 """So many builds are answered at once, in less time than other requests notice; more of them in a thread."""
 _FIRST, _LAST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _NUL = b"\\u0000"
@@ -73,7 +73,7 @@ class Build(BaseModel):
     region: Word = "unknown"
     is_uploader: bool = False
     is_ark_passive_active: bool | None = None
-    party: list[Companion] = Field(default_factory=list, max_length=MOST_COMPANIONS)
+    party: list[Companion] = Field(default_factory=list, max_length=MAX_COMPANIONS)
     support_ap: Share | None = None
     support_brand: Share | None = None
     support_identity: Share | None = None
@@ -85,7 +85,7 @@ class Builds(BaseModel):
     """One build or many."""
 
     model_config = ConfigDict(extra="forbid")
-    builds: list[Build] = Field(min_length=1, max_length=MOST_BUILDS)
+    builds: list[Build] = Field(min_length=1, max_length=MAX_BUILDS)
 
 
 _validate_moment = TypeAdapter(Moment).validate_python
@@ -112,7 +112,7 @@ class PlainBuild(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     region: Word = "unknown"
     is_uploader: bool = False
     is_ark_passive_active: bool | None = None
-    party: Annotated[list[PlainCompanion], msgspec.Meta(max_length=MOST_COMPANIONS)] = []
+    party: Annotated[list[PlainCompanion], msgspec.Meta(max_length=MAX_COMPANIONS)] = []
     support_ap: Share | None = None
     support_brand: Share | None = None
     support_identity: Share | None = None
@@ -131,7 +131,7 @@ class PlainBuild(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Question(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    builds: Annotated[list[PlainBuild], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
+    builds: Annotated[list[PlainBuild], msgspec.Meta(min_length=1, max_length=MAX_INLINE_BUILDS)]
 
 
 _decode = msgspec.json.Decoder(_Question).decode

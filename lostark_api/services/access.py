@@ -20,7 +20,7 @@ from fastapi import Request
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from starlette.exceptions import HTTPException
 
-from lostark_api.services.keys import UPLOAD, hash_of
+from lostark_api.services.keys import UPLOAD, hash_key
 from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.marts.migrate import libpq_url
 from lostark_assets.settings import Settings
@@ -29,8 +29,8 @@ OPEN = "everybody"
 """Who sends without a key."""
 _FRESH_S = 10.0
 _NOTE_USE_EVERY_S = 60.0
-_MOST_KNOWN = 4096
-_LONGEST_KEY = 200
+_MAX_KNOWN = 4096
+_MAX_KEY = 200
 _PATIENCE_S = 3.0
 _LOOK_UP = (
     "SELECT name, scopes, requests_per_minute FROM access.keys WHERE key_sha256 = %s AND revoked_at IS NULL"
@@ -109,7 +109,7 @@ class Access:
                 page, 429 above the limit.
             DatabaseUnavailable: it can't be told now.
         """
-        key = _key_of(request)
+        key = _read_key(request)
         if key is not None:
             caller = await self._caller(key)
             if caller is None:
@@ -142,11 +142,11 @@ class Access:
         return allowance.wait_s(now)
 
     async def _caller(self, key: str) -> Caller | None:
-        digest, now = hash_of(key), self.clock()
+        digest, now = hash_key(key), self.clock()
         at, caller = self._known.get(digest, (-_FRESH_S, None))
         if now - at >= _FRESH_S:
             caller = await self._look_up(digest)
-            if len(self._known) >= _MOST_KNOWN:
+            if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
             self._known[digest] = (now, caller)
         if caller is not None and now - self._noted.get(caller.name, -_NOTE_USE_EVERY_S) >= _NOTE_USE_EVERY_S:
@@ -187,13 +187,13 @@ class Access:
             raise _denied(HTTPStatus.FORBIDDEN, "The page that sends this belongs to another site.")
 
 
-def _key_of(request: Request) -> str | None:
+def _read_key(request: Request) -> str | None:
     header = request.headers.get("authorization")
     if header is None:
         return None
     kind, _, key = header.partition(" ")
     # Too long for a key of ours: not even hashed.
-    return key.strip()[:_LONGEST_KEY] if kind.lower() == "bearer" else ""
+    return key.strip()[:_MAX_KEY] if kind.lower() == "bearer" else ""
 
 
 def _denied(status: HTTPStatus, detail: str) -> HTTPException:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lostark_api.schemas.builds import MOST_AT_ONCE, Build, PlainBuild
+from lostark_api.schemas.builds import MAX_INLINE_BUILDS, Build, PlainBuild
 from lostark_api.services.champion import Predictor
 from lostark_assets.contracts.ml import CONTEXT_PARTS
 from lostark_assets.game.classes import resolve_class
@@ -24,13 +24,13 @@ from lostark_assets.game.gates import resolve_named_gate
 from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
 from lostark_assets.settings import Settings
-from lostark_ml.features.planned import NAN, Planned, Role, role_of
+from lostark_ml.features.planned import NAN, Planned, Role, get_role
 
 if TYPE_CHECKING:
     from lostark_ml.registry.models import Registry as ModelRegistry
     from lostark_ml.serving.builds import Answer, BuildModel
 
-_MOST_KEPT = 4096
+_MAX_KEPT = 4096
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _NEWEST_RULES = measurement_rules("999.0.0", figure="dps")
 _FIGURES = (
@@ -74,7 +74,7 @@ class Champions:
         return Champion(version, BuildModel(self.registry.load(version)))
 
 
-def champions_of(settings: Settings) -> Champions | None:
+def open_champions(settings: Settings) -> Champions | None:
     """The registry that the settings name; None: no one, and no build gets an expectation."""
     if settings.mlflow_tracking_uri is None:
         return None
@@ -86,7 +86,7 @@ def champions_of(settings: Settings) -> Champions | None:
 
 async def answer(predictor: Predictor | None, builds: Sequence[Build]) -> bytes:
     """The body of an answer: what ``predictor`` expects of the builds. Many are computed in a thread."""
-    if predictor is None or len(builds) <= MOST_AT_ONCE:
+    if predictor is None or len(builds) <= MAX_INLINE_BUILDS:
         return answer_at_once(predictor, builds)
     found = await asyncio.to_thread(predictor.expect, builds)
     return _encode({"model_version": predictor.version, "expectations": found})
@@ -134,16 +134,16 @@ def refused(builds: Sequence[Build | PlainBuild], reason: str) -> list[dict[str,
     return [{"refusal_reason": reason, **dict.fromkeys(_FIGURES)} for _ in builds]
 
 
-@lru_cache(_MOST_KEPT)
+@lru_cache(_MAX_KEPT)
 def _place(raid: str, gate: str, difficulty: str) -> tuple[str, str, str]:
     found = resolve_named_gate(raid, gate)
     word = resolve_difficulty(difficulty, raid_name=found.raid_name)
     return found.raid_name or raid, found.gate_name or gate, word or difficulty
 
 
-@lru_cache(_MOST_KEPT)
+@lru_cache(_MAX_KEPT)
 def _role(class_text: str, spec_text: str) -> Role:
     class_name = resolve_class(class_text) or class_text
     spec = resolve_spec(spec_text, class_name)
     name = spec.name if spec else spec_text
-    return role_of(class_name, name, is_support=is_support(name, class_name))
+    return get_role(class_name, name, is_support=is_support(name, class_name))

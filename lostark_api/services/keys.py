@@ -45,7 +45,7 @@ class Key:
     revoked_at: datetime | None
 
 
-def hash_of(key: str) -> bytes:
+def hash_key(key: str) -> bytes:
     """What is stored of ``key``."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
@@ -72,7 +72,7 @@ def create_key(
         made = connection.execute(
             "INSERT INTO access.keys (name, key_sha256, scopes, requests_per_minute) VALUES (%s, %s, %s, %s) "
             "ON CONFLICT (name) DO NOTHING",
-            [name, hash_of(key), sorted(set(scopes)), requests_per_minute],
+            [name, hash_key(key), sorted(set(scopes)), requests_per_minute],
         )
         if not made.rowcount:
             raise SettingsError(f"{name}: a key of that name is there, used or revoked. No key was made.")

@@ -16,15 +16,15 @@ from pathlib import Path
 
 from lostark_assets.errors import PermanentError, SourceError, TransientError
 from lostark_assets.settings import Settings
-from lostark_assets.sources.configured import landing_of
+from lostark_assets.sources.configured import open_landing
 from lostark_assets.sources.detect import build_limits
 from lostark_assets.sources.examine import examine
 from lostark_assets.sources.landing import Landed, Ticket
 
 AT_ONCE = 4
-MOST_WAITING = 8
+MAX_WAITING = 8
 """Uploads of the largest size that may wait for the collector."""
-LONGEST_SILENCE_S = 30.0
+MAX_SILENCE_S = 30.0
 _BLOCK = 1 << 20
 _SPARE_BYTES = 1 << 30
 
@@ -52,7 +52,7 @@ class Uploads:
     settings: Settings
 
     def __post_init__(self) -> None:
-        self.landing = landing_of(self.settings)
+        self.landing = open_landing(self.settings)
         self.limit = int(self.settings.upload_max_bytes)
         self._now = 0
 
@@ -83,7 +83,7 @@ class Uploads:
         folder = self.landing.folder
         folder.mkdir(parents=True, exist_ok=True)
         self.landing.clean_up(datetime.now(UTC))
-        is_full = self.landing.waiting_bytes() > MOST_WAITING * self.limit
+        is_full = self.landing.waiting_bytes() > MAX_WAITING * self.limit
         if is_full or shutil.disk_usage(folder).free < self.limit + _SPARE_BYTES:
             raise NoRoom("Too many uploads wait to be collected, or the disk is full. Nothing was kept.")
 
@@ -92,11 +92,11 @@ class Uploads:
         with path.open("xb") as file:
             while True:
                 try:
-                    async with asyncio.timeout(LONGEST_SILENCE_S):
+                    async with asyncio.timeout(MAX_SILENCE_S):
                         part = await anext(body, None)
                 except TimeoutError:
                     raise UploadTooSlow(
-                        f"Expected more within {LONGEST_SILENCE_S:.0f} s, found silence. Nothing was kept."
+                        f"Expected more within {MAX_SILENCE_S:.0f} s, found silence. Nothing was kept."
                     ) from None
                 if part is not None:
                     size += len(part)

@@ -15,13 +15,13 @@ from lostark_assets.automation.decisions import pause_s
 from lostark_assets.errors import LostarkError
 from lostark_assets.ledger import CollectionRecord, Ledger, open_ledger
 from lostark_assets.settings import Settings
-from lostark_assets.sources.collect import outcome_of
+from lostark_assets.sources.collect import classify_outcome
 from lostark_assets.sources.configured import Origin, ServiceOrigin, configured_origins
-from lostark_assets.sources.probe import Peek, glance_of, peek
+from lostark_assets.sources.probe import Peek, fingerprint_folder, peek
 
 PEEK = "peek"
 """What the ledger calls a look at a source; only failed ones and the first good one after them are noted."""
-LONGEST_PAUSE_S = 120.0
+MAX_PAUSE_S = 120.0
 _SIDE_BY_SIDE = 8
 Peeker = Callable[[Origin, Settings], Peek]
 
@@ -36,7 +36,7 @@ class Trouble:
 
     def retry_at(self) -> float:
         """When to look again, epoch seconds."""
-        return self.failed_at + pause_s(self.failures, LONGEST_PAUSE_S)
+        return self.failed_at + pause_s(self.failures, MAX_PAUSE_S)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _look(origin: Origin, settings: Settings, peeker: Peeker) -> dict[str, str] 
     """The sources with news, each with what makes a later look at the same news recognisable."""
     try:
         seen = peeker(origin, settings)
-        waits = f"{seen.reason} {glance_of(origin) or ''}".strip() if seen.has_new else ""
+        waits = f"{seen.reason} {fingerprint_folder(origin) or ''}".strip() if seen.has_new else ""
     except (LostarkError, OSError) as error:
         return error
     return dict.fromkeys(seen.sources, waits) if seen.has_new else {}
@@ -93,7 +93,7 @@ def _note(ledger: Ledger, origin: Origin, now: float, error: Exception | None) -
             kind=PEEK,
             started_at=at,
             ended_at=at,
-            outcome=outcome_of(error) if error else "ok",
+            outcome=classify_outcome(error) if error else "ok",
             requests=int(is_service),
             failed_requests=int(is_service and error is not None),
             error=str(error)[:500] if error else None,

@@ -16,7 +16,7 @@ from typing import Literal
 from lostark_assets.automation.day_ranges import ranges
 
 FIRST_PAUSE_S = 60.0
-LONGEST_PAUSE_S = 3600.0
+MAX_PAUSE_S = 3600.0
 TRIES = 3
 """So often the same input is tried. Then it rests until it, or the code that works on it, is another."""
 RUNS_AT_ONCE = 5
@@ -85,7 +85,7 @@ class Choice:
     given_up: list[str] = field(default_factory=list)
 
 
-def pause_s(failures: int, longest_s: float = LONGEST_PAUSE_S) -> float:
+def pause_s(failures: int, longest_s: float = MAX_PAUSE_S) -> float:
     """Seconds to wait after so many failures in a row: 1 min, 4 min, 16 min, then an hour."""
     return 0.0 if failures < 1 else min(FIRST_PAUSE_S * 4.0 ** min(failures - 1, 9), longest_s)
 
@@ -121,7 +121,7 @@ def choose(
     *,
     busy: Collection[str] = (),
     tries: int | None = TRIES,
-    longest_s: float = LONGEST_PAUSE_S,
+    longest_s: float = MAX_PAUSE_S,
 ) -> Choice:
     """Sort what is due; runs work on ``busy``, whoever started them. ``tries`` None: never give up."""
     choice = Choice()

@@ -23,7 +23,7 @@ from lostark_assets.contracts.table import (
 )
 
 DETAIL_LEVELS = ("players", "skills", "hits")
-LONGEST_FIGHT_S = 86_400
+MAX_FIGHT_S = 86_400
 """The most that LOSTARK_MAX_FIGHT_S can allow; what is refused below it is a setting, not a contract."""
 GATE_RESOLUTIONS = ("boss", "difficulty", "boss_hp", "time", "import", "ambiguous", "unknown")
 
@@ -58,7 +58,7 @@ ENCOUNTER_FACTS = concat(
             unit="s",
             nullable=False,
             minimum=1,
-            maximum=LONGEST_FIGHT_S,
+            maximum=MAX_FIGHT_S,
             odd_above=1800,
         ),
         Column("meter_version", STRING, "version of the meter that wrote the log"),
@@ -106,7 +106,7 @@ CORE_ENCOUNTERS = Contract(
                 unit="ms",
                 nullable=False,
                 minimum=-1000,
-                maximum=1000 * LONGEST_FIGHT_S,
+                maximum=1000 * MAX_FIGHT_S,
             ),
             Column("intermission_ms", INT, "time cut out of the clock", unit="ms", minimum=0),
             Column("local_player_name", STRING, "player whose meter wrote the log"),
@@ -396,7 +396,7 @@ CORE_HITS = Contract(
                 unit="ms",
                 nullable=False,
                 minimum=-1000,
-                maximum=1000 * (LONGEST_FIGHT_S + 1),
+                maximum=1000 * (MAX_FIGHT_S + 1),
             ),
             Column("damage", INT, "damage of the hit", unit="damage", nullable=False, minimum=0),
             Column("is_crit", BOOL, "critical hit", nullable=False),

@@ -107,7 +107,7 @@ def examine_all(tables: Mapping[Contract, pa.Table]) -> dict[str, list[Finding]]
         RuntimeError: an expectation raised inside Great Expectations.
     """
     rules = {
-        contract: [r for r in rules_of(contract) if set(r.columns) <= set(table.column_names)]
+        contract: [r for r in get_rules(contract) if set(r.columns) <= set(table.column_names)]
         for contract, table in tables.items()
     }
     measured = [
@@ -183,7 +183,7 @@ def _rules_by_name(name: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def rules_of(contract: Contract) -> tuple[Rule, ...]:
+def get_rules(contract: Contract) -> tuple[Rule, ...]:
     """Every rule of a contract."""
     return _rules_by_name(contract.name)
 

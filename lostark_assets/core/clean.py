@@ -19,7 +19,7 @@ from lostark_assets.core.limits import CONTROL, GIVEN, check_rows, check_skills
 from lostark_assets.core.parse import UNREADABLE, Budget, parse_db_log, parse_table, parse_upload
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.errors import LogRejected
-from lostark_assets.sources.protocol import encounter_id_of
+from lostark_assets.sources.protocol import compute_encounter_id
 
 CLEAN_VERSION = "3"
 """Raise it when cleaning gives other rows: days that are then materialised clean their logs again."""
@@ -87,7 +87,7 @@ def clean_into(cleaned: Cleaned, raw: Mapping[str, Any], rules: Rules, stamp: St
 def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) -> None:
     keys = {
         "log_id": raw["log_id"],
-        "encounter_id": encounter_id_of(raw["log_id"]),
+        "encounter_id": compute_encounter_id(raw["log_id"]),
         "fight_date": log.encounter["fight_date"],
     }
     made = {"clean_version": CLEAN_VERSION, "cleaned_at": stamp.at, "clean_run_id": stamp.run_id}

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lostark_assets.contracts.core import LONGEST_FIGHT_S
+from lostark_assets.contracts.core import MAX_FIGHT_S
 from lostark_assets.core.clean_skills import PART_TOLERANCE, clean_skills, total_damage, within
 from lostark_assets.core.documents import DamageStats
 from lostark_assets.core.parse import MeterLog, PlayerPart
@@ -35,9 +35,9 @@ from lostark_assets.sources.profiles import ProfileRules
 
 LARGEST_RAID = 16
 HIGHEST_ITEM_LEVEL = 3000.0
-_MOST_FRACTION = 2.0
-_MOST_HP = 1e17
-_MOST_S = 2.0**62
+_MAX_FRACTION = 2.0
+_MAX_HP = 1e17
+_MAX_S = 2.0**62
 _UNDER_BUFF: dict[str, Callable[[DamageStats], int | None]] = {
     "support_ap": attrgetter("buffed_by_support"),
     "support_brand": attrgetter("debuffed_by_support"),
@@ -45,11 +45,11 @@ _UNDER_BUFF: dict[str, Callable[[DamageStats], int | None]] = {
     "support_hyper": attrgetter("buffed_by_hat"),
 }
 PARTY_SIZE = 4
-MOST_UPTIME = 1.5
+MAX_UPTIME = 1.5
 """Real uptimes are up to a few percent above 1. What lies beyond is no uptime, and reads as unknown."""
 TOTAL_TOLERANCE = 0.01
 """Old meters kept running totals: real ones are up to 3e-5 above the players' sum; a lost player is more."""
-_STAND_IN = re.compile(r"(?=.*\d)[0-9a-f]{5,16}|You|.+ #\d+|Unknown.*")
+_ANONYMOUS_NAME = re.compile(r"(?=.*\d)[0-9a-f]{5,16}|You|.+ #\d+|Unknown.*")
 
 
 @dataclass(frozen=True)
@@ -166,14 +166,14 @@ def check_player_count(count: int, match: GateMatch) -> None:
 
 def check_duration(duration_ms: int, rules: Rules) -> None:
     """Refuse a fight that lasted too long or ended before it began; one-hit logs may be a moment negative."""
-    limit = min(rules.max_fight_s, LONGEST_FIGHT_S) * 1000
+    limit = min(rules.max_fight_s, MAX_FIGHT_S) * 1000
     if not -1000 <= duration_ms <= limit:
         raise LogRejected("impossible_duration", f"expected at most {limit} ms, found {duration_ms} ms")
 
 
 def is_name_known(name: str) -> bool:
     """Whether a name is a character's: the meter writes hex ids and "You", exports write "Bard #7"."""
-    return not _STAND_IN.fullmatch(name)
+    return not _ANONYMOUS_NAME.fullmatch(name)
 
 
 def completeness(detail_level: str, players: list[dict[str, Any]]) -> float:
@@ -254,7 +254,7 @@ def _full_hp(log: MeterLog) -> int | None:
     first, fractions = log.boss_hp[0] if log.boss_hp else None, _boss_hp(log)[1]
     if first is None or not fractions or first.p is None or first.hp is None:
         return None
-    return round(first.hp / fractions[0]) if fractions[0] and 0 < first.hp < _MOST_HP else None
+    return round(first.hp / fractions[0]) if fractions[0] and 0 < first.hp < _MAX_HP else None
 
 
 def _check_sums(log: MeterLog, player_damage: int) -> None:
@@ -355,7 +355,7 @@ def _player_row(
 def _uptimes(player: PlayerPart) -> dict[str, float | None]:
     """The meter's uptimes; for logs without them, the player's share of damage under the buff."""
     return {
-        name: within(_uptime([player], of) if stored is None else stored, MOST_UPTIME)
+        name: within(_uptime([player], of) if stored is None else stored, MAX_UPTIME)
         for (name, of), stored in zip(_UNDER_BUFF.items(), player.uptimes, strict=True)
     }
 
@@ -384,7 +384,7 @@ def _measure_supports(rows: list[dict[str, Any]], parts: list[PlayerPart]) -> No
         party = [(r, p) for r, p in zip(rows, parts, strict=True) if r["party_number"] == number]
         if sum(bool(r["is_support"]) for r, _ in party) == 1:
             dealers = [p for r, p in party if not r["is_support"]]
-            row.update({name: within(_uptime(dealers, of), MOST_UPTIME) for name, of in _UNDER_BUFF.items()})
+            row.update({name: within(_uptime(dealers, of), MAX_UPTIME) for name, of in _UNDER_BUFF.items()})
 
 
 def _contribution(player: PlayerPart, log: MeterLog) -> dict[str, int | None]:
@@ -488,8 +488,8 @@ def _boss_hp(log: MeterLog) -> tuple[list[int] | None, list[float] | None]:
     if not is_real.any():
         return None, None
     at, left = at[is_real], left[is_real]
-    full = 100.0 if left.max() > _MOST_FRACTION else 1.0
-    seconds = np.clip(at, -_MOST_S, _MOST_S).astype(np.int64)
+    full = 100.0 if left.max() > _MAX_FRACTION else 1.0
+    seconds = np.clip(at, -_MAX_S, _MAX_S).astype(np.int64)
     return seconds.tolist(), np.clip(left / full, 0.0, 1.0).tolist()
 
 

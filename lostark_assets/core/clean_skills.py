@@ -137,7 +137,7 @@ def _in_order(counts: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.nda
     return (np.cumsum(counts) - counts)[order], counts[order]
 
 
-_FIRST, _LAST, _LEAST, _SUM = range(4)
+_FIRST, _LAST, _MIN, _SUM = range(4)
 
 
 @njit(cache=True, nogil=True)
@@ -193,7 +193,7 @@ def _check(
     too_many = (damage < 0) | ((count != NULL) & (of_a_kind > count))
     early_or_late = (facts[_FIRST] < _EARLIEST_MS) | (facts[_LAST] > span_ms + _LATEST_AFTER_MS)
     too_much = facts[_SUM] > damage * (1 + PART_TOLERANCE)
-    broken = too_many | (has_hits & ((facts[_LEAST] < 0) | early_or_late | too_much))
+    broken = too_many | (has_hits & ((facts[_MIN] < 0) | early_or_late | too_much))
     if not broken.any():
         return
     at = int(broken.argmax())

@@ -27,7 +27,7 @@ USUAL_START, USUAL_REGULAR_END, USUAL_PATCH = time(6), time(10), time(10)
 """Weekly maintenance is Wednesday 06:00 to 10:00 KST; patches are there when it ends."""
 USUAL_EXTRA_LENGTH = timedelta(hours=2)
 """Extra maintenance took 35 to 60 minutes in the summer of 2025; twice that without a completion notice."""
-LONGEST_MAINTENANCE = timedelta(hours=24)
+MAX_MAINTENANCE = timedelta(hours=24)
 
 _DAY = re.compile(r"(?:(\d{4})년\s*)?(\d{1,2})월\s*(\d{1,2})일")
 _TIME = re.compile(r"(오전|오후)?\s*(\d{1,2})(?:시(?:\s*(\d{1,2})분)?|:(\d{2}))\s*(까지)?")
@@ -96,7 +96,7 @@ def game_events(notices: pa.Table) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=CORE_GAME_EVENTS.schema)
 
 
-def instant_of(text: Any) -> datetime | None:
+def parse_instant(text: Any) -> datetime | None:
     """A time of the Open API (KST without an offset, maybe with a fraction) as UTC; None if it is none."""
     if not isinstance(text, str):
         return None
@@ -134,11 +134,11 @@ def _read(row: Mapping[str, Any]) -> _Notice:
         news_list=row["news_list"],
         title=title,
         kind="event" if is_event else _kind(title, entry.get("Type")),
-        published_at=instant_of(entry.get("Date")),
+        published_at=parse_instant(entry.get("Date")),
         fetched_at=row["fetched_at"],
         link=row["link"],
-        starts_at=instant_of(entry.get("StartDate")),
-        ends_at=instant_of(entry.get("EndDate")),
+        starts_at=parse_instant(entry.get("StartDate")),
+        ends_at=parse_instant(entry.get("EndDate")),
     )
 
 
@@ -243,7 +243,7 @@ def _end(window: _Maintenance) -> tuple[datetime, str]:
     """When a window ends: as reported, else as stated, else after the usual time."""
     start = window.starts_at
     reported = window.completion.published_at if window.completion else None
-    if reported is not None and reported - start < LONGEST_MAINTENANCE:
+    if reported is not None and reported - start < MAX_MAINTENANCE:
         return reported, "completion notice"
     if window.stated_end is not None:
         end = _at(window.day, window.stated_end)

@@ -22,7 +22,7 @@ import pyarrow as pa
 from lostark_assets.contracts.core import CORE_SKILLS
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Column, Contract
-from lostark_assets.core.rows import NULL, SKILL_NUMBERS, Columns, LogSkills, columns_of
+from lostark_assets.core.rows import NULL, SKILL_NUMBERS, Columns, LogSkills, transpose_rows
 from lostark_assets.errors import LogRejected
 
 GIVEN = frozenset(
@@ -69,7 +69,7 @@ def check_rows(
         LogRejected: as of :func:`check_limits`.
     """
     if not _are_well(rows, _row_type(contract.name, given)):
-        check_limits(contract, columns_of(rows, contract.names), given=given)
+        check_limits(contract, transpose_rows(rows, contract.names), given=given)
 
 
 def _are_well(rows: Sequence[Mapping[str, Any]], row_type: Any) -> bool:

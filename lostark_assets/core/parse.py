@@ -23,7 +23,7 @@ from lostark_assets.core.documents import (
     TableLog,
     Upload,
 )
-from lostark_assets.core.skill_scan import UNREADABLE, ScannedSkills, scan_skills, skills_of
+from lostark_assets.core.skill_scan import UNREADABLE, ScannedSkills, collect_skills, scan_skills
 from lostark_assets.errors import LogRejected
 from lostark_assets.gunzip import GZIP_MAGIC, gunzip
 
@@ -164,7 +164,7 @@ def _upload_player(name: str, entity: Entity, stats: DamageStats, party: int | N
         is_dead=entity.is_dead,
         stats=stats,
         counts=entity.skill_stats or SkillStats(),
-        skills=skills_of(entity.skills or {}),
+        skills=collect_skills(entity.skills or {}),
         meter_dps=stats.dps,
         party_number=party,
         is_ark_passive_active=entity.ark_passive_active,
@@ -251,7 +251,7 @@ def _scan(value: object, budget: Budget, locator: str) -> ScannedSkills:
     data = _unpacked(value, budget, locator)
     if data is None:
         return ScannedSkills()
-    return scan_skills(data) or skills_of(_decoded(_skills, data, locator) or {})
+    return scan_skills(data) or collect_skills(_decoded(_skills, data, locator) or {})
 
 
 def _decode(decoder: msgspec.json.Decoder[T], value: object, budget: Budget, locator: str) -> T | None:

@@ -35,11 +35,11 @@ from lostark_assets.core.fights import (
     near_in_time,
 )
 from lostark_assets.core.rows import Cleaned
-from lostark_assets.core.validate import Tables, examine_core, tables_of
-from lostark_assets.lake.batching import in_passes
+from lostark_assets.core.validate import Tables, build_tables, examine_core
+from lostark_assets.lake.batching import split_batches
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import BATCH_BYTES
-from lostark_assets.sources.protocol import encounter_id_of
+from lostark_assets.sources.protocol import compute_encounter_id
 
 _BEING_CLEANED = "being cleaned"
 COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "core_encounters")
@@ -94,7 +94,7 @@ def clean_days(
         run.due = len(due)
         raw_rows = read_raw(lake, due, since)
         for batch in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
-            tables = tables_of(batch.cleaned)
+            tables = build_tables(batch.cleaned)
             # Most logs of one fight come together: what is settled now need not be written twice.
             tables["core_encounters"] = _settled_alone(tables["core_encounters"], tables["core_players"])
             tables["core_players"] = with_profiles(
@@ -106,8 +106,8 @@ def clean_days(
                 progress(run.encounters + sum(run.quarantined.values()), run.due)
         # All days where all were asked for: a run that died after its last batch has settled none of its own.
         unsettled = run.days if days is not None else lake.days("core_encounters")
-        for part in in_passes(unsettled, lake.rows_by_day("core_encounters"), ENCOUNTERS_A_PASS):
-            changed, changed_days = settle_fights(lake, part)
+        for part in split_batches(unsettled, lake.rows_by_day("core_encounters"), ENCOUNTERS_A_PASS):
+            changed, changed_days = resolve_fights(lake, part)
             run.changed_fights += changed
             run.days |= changed_days
     return run
@@ -150,7 +150,7 @@ def _has_undated(raw: pa.Table) -> bool:
 
 def _half_committed(lake: Lake, due: set[str], days: set[date] | None) -> set[str]:
     """Due logs of which a crash left rows without an encounter: tables are committed one after the other."""
-    by_encounter = {encounter_id_of(log_id): log_id for log_id in due}
+    by_encounter = {compute_encounter_id(log_id): log_id for log_id in due}
     key = "encounter_id"
     found: set[str] = set()
     for name in ("core_hits", "core_skills", "core_players"):
@@ -228,8 +228,8 @@ def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> N
 def _commit(lake: Lake, tables: Tables, batch: _Batch) -> None:
     """Write one batch; logs that have rows already give way in the same commit."""
     seen = batch.log_ids if batch.is_seen else []
-    encounters = [encounter_id_of(log_id) for log_id in seen]
-    days = batch.days | set(tables["core_encounters"]["fight_date"].to_pylist()) | _days_of(lake, seen)
+    encounters = [compute_encounter_id(log_id) for log_id in seen]
+    days = batch.days | set(tables["core_encounters"]["fight_date"].to_pylist()) | _find_days(lake, seen)
     if seen:
         _mark_as_due(lake, seen, days)
     for name in COMMIT_ORDER:
@@ -254,7 +254,7 @@ def _mark_as_due(lake: Lake, log_ids: Sequence[str], days: set[date]) -> None:
             lake.replace_rows(contract, rows, {"fight_date": days, "log_id": log_ids})
 
 
-def _days_of(lake: Lake, log_ids: Sequence[str]) -> set[date]:
+def _find_days(lake: Lake, log_ids: Sequence[str]) -> set[date]:
     """Days on which logs have encounters now: other rules may have put them on another day."""
     if not log_ids:
         return set()
@@ -262,7 +262,7 @@ def _days_of(lake: Lake, log_ids: Sequence[str]) -> set[date]:
     return set(stored.filter(pc.is_in(stored["log_id"], pa.array(log_ids)))["fight_date"].to_pylist())
 
 
-def settle_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:
+def resolve_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:
     """Give every log of ``days`` its fight; how many encounters changed, and on which days.
 
     Logs of the neighbouring days may change with them, since a fight may begin on both sides of midnight;

@@ -46,7 +46,7 @@ Columns = Mapping[str, Sequence[Any]]
 """Rows as one sequence of values a column, all of one length; a column that is missing is null."""
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Sequence[Any]]:
+def transpose_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Sequence[Any]]:
     """The values of each of ``names`` over ``rows``, None where a row lacks it."""
     told = [name for name in names if rows and name in rows[0]]
     columns: dict[str, Sequence[Any]] = {}
@@ -75,7 +75,7 @@ class Rows:
             pa.ArrowInvalid: a value does not fit its column's type.
         """
         schema = self._contract.schema
-        columns = columns_of(self._rows, schema.names)
+        columns = transpose_rows(self._rows, schema.names)
         return pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
 
 

@@ -54,23 +54,23 @@ _ADJUSTED, _CAST_LOG, _SKILL_CAST_LOG = _NAME + 1, _NAME + 2, _NAME + 3
 _TO_END = 3
 _KEY, _KEY_END, _KEY_ID, _HIT_COUNT, _CAST_COUNT = range(_ADJUSTED + _TO_END + 1, _ADJUSTED + _TO_END + 6)
 _COLUMNS = _CAST_COUNT + 1
-_MOST_SKILLS = 1024
-_MOST_DIGITS = 18
-_NUMBER_KEY = re.compile(f"[0-9]{{1,{_MOST_DIGITS}}}")
+_MAX_SKILLS = 1024
+_MAX_DIGITS = 18
+_NUMBER_KEY = re.compile(f"[0-9]{{1,{_MAX_DIGITS}}}")
 _DEEPEST = 60
 _PADDING = 64
 _PAGE = 4096
 """Bytes of memory that are there all or not at all, on every machine: a page is one of these or several."""
 _KEPT_BYTES = 16 << 20
 _INT64 = 2**63 - 1
-_SHORTEST_HIT, _SHORTEST_CAST = len('{"timestamp":1,"damage":1}'), len("1,")
+_MIN_HIT, _MIN_CAST = len('{"timestamp":1,"damage":1}'), len("1,")
 _FAILED = -1
 # Beside the bits of flags, what the key of a hit says.
 _TIME, _DAMAGE_OF_HIT = 8, 16
 # The keys that were seen last, in their order: where one began, bytes to its value, what it says, and where a
 # list as its value ended.
 _BEGAN, _TO_VALUE, _SAYS, _LIST_ENDED, _COLUMNS_OF_KEYS = range(5)
-_MOST_KEYS = 64
+_MAX_KEYS = 64
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises on damaged bytes or values of a wrong type."""
@@ -80,8 +80,8 @@ _rates = msgspec.json.Decoder(list[float | None], strict=False).decode
 
 _WIRE_NAMES = [f.encode_name.encode() for f in msgspec.structs.fields(Skill)]
 _WIRE = {f.name: f.encode_name.encode() for f in msgspec.structs.fields(Skill)}
-_LONGEST_NAME = max(map(len, _WIRE_NAMES))
-_TEXTS = np.zeros((len(_FIELDS), _LONGEST_NAME), np.uint8)
+_MAX_NAME = max(map(len, _WIRE_NAMES))
+_TEXTS = np.zeros((len(_FIELDS), _MAX_NAME), np.uint8)
 _LENGTHS = np.array([len(_WIRE[name]) for name in _FIELDS])
 for _place, _field in enumerate(_FIELDS):
     _TEXTS[_place, : _LENGTHS[_place]] = np.frombuffer(_WIRE[_field], np.uint8)
@@ -150,8 +150,8 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
         keys = [
             data[i:j].decode() for i, j in zip(places[_KEY - _NAME], places[_KEY_END - _NAME], strict=True)
         ]
-        names = _names(_list_of(data, places, _NAME))
-        rates = np.array(_rates(_list_of(data, places, _ADJUSTED)), np.float64)
+        names = _names(_read_list(data, places, _NAME))
+        rates = np.array(_rates(_read_list(data, places, _ADJUSTED)), np.float64)
     except UNREADABLE:
         return None
     if len(set(keys)) != skills:
@@ -189,7 +189,7 @@ def _address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-def _list_of(data: bytes, places: list[list[int]], field: int) -> bytes:
+def _read_list(data: bytes, places: list[list[int]], field: int) -> bytes:
     """One field of all skills as one list: a call a value costs more than the value."""
     at = zip(places[field - _NAME], places[field + _TO_END - _NAME], strict=True)
     return b"[" + b",".join([b"null" if i == NULL else data[i:j] for i, j in at]) + b"]"
@@ -218,12 +218,12 @@ class _Scratch:
     """Room for what is found in one document, used again: new pages cost more than reading."""
 
     def __init__(self, size: int) -> None:
-        most_casts, most_hits = size // _SHORTEST_CAST + 1, size // _SHORTEST_HIT + 1
-        self.rows = np.empty((_MOST_SKILLS, _COLUMNS), np.int64)
+        most_casts, most_hits = size // _MIN_CAST + 1, size // _MIN_HIT + 1
+        self.rows = np.empty((_MAX_SKILLS, _COLUMNS), np.int64)
         self.casts = np.empty(most_casts, np.int64)
         self.at_ms, self.damage = np.empty(most_hits, np.int64), np.empty(most_hits, np.int64)
         self.flags = np.empty(most_hits, np.uint8)
-        self._keys = np.empty((2, _MOST_KEYS, _COLUMNS_OF_KEYS), np.int64)
+        self._keys = np.empty((2, _MAX_KEYS, _COLUMNS_OF_KEYS), np.int64)
         arrays = _TEXTS, _LENGTHS, self.rows, self.casts, self.at_ms, self.damage, self.flags, *self._keys
         self.places = _Places(*map(_address, arrays), most_casts, most_hits)
 
@@ -240,7 +240,7 @@ def _scratch_for(size: int) -> _Scratch:
     return _kept.scratch
 
 
-def skills_of(documents: Mapping[str, Skill]) -> ScannedSkills:
+def collect_skills(documents: Mapping[str, Skill]) -> ScannedSkills:
     """The same arrays of skills that msgspec decoded. Hits beyond 64 bits are cut to the nearest number.
 
     An id of more bits is unknown, since the key that a skill is kept under goes before it.
@@ -508,7 +508,7 @@ def _integer(text, at):
     first = at
     at = _number_stop(text, at)
     digits, after = at - first, _byte(text, at)
-    if digits == 0 or digits > _MOST_DIGITS or (_byte(text, first) == 48 and digits > 1):
+    if digits == 0 or digits > _MAX_DIGITS or (_byte(text, first) == 48 and digits > 1):
         return 0, _FAILED
     if after == 46 or after == 101 or after == 69:
         return 0, _FAILED
@@ -644,7 +644,7 @@ def _known_key(text, at, keys, place):
 
     Objects of a kind have the same keys in the same order, nearly always. The same bytes say the same.
     """
-    if place >= _MOST_KEYS:
+    if place >= _MAX_KEYS:
         return 0
     key = place * _COLUMNS_OF_KEYS
     length = _number(keys, key + _TO_VALUE)
@@ -653,7 +653,7 @@ def _known_key(text, at, keys, place):
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _keep_key(keys, place, began, length, says):
-    if place < _MOST_KEYS:
+    if place < _MAX_KEYS:
         key = place * _COLUMNS_OF_KEYS
         _put(keys, key + _BEGAN, began)
         _put(keys, key + _TO_VALUE, length)
@@ -664,7 +664,7 @@ def _keep_key(keys, place, began, length, says):
 @njit(cache=True, nogil=True, forceinline=True)
 def _known_list(text, at, keys, place, began):
     """Past a list, which often is the one that the key had before: buffs stay from hit to hit."""
-    if place >= _MOST_KEYS:
+    if place >= _MAX_KEYS:
         return _skip_of_hit(text, at)
     key = place * _COLUMNS_OF_KEYS
     known = _number(keys, key + _BEGAN) + _number(keys, key + _TO_VALUE)
@@ -811,11 +811,11 @@ def _casts(text, at, count, places):
 
 
 @njit(cache=True, nogil=True)
-def _field_of(text, at, length, places):
+def _find_field(text, at, length, places):
     """Which field has the name at ``at``; the number of names if none."""
     for place in range(len(_FIELDS)):
         if _number(places.lengths, place) == length:
-            name, same = places.names + place * _LONGEST_NAME, 0
+            name, same = places.names + place * _MAX_NAME, 0
             while same < length and _byte(name, same) == _byte(text, at + same):
                 same += 1
             if same == length:
@@ -892,7 +892,7 @@ def _skill(text, at, row, casts, count, places):
             end = _text_stop(text, at + 1)
             if _byte(text, end) != 34:
                 return failed
-            which = _field_of(text, at + 1, end - at - 1, places)
+            which = _find_field(text, at + 1, end - at - 1, places)
             at = _colon(text, end + 1)
             if at < 0:
                 return failed
@@ -924,7 +924,7 @@ def _skill(text, at, row, casts, count, places):
 def _scan(text, places):
     """Past the whole document, and how many skills it has: one row each."""
     skills, casts, count = 0, 0, 0
-    for place in range(_MOST_KEYS * _COLUMNS_OF_KEYS):
+    for place in range(_MAX_KEYS * _COLUMNS_OF_KEYS):
         _put(places.keys_of_skill, place, 0)
         _put(places.keys_of_hit, place, 0)
     at = _space(text, np.int64(0))
@@ -933,14 +933,14 @@ def _scan(text, places):
     at = _space(text, at + 1)
     if _byte(text, at) == 125:
         return _space(text, at + 1), 0
-    while skills < _MOST_SKILLS and _byte(text, at) == 34:
+    while skills < _MAX_SKILLS and _byte(text, at) == 34:
         row, key = places.rows + skills * _COLUMNS * 8, at + 1
         at = _text_stop(text, key)
         if _byte(text, at) != 34:
             return _FAILED, 0
         _put(row, _KEY, key)
         _put(row, _KEY_END, at)
-        is_number = 0 < at - key <= _MOST_DIGITS and _number_stop(text, key) == at
+        is_number = 0 < at - key <= _MAX_DIGITS and _number_stop(text, key) == at
         _put(row, _KEY_ID, _value_of_digits(text, key, at) if is_number else NULL)
         at = _colon(text, at + 1)
         if at < 0 or _byte(text, at) != 123:

@@ -41,7 +41,7 @@ CROSS_RULES: dict[str, tuple[str, Severity]] = {
 """Rule → (table it is shown at, severity)."""
 
 
-def tables_of(cleaned: Cleaned) -> Tables:
+def build_tables(cleaned: Cleaned) -> Tables:
     """The cleaned rows as tables by contract name."""
     return {
         "core_hits": cleaned.hits.table(),

@@ -22,7 +22,7 @@ from lostark_assets.dagster.core_checks import (
     with_accounting,
 )
 from lostark_assets.dagster.open_api_assets import PROFILES
-from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, days_of
+from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, get_days
 from lostark_assets.dagster.raw_assets import RAW
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.errors import ContractViolated
@@ -83,7 +83,7 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
         lake: dg.ResourceParam[Lake],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
-        days = days_of(context)
+        days = get_days(context)
         wanted = context.selected_asset_check_keys
         if days is None or not context.selected_asset_keys:
             stored = lake.days("core_encounters") if days is None else days

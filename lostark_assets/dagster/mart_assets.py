@@ -8,12 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from lostark_assets.dagster.partitions import ONE_PASS, days_of
+from lostark_assets.dagster.partitions import ONE_PASS, get_days
 from lostark_assets.dagster.specs import OWNERS
 from lostark_assets.errors import NotFound
 from lostark_assets.lake.tables import Lake
 from lostark_assets.markdown import markdown_table
-from lostark_assets.marts.names import names_of
+from lostark_assets.marts.names import build_names
 from lostark_assets.marts.publish import Publication, lake_rows, marts_url, publish, published_rows
 from lostark_assets.marts.tables import DAY_MARTS, DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
 from lostark_assets.settings import Settings
@@ -57,9 +57,9 @@ def _fights(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def mart_fights(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
     ) -> Iterator[Any]:
-        days = days_of(context) or []
+        days = get_days(context) or []
         with marts_url(settings) as url:
-            done = publish(lake, url, days, names=names_of(settings))
+            done = publish(lake, url, days, names=build_names(settings))
             if done is None:
                 raise dg.Failure("no fight day was asked for; nothing was published", allow_retries=False)
             there, wanted = published_rows(url, done.days), lake_rows(lake, done.days, done.versions)
@@ -92,7 +92,7 @@ def _tables() -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Any]:
         there = [name for name in WHOLE_MARTS if lake.version(name) is not None]
         with marts_url(settings) as url:
-            done = publish(lake, url, tables=there, names=names_of(settings))
+            done = publish(lake, url, tables=there, names=build_names(settings))
         if done is None:
             raise dg.Failure(str(NotFound("No table across days is in the lake yet. Nothing was published.")))
         return dg.MaterializeResult(metadata=_metadata(done))

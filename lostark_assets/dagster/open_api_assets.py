@@ -22,7 +22,7 @@ from lostark_assets.observability.logs import get_logger
 from lostark_assets.settings import Settings
 from lostark_assets.sources.open_api import SOURCE, OpenApiRun, build_open_api, collect_news, collect_profiles
 from lostark_assets.sources.open_api_choice import build_freshness, choose_characters
-from lostark_assets.sources.open_api_parse import drift_of, parse_profile
+from lostark_assets.sources.open_api_parse import find_drift, parse_profile
 
 PROFILES, NOTICES = "raw_armory_profiles", "raw_game_notices"
 ANSWERED = "open_api_answered"
@@ -181,8 +181,8 @@ def _examine_profiles(lake: Lake, run: OpenApiRun | None, run_id: str) -> list[F
     findings = examine(CONTRACTS[PROFILES], lake.read(PROFILES, columns=columns, where=where))
     if run is None:
         bodies = [body for body in _newest(lake, _BODIES_LOOKED_AT)["body"].to_pylist() if body]
-        drift = [one for body in bodies for one in sorted(drift_of(body))]
-        looked_at, drifted = len(bodies), sum(bool(drift_of(body)) for body in bodies)
+        drift = [one for body in bodies for one in sorted(find_drift(body))]
+        looked_at, drifted = len(bodies), sum(bool(find_drift(body)) for body in bodies)
     else:
         drift = [one for one, _ in run.drift.most_common()]
         looked_at, drifted = run.new, max(run.drift.values(), default=0)

@@ -25,7 +25,7 @@ def fight_days(settings: Settings) -> dg.DailyPartitionsDefinition:
     )
 
 
-def days_of(context: dg.AssetExecutionContext) -> list[date] | None:
+def get_days(context: dg.AssetExecutionContext) -> list[date] | None:
     """The fight days of a run, one or a range; None for a run of checks alone, which has no partition."""
     if not context.has_partition_key and not context.has_partition_key_range:
         return None

@@ -21,7 +21,7 @@ from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import Collected, collect_and_record
 from lostark_assets.sources.configured import configured_origins, sources_at
 from lostark_assets.sources.landing import settle
-from lostark_assets.sources.probe import glance_of, note_collected
+from lostark_assets.sources.probe import fingerprint_folder, note_collected
 from lostark_assets.sources.protocol import Source, content_sha256
 
 RAW = "raw_battle_logs"
@@ -74,7 +74,7 @@ def _collect_sources(
     failed: list[str] = []
     for origin in configured_origins(settings):
         try:
-            glance = glance_of(origin)
+            glance = fingerprint_folder(origin)
             failed_before = len(failed)
             sources = []
             for found in sources_at(origin, settings):

@@ -33,7 +33,7 @@ def range_tags(first: str, last: str) -> dict[str, str]:
     return {RANGE_START: first, RANGE_END: last}
 
 
-def outcomes_of(instance: DagsterInstance, requests: Collection[str]) -> dict[str, Outcome]:
+def read_outcomes(instance: DagsterInstance, requests: Collection[str]) -> dict[str, Outcome]:
     """What became of each request that has a run; a run that Dagster will repeat still counts as running."""
     found: dict[str, Outcome] = {}
     if not requests:

@@ -33,13 +33,13 @@ from lostark_assets.dagster.partitions import SOURCES
 from lostark_assets.dagster.runs import (
     days_in_progress,
     in_progress,
-    outcomes_of,
     range_tags,
+    read_outcomes,
     sources_in_progress,
 )
 from lostark_assets.dagster.ticks import in_words, new_memory, read_cursor, request_days, settled, tick_result
 from lostark_assets.lake.tables import Lake
-from lostark_assets.marts.names import names_of
+from lostark_assets.marts.names import build_names
 from lostark_assets.marts.publish import marts_url, waiting
 from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
 from lostark_assets.settings import Settings
@@ -47,7 +47,7 @@ from lostark_assets.stats.pipeline import STATS_VERSION
 
 EVERY_S = 30
 COLLECT_EVERY_S = 60
-COLLECT_LONGEST_PAUSE_S = 900.0
+COLLECT_MAX_PAUSE_S = 900.0
 PUBLISHED_LOOK_EVERY_S = 600.0
 """So often the database is asked what it has though the lake is as it was: it may be another database."""
 _ALL = "all days"
@@ -121,7 +121,7 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
         partitions = [*partitions, *added]
         memory = settled(context.instance, memory, news.due, now)
         busy = sources_in_progress(in_progress(context.instance, COLLECT_JOB), partitions)
-        choice = choose(memory, news.due, now, busy=busy, tries=None, longest_s=COLLECT_LONGEST_PAUSE_S)
+        choice = choose(memory, news.due, now, busy=busy, tries=None, longest_s=COLLECT_MAX_PAUSE_S)
         requests = []
         for first, last in partition_ranges(choice.ask, partitions)[:RUNS_AT_ONCE]:
             names = partitions[partitions.index(first) : partitions.index(last) + 1]
@@ -193,7 +193,7 @@ def _due_across_days(clock: Clock) -> dg.SensorDefinition:
             now_cursor = AcrossCursor(cursor.memory, version, cursor.done, cursor.asked_at)
             return tick_result(context, now_cursor, "the statistics of days are as they were")
         memory, done = cursor.memory, cursor.done
-        outcomes = outcomes_of(context.instance, {a.request for a in memory.attempts.values()})
+        outcomes = read_outcomes(context.instance, {a.request for a in memory.attempts.values()})
         for attempt in memory.attempts.values():
             done = attempt.input if outcomes.get(attempt.request) == "succeeded" else done
         due = {} if waits == done else {_ALL: waits}
@@ -244,7 +244,7 @@ def _due_marts(clock: Clock) -> dg.SensorDefinition:
 
 def _look_at_marts(lake: Lake, settings: Settings, before: MartsCursor, now: float) -> MartsCursor:
     """Compare lake and database, unless both are as they were."""
-    names = names_of(settings)
+    names = build_names(settings)
     code = f"{MARTS_VERSION} {names.mode}"
     watched = (*DAY_TABLES, *WHOLE_MARTS)
     is_known = code == before.code and now - before.looked_at < PUBLISHED_LOOK_EVERY_S

@@ -19,7 +19,7 @@ from lostark_assets.markdown import dictionary_table, findings_table, preview
 
 OWNERS = ["team:data"]
 CONTRACT_HOLDS = "contract_holds"
-NOTHING_ODD = "nothing_is_odd"
+VALUES_PLAUSIBLE = "nothing_is_odd"
 
 
 def asset_spec(
@@ -96,7 +96,7 @@ def check_specs(
         )
         if any(c.odd_above is not None or c.odd_below is not None for c in contract.columns):
             specs.append(
-                dg.AssetCheckSpec(NOTHING_ODD, asset=table, description="Values that are odd but real.")
+                dg.AssetCheckSpec(VALUES_PLAUSIBLE, asset=table, description="Values that are odd but real.")
             )
     for rule, (table, severity) in (cross_rules or {}).items():
         specs.append(
@@ -118,7 +118,7 @@ def check_results(
         contract_rules = [f for f in found if f.rule not in cross_rules]
         groups = {
             CONTRACT_HOLDS: [f for f in contract_rules if f.severity == "error"],
-            NOTHING_ODD: [f for f in contract_rules if f.severity == "warn"],
+            VALUES_PLAUSIBLE: [f for f in contract_rules if f.severity == "warn"],
         } | {f.rule: [f] for f in found if f.rule in cross_rules}
         for name, group in groups.items():
             key = dg.AssetCheckKey(dg.AssetKey(table), name)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets import charts
-from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, days_of
+from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, get_days
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.dagster.stats_checks import (
     daily_check_specs,
@@ -88,7 +88,7 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def stats_tables(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
     ) -> Iterator[Any]:
-        days = days_of(context)
+        days = get_days(context)
         wanted = context.selected_asset_check_keys
         if days is None or not context.selected_asset_keys:
             stored = lake.days("stats_player_dps") if days is None else days

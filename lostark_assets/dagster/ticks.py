@@ -13,7 +13,7 @@ import msgspec
 
 from lostark_assets.automation.decisions import Choice, Memory, plan_days, settle
 from lostark_assets.dagster.partitions import SOURCES
-from lostark_assets.dagster.runs import outcomes_of, range_tags
+from lostark_assets.dagster.runs import range_tags, read_outcomes
 
 _Cursor = TypeVar("_Cursor")
 
@@ -33,7 +33,7 @@ def read_cursor(text: str | None, kind: type[_Cursor]) -> _Cursor | None:
 
 def settled(instance: dg.DagsterInstance, memory: Memory, due: Mapping[str, str], now: float) -> Memory:
     """``memory`` after what became of its requests."""
-    return settle(memory, due, outcomes_of(instance, {a.request for a in memory.attempts.values()}), now)
+    return settle(memory, due, read_outcomes(instance, {a.request for a in memory.attempts.values()}), now)
 
 
 def request_days(

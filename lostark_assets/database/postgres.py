@@ -39,7 +39,7 @@ _MAJOR_VERSION = "18"
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 30
 # The kernel allows 107 bytes; PostgreSQL's socket and its lock file take the rest.
-_LONGEST_SOCKET_DIR = 80
+_MAX_SOCKET_DIR = 80
 _HARMLESS_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 
 
@@ -201,7 +201,7 @@ class _Server:
         return socket_dir
 
     def _socket_dir(self) -> Path:
-        if len(str(self._data_dir)) <= _LONGEST_SOCKET_DIR and _HARMLESS_PATH.fullmatch(str(self._data_dir)):
+        if len(str(self._data_dir)) <= _MAX_SOCKET_DIR and _HARMLESS_PATH.fullmatch(str(self._data_dir)):
             return self._data_dir
         socket_dir = short_temp_dir("lostark-pg-")
         self._give(socket_dir)
@@ -290,7 +290,7 @@ def short_private_dir(name: str) -> Path:
 
 def _short_base() -> Path:
     base = tempfile.gettempdir()
-    usable = len(base) < _LONGEST_SOCKET_DIR // 2 and _HARMLESS_PATH.fullmatch(base)
+    usable = len(base) < _MAX_SOCKET_DIR // 2 and _HARMLESS_PATH.fullmatch(base)
     return Path(base if usable else "/var/tmp")  # noqa: S108 - private folders are made in it
 
 

@@ -32,7 +32,7 @@ from lostark_assets.gunzip import gunzip
 
 JSON = ("application/json",)
 _CONNECT_TIMEOUT_S = 10.0
-_FIRST_WAIT_S, _LONGEST_WAIT_S, _JITTER_S = 0.1, 10.0, 0.5
+_FIRST_WAIT_S, _MAX_WAIT_S, _JITTER_S = 0.1, 10.0, 0.5
 _HEAD_BYTES = 400
 _SECRET_LENGTH = 6
 
@@ -167,7 +167,7 @@ class Gateway:
                     attempts=None,
                     timeout=None,
                     wait_initial=_FIRST_WAIT_S,
-                    wait_max=_LONGEST_WAIT_S,
+                    wait_max=_MAX_WAIT_S,
                     wait_jitter=_JITTER_S,
                 )
                 async for attempt in tries:

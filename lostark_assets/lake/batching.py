@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 
-def in_passes(days: Iterable[date], rows_by_day: Mapping[date, int], most_rows: int) -> list[set[date]]:
+def split_batches(days: Iterable[date], rows_by_day: Mapping[date, int], most_rows: int) -> list[set[date]]:
     """Ascending days in passes of at most ``most_rows``; a day that has more is a pass of its own."""
     passes: list[set[date]] = []
     rows = 0

@@ -60,7 +60,7 @@ _GROUP_ROWS: Mapping[str, int] = {
     "raw_battle_logs": 64,
     "raw_armory_profiles": 64,
 }
-_MOST_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 8 << 20)
+_MAX_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 8 << 20)
 """What a larger group holds is new memory for each group that is read, which costs more than reading it."""
 _SAMPLES, _SAMPLE_BYTES, _WORTH_PACKING = 16, 1 << 12, 0.9
 _GROUPS_AT_ONCE = 16
@@ -123,13 +123,13 @@ def group_rows(name: str, rows: int, size: int) -> int | None:
 
     At most as many as the table's may have, and fewer where rows are large.
     """
-    most, most_bytes = _GROUP_ROWS.get(name), _MOST_GROUP_BYTES.get(name)
+    most, most_bytes = _GROUP_ROWS.get(name), _MAX_GROUP_BYTES.get(name)
     if most is None or most_bytes is None or not size:
         return most
     return min(most, max(rows * most_bytes // size, 1))
 
 
-def schema_of(contract: Contract, rows: pa.Table) -> pa.Schema:
+def build_schema(contract: Contract, rows: pa.Table) -> pa.Schema:
     """The contract's schema, as far as ``rows`` have its columns."""
     nullable = {field.name: field.nullable for field in rows.schema}
     return pa.schema(
@@ -143,7 +143,7 @@ def shaped(contract: Contract, rows: pa.Table) -> pa.Table:
     schema = pa.schema(
         [
             encoded.get(field.name, field)
-            for field in schema_of(contract, rows)
+            for field in build_schema(contract, rows)
             if field.name not in contract.partition_by
         ]
     )
@@ -166,15 +166,15 @@ def _by_partition(contract: Contract, rows: pa.Table) -> Iterator[tuple[dict[str
     edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
     values = column.dictionary.to_pylist()
     for begin, end in pairwise(edges):
-        yield {name: text_of(values[codes[begin]])}, body.slice(begin, end - begin)
+        yield {name: format_text(values[codes[begin]])}, body.slice(begin, end - begin)
 
 
-def text_of(value: object) -> str:
+def format_text(value: object) -> str:
     """A partition's value as Delta writes it."""
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def has_all_of(schema: pa.Schema, where: pc.Expression) -> bool:
+def covers_all(schema: pa.Schema, where: pc.Expression) -> bool:
     """Whether ``where`` asks for columns of ``schema`` only; an expression does not tell its columns."""
     try:
         schema.empty_table().filter(where)
@@ -196,7 +196,7 @@ def read_files(
     """
     threads = os.cpu_count() or 1
 
-    def rows_of(fragments: Sequence[ds.ParquetFileFragment]) -> list[pa.Table]:
+    def read_fragments(fragments: Sequence[ds.ParquetFileFragment]) -> list[pa.Table]:
         at_once = None if where is None else max(_GROUPS_AT_ONCE // threads, 1)
         parts = chain.from_iterable(_parts(f, schema, partition_by, at_once) for f in fragments)
         return list(parts) if where is None else [rows.filter(where) for rows in parts]
@@ -205,7 +205,9 @@ def read_files(
     # A stretch of files for each thread: threads that take turns with single ones wait for each other.
     stretch = -(-len(fragments) // threads) or 1
     with ThreadPoolExecutor(threads) as pool:
-        parts = pool.map(rows_of, (fragments[i : i + stretch] for i in range(0, len(fragments), stretch)))
+        parts = pool.map(
+            read_fragments, (fragments[i : i + stretch] for i in range(0, len(fragments), stretch))
+        )
         return pa.concat_tables([schema.empty_table(), *chain.from_iterable(parts)])
 
 
@@ -240,7 +242,7 @@ def _completed(rows: pa.Table, schema: pa.Schema, known: Mapping[str, Any]) -> p
     return pa.Table.from_arrays(rows.columns, schema=schema)
 
 
-def groups_of(
+def split_groups(
     fragment: ds.ParquetFileFragment,
     schema: pa.Schema,
     id_column: str,

@@ -24,10 +24,10 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.errors import NotFound
-from lostark_assets.lake.files import groups_of, has_all_of, read_files
+from lostark_assets.lake.files import covers_all, read_files, split_groups
 
 NOTE = "lostark.note"
-_MOST_FILES_KEPT = 1000
+_MAX_FILES_KEPT = 1000
 """Of a dataset that is kept: the footers of 100 files of 80 columns take some 20 MB."""
 
 
@@ -198,7 +198,7 @@ class LakeReader:
         gained = [pa.field(f.name, f.type) for f in CONTRACTS[name].schema if f.name not in known]
         if gained:
             made = made.replace_schema(pa.schema([*made.schema, *gained]))
-        if days is None and len(made.files) <= _MOST_FILES_KEPT:
+        if days is None and len(made.files) <= _MAX_FILES_KEPT:
             snapshot.datasets[key] = made
         return made
 
@@ -234,7 +234,7 @@ class LakeReader:
         wanted = dataset.schema.names if columns is None else list(columns)
         if wanted and "://" not in self.url and isinstance(dataset, ds.FileSystemDataset):
             schema = pa.schema([dataset.schema.field(c) for c in wanted])
-            if where is None or has_all_of(schema, where):
+            if where is None or covers_all(schema, where):
                 return read_files(dataset, schema, where, CONTRACTS[name].partition_by)
         return dataset.to_table(columns=wanted, filter=where)
 
@@ -285,21 +285,25 @@ class LakeReader:
         dataset = self._dataset(name, snapshot, days, dictionary)
         schema = dataset.schema
 
-        def path_of(fragment: ds.ParquetFileFragment) -> Path | None:
+        def find_path(fragment: ds.ParquetFileFragment) -> Path | None:
             return None if "://" in self.url else Path(self.table_url(name), fragment.path)
 
         fragments = sorted(dataset.get_fragments(), key=lambda f: f.path)
         newer = [f for f in fragments if recent is None or Path(f.path).name in recent]
         found: set[str] = set()
         for fragment in newer:
-            for ids_here, rows in groups_of(fragment, schema, id_column, wanted, columns, path_of(fragment)):
+            for ids_here, rows in split_groups(
+                fragment, schema, id_column, wanted, columns, find_path(fragment)
+            ):
                 if all_there:
                     found.update(pc.unique(ids_here).to_pylist())
                 yield rows
         missing = pa.array(sorted(set(wanted.to_pylist()) - found), pa.string())
         if all_there and len(missing) and len(newer) < len(fragments):
             for fragment in [f for f in fragments if f not in newer]:
-                for _, rows in groups_of(fragment, schema, id_column, missing, columns, path_of(fragment)):
+                for _, rows in split_groups(
+                    fragment, schema, id_column, missing, columns, find_path(fragment)
+                ):
                     yield rows
 
     def days(self, name: str) -> list[date]:

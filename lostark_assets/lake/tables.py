@@ -32,7 +32,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
-from lostark_assets.lake.files import group_rows, schema_of, shaped, text_of, write_file, write_rows
+from lostark_assets.lake.files import build_schema, format_text, group_rows, shaped, write_file, write_rows
 from lostark_assets.lake.reading import NOTE, LakeReader, Snapshot, as_date
 from lostark_assets.settings import Settings
 
@@ -73,7 +73,7 @@ class Lake(LakeReader):
         known = self._last_written(name)
         return known.table if known else self._opened(name)
 
-    def _files_of(self, name: str) -> set[str]:
+    def _list_files(self, name: str) -> set[str]:
         """Paths of the files that the newest commit left."""
         table = self._opened(name)
         added = [] if table is None else pa.table(table.get_add_actions())["path"].to_pylist()
@@ -117,7 +117,7 @@ class Lake(LakeReader):
         An empty ``replaced`` names all rows.
         """
         fs, table = self._files(contract.name), self._for_writing(contract.name)
-        schema = DeltaSchema.from_arrow(schema_of(contract, rows))
+        schema = DeltaSchema.from_arrow(build_schema(contract, rows))
         actions: list[AddAction | RemoveAction] = []
         try:
             if table is not None and replaced != {}:
@@ -137,7 +137,7 @@ class Lake(LakeReader):
 
     def _withdraw(self, name: str, fs: pa_fs.FileSystem, actions: list[AddAction | RemoveAction]) -> None:
         """Delete what was written and not committed; an interrupt can come after the commit."""
-        committed = self._files_of(name)
+        committed = self._list_files(name)
         for action in actions:
             if isinstance(action, AddAction) and action.path not in committed:
                 fs.delete_file(action.path)
@@ -164,12 +164,12 @@ class Lake(LakeReader):
                     schema,
                     actions,
                     partition_by=partition_by,
-                    configuration=_CONFIGURATION | _log_of(contract),
+                    configuration=_CONFIGURATION | _get_log_properties(contract),
                     storage_options=self.storage_options,
                     commit_properties=properties,
                 )
             except DeltaError as error:
-                is_ours = not self._files_of(contract.name).isdisjoint(action.path for action in actions)
+                is_ours = not self._list_files(contract.name).isdisjoint(action.path for action in actions)
                 if is_ours or self._opened(contract.name) is None:
                     raise
                 raise CommitFailedError("another writer made the table") from error
@@ -183,7 +183,7 @@ class Lake(LakeReader):
         self, table: DeltaTable, contract: Contract, replaced: Mapping[str, Iterable[object]]
     ) -> Iterator[AddAction | RemoveAction]:
         """What takes the rows out of the table: files that hold others too are written anew without them."""
-        values = {name: set(map(text_of, wanted)) for name, wanted in replaced.items()}
+        values = {name: set(map(format_text, wanted)) for name, wanted in replaced.items()}
         keys = {
             n: pa.array(sorted(v), pa.string()) for n, v in values.items() if n not in contract.partition_by
         }
@@ -191,7 +191,9 @@ class Lake(LakeReader):
         dataset = self._dataset(contract.name, Snapshot(table, None), days, list(keys))
         fragments = {Path(f.path).name: f for f in dataset.get_fragments()} if keys else {}
         for added in pa.table(table.get_add_actions()).to_pylist():
-            at = {name: None if v is None else text_of(v) for name, v in added.get("partition", {}).items()}
+            at = {
+                name: None if v is None else format_text(v) for name, v in added.get("partition", {}).items()
+            }
             if any(at[name] not in values[name] for name in at.keys() & values.keys()):
                 continue
             if keys:
@@ -264,13 +266,13 @@ def _joined(name: str, sizes: pa.Table | None) -> WriterProperties:
     )
 
 
-def _log_of(contract: Contract) -> dict[str, str]:
+def _get_log_properties(contract: Contract) -> dict[str, str]:
     return _WHOLE_LOG if contract.name in _EVERY_VERSION_KEPT else {}
 
 
 def _keep_versions(table: DeltaTable, contract: Contract) -> None:
     """A table that older code made gets what it is made with now."""
-    wanted = _log_of(contract)
+    wanted = _get_log_properties(contract)
     if wanted and not wanted.items() <= table.metadata().configuration.items():
         table.alter.set_table_properties(wanted)
 

@@ -32,9 +32,9 @@ from lostark_assets.marts.tables import (
 )
 
 Versions = Mapping[str, int | None]
-_LONGEST_TEXT = 500
+_MAX_TEXT = 500
 """Characters. No name of the game's is longer; what is longer comes from a broken log."""
-_LONGEST_SLUG = 40
+_MAX_SLUG = 40
 _NAME_COLUMNS = ("player_name",)
 _ROW = ["encounter_id", "player_name"]
 
@@ -96,12 +96,10 @@ def public(mart: Mart, rows: pl.DataFrame, names: Names) -> pl.DataFrame:
             pl.col(name).replace_strict(known, [names.public(n) for n in known], return_dtype=pl.String)
         )
     others = [n for n in texts if n not in _NAME_COLUMNS]
-    return rows.with_columns(
-        pl.col(others).str.slice(0, _LONGEST_TEXT).str.replace_all("\x00", "", literal=True)
-    )
+    return rows.with_columns(pl.col(others).str.slice(0, _MAX_TEXT).str.replace_all("\x00", "", literal=True))
 
 
-def gate_id_of(raid: str | None, gate: str | None, difficulty: str | None) -> str | None:
+def build_gate_id(raid: str | None, gate: str | None, difficulty: str | None) -> str | None:
     """The id of a raid gate at one difficulty, as it stands in addresses: ``act-4-armoche-g2-hard``.
 
     None where raid or gate is not known.
@@ -115,13 +113,13 @@ def with_gate_id(rows: pl.DataFrame) -> pl.DataFrame:
     """``rows`` with the column ``gate_id``."""
     key = ["raid_name", "gate_name", "difficulty"]
     gates = rows.select(key).unique()
-    ids = pl.Series("gate_id", [gate_id_of(*row) for row in gates.iter_rows()], pl.String)
+    ids = pl.Series("gate_id", [build_gate_id(*row) for row in gates.iter_rows()], pl.String)
     return rows.join(gates.with_columns(ids), on=key, how="left", nulls_equal=True)
 
 
 def _slug(text: str) -> str:
     words = re.findall(r"[^\W_]+", text.casefold().replace("'", ""))
-    return "-".join(words)[:_LONGEST_SLUG] or name_key(text) or "unknown"
+    return "-".join(words)[:_MAX_SLUG] or name_key(text) or "unknown"
 
 
 def _stored(mart: Mart) -> list[str]:

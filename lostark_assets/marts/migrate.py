@@ -37,7 +37,7 @@ def libpq_url(url: str) -> str:
     return f"{scheme.partition('+')[0]}://{rest}"
 
 
-def revision_of(connection: psycopg.Connection, of: Migrations = MARTS) -> str | None:
+def read_revision(connection: psycopg.Connection, of: Migrations = MARTS) -> str | None:
     """The migration that the schema is at; None before the first."""
     there = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{of.schema}.alembic_version"])
     if not there.fetchone()[0]:  # type: ignore[index]
@@ -50,7 +50,7 @@ def revision_of(connection: psycopg.Connection, of: Migrations = MARTS) -> str |
 def migrate(url: str, of: Migrations = MARTS) -> None:
     """Apply the migrations that the schema lacks, in one transaction; others who want to wait for it."""
     with psycopg.connect(libpq_url(url)) as connection:
-        if revision_of(connection, of) == of.head:
+        if read_revision(connection, of) == of.head:
             return
     from alembic import command  # noqa: PLC0415 - a third of a second, and seldom needed
     from alembic.config import Config  # noqa: PLC0415

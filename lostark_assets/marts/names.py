@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from lostark_assets.settings import Settings
 
-LONGEST_NAME = 64
+MAX_NAME = 64
 """Characters. The game allows 12; a longer text is no character's, and an index could not hold it."""
 
 
@@ -32,13 +32,13 @@ class Names:
             digest = hmac.new(self.salt, name.encode("utf-8", "surrogatepass"), hashlib.sha256)
             return f"player-{digest.hexdigest()[:16]}"
         clean = name.replace("\x00", "")
-        if len(clean) <= LONGEST_NAME:
+        if len(clean) <= MAX_NAME:
             return clean
         tail = hashlib.sha256(clean.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        return f"{clean[: LONGEST_NAME - 9]}…{tail}"
+        return f"{clean[: MAX_NAME - 9]}…{tail}"
 
 
-def names_of(settings: Settings) -> Names:
+def build_names(settings: Settings) -> Names:
     """How the settings want names to be published."""
     if not settings.hide_names or settings.name_salt is None:
         return Names()

@@ -158,7 +158,7 @@ def _publish_part(
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         versions = {name: lake.version(name) for name in (*DAY_TABLES, *tables)} if days or tables else {}
         frames = day_frames(lake, days, versions, names) if days else {}
-        characters = _characters_of(connection, days) if days else set()
+        characters = _read_characters(connection, days) if days else set()
         for mart, rows in frames.items():
             _replace(connection, mart, rows, days)
         whole = {}
@@ -210,7 +210,7 @@ def _quoted(text: str | None) -> str:
     return '"' + text.replace("\x00", "").replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _characters_of(connection: psycopg.Connection, days: list[date]) -> set[str]:
+def _read_characters(connection: psycopg.Connection, days: list[date]) -> set[str]:
     question = "SELECT DISTINCT player_name FROM marts.players WHERE fight_date = ANY(%s)"
     return {name for (name,) in connection.execute(question, [days])}
 

@@ -23,13 +23,13 @@ from typing import Any
 import structlog
 from filelock import FileLock, Timeout
 
-from lostark_assets.observability.redact import Redactor, secrets_of
+from lostark_assets.observability.redact import Redactor, list_secrets
 from lostark_assets.settings import Settings
 
 EVENTS_FILE = "events.jsonl"
 MAX_FILE_BYTES = 16 << 20
 FILES_KEPT = 5
-_LONGEST_TEXT = 8_000
+_MAX_TEXT = 8_000
 _UNTIL_CONFIGURED = "lostark"
 # Libraries that log each address they call, with the secrets in it.
 _TALKATIVE = ("httpx", "httpcore", "urllib3", "asyncio")
@@ -128,7 +128,7 @@ class _Output:
     def msg(self, line: str) -> None:
         """Write one line; without a file it goes to the standard logger."""
         if self.file is None:
-            logging.getLogger(_UNTIL_CONFIGURED).log(_level_of(line), line)
+            logging.getLogger(_UNTIL_CONFIGURED).log(_parse_level(line), line)
             return
         self.file.write(line)
         if self.stderr:
@@ -141,7 +141,7 @@ class _Output:
 _OUTPUT = _Output()
 
 
-def _level_of(line: str) -> int:
+def _parse_level(line: str) -> int:
     return getattr(logging, json.loads(line)["level"].upper(), logging.INFO)
 
 
@@ -155,7 +155,7 @@ def _add_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
 def _without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
     plain = _OUTPUT.redactor.value(dict(event))
     return {
-        name: item if not isinstance(item, str) or len(item) <= _LONGEST_TEXT else item[:_LONGEST_TEXT] + "…"
+        name: item if not isinstance(item, str) or len(item) <= _MAX_TEXT else item[:_MAX_TEXT] + "…"
         for name, item in plain.items()
     }
 
@@ -184,7 +184,7 @@ def configure_logs(settings: Settings, process: str, *, stderr: bool = False) ->
     """
     if _OUTPUT.file is not None:
         _OUTPUT.file.close()
-    _OUTPUT.redactor = Redactor(secrets_of(settings))
+    _OUTPUT.redactor = Redactor(list_secrets(settings))
     _OUTPUT.process = process
     _OUTPUT.stderr = stderr
     _OUTPUT.file = EventsFile(settings.logs_dir / EVENTS_FILE)

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from lostark_assets.settings import Settings
 
 REMOVED = "[removed]"
-_SHORTEST = 4
+_MIN = 4
 """A shorter secret would blot out ordinary words; where it is a field's whole value it still goes."""
 _SECRET_NAMES = re.compile(
     r"authorization|password|passwd|secret|token|api_?key|webhook|credential|cookie", re.IGNORECASE
@@ -33,7 +33,7 @@ _LOOKS_SECRET = (
     (re.compile(r"(?i)(hooks\.slack\.com/)[\w./~-]+"), rf"\1{REMOVED}"),
 )
 _DEEPEST = 8
-_SHORTEST_PATH = 16
+_MIN_PATH = 16
 """A webhook's path is its secret; a shorter path is an ordinary word."""
 
 
@@ -43,7 +43,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """``secrets`` are the values themselves; of an address its password and path go too."""
         whole = {secret for secret in secrets if secret}
-        known = {form for secret in whole for form in _forms(secret) if len(form) >= _SHORTEST}
+        known = {form for secret in whole for form in _forms(secret) if len(form) >= _MIN}
         self._whole = whole
         longest_first = sorted(known, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
@@ -79,7 +79,7 @@ class Redactor:
         return REMOVED if is_text and _SECRET_NAMES.search(name) else self.value(value, depth + 1)
 
 
-def secrets_of(settings: Settings) -> set[str]:
+def list_secrets(settings: Settings) -> set[str]:
     """The values of every secret setting, those in lists too."""
     return set(_secrets_in(getattr(settings, name) for name in type(settings).model_fields))
 
@@ -102,5 +102,5 @@ def _forms(secret: str) -> Iterator[str]:
         return
     if password:
         yield from {password, unquote(password)}
-    elif parts.scheme in ("http", "https") and len(parts.path) > _SHORTEST_PATH:
+    elif parts.scheme in ("http", "https") and len(parts.path) > _MIN_PATH:
         yield parts.path.strip("/")

@@ -38,7 +38,7 @@ RELIST_AFTER = timedelta(hours=24)
 RELIST_AFTER_MISSED = timedelta(minutes=10)
 _IN_FLIGHT_BYTES = 64 << 20
 _TASKS_A_SLOT = 4
-_FORGOTTEN_AT_MOST = 3
+_MAX_ERASED_AT_ONCE = 3
 Clock = Callable[[], datetime]
 
 
@@ -94,7 +94,7 @@ class BattleLogHttp:
             except SourceRefused as error:
                 forgotten += 1
                 is_cursor = cursor is not None and error.status == CURSOR_FORGOTTEN_STATUS
-                if not is_cursor or forgotten > _FORGOTTEN_AT_MOST:
+                if not is_cursor or forgotten > _MAX_ERASED_AT_ONCE:
                     raise
                 self.ledger.forget_cursor(self.name)
                 cursor, seen, self._listed_all = None, {None}, True

@@ -30,18 +30,18 @@ from lostark_assets.sources.protocol import (
     PagedSource,
     Source,
     Unreadable,
+    compute_log_id,
     content_sha256,
     fight_day,
     instant,
-    log_id_of,
 )
 
 Progress = Callable[[int, int], None]
 """Called with logs fetched and logs to fetch."""
 KIND = "battle_logs"
-_LONGEST_BATCH_S = 30.0
+_MAX_BATCH_S = 30.0
 """A slow source's logs are committed at least so often."""
-_LONGEST_ERROR = 2000
+_MAX_ERROR = 2000
 
 
 @dataclass
@@ -101,7 +101,7 @@ def collect_and_record(
         outcome = "ok"
         error = "; ".join(f"{p.where}: {p.reason}" for p in done.problems) or None
     except (LostarkError, OSError) as raised:
-        outcome, error = outcome_of(raised), str(raised)
+        outcome, error = classify_outcome(raised), str(raised)
         raise
     finally:
         counts = getattr(source, "counts", None)
@@ -117,13 +117,13 @@ def collect_and_record(
                 found=done.found,
                 new=done.new,
                 known=done.known,
-                error=error and error[:_LONGEST_ERROR],
+                error=error and error[:_MAX_ERROR],
             )
         )
     return done
 
 
-def outcome_of(error: Exception) -> Outcome:
+def classify_outcome(error: Exception) -> Outcome:
     """What the ledger calls a collection or a peek that ended with ``error``."""
     if isinstance(error, TransientError | OSError):
         return "unavailable"
@@ -216,7 +216,7 @@ class _Collection:
             self._fetched += 1
             if self._progress:
                 self._progress(self._fetched, self._to_fetch)
-            is_old = time.monotonic() - self._begun > _LONGEST_BATCH_S
+            is_old = time.monotonic() - self._begun > _MAX_BATCH_S
             if self._bytes >= self._batch_bytes or (is_old and self._batch):
                 self._commit()
 
@@ -244,7 +244,7 @@ def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> di
     sha256 = content_sha256(log.payload)
     now = datetime.now(UTC)
     return {
-        "log_id": log_id_of(source.name, log.source_log_id, sha256),
+        "log_id": compute_log_id(source.name, log.source_log_id, sha256),
         "source": source.name,
         "source_log_id": log.source_log_id,
         "content_sha256": sha256,

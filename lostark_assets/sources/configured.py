@@ -72,18 +72,18 @@ def configured_origins(settings: Settings) -> list[Origin]:
     """Every place to collect from: paths, services, then uploads that wait in the landing folder."""
     folders: list[Origin] = [FolderOrigin(path) for path in configured_paths(settings)]
     services = [service_at(url) for url in settings.battle_log_urls]
-    return [*folders, *services, *uploads_of(settings)]
+    return [*folders, *services, *list_uploads(settings)]
 
 
-def uploads_of(settings: Settings) -> list[FolderOrigin]:
+def list_uploads(settings: Settings) -> list[FolderOrigin]:
     """Uploads that wait in the landing folder."""
     return [
         FolderOrigin(landed.file, ImportArguments(source=landed.ticket.source, **landed.ticket.arguments))
-        for landed in landing_of(settings).waiting()
+        for landed in open_landing(settings).waiting()
     ]
 
 
-def landing_of(settings: Settings) -> Landing:
+def open_landing(settings: Settings) -> Landing:
     """Where uploads land."""
     return Landing(settings.landing_dir)
 

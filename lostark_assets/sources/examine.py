@@ -24,7 +24,7 @@ from lostark_assets.gunzip import GZIP_MAGIC
 from lostark_assets.sources import loa_logs_db, player_table, upload_json
 from lostark_assets.sources.detect import Limits, open_source
 
-MOST_TABLE_BYTES = 64 << 20
+MAX_TABLE_BYTES = 64 << 20
 _BLOCK = 1 << 20
 _GZIP_WINDOW = 31
 _SPACE = b"\xef\xbb\xbf \t\r\n"
@@ -146,8 +146,8 @@ def _only_data(path: Path, connection: sqlite3.Connection, table: str, kind: str
 def _table(path: Path, limits: Limits) -> str:
     """A name for the table, made of its file's name, its columns and its first row."""
     size = path.stat().st_size
-    if size > MOST_TABLE_BYTES:
-        raise _refused(path, f"{size:,} bytes", f"a table of at most {MOST_TABLE_BYTES:,}", "Split it.")
+    if size > MAX_TABLE_BYTES:
+        raise _refused(path, f"{size:,} bytes", f"a table of at most {MAX_TABLE_BYTES:,}", "Split it.")
     with path.open("rb") as file:
         head = file.read(len(player_table.PARQUET_MAGIC))
         file.seek(0)

@@ -26,7 +26,7 @@ INCOMING = ".incoming"
 TICKET_PATTERN = r"^[0-9a-f]{32}$"
 KEPT = timedelta(days=30)
 """So long a ticket can be followed."""
-LONGEST_NAME = 100
+MAX_NAME = 100
 _TICKET, _RESULT = ".ticket.json", ".collected.json"
 _ABANDONED = timedelta(hours=6)
 _UNSAFE = re.compile(r"[^\w.()+ -]+")
@@ -165,11 +165,11 @@ def safe_name(name: str) -> str:
     last = name.replace("\\", "/").rpartition("/")[2]
     clean = _UNSAFE.sub("_", last).strip(" .-")
     stem, dot, suffix = clean.rpartition(".")
-    short = clean[:LONGEST_NAME] if not dot else f"{stem[: LONGEST_NAME - len(suffix) - 1]}.{suffix}"
+    short = clean[:MAX_NAME] if not dot else f"{stem[: MAX_NAME - len(suffix) - 1]}.{suffix}"
     return short if short and len(suffix) <= 12 else "upload"
 
 
-def arguments_of(values: Mapping[str, str | None]) -> dict[str, str]:
+def clean_arguments(values: Mapping[str, str | None]) -> dict[str, str]:
     """Those that were given."""
     return {name: value for name, value in values.items() if value}
 

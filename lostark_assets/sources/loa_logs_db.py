@@ -31,7 +31,7 @@ FORMAT = "loa_logs_db"
 SQLITE_MAGIC = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_S = 5.0
 _ROWS_A_READ = 512
-_LEAST_KEY = -(1 << 63)
+_MIN_KEY = -(1 << 63)
 _NO_ROWS = -1
 _LARGEST_FILE = 1 << 40
 _BLOBS = {"buffs", "debuffs", "applied_shield_buffs", "boss_hp_log", "stagger_log"}
@@ -58,7 +58,7 @@ class _Layout:
         join = " LEFT JOIN encounter_preview p ON p.id = e.id" if self.preview else ""
         return f"SELECT e.id, {', '.join(parts)} FROM encounter e{join}"  # noqa: S608 - quoted names of the file
 
-    def places_of(self, *wanted: str) -> list[int]:
+    def find_columns(self, *wanted: str) -> list[int]:
         """Where in a row of the listing these columns stand."""
         names = [None, *self.encounter, *self.preview]
         return [place for place, name in enumerate(names) if name in wanted]
@@ -96,7 +96,7 @@ class LoaLogsDb:
         with _opened(Path(self.path)) as connection:
             layout = _layout(connection, self.path)
             glances, rowids = self._entities(connection, layout)
-            starts, once_by_length = layout.places_of("fight_start"), layout.places_of(*_ONCE_BY_LENGTH)
+            starts, once_by_length = layout.find_columns("fight_start"), layout.find_columns(*_ONCE_BY_LENGTH)
             for row in self._pages(connection, layout.listing(), "id"):
                 if row is not None:
                     encounter_id = row[0]
@@ -158,7 +158,7 @@ class LoaLogsDb:
 
         A damaged page costs its own rows: None stands in their place, and the reading goes on behind them.
         """
-        last, limit = _LEAST_KEY, _ROWS_A_READ
+        last, limit = _MIN_KEY, _ROWS_A_READ
         while True:
             try:
                 page = _page(connection, query, key, last, limit)

@@ -31,7 +31,7 @@ from lostark_assets.ledger import CollectionRecord, Ledger, Outcome
 from lostark_assets.settings import Settings
 from lostark_assets.sources.open_api_choice import Choice
 from lostark_assets.sources.open_api_news import NEWS_PATHS, news_rows
-from lostark_assets.sources.open_api_parse import FILTERS, drift_of, parse_profile
+from lostark_assets.sources.open_api_parse import FILTERS, find_drift, parse_profile
 from lostark_assets.sources.profiles import KOREA
 from lostark_assets.sources.protocol import content_sha256
 
@@ -46,7 +46,7 @@ _TOTAL_TIMEOUT_S = 75.0
 """Longer than the window of the service's limit: a 429 is waited out."""
 _FAILURES_TO_OPEN, _OPEN_S = 10, 120.0
 _MAX_BODY_BYTES = 16 << 20
-_MOST_PROBLEMS = 5
+_MAX_PROBLEMS = 5
 _OF_ONE_ANSWER = frozenset({"malformed", "wrong_type", "short_body", "too_large", "client_error", "gone"})
 """Failures that say something about one answer, not about the service."""
 
@@ -264,7 +264,7 @@ class _Profiles:
             }
         )
         self._run.unknown += status == "unknown"
-        self._run.drift.update(drift_of(body) if body else ())
+        self._run.drift.update(find_drift(body) if body else ())
         if len(self._rows) >= PROFILES_A_COMMIT:
             self._commit()
 
@@ -272,7 +272,7 @@ class _Profiles:
         """What an error means for the rest: this answer only, this key only, or everything."""
         if error.kind in _OF_ONE_ANSWER and not isinstance(error, CircuitOpen):
             self._run.problems.append(str(error))
-            if len(self._run.problems) >= _MOST_PROBLEMS:
+            if len(self._run.problems) >= _MAX_PROBLEMS:
                 self._ended_by = error
         else:
             self._names.appendleft(name)

@@ -1,7 +1,7 @@
 """Reading one body of the Open API's combined armory call, whatever of it is there. Pure.
 
 Fields vanish from the same path without a version: a part that is missing, null or of another type reads as
-unknown, never as an error, and :func:`drift_of` tells what changed. What does not belong here: asking
+unknown, never as an error, and :func:`find_drift` tells what changed. What does not belong here: asking
 (``open_api``), and which profile counts for a fight (``core.profiles``).
 """
 
@@ -102,7 +102,7 @@ def parse_profile(body: bytes) -> ArmoryProfile | None:
     )
 
 
-def drift_of(body: bytes) -> set[str]:
+def find_drift(body: bytes) -> set[str]:
     """What a body has that we do not know, or lacks that we read: ``+ArmoryPet``, ``-ArkPassive.Title``.
 
     Parts that are null are normal. A body that is no JSON object is one finding.

@@ -43,12 +43,12 @@ def peek(origin: Origin, settings: Settings) -> Peek:
 
 
 def note_collected(origin: Origin, settings: Settings, glance: str | None) -> None:
-    """Remember how a folder was (``glance_of``) before all of it was collected; an upload has gone by now."""
+    """Store the fingerprint of a folder from before its collection; an upload has gone by now."""
     if isinstance(origin, FolderOrigin) and glance is not None and origin.path.exists():
         open_ledger(settings).set_note(_glance_key(origin.path), glance)
 
 
-def glance_of(origin: Origin) -> str | None:
+def fingerprint_folder(origin: Origin) -> str | None:
     """A digest of names, sizes and times of a folder's files, SQLite's own beside a database too.
 
     None for a service.
@@ -89,7 +89,7 @@ def _peek_service(origin: ServiceOrigin, settings: Settings) -> Peek:
 
 
 def _peek_folder(origin: FolderOrigin, settings: Settings) -> Peek:
-    if glance_of(origin) == open_ledger(settings).note(_glance_key(origin.path)):
+    if fingerprint_folder(origin) == open_ledger(settings).note(_glance_key(origin.path)):
         return Peek(origin.where, has_new=False)
     found = list(sources_at(origin, settings))
     names = {one.source.name for one in found if one.source is not None}

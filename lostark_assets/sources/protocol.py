@@ -97,12 +97,12 @@ def content_sha256(payload: bytes) -> str:
     return hashlib.sha256(payload).hexdigest()
 
 
-def log_id_of(source: str, source_log_id: str, sha256: str) -> str:
+def compute_log_id(source: str, source_log_id: str, sha256: str) -> str:
     """The id of a log: 32 hex digits from its source, the source's id and its content."""
     return hashlib.sha256(f"{source}\x00{source_log_id}\x00{sha256}".encode()).hexdigest()[:32]
 
 
-def encounter_id_of(log_id: str) -> str:
+def compute_encounter_id(log_id: str) -> str:
     """The encounter of a log: the first 16 digits of its id."""
     return log_id[:16]
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lostark_assets.contracts.stats import DISTRIBUTION_KEY, QUANTILES, STATS_DPS_DISTRIBUTION
 from lostark_assets.stats.dps import pool_members
-from lostark_assets.stats.engine import Engine, key_of, plain, to_arrow, to_engine
+from lostark_assets.stats.engine import Engine, combine_key, plain, to_arrow, to_engine
 from lostark_assets.stats.weeks import WEEK_US
 
 TREND_WEEKS = 4
@@ -40,11 +40,11 @@ def dps_distribution(player_dps: Any, engine: Engine = "pandas") -> pa.Table:
     """
     rows = to_engine(player_dps, engine).select(*NEEDED)
     rows = rows.filter(pool_members() & ~nw.col("dps").is_null()).with_columns(
-        key_of(*SERIES_KEY).alias("series"),
+        combine_key(*SERIES_KEY).alias("series"),
         nw.col("week_started_at").dt.timestamp("us").alias("week"),
         nw.col("dps").cast(nw.Float64()),
     )
-    rows = rows.with_columns(key_of("series", "week").alias("cell"))
+    rows = rows.with_columns(combine_key("series", "week").alias("cell"))
     cells = _with_trend(_cells(rows, engine))
     keys = rows.select("cell", *DISTRIBUTION_KEY).unique()
     return plain(to_arrow(keys.join(cells, on="cell").select(*STATS_DPS_DISTRIBUTION.names)))

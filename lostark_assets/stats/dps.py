@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.game.versions import UNKNOWN_RULES, measurement_rules
-from lostark_assets.stats.engine import Engine, is_true, key_of, plain, ratio, to_arrow, to_engine, where
+from lostark_assets.stats.engine import Engine, combine_key, is_true, plain, ratio, to_arrow, to_engine, where
 from lostark_assets.stats.percentiles import pool_percentiles
 from lostark_assets.stats.weeks import week_started_at
 
@@ -195,7 +195,7 @@ def _with_party_figures(rows: nw.DataFrame) -> nw.DataFrame:
     """
     dealt = nw.col("damage").fill_null(0)
     rows = rows.with_columns(
-        key_of("encounter_id", "party_number").alias("party"),
+        combine_key("encounter_id", "party_number").alias("party"),
         dealt.alias("dealt"),
         where(~nw.col("is_support"), dealt).fill_null(0).alias("dealer_damage"),
         nw.col("rdps_damage_given").fill_null(0).alias("given"),
@@ -222,7 +222,7 @@ def _pool_facts(frame: Any, engine: Engine) -> pa.Table:
     support, dealer = nw.col("is_support"), ~nw.col("is_support")
     rows = rows.with_columns(where(support, nw.col("support_rules")))
     facts = rows.select(
-        key_of(*POOL_KEY, "support_rules").alias("pool_key"),
+        combine_key(*POOL_KEY, "support_rules").alias("pool_key"),
         "fight_date",
         nw.col("item_level").cast(nw.Float64()),
         has_pool().alias("is_target"),

@@ -63,7 +63,7 @@ def plain(table: pa.Table) -> pa.Table:
     return table
 
 
-def key_of(*columns: str) -> nw.Expr:
+def combine_key(*columns: str) -> nw.Expr:
     """One text that is equal where all ``columns`` are equal, a null being a value of its own.
 
     Engines disagree on nulls in keys of groups, windows and joins; a text without nulls they treat alike.

@@ -25,7 +25,7 @@ from lostark_assets.contracts.stats import (
     STATS_RAID_PROGRESSION,
 )
 from lostark_assets.contracts.table import Contract
-from lostark_assets.lake.batching import in_passes
+from lostark_assets.lake.batching import split_batches
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats import distribution, progression
 from lostark_assets.stats.dps import (
@@ -48,7 +48,7 @@ PLAYERS_A_PASS = 100_000
 _LET_OTHERS_S = 0.1
 """Who waits for the lock looks for it every 50 ms."""
 TIMELINE_ROWS_A_COMMIT = 4_000_000
-LEAST_COVERAGE = 0.95
+MIN_COVERAGE = 0.95
 _IDS = ["encounter_id", "player_name"]
 _ENCOUNTERS = [
     "encounter_id", "fight_date", "duration_ms", "intermission_ms", *FROM_ENCOUNTERS,
@@ -81,7 +81,7 @@ def compute_days(
     if not run.days:
         return run
     # Percentiles look back, so earlier days go first.
-    for number, part in enumerate(in_passes(run.days, lake.rows_by_day("core_players"), PLAYERS_A_PASS)):
+    for number, part in enumerate(split_batches(run.days, lake.rows_by_day("core_players"), PLAYERS_A_PASS)):
         if number:
             time.sleep(_LET_OTHERS_S)
         # Of each pass: whoever waits to read finished statistics need not wait for years of them.
@@ -268,7 +268,7 @@ def _player_rows(
     run_id: str,
 ) -> pa.Table:
     covered = players.filter(
-        pc.fill_null(pc.greater_equal(players["hit_coverage"], LEAST_COVERAGE), fill_value=True)
+        pc.fill_null(pc.greater_equal(players["hit_coverage"], MIN_COVERAGE), fill_value=True)
     )
     bursts = bursts.join(covered.select(_IDS), _IDS, join_type="inner")
     rows = player_statistics(encounters, players, bursts, engine)

@@ -12,7 +12,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from lostark_assets.contracts.stats import STATS_RAID_PROGRESSION
-from lostark_assets.stats.engine import Engine, is_true, key_of, plain, ratio, to_arrow, to_engine, where
+from lostark_assets.stats.engine import Engine, combine_key, is_true, plain, ratio, to_arrow, to_engine, where
 from lostark_assets.stats.weeks import instant
 
 KEY = STATS_RAID_PROGRESSION.key
@@ -50,7 +50,7 @@ def _with_outcomes(rows: nw.DataFrame) -> nw.DataFrame:
     """The columns that are then only summed: no condition may stand inside a group-by."""
     cleared = is_true(nw.col("is_cleared"))
     rows = rows.with_columns(
-        key_of(*KEY).alias("character"),
+        combine_key(*KEY).alias("character"),
         nw.col("fight_started_at").dt.timestamp("us").alias("at"),
         cleared.cast(nw.Int64()).alias("clears"),
         is_true(~nw.col("is_cleared")).cast(nw.Int64()).alias("wipes"),

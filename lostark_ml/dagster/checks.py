@@ -14,7 +14,7 @@ from lostark_assets.contracts.expectations import Finding
 from lostark_assets.dagster.specs import check_results, check_specs
 from lostark_assets.dagster.stats_checks import same_players
 from lostark_assets.lake.tables import Lake
-from lostark_ml.model.leaks import MOST_ID_GAIN, MOST_SHUFFLED_R2
+from lostark_ml.model.leaks import MAX_ID_GAIN, MAX_SHUFFLED_R2
 from lostark_ml.monitoring.weekly import RULES
 from lostark_ml.registry.lifecycle import BASELINE
 from lostark_ml.styles.refresh import STYLES_ARE_NOT_SPECS
@@ -58,8 +58,8 @@ def challenger_findings(metrics: dict[str, float]) -> list[Finding]:
     """What a challenger's own figures say of leaks and baselines."""
     shuffled, gain = (metrics.get(name, math.nan) for name in ("leak_shuffled_r2", "leak_id_gain"))
     leaks = [
-        {"test": "R² of shuffled DPS", "found": shuffled, "at most": MOST_SHUFFLED_R2},
-        {"test": "MAPE gained by a random id", "found": gain, "at most": MOST_ID_GAIN},
+        {"test": "R² of shuffled DPS", "found": shuffled, "at most": MAX_SHUFFLED_R2},
+        {"test": "MAPE gained by a random id", "found": gain, "at most": MAX_ID_GAIN},
     ]
     # What could not be measured is no pass.
     broken = [row for row in leaks if not row["found"] <= row["at most"]]

@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 
-from lostark_assets.dagster.jobs import LANE_TAG
+from lostark_assets.dagster.jobs import CONCURRENCY_GROUP_TAG
 
 TRAIN_JOB = "train_model"
 SCORE_JOB = "score_days"
 STYLES_JOB = "play_styles"
-_LANE = {LANE_TAG: "model"}
+_CONCURRENCY_GROUP = {CONCURRENCY_GROUP_TAG: "model"}
 
 
 def phase_two_jobs() -> list[Any]:
@@ -23,19 +23,19 @@ def phase_two_jobs() -> list[Any]:
             dg.AssetSelection.assets(
                 "ml_training_set", "ml_dps_challenger", "ml_dps_evaluation", "ml_dps_champion"
             ),
-            tags=_LANE,
+            tags=_CONCURRENCY_GROUP,
             description="Train a challenger, test it, and promote it if it is surely better.",
         ),
         dg.define_asset_job(
             SCORE_JOB,
             dg.AssetSelection.assets("ml_expected_dps", "ml_dps_monitoring"),
-            tags=_LANE,
+            tags=_CONCURRENCY_GROUP,
             description="Say what was expected of the players of fight days, and how well that held.",
         ),
         dg.define_asset_job(
             STYLES_JOB,
             dg.AssetSelection.assets("ml_player_clusters"),
-            tags=_LANE,
+            tags=_CONCURRENCY_GROUP,
             description="Look for play styles among the characters.",
         ),
     ]

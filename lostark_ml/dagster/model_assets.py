@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_TRAINING_SET
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, days_of
+from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, get_days
 from lostark_assets.dagster.specs import OWNERS, asset_spec, table_metadata
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
@@ -27,7 +27,7 @@ from lostark_ml.dagster.checks import (
     ml_check_specs,
     results,
 )
-from lostark_ml.dagster.policies import lifecycle_policy_of
+from lostark_ml.dagster.policies import build_lifecycle_policy
 from lostark_ml.dagster.resources import Registries
 from lostark_ml.model.plots import by_week, calibration
 from lostark_ml.monitoring.scoring import EXPECTED, refresh_monitoring, score_days
@@ -139,7 +139,7 @@ def _challenger() -> dg.AssetsDefinition:
             made = train_challenger(
                 lake,
                 registry,
-                lifecycle_policy_of(settings),
+                build_lifecycle_policy(settings),
                 {**tags, "dagster_run_id": context.run.run_id},
                 datetime.now(UTC),
             )
@@ -181,7 +181,7 @@ def _evaluation() -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
         with registries.open() as registry:
-            done = evaluate_challenger(lake, registry, lifecycle_policy_of(settings), datetime.now(UTC))
+            done = evaluate_challenger(lake, registry, build_lifecycle_policy(settings), datetime.now(UTC))
             card = registry.version(done.version).description
         rows = lake.read(EVALUATION)
         mine = rows.filter(pc.equal(rows["model_version"], done.version))
@@ -262,7 +262,7 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         registries: dg.ResourceParam[Registries],
     ) -> Iterator[Any]:
-        wanted, days = context.selected_asset_check_keys, days_of(context)
+        wanted, days = context.selected_asset_check_keys, get_days(context)
         if days is None or not context.selected_asset_keys:
             stored = lake.days(EXPECTED) if days is None else days
             findings = examine(CONTRACTS[EXPECTED], lake.read(EXPECTED, days=stored))

@@ -13,7 +13,7 @@ from lostark_ml.registry.lifecycle import LifecyclePolicy
 from lostark_ml.registry.promotion import PromotionPolicy
 
 
-def lifecycle_policy_of(settings: Settings) -> LifecyclePolicy:
+def build_lifecycle_policy(settings: Settings) -> LifecyclePolicy:
     """How models are made and chosen."""
     return LifecyclePolicy(
         promotion=PromotionPolicy(confidence=settings.promotion_confidence, margin=settings.promotion_margin),
@@ -21,7 +21,7 @@ def lifecycle_policy_of(settings: Settings) -> LifecyclePolicy:
     )
 
 
-def retraining_policy_of(settings: Settings) -> RetrainingPolicy:
+def build_retraining_policy(settings: Settings) -> RetrainingPolicy:
     """When a new model is trained; no reason is worth less than a tenth of the usual new fights."""
     return RetrainingPolicy(
         first_fights=settings.retrain_first_fights,

@@ -19,12 +19,12 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import Settings
 from lostark_ml.dagster.jobs import SCORE_JOB, STYLES_JOB, TRAIN_JOB
 from lostark_ml.dagster.model_assets import HISTORY, ML_VERSION
-from lostark_ml.dagster.policies import retraining_policy_of
+from lostark_ml.dagster.policies import build_retraining_policy
 from lostark_ml.dagster.resources import Registries
 from lostark_ml.monitoring.retraining import Attempt, decide_retraining, reasons_to_train, resting
 from lostark_ml.monitoring.retraining_inputs import gather, in_vain
 from lostark_ml.monitoring.scoring import EXPECTED, STATS, due_scoring_days
-from lostark_ml.registry.champion_history import champion_of, notice_outside_changes, read_history
+from lostark_ml.registry.champion_history import find_champion, notice_outside_changes, read_history
 from lostark_ml.registry.lifecycle import PROMOTE_TAG
 from lostark_ml.registry.models import DPS_MODEL, STYLE_MODEL, Registry
 from lostark_ml.styles.refresh import are_styles_newest
@@ -104,7 +104,7 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
         version = lake.version(STATS)
         if version is None:
             return tick_result(context, cursor, "no statistics yet")
-        policy, at = retraining_policy_of(settings), datetime.fromtimestamp(now, UTC)
+        policy, at = build_retraining_policy(settings), datetime.fromtimestamp(now, UTC)
         with registries.open() as registry:
             facts = gather(
                 lake,
@@ -176,7 +176,7 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         now = clock()
         before = read_cursor(context.cursor, ScoreCursor)
         cursor = before or ScoreCursor(new_memory())
-        if champion_of(read_history(lake, DPS_MODEL)) is None:
+        if find_champion(read_history(lake, DPS_MODEL)) is None:
             return tick_result(context, cursor, "there is no champion yet to score with")
         memory = cursor.memory
         moved = before is None or cursor.version is None or not lake.is_at(STATS, cursor.version)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from lostark_assets.stats.weeks import DAY_US, WEEK_US
 
-FEWEST_IN_CELL = 5
+MIN_PER_CELL = 5
 """A median of fewer players is no measure."""
 
 
@@ -57,7 +57,7 @@ def character_history(
 def _residuals(fights: pd.DataFrame, is_source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log DPS above the median of its own week, and above that of the newest week before; NaN where none."""
     cells = fights[is_source].groupby(["cell", "week_us"])["log_dps"].agg(["median", "size"]).reset_index()
-    cells = cells[cells["size"] >= FEWEST_IN_CELL].sort_values(["cell", "week_us"])
+    cells = cells[cells["size"] >= MIN_PER_CELL].sort_values(["cell", "week_us"])
     cells["before"] = cells.groupby("cell")["median"].shift()
     looked_up = fights[["cell", "week_us"]].merge(cells, on=["cell", "week_us"], how="left")
     target = fights["log_dps"].to_numpy(float)

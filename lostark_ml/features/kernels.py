@@ -77,7 +77,7 @@ def party_features(seats, fight, specs, party_size):
 
 
 @njit(cache=True, nogil=True)
-def codes_of(matrix, categories, edges, edge_starts):
+def encode_features(matrix, categories, edges, edge_starts):
     """``trees.CompiledPipeline.codes``; the first ``categories`` columns are codes already."""
     rows, features = matrix.shape[0], matrix.shape[1] - 1
     codes = np.empty((rows, features), np.uint8)
@@ -136,7 +136,7 @@ def left_over(codes, group_of, groups, reach_of, reach):
 
 
 @njit(cache=True, nogil=True)
-def sums_of(starts, codes, group_of, reach_of, reach, leaves, baseline):
+def sum_trees(starts, codes, group_of, reach_of, reach, leaves, baseline):
     """``trees.CompiledPipeline.sums``."""
     rows, groups, trees = starts.shape[0], starts.shape[1] - 1, starts.shape[2]
     # Two small tables, of the mixtures of the first groups and of the others, stay in the fastest memory.
@@ -271,8 +271,8 @@ def one_answer(values, cell, additive, layout, seat, encoding, trees, shares):
     group_of, reach_of, reach, leaves, baseline = trees
     without, with_seat = additive
     row = one_row(usual_row, values, layout)
-    codes = codes_of(row, encoding[0], encoding[1], encoding[2])
-    mixtures = sums_of(start, codes, group_of, reach_of, reach, leaves, baseline)
+    codes = encode_features(row, encoding[0], encoding[1], encoding[2])
+    mixtures = sum_trees(start, codes, group_of, reach_of, reach, leaves, baseline)
     own = with_seat if row[0, seat[0]] > 0 else without
     usual = with_seat if has_usual_seat else without
     for mixture in range(mixtures.shape[1]):

@@ -18,7 +18,7 @@ NAN = math.nan
 
 
 class Role(msgspec.Struct, frozen=True, gc=False):
-    """What somebody plays, by English names; made by :func:`role_of`.
+    """What somebody plays, by English names; made by :func:`get_role`.
 
     ``flags`` are numbers for the party's features.
     """
@@ -29,7 +29,7 @@ class Role(msgspec.Struct, frozen=True, gc=False):
     flags: tuple[float, float, float]
 
 
-def role_of(class_name: str, spec_name: str, *, is_support: bool | None) -> Role:
+def get_role(class_name: str, spec_name: str, *, is_support: bool | None) -> Role:
     """``is_support`` None: it is not known."""
     supports = is_support is True
     flags = (supports, class_name in SUPPORT_CLASSES, SUPPORT_CODES.get(spec_name, NO_SUPPORT))

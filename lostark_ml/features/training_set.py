@@ -84,7 +84,7 @@ def build_training_set(
     used = {name: (versions or {}).get(name, lake.version(name)) for name in SOURCES}
     wanted = None if days is None else set(days)
     until = date.max if wanted is None else max(wanted, default=date.min)
-    frame = features_of(read_players(lake, until=until, versions=used))
+    frame = build_features(read_players(lake, until=until, versions=used))
     if wanted is not None:
         frame = frame[frame["fight_date"].isin(wanted)].reset_index(drop=True)
     return TrainingSet(frame, used)
@@ -97,7 +97,7 @@ def read_players(
     until: date = date.max,
     versions: Mapping[str, int | None] | None = None,
 ) -> pd.DataFrame:
-    """What ``features_of`` needs, of all fight days from ``since`` to ``until``."""
+    """What ``build_features`` needs, of all fight days from ``since`` to ``until``."""
     versions = versions or {}
     day = pc.field("fight_date")
     where = (day >= pa.scalar(since)) & (day <= pa.scalar(until))
@@ -112,7 +112,7 @@ def read_players(
     )
 
 
-def features_of(players: pd.DataFrame) -> pd.DataFrame:
+def build_features(players: pd.DataFrame) -> pd.DataFrame:
     """Rows of ``ml_training_set``, one for each of ``players``, ordered by start, encounter and name.
 
     Args:
@@ -122,7 +122,7 @@ def features_of(players: pd.DataFrame) -> pd.DataFrame:
     rows = players.sort_values(["fight_started_at", *_KEYS], kind="stable", ignore_index=True)
     started_us, week_us = _micros(rows["fight_started_at"]), _micros(rows["week_started_at"])
     frame = rows[[c for c in ML_TRAINING_SET.names if c in rows.columns]].copy()
-    frame["exclusion_reason"] = exclusions_of(rows)
+    frame["exclusion_reason"] = find_exclusions(rows)
     for name in ("class_name", "spec_name", "region"):
         frame[name] = rows[name].fillna(UNKNOWN)
     frame["gate_difficulty"] = _gate_difficulty(rows)
@@ -158,7 +158,7 @@ def model_input(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[MODEL_FEATURES]
 
 
-def exclusions_of(rows: pd.DataFrame) -> pd.Series:
+def find_exclusions(rows: pd.DataFrame) -> pd.Series:
     """The first of ``EXCLUSIONS`` that holds of rows of ``stats_player_dps``; null for the population."""
     holds = {
         "not_counted": ~_true(rows["is_counted"]),
@@ -200,13 +200,13 @@ def moment_features(started_us: Number, week_us: Number) -> dict[str, Number]:
     }
 
 
-def gate_difficulty_of(raid: Text, gate: Text, difficulty: Text) -> Text:
+def join_gate_difficulty(raid: Text, gate: Text, difficulty: Text) -> Text:
     """Raid, gate and difficulty in one."""
     return raid + " " + gate + " " + difficulty
 
 
 def _gate_difficulty(rows: pd.DataFrame) -> pd.Series:
-    return gate_difficulty_of(rows["raid_name"], rows["gate_name"], rows["difficulty"]).fillna(UNKNOWN)
+    return join_gate_difficulty(rows["raid_name"], rows["gate_name"], rows["difficulty"]).fillna(UNKNOWN)
 
 
 def _codes(frame: pd.DataFrame, columns: list[str]) -> np.ndarray:

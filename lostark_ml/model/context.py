@@ -23,7 +23,7 @@ from lostark_ml.model.parts import shapley_shares
 from lostark_ml.model.trees import CompiledPipeline
 
 RECENT = timedelta(weeks=4)
-FEWEST_IN_CELL = 30
+MIN_PER_CELL = 30
 OWN_FEATURES = ("gate_difficulty", "class_name", "spec_name", TIME_FEATURE)
 """The same in the typical player."""
 CATEGORIES = ("region", "measurement_rules")
@@ -113,7 +113,7 @@ def measure_typical(rows: pd.DataFrame, cutoff: datetime) -> Typical:
     of_spec: dict[str, dict[str, list[float | None]]] = {}
     sizes = rows.groupby(["gate_difficulty", "spec_name"]).size()
     medians = _medians(rows, ["gate_difficulty", "spec_name"])
-    for name, spec in sizes.index[sizes >= FEWEST_IN_CELL]:
+    for name, spec in sizes.index[sizes >= MIN_PER_CELL]:
         of_spec.setdefault(str(name), {})[str(spec)] = _usual(medians.loc[(name, spec)], together[str(name)])
     return Typical(
         features=list(NUMBER_FEATURES),

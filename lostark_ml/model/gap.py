@@ -28,14 +28,14 @@ EXECUTION = (
     "duration_s",
 )
 """What is read of ``stats_player_dps``; duration only to make a share of ``dead_s``."""
-FEWEST_FORECASTS = 100
+MIN_FORECASTS = 100
 """Fewer errors say nothing of what a figure is worth."""
-FEWEST_IN_CELL = 10
+MIN_PER_CELL = 10
 USUAL_ROWS = 50_000
 """The newest players, by whom the usual figures are known well enough."""
 POSITIONAL_FROM = 0.25
 """A spec whose usual share of hits from one side is below fights from no side."""
-MOST_DEAD = 0.99
+MAX_DEAD = 0.99
 TAIL = 0.005
 """Deviations beyond these quantiles of what was seen count as those: a line is not known to go on."""
 UNEXPLAINED = GAP_PARTS[-1].name
@@ -93,7 +93,7 @@ class GapModel:
 
     def departures(self, rows: pd.DataFrame) -> pd.DataFrame:
         """By how much each figure differs from the usual one of gate and spec."""
-        figures = figures_of(rows, self.position)
+        figures = compute_figures(rows, self.position)
         by_cell = {(gate, spec): one for gate, specs in self.usual.items() for spec, one in specs.items()}
         cells = pd.Series(list(zip(rows["gate_difficulty"], rows["spec_name"], strict=True)), rows.index)
         usual = {}
@@ -122,7 +122,7 @@ def fit_gap(forecasts: pd.DataFrame, population: pd.DataFrame, execution: pd.Dat
     recent = population.tail(USUAL_ROWS).merge(execution, on=KEY)
     rows = forecasts.merge(execution, on=KEY, how="left")
     position = _positions(recent)
-    seen = figures_of(recent, position)
+    seen = compute_figures(recent, position)
     usual = GapModel(
         forecasts=len(rows),
         position=position,
@@ -130,7 +130,7 @@ def fit_gap(forecasts: pd.DataFrame, population: pd.DataFrame, execution: pd.Dat
         usual_of_spec=_usual(seen, recent["spec_name"]),
     )
     departures = usual.departures(rows)
-    known = [name for name in PRIORS if departures[name].notna().sum() >= FEWEST_FORECASTS]
+    known = [name for name in PRIORS if departures[name].notna().sum() >= MIN_FORECASTS]
     limits = {
         name: tuple(float(v) for v in departures[name].quantile([TAIL, 1 - TAIL]))
         for name in known
@@ -151,12 +151,12 @@ def _within(values: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return values - values.groupby(rows["encounter_id"]).transform("mean")
 
 
-def figures_of(rows: pd.DataFrame, position: dict[str, str]) -> pd.DataFrame:
+def compute_figures(rows: pd.DataFrame, position: dict[str, str]) -> pd.DataFrame:
     """What a player did, by the part that it explains; NaN where the log does not tell.
 
     Casts are counted by minute *alive*, as a logarithm: otherwise dying would count twice.
     """
-    living = 1 - (rows["dead_s"].astype(float) / rows["duration_s"].astype(float)).clip(0, MOST_DEAD)
+    living = 1 - (rows["dead_s"].astype(float) / rows["duration_s"].astype(float)).clip(0, MAX_DEAD)
     casts = rows["casts_per_minute"].astype(float) / living.fillna(1.0)
     side = rows["spec_name"].map(position)
     back, front = rows["back_attack_rate"].astype(float), rows["front_attack_rate"].astype(float)
@@ -213,7 +213,7 @@ def _usual(figures: pd.DataFrame, spec: pd.Series) -> dict[str, dict[str, float]
         str(name): {
             figure: float(medians.loc[name, figure])
             for figure in figures
-            if counts.loc[name, figure] >= FEWEST_IN_CELL
+            if counts.loc[name, figure] >= MIN_PER_CELL
         }
         for name in medians.index
     }

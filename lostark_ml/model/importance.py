@@ -32,7 +32,7 @@ GROUPS = {
     "server and meter · 서버": ("region", "measurement_rules"),
 }
 """Every feature but the season's time, which only goes on."""
-MOST_ROWS = 5000
+MAX_ROWS = 5000
 
 
 def group_importance(
@@ -49,8 +49,8 @@ def group_importance(
     if rows.empty:
         return pd.DataFrame({"group": [], "mape_lost": [], "sd": []})
     random = np.random.default_rng(seed)
-    if len(rows) > MOST_ROWS:
-        rows = rows.iloc[np.sort(random.choice(len(rows), MOST_ROWS, replace=False))]
+    if len(rows) > MAX_ROWS:
+        rows = rows.iloc[np.sort(random.choice(len(rows), MAX_ROWS, replace=False))]
     regress = model.pipeline[-1]
     matrix = np.asarray(model.pipeline[:-1].transform(model_input(rows)), float)
     true = rows["log_dps"].to_numpy(float)

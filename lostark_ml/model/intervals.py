@@ -14,7 +14,7 @@ import pandas as pd
 
 SHRINK_ROWS = 150.0
 """A spec with this many rows stands halfway between its own quantile and the global one."""
-FEWEST_OF_SPEC = 20
+MIN_PER_SPEC = 20
 PERCENTS = (
     0.5,
     1,
@@ -101,7 +101,7 @@ def calibrate(error: np.ndarray, spec: pd.Series, level: float = 0.9) -> Interva
     quantiles = np.percentile(error, percents)
     by_spec, quantiles_by_spec = {}, {}
     for name, at in pd.Series(np.arange(len(error))).groupby(spec.to_numpy(object)):
-        if len(at) >= FEWEST_OF_SPEC:
+        if len(at) >= MIN_PER_SPEC:
             own = _ends(error[at.to_numpy()], tail)
             share = len(at) / (len(at) + SHRINK_ROWS)
             by_spec[str(name)] = (low + share * (own[0] - low), high + share * (own[1] - high))

@@ -14,13 +14,13 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from lostark_ml.features.training_set import features_of, model_input
+from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model.training import TrainingConfig, fit_pipeline, training_rows
 
 CELL = ["gate_difficulty", "spec_name", "week_started_at"]
 _RAW_CELL = ["raid_name", "gate_name", "difficulty", "spec_name", "week_started_at", "is_dead"]
-MOST_SHUFFLED_R2 = 0.02
-MOST_ID_GAIN = 0.003
+MAX_SHUFFLED_R2 = 0.02
+MAX_ID_GAIN = 0.003
 SURE, DRAWS = 0.99, 1000
 
 
@@ -37,7 +37,7 @@ class LeakReport:
     @property
     def is_clean(self) -> bool:
         """Nothing was learnt where there is nothing to learn."""
-        return self.shuffled_r2 <= MOST_SHUFFLED_R2 and self.id_gain <= MOST_ID_GAIN
+        return self.shuffled_r2 <= MAX_SHUFFLED_R2 and self.id_gain <= MAX_ID_GAIN
 
 
 def look_for_leaks(
@@ -46,7 +46,7 @@ def look_for_leaks(
     until: datetime,
     config: TrainingConfig | None = None,
     *,
-    build: Callable[[pd.DataFrame], pd.DataFrame] = features_of,
+    build: Callable[[pd.DataFrame], pd.DataFrame] = build_features,
 ) -> LeakReport:
     """Both tests on ``players`` as ``features.read_players`` gives them, trained before ``cutoff``."""
     config = config or TrainingConfig()

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BINS = 10
-MOST_VALUES = 40
+MAX_VALUES = 40
 ROW_HEIGHT = 18
 LABEL_PIXELS = 300
 PIXELS = 1.5
-FEWEST_ROWS = 10
+MIN_ROWS = 10
 _MILLION = 1e6
 _BLUE, _RED, _GREY = "#457b9d", "#e63946", "#adb5bd"
 _TITLES = {
@@ -114,8 +114,8 @@ def interval_width(rows: pd.DataFrame) -> alt.Chart:
     width = (rows["expected_dps_high"] - rows["expected_dps_low"]) / rows["expected_dps"]
     inside = rows["dps"].between(rows["expected_dps_low"], rows["expected_dps_high"])
     by_spec = pd.DataFrame({"width": 100 * width, "inside": 100.0 * inside}).groupby(rows["spec_name"])
-    table = by_spec.mean()[by_spec.size() >= FEWEST_ROWS].sort_values("width", ascending=False)
-    table = table.head(MOST_VALUES)
+    table = by_spec.mean()[by_spec.size() >= MIN_ROWS].sort_values("width", ascending=False)
+    table = table.head(MAX_VALUES)
     counts = by_spec.size()[table.index].tolist()
     table["label"] = [_label(spec, n) for spec, n in zip(table.index, counts, strict=True)]
     bars = (
@@ -192,7 +192,7 @@ def _boxes(percent: pd.Series, value: pd.Series) -> pd.DataFrame:
     names = {0.05: "p5", 0.25: "p25", 0.5: "p50", 0.75: "p75", 0.95: "p95"}
     cells = percent.groupby(value.astype("str").fillna("unknown"))
     counts = cells.size()
-    shown = counts[counts >= FEWEST_ROWS].nlargest(MOST_VALUES).index
+    shown = counts[counts >= MIN_ROWS].nlargest(MAX_VALUES).index
     boxes = cells.quantile(list(names)).unstack().reindex(columns=list(names)).rename(columns=names)  # noqa: PD010
     boxes = boxes.loc[shown]
     boxes = boxes.iloc[boxes["p50"].abs().argsort(kind="stable")[::-1]]

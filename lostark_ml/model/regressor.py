@@ -30,7 +30,7 @@ ADDITIVE_FEATURES = ("gate_difficulty", "spec_name", "support_seat_flag", TIME_F
 """What the season's level and the additive effects are read from; the trees see the others too."""
 _TREE_NUMBERS = [_AT[name] for name in NUMBER_FEATURES]
 _WEEKDAYS = 7
-MOST_BINS = 254
+MAX_BINS = 254
 ROWS_FOR_BINS = 200_000
 ROWS_FOR_SEASON = 200_000
 """Bins, levels and effects of that many rows are known well enough; of more, so many are drawn."""
@@ -167,10 +167,10 @@ def _some(rows: int, most: int) -> slice | np.ndarray:
 def bin_edges(column: np.ndarray) -> np.ndarray:
     """Where the bins of a number begin: midpoints of its values, or quantiles where there are many."""
     known = np.unique(column[np.isfinite(column)])
-    if len(known) <= MOST_BINS:
+    if len(known) <= MAX_BINS:
         return (known[1:] + known[:-1]) / 2 if len(known) > 1 else known
     sample = column[_some(len(column), ROWS_FOR_BINS)]
-    ranks = np.linspace(0, 1, MOST_BINS + 1)[1:-1]
+    ranks = np.linspace(0, 1, MAX_BINS + 1)[1:-1]
     return np.unique(np.quantile(sample[np.isfinite(sample)], ranks, method="averaged_inverted_cdf"))
 
 

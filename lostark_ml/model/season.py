@@ -15,7 +15,7 @@ from scipy import sparse
 
 from lostark_ml.model.robust import huber_ridge
 
-FEWEST_IN_BLOCK = 200
+MIN_PER_BLOCK = 200
 LEVEL_RIDGE = 1e-3
 EFFECT_RIDGE = 1.0
 GATE_LEVEL_RIDGE = 300.0
@@ -39,7 +39,7 @@ class SeasonLevel:
 
     def at(self, week: np.ndarray, gate: np.ndarray) -> np.ndarray:
         """The level at moments (weeks from 1970): measured before the cutoff, continued after it."""
-        block = _block_of(week, self.cutoff_week, self.edges)
+        block = _find_block(week, self.cutoff_week, self.edges)
         known = (gate >= 0) & (gate < self.gate_levels.shape[1])
         departure = np.where(known, self.gate_levels[block, np.where(known, gate, 0)], 0.0)
         return self.levels[block] + departure + self._ahead(week)
@@ -85,7 +85,7 @@ def measure_season(
         damping: share of the newest weekly step that the next week goes on with.
     """
     edges = _edges(week, cutoff_week)
-    block = _block_of(week, cutoff_week, edges)
+    block = _find_block(week, cutoff_week, edges)
     blocks = len(edges) + 1
     gates = int(gate.max()) + 1
     parts = [
@@ -133,14 +133,14 @@ def _edges(week: np.ndarray, cutoff_week: float) -> np.ndarray:
     counts = np.bincount(age)
     edges, rows = [], 0
     for at in range(1, len(counts)):
-        if rows >= FEWEST_IN_BLOCK and counts[at:].sum() >= FEWEST_IN_BLOCK:
+        if rows >= MIN_PER_BLOCK and counts[at:].sum() >= MIN_PER_BLOCK:
             edges.append(at)
             rows = 0
         rows += counts[at]
     return np.array(edges, dtype=float)
 
 
-def _block_of(week: np.ndarray, cutoff_week: float, edges: np.ndarray) -> np.ndarray:
+def _find_block(week: np.ndarray, cutoff_week: float, edges: np.ndarray) -> np.ndarray:
     return np.searchsorted(edges, _age(week, cutoff_week), side="right")
 
 

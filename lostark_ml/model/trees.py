@@ -20,10 +20,10 @@ from sklearn.pipeline import Pipeline
 
 from lostark_assets.errors import PermanentError
 from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES
-from lostark_ml.features.kernels import MISSING, codes_of, left_over, sums_of
+from lostark_ml.features.kernels import MISSING, encode_features, left_over, sum_trees
 from lostark_ml.model.regressor import ADDITIVE_FEATURES, SeasonRegressor
 
-NARROW_LEAVES, MOST_LEAVES = 32, 64
+NARROW_LEAVES, MAX_LEAVES = 32, 64
 _BYTES = 256
 _FEATURES = len(MODEL_FEATURES) - 1
 """All but the time, which the trees don't see."""
@@ -104,7 +104,7 @@ class CompiledPipeline:
     def codes(self, matrix: np.ndarray) -> np.ndarray:
         """What the trees see of a matrix: a byte a feature."""
         matrix = np.ascontiguousarray(matrix, np.float64)
-        return codes_of(matrix, len(CATEGORY_FEATURES), self.edges, self.edge_starts)
+        return encode_features(matrix, len(CATEGORY_FEATURES), self.edges, self.edge_starts)
 
     def left_over(self, codes: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
         """Leaves that each group's features leave over (rows, groups + 1, trees); last, those of no group."""
@@ -118,7 +118,7 @@ class CompiledPipeline:
             codes: of the rows to end with; they have the same features outside of the groups.
             group_of: :func:`group_of_features`.
         """
-        return sums_of(start, codes, group_of, self.reach_of, self.reach, self.leaves, self.baseline)
+        return sum_trees(start, codes, group_of, self.reach_of, self.reach, self.leaves, self.baseline)
 
 
 def group_of_features(groups: Sequence[Sequence[int]]) -> np.ndarray:
@@ -159,8 +159,8 @@ def _compile(pipeline: Pipeline) -> CompiledPipeline:
     own_codes = _codes_inside(trees)
     most_leaves = max(one.get_n_leaf_nodes() for one in predictors)
     most_codes = max([*map(len, own_codes), *(len(one) + 1 for one in edges)])
-    if most_leaves > MOST_LEAVES or most_codes > MISSING:
-        message = f"at most {MOST_LEAVES} leaves and {MISSING} codes, found {most_leaves} and {most_codes}"
+    if most_leaves > MAX_LEAVES or most_codes > MISSING:
+        message = f"at most {MAX_LEAVES} leaves and {MISSING} codes, found {most_leaves} and {most_codes}"
         raise ValueError(message)
     leaves = np.zeros((len(predictors), most_leaves))
     # Half as wide, half as much memory to go through.

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.lake.tables import Lake
-from lostark_ml.features.training_set import exclusions_of
+from lostark_ml.features.training_set import find_exclusions
 from lostark_ml.model.training import WEEK
 from lostark_ml.monitoring.retraining import Attempt, Facts, Patch
 from lostark_ml.monitoring.scoring import EXPECTED, judge_champion
@@ -56,7 +56,7 @@ def gather(
 def population_fights(lake: Lake) -> dict[str, datetime]:
     """Fights that a model would learn from, with their starts."""
     rows = lake.read(STATS_PLAYER_DPS.name, columns=["fight_id", "fight_started_at", *_JUDGED]).to_pandas()
-    kept = rows[exclusions_of(rows).isna().to_numpy()]
+    kept = rows[find_exclusions(rows).isna().to_numpy()]
     starts = kept.groupby("fight_id")["fight_started_at"].min()
     return dict(zip(starts.index, starts.dt.to_pydatetime(), strict=True))
 

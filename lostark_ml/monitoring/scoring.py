@@ -27,13 +27,13 @@ from lostark_ml.model.training import WEEK, FittedModel
 from lostark_ml.monitoring.weekly import (
     ModelProblem,
     Promised,
-    findings_of,
+    build_findings,
+    build_reports,
     game_week,
     judge,
     monitor,
-    reports_of,
 )
-from lostark_ml.registry.champion_history import AliasChange, champion_of, read_history
+from lostark_ml.registry.champion_history import AliasChange, find_champion, read_history
 from lostark_ml.registry.models import CHAMPION, Registry
 from lostark_ml.serving.expected import score
 
@@ -73,7 +73,7 @@ def champion_of_day(history: Sequence[AliasChange], day: date) -> int | None:
     first = next((change for change in history if change.alias == CHAMPION), None)
     if first is not None and first.changed_at > end:
         return first.to_version
-    return champion_of(history, end)
+    return find_champion(history, end)
 
 
 def score_days(lake: Lake, registry: Registry, days: Iterable[date], now: datetime) -> ScoringRun:
@@ -139,7 +139,7 @@ def refresh_monitoring(
 
     Weeks before stay as they were measured.
     """
-    measured_from = _week_of(now) - (newest_weeks - 1) * WEEK
+    measured_from = _get_week(now) - (newest_weeks - 1) * WEEK
     read_from = measured_from - REFERENCE_WEEKS * WEEK - timedelta(days=1)
     before = lake.read(ML_DPS_MONITORING.name)
     is_first = before.num_rows == 0
@@ -156,9 +156,9 @@ def refresh_monitoring(
     with lake.lock(ML_DPS_MONITORING.name):
         lake.replace_all(ML_DPS_MONITORING, rows)
     problems, of_champion = judge_champion(registry, expected, due)
-    for kind, reports in reports_of(problems).items():
+    for kind, reports in build_reports(problems).items():
         ledger.report(kind, reports)
-    return MonitoringRun(rows, problems, [*findings, *findings_of(problems, of_champion)])
+    return MonitoringRun(rows, problems, [*findings, *build_findings(problems, of_champion)])
 
 
 def judge_champion(
@@ -174,7 +174,7 @@ def judge_champion(
     return judge(table, promised), table
 
 
-def _week_of(moment: datetime) -> datetime:
+def _get_week(moment: datetime) -> datetime:
     nearest = game_week(pd.Series([pd.Timestamp(moment).tz_convert("UTC")])).iloc[0].to_pydatetime()
     return nearest if nearest <= moment else nearest - WEEK
 

@@ -151,7 +151,7 @@ def newest_judged_week(table: pd.DataFrame, policy: MonitoringPolicy) -> datetim
     return None if enough.empty else enough["week_started_at"].max()
 
 
-def findings_of(problems: Sequence[ModelProblem], table: pa.Table | pd.DataFrame) -> list[Finding]:
+def build_findings(problems: Sequence[ModelProblem], table: pa.Table | pd.DataFrame) -> list[Finding]:
     """One finding for each rule, kept or broken, for asset checks; ``checked`` counts slices looked at."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     findings = []
@@ -162,7 +162,7 @@ def findings_of(problems: Sequence[ModelProblem], table: pa.Table | pd.DataFrame
     return findings
 
 
-def reports_of(problems: Sequence[ModelProblem]) -> dict[str, list[ReportedProblem]]:
+def build_reports(problems: Sequence[ModelProblem]) -> dict[str, list[ReportedProblem]]:
     """``problems`` as the ledger takes them, by kind of alert; a kind that is well has none."""
     reports: dict[str, list[ReportedProblem]] = {"model_degraded": [], "model_drift": []}
     for problem in problems:

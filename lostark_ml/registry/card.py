@@ -14,16 +14,16 @@ import numpy as np
 from lostark_assets.contracts.ml import EXCLUSIONS
 from lostark_assets.markdown import markdown_table
 from lostark_ml.model.evaluation import MODEL, Evaluation, Metrics
-from lostark_ml.model.leaks import MOST_ID_GAIN, MOST_SHUFFLED_R2, LeakReport
+from lostark_ml.model.leaks import MAX_ID_GAIN, MAX_SHUFFLED_R2, LeakReport
 from lostark_ml.model.training import FittedModel
 from lostark_ml.registry.promotion import CHAMPION, Decision, SliceChange
 
-LONGEST = 4900
+MAX = 4900
 """Below the 5,000 characters of MLflow's column; characters, not bytes, so Korean counts as Latin."""
 SLICE_ROWS = 100
 SLICE_NAMES = ("gate_difficulty", "spec_name", "item_level_bracket", "uploader", "character")
-MOST_REASONS = 6
-LONGEST_REASON = 260
+MAX_REASONS = 6
+MAX_REASON = 260
 CUT = "\n\n… cut to fit; the run's artifacts hold the rest."
 WHAT = (
     "The DPS that a player of this spec is expected to reach at this gate, from what is known before and "
@@ -62,20 +62,20 @@ class CardFacts:
 
 
 def model_card(facts: CardFacts) -> str:
-    """The card, at most ``LONGEST`` characters."""
+    """The card, at most ``MAX`` characters."""
     head, tail = _head(facts), _tail(facts)
     rows = _slice_rows(facts)
     shown = len(rows)
     card = _assemble(head, rows, shown, tail)
-    while len(card) > LONGEST and shown:
+    while len(card) > MAX and shown:
         shown -= 1
         card = _assemble(head, rows, shown, tail)
     return cut_to_fit(card)
 
 
 def cut_to_fit(text: str) -> str:
-    """At most ``LONGEST`` characters, and where the rest is."""
-    return text if len(text) <= LONGEST else text[: LONGEST - len(CUT)] + CUT
+    """At most ``MAX`` characters, and where the rest is."""
+    return text if len(text) <= MAX else text[: MAX - len(CUT)] + CUT
 
 
 def _assemble(head: str, rows: list[dict[str, str]], shown: int, tail: str) -> str:
@@ -105,7 +105,7 @@ def _decision(decision: Decision | None) -> str:
     if decision is None:
         return "## Decision: none yet\n\nIt was not compared with a champion."
     title = "promote" if decision.promote else "do not promote"
-    reasons = [f"- {_short(reason.words)}" for reason in decision.reasons[:MOST_REASONS]]
+    reasons = [f"- {_short(reason.words)}" for reason in decision.reasons[:MAX_REASONS]]
     more = len(decision.reasons) - len(reasons)
     lines = [*reasons, *([f"- and {more} more reasons"] if more else [])]
     policy = decision.policy
@@ -205,8 +205,8 @@ def _leaks(leaks: LeakReport | None) -> str:
         return "not run"
     verdict = "clean" if leaks.is_clean else "**NOT CLEAN**"
     return (
-        f"{verdict}: R² of shuffled DPS {leaks.shuffled_r2:.3f} (at most {MOST_SHUFFLED_R2}), gain by a "
-        f"random id {_points(leaks.id_gain)} (at most {_points(MOST_ID_GAIN)})"
+        f"{verdict}: R² of shuffled DPS {leaks.shuffled_r2:.3f} (at most {MAX_SHUFFLED_R2}), gain by a "
+        f"random id {_points(leaks.id_gain)} (at most {_points(MAX_ID_GAIN)})"
     )
 
 
@@ -223,7 +223,7 @@ def _word(slice_name: str) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
+    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 1] + "…"
 
 
 def _percent(fraction: float) -> str:

@@ -25,7 +25,7 @@ OUTSIDE = "outside"
 ACTIONS = tuple(a for a in ML_CHAMPION_HISTORY.by_name["action"].allowed or () if a != OUTSIDE)
 LATE = "written later: the process ended before it could write this"
 _MOMENT = timedelta(microseconds=1)
-_LONGEST_REASON = 2000
+_MAX_REASON = 2000
 
 
 class NothingToRollBackTo(PermanentError):
@@ -105,10 +105,10 @@ def point(
             to_version=version,
             action=action,
             changed_by=by,
-            reason=why[:_LONGEST_REASON],
+            reason=why[:_MAX_REASON],
             training_set_version=target.training_set_version,
         )
-        registry.note(_intent_of(alias), json.dumps(asdict(change), default=str, ensure_ascii=False))
+        registry.note(_get_intent_key(alias), json.dumps(asdict(change), default=str, ensure_ascii=False))
         registry.move_alias(alias, version)
         _write(lake, [change])
     return change
@@ -124,7 +124,7 @@ def notice_outside_changes(registry: Registry, lake: Lake, now: datetime) -> lis
         return _notice(registry, lake, now)
 
 
-def champion_of(history: Sequence[AliasChange], at: datetime | None = None) -> int | None:
+def find_champion(history: Sequence[AliasChange], at: datetime | None = None) -> int | None:
     """Version of the champion by the newest row, or of the one in force ``at`` an instant; None: no champion.
 
     ``history``: the oldest first.
@@ -187,7 +187,7 @@ def _notice(registry: Registry, lake: Lake, now: datetime) -> list[AliasChange]:
             action=OUTSIDE,
             changed_by="unknown",
             reason="moved in the MLflow UI or by other software; noticed then",
-            training_set_version=_training_set_of(registry, current),
+            training_set_version=_read_training_set(registry, current),
         )
         found.append(change)
     _write(lake, found)
@@ -198,7 +198,7 @@ def _intended(
     registry: Registry, alias: str, current: int | None, last: AliasChange | None
 ) -> AliasChange | None:
     """The change that ``point`` was making when it was cut off, if that is what happened."""
-    text = None if current is None else registry.notes().get(_intent_of(alias))
+    text = None if current is None else registry.notes().get(_get_intent_key(alias))
     if text is None:
         return None
     noted = json.loads(text)
@@ -213,11 +213,11 @@ def _intended(
     return AliasChange(**{**asdict(change), "reason": f"{change.reason} ({LATE})"})
 
 
-def _intent_of(alias: str) -> str:
+def _get_intent_key(alias: str) -> str:
     return f"last_move_of_{alias}"
 
 
-def _training_set_of(registry: Registry, version: int | None) -> int | None:
+def _read_training_set(registry: Registry, version: int | None) -> int | None:
     try:
         return None if version is None else registry.version(version).training_set_version
     except UnknownModelVersion:

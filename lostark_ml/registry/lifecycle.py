@@ -171,7 +171,7 @@ def train_challenger(
         STATS_PLAYER_DPS.name, columns=[*KEY, *EXECUTION], version=sources.get(STATS_PLAYER_DPS.name)
     ).to_pandas()
     model = fit(frame, cutoff, policy.training, execution=execution)
-    until = _end_of(frame)
+    until = _get_end(frame)
     test = evaluate(model, frame, until)
     leaks = _leaks(lake, sources, cutoff, until, policy.training)
     population = frame[frame["exclusion_reason"].isna()]
@@ -218,7 +218,7 @@ def evaluate_challenger(lake: Lake, registry: Registry, policy: LifecyclePolicy,
     champion = None if incumbent is None else registry.load(incumbent)
     version = entry.training_set_version
     frame = read_training_set(lake, _training_set_version(lake) if version is None else version)
-    until = _end_of(frame)
+    until = _get_end(frame)
     figures = registry.metrics(entry)
     # What nobody measured is not clean.
     leaks = LeakReport(*(figures.get(name, math.nan) for name in ("leak_shuffled_r2", "leak_id_gain")))
@@ -309,7 +309,7 @@ def _challenger(registry: Registry) -> ModelVersion:
     return entry
 
 
-def _end_of(frame: pd.DataFrame) -> datetime:
+def _get_end(frame: pd.DataFrame) -> datetime:
     population = frame[frame["exclusion_reason"].isna()]
     return pd.Timestamp(population["fight_started_at"].max()).to_pydatetime() + _MOMENT
 

@@ -149,7 +149,7 @@ def load(folder: Path, kind: type[Model], *, digest: str | None = None) -> Model
     Args:
         folder: as ``save`` wrote it.
         kind: the dataclass that it is.
-        digest: what :func:`digest_of` said when the version was registered.
+        digest: what :func:`compute_digest` said when the version was registered.
 
     Raises:
         ModelRefused: another kind, a type that is not on the list, files that were changed, or a model that
@@ -159,7 +159,7 @@ def load(folder: Path, kind: type[Model], *, digest: str | None = None) -> Model
     if not (folder / needed).is_file():
         others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         raise _refused(folder, needed, ", ".join(others) or "nothing", "Pickles are never read.")
-    if digest is not None and (found := digest_of(folder)) != digest:
+    if digest is not None and (found := compute_digest(folder)) != digest:
         raise _refused(folder, f"files of SHA-256 {digest[:12]}…", f"{found[:12]}…", "They were changed.")
     document = _read_document(folder, kind)
     fields = _read_fields(folder, document, kind)
@@ -170,7 +170,7 @@ def load(folder: Path, kind: type[Model], *, digest: str | None = None) -> Model
     return model
 
 
-def digest_of(folder: Path) -> str:
+def compute_digest(folder: Path) -> str:
     """SHA-256 over the files that make the model: the pipeline, where there is one, and the fields."""
     files = [folder / name for name in (PIPELINE_FILE, FIELDS_FILE)]
     digests = [hashlib.sha256(path.read_bytes()).digest() for path in files if path.is_file()]

@@ -51,8 +51,8 @@ _RUN_DESCRIPTION = "mlflow.note.content"
 # Without it MLflow's pages take the runs for those of a language model.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 _CONNECT_TIMEOUT_S = 5
-_LONGEST_VALUE = 5000
-_MOST_PARAMETERS, _MOST_METRICS = 100, 1000
+_MAX_VALUE = 5000
+_MAX_PARAMETERS, _MAX_METRICS = 100, 1000
 _DESCRIPTIONS = {
     DPS_MODEL: "Expected DPS of a dealer in a fight, from what is known before and around it. The version "
     "with the alias `champion` is in use; `challenger` is the newest that was trained.",
@@ -256,14 +256,14 @@ class Registry:
 
             try:
                 files = download_artifacts(
-                    artifact_uri=self._files_of(wanted.version), dst_path=folder, tracking_uri=self._uri
+                    artifact_uri=self._get_files(wanted.version), dst_path=folder, tracking_uri=self._uri
                 )
             except Exception as error:
                 if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 raise UnknownModelVersion(
                     f"{self.model_name} version {wanted.version}: expected its files, found none at "
-                    f"{self._files_of(wanted.version)}. Nothing was loaded. Bring them back from a copy, or "
+                    f"{self._get_files(wanted.version)}. Nothing was loaded. Bring them back from a copy, or "
                     "roll back to another version."
                 ) from error
             return model_file.load(Path(files), kind, digest=wanted.tags.get(DIGEST_TAG))
@@ -311,7 +311,7 @@ class Registry:
         number = self.aliases().get(alias)
         return None if number is None else self.version(number)
 
-    def _files_of(self, version: int) -> str:
+    def _get_files(self, version: int) -> str:
         """Where the files are; not ``models:/…``, which MLflow looks up in its global registry."""
         place = self._client.get_model_version_download_uri(self.model_name, str(version))
         if place.startswith("models:/"):
@@ -373,7 +373,7 @@ class Registry:
         with tempfile.TemporaryDirectory(prefix="lostark-run-") as scratch:
             folder = Path(scratch) / "model"
             model_file.save(model, folder, example, run_id=run_id, model_id=logged.model_id)
-            digest = model_file.digest_of(folder)
+            digest = model_file.compute_digest(folder)
             client.log_model_artifacts(logged.model_id, str(folder))
             files = Path(scratch) / "files"
             _write_files(files, submission)
@@ -424,11 +424,11 @@ class Registry:
             for name, value in submission.metrics.items()
             if math.isfinite(value)
         ]
-        for start in range(0, len(metrics), _MOST_METRICS):
-            client.log_batch(run_id, metrics=metrics[start : start + _MOST_METRICS])
+        for start in range(0, len(metrics), _MAX_METRICS):
+            client.log_batch(run_id, metrics=metrics[start : start + _MAX_METRICS])
         listed = [Param(name, value) for name, value in params.items()]
-        for start in range(0, len(listed), _MOST_PARAMETERS):
-            client.log_batch(run_id, params=listed[start : start + _MOST_PARAMETERS])
+        for start in range(0, len(listed), _MAX_PARAMETERS):
+            client.log_batch(run_id, params=listed[start : start + _MAX_PARAMETERS])
 
     def _ensure_registered_model(self) -> None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - seconds
@@ -532,7 +532,7 @@ def _kind(model: object) -> str:
 
 def _text(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text[:_LONGEST_VALUE]
+    return text[:_MAX_VALUE]
 
 
 def _probe(uri: str, address: str) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from lostark_assets.errors import SettingsError
 from lostark_ml.model.baselines import all_baselines
-from lostark_ml.model.leaks import MOST_ID_GAIN, MOST_SHUFFLED_R2, LeakReport
+from lostark_ml.model.leaks import MAX_ID_GAIN, MAX_SHUFFLED_R2, LeakReport
 from lostark_ml.model.training import FittedModel
 
 CHAMPION = "champion"
@@ -258,8 +258,8 @@ def _objections(
         found.append(
             _reason(
                 "leak",
-                f"expected R² of shuffled DPS at most {MOST_SHUFFLED_R2}, found {leaks.shuffled_r2:.3f}; "
-                f"gain by a random id at most {_points(MOST_ID_GAIN)}, found {_points(leaks.id_gain)}",
+                f"expected R² of shuffled DPS at most {MAX_SHUFFLED_R2}, found {leaks.shuffled_r2:.3f}; "
+                f"gain by a random id at most {_points(MAX_ID_GAIN)}, found {_points(leaks.id_gain)}",
             )
         )
     if test.champion is None:

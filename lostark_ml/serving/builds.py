@@ -20,11 +20,11 @@ from lostark_assets.contracts.ml import CONTEXT_PARTS, HISTORY
 from lostark_assets.stats.weeks import KOREA, WEEK_US, week_start_us
 from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES, NO_SUPPORT, TIME_FEATURE
 from lostark_ml.features.kernels import one_answer
-from lostark_ml.features.planned import NAN, Planned, role_of
+from lostark_ml.features.planned import NAN, Planned, get_role
 from lostark_ml.features.training_set import (
     PARTY_FEATURES,
     PLAYERS_IN_A_PARTY,
-    gate_difficulty_of,
+    join_gate_difficulty,
     moment_features,
 )
 from lostark_ml.model.context import ALL_GROUPS, GROUP_COLUMNS, PART_SHARES
@@ -40,7 +40,7 @@ Answer = msgspec.defstruct(
     frozen=True,
     gc=False,
 )
-_MOST_KEPT = 4096
+_MAX_KEPT = 4096
 _CELL = ("gate_difficulty", "class_name", "spec_name")
 _MOMENT = tuple(moment_features(0, 0))
 _TOLD = (
@@ -95,10 +95,10 @@ class BuildModel:
         self._ranges = [(name, *ends) for name, ends in model.domain.ranges.items()]
         self._first_week = model.domain.first_week
         self._known = {reason: frozenset(names) for reason, names in model.domain.known.items()}
-        self._cell = lru_cache(_MOST_KEPT)(self._cell_of)
-        self._additive = lru_cache(_MOST_KEPT)(self._additive_of)
+        self._cell = lru_cache(_MAX_KEPT)(self._get_cell)
+        self._additive = lru_cache(_MAX_KEPT)(self._get_additive)
         names = {column: category for column, known in self._categories.items() for category in known}
-        role = role_of(names["class_name"], names["spec_name"], is_support=False)
+        role = get_role(names["class_name"], names["spec_name"], is_support=False)
         at_cutoff = int(self._cutoff_week * WEEK_US) + 1
         self._answer(self._known_cell(names), Planned(("", "", ""), "", "", at_cutoff, role, NAN))
 
@@ -149,11 +149,11 @@ class BuildModel:
         _packer(len(values))(found, 0, *values)
         return found
 
-    def _cell_of(self, raid: str, gate: str, difficulty: str, class_name: str, spec_name: str) -> _Cell:
+    def _get_cell(self, raid: str, gate: str, difficulty: str, class_name: str, spec_name: str) -> _Cell:
         names = {
             "raid_name": raid,
             "gate_name": gate,
-            "gate_difficulty": gate_difficulty_of(raid, gate, difficulty),
+            "gate_difficulty": join_gate_difficulty(raid, gate, difficulty),
             "class_name": class_name,
             "spec_name": spec_name,
         }
@@ -179,7 +179,7 @@ class BuildModel:
         has_usual_seat = usual.get("support_seat_flag", 0.0) > 0
         return _Cell(None, codes, (own, start, has_usual_seat, *self._model.intervals.ends(spec)))
 
-    def _additive_of(self, codes: tuple[float, float, float], week: int) -> tuple[float, float]:
+    def _get_additive(self, codes: tuple[float, float, float], week: int) -> tuple[float, float]:
         """The season's level and the effects, without and with a support's seat.
 
         Of the moment they read only how many whole weeks it is from the cutoff.

@@ -38,7 +38,7 @@ FEATURES = (
     "residual_spread",
 )
 _CELL = ["spec_name", "raid_name", "gate_name", "difficulty"]
-_FEWEST_IN_CELL = 5
+_MIN_PER_CELL = 5
 _FURTHEST = 4.0
 """Standard deviations; what lies beyond counts as that: one odd character is no style."""
 
@@ -337,7 +337,7 @@ def _residuals(rows: pd.DataFrame, expected: pd.DataFrame) -> np.ndarray:
 def _beside_its_cell(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """``names`` without what the gate does to the spec; a gate seen too seldom stays as it is."""
     cell = rows.groupby(_CELL, dropna=False)[names]
-    of_cell = cell.transform("median").where(cell.transform("count") >= _FEWEST_IN_CELL)
+    of_cell = cell.transform("median").where(cell.transform("count") >= _MIN_PER_CELL)
     of_spec = rows.groupby("spec_name")[names].transform("median")
     return rows[names] - of_cell.fillna(of_spec) + of_spec
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import altair as alt
     import pyarrow as pa
 
-MOST_POINTS = 600
+MAX_POINTS = 600
 NO_STYLE = "no style · 스타일 없음"
 _SEED = 0
-_LONGEST_TITLE, _TALLEST_TITLE = 70, 40
+_MAX_TITLE, _TALLEST_TITLE = 70, 40
 """Characters that fit beside an axis of the chart."""
 
 
@@ -26,7 +26,7 @@ def map_of_styles(rows: pa.Table, model: StyleModel) -> alt.Chart:
     import altair as alt  # noqa: PLC0415 - a second, only where a picture is drawn
 
     table = rows.select(["axis_1", "axis_2", "style"]).to_pandas().dropna(subset=["axis_1", "axis_2"])
-    table = table.sample(MOST_POINTS, random_state=_SEED) if len(table) > MOST_POINTS else table
+    table = table.sample(MAX_POINTS, random_state=_SEED) if len(table) > MAX_POINTS else table
     table = table.assign(style=table["style"].astype(object).where(table["style"].notna(), NO_STYLE))
     order = sorted(table["style"].unique(), key=lambda name: (name == NO_STYLE, name))
     words = [*axis_words(model), "", ""]
@@ -34,7 +34,7 @@ def map_of_styles(rows: pa.Table, model: StyleModel) -> alt.Chart:
         alt.Chart(pd.DataFrame(table))
         .mark_circle(size=30, opacity=0.6)
         .encode(
-            x=alt.X("axis_1:Q", title=_title("axis 1 · 축 1", words[0], _LONGEST_TITLE)),
+            x=alt.X("axis_1:Q", title=_title("axis 1 · 축 1", words[0], _MAX_TITLE)),
             y=alt.Y("axis_2:Q", title=_title("axis 2 · 축 2", words[1], _TALLEST_TITLE)),
             color=alt.Color("style:N", title=None, sort=order, legend=alt.Legend(labelLimit=300)),
         )

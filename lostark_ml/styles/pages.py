@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from lostark_ml.registry.card import LONGEST, cut_to_fit
+from lostark_ml.registry.card import MAX, cut_to_fit
 from lostark_ml.styles.clusters import StyleModel
 from lostark_ml.styles.names import WORDS, outstanding
 
@@ -74,7 +74,7 @@ def style_description(model: StyleModel, pages: Mapping[str, str], why: str) -> 
     for section in (None, *(f"#{name}" for name in _SECTIONS)):
         parts = parts if section is None else [_without(part, section) for part in parts]
         text = "\n\n".join([head, *(part.strip() for part in parts)])
-        if len(text) <= LONGEST:
+        if len(text) <= MAX:
             break
     return cut_to_fit(text)
 

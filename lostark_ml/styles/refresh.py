@@ -44,7 +44,7 @@ from lostark_ml.styles.pages import evidence_rows, style_description, style_page
 
 CLUSTERS = ML_PLAYER_CLUSTERS.name
 STYLES_ARE_NOT_SPECS = "styles_are_not_specs"
-MOST_AMI = 0.1
+MAX_AMI = 0.1
 """Agreement of style and spec by chance is 0; not standardised within spec, it is .5."""
 BY = "play styles"
 INPUT_TAG = "input_sha256"
@@ -151,8 +151,8 @@ def styles_are_not_specs(rows: pa.Table) -> Finding:
     """Whether knowing the spec tells nothing of the style; needs rows of ``ml_player_clusters``."""
     frame = rows.select(["spec_name", "style"]).to_pandas().dropna()
     agreement = float(adjusted_mutual_info_score(frame["spec_name"], frame["style"])) if len(frame) else 0.0
-    worst = [{"agreement of style and spec (AMI)": agreement, "at most": MOST_AMI}]
-    is_broken = agreement > MOST_AMI
+    worst = [{"agreement of style and spec (AMI)": agreement, "at most": MAX_AMI}]
+    is_broken = agreement > MAX_AMI
     return Finding(STYLES_ARE_NOT_SPECS, "warn", len(frame), int(is_broken), worst if is_broken else [])
 
 

@@ -23,7 +23,7 @@ from lostark_assets.settings import Settings
 from lostark_platform.alerts.messages import Text
 
 TIMEOUT_S = 5.0
-_LONGEST_WAIT_S = 3600.0
+_MAX_WAIT_S = 3600.0
 _RED, _GREEN = 0xC0392B, 0x27AE60
 _SLACK_HEADER, _SLACK_TEXT, _SLACK_BLOCKS = 150, 3000, 50
 _DISCORD_TITLE, _DISCORD_DESCRIPTION, _DISCORD_NAME, _DISCORD_VALUE, _DISCORD_FIELDS = (
@@ -109,14 +109,14 @@ class Mail:
                             "the mail server offers no TLS, the password was not sent: use smtps://"
                         )
                     client.login(user, unquote(parts.password or ""))
-                client.send_message(mail_of(text, user if "@" in user else self.to[0], self.to))
+                client.send_message(build_mail(text, user if "@" in user else self.to[0], self.to))
         except smtplib.SMTPResponseException as error:
             raise ChannelFailed(f"the mail server answered {error.smtp_code}") from None
         except (OSError, smtplib.SMTPException) as error:
             raise ChannelFailed(f"mail could not be sent: {type(error).__name__}") from None
 
 
-def channels_of(settings: Settings) -> list[Channel]:
+def build_channels(settings: Settings) -> list[Channel]:
     """The channels that the settings name.
 
     Raises:
@@ -176,7 +176,7 @@ def slack_body(text: Text) -> dict[str, Any]:
     }
 
 
-def mail_of(text: Text, sender: str, to: Sequence[str]) -> EmailMessage:
+def build_mail(text: Text, sender: str, to: Sequence[str]) -> EmailMessage:
     """The message as a mail in plain text."""
     mail = EmailMessage()
     # A header takes no line breaks: names in it come from outside.
@@ -208,7 +208,7 @@ def _retry_after_s(answer: httpx.Response) -> float | None:
         except (ValueError, AttributeError):
             said = None
     try:
-        return min(max(float(said), 0.0), _LONGEST_WAIT_S) if said is not None else None
+        return min(max(float(said), 0.0), _MAX_WAIT_S) if said is not None else None
     except (TypeError, ValueError):
         return None
 

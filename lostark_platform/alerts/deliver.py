@@ -16,7 +16,7 @@ from lostark_platform.alerts.messages import Text
 
 _SENT_AT_ONCE = 10
 _FIRST_PAUSE = timedelta(seconds=30)
-_LONGEST_PAUSE = timedelta(minutes=30)
+_MAX_PAUSE = timedelta(minutes=30)
 _KEPT_FOR = timedelta(days=7)
 _KEPT = 200
 
@@ -106,7 +106,7 @@ def _send(channel: Channel, messages: list[Outgoing]) -> tuple[list[Outgoing], C
 
 def _paused(before: Pause | None, failure: ChannelFailed, now: datetime) -> Pause:
     failures = 1 + (before.failures if before else 0)
-    pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
+    pause = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _MAX_PAUSE)
     if failure.retry_after_s is not None:
         pause = timedelta(seconds=failure.retry_after_s)
     return Pause(failures, now + pause, failure.reason)

@@ -177,7 +177,7 @@ def _cause_of_failure(error: str) -> str:
 _FAILURES_IN_A_ROW = 2
 _FAILING_FOR = timedelta(seconds=60)
 _RATE_WINDOW = timedelta(hours=1)
-_RATE_FEWEST_REQUESTS = 20
+_RATE_MIN_REQUESTS = 20
 _RATE_LIMIT = 0.3
 """Retries absorb a share of failed requests below this; measured against the interval's lower end."""
 _Z = 3.0
@@ -248,7 +248,7 @@ def _failing_often(source: str, records: list[CollectionRecord], now: datetime) 
     recent = [record for record in records if record.ended_at > now - _RATE_WINDOW]
     requests = sum(record.requests for record in recent)
     failed = min(sum(record.failed_requests for record in recent), requests)
-    if requests < _RATE_FEWEST_REQUESTS or share_bounds(failed, requests, _Z)[0] <= _RATE_LIMIT:
+    if requests < _RATE_MIN_REQUESTS or share_bounds(failed, requests, _Z)[0] <= _RATE_LIMIT:
         return None
     error = next((record.error for record in reversed(recent) if record.error), None)
     return Problem(
@@ -293,7 +293,7 @@ def silent_sources(facts: Facts) -> list[Problem]:
 
 # Quarantine ----------------------------------------------------------------------------------------
 
-_REFUSALS_FEWEST = 20
+_REFUSALS_MIN = 20
 _REFUSALS_STEP = 0.05
 _REFUSALS_FACTOR = 2.0
 _REFUSALS_WITHOUT_PAST = 0.5
@@ -307,11 +307,11 @@ def quarantine_jumps(facts: Facts) -> list[Problem]:
     """
     problems = []
     for r in facts.refusals or ():
-        if r.recent_cleaned < _REFUSALS_FEWEST:
+        if r.recent_cleaned < _REFUSALS_MIN:
             continue
         share = r.recent_refused / r.recent_cleaned
         low = share_bounds(r.recent_refused, r.recent_cleaned, _Z)[0]
-        if r.before_cleaned < _REFUSALS_FEWEST:
+        if r.before_cleaned < _REFUSALS_MIN:
             jumped, expected = low > _REFUSALS_WITHOUT_PAST, "nothing to compare with yet"
         else:
             before = r.before_refused / r.before_cleaned
@@ -336,7 +336,7 @@ def quarantine_jumps(facts: Facts) -> list[Problem]:
 # Slow steps ----------------------------------------------------------------------------------------
 
 _STEP_HISTORY = 60
-_STEP_FEWEST = 8
+_STEP_MIN = 8
 _STEP_SIGMAS = 6.0
 _STEP_SMALLEST_SIGMA = 0.15
 _STEP_FACTOR = 3.0
@@ -378,7 +378,7 @@ def slow_steps(facts: Facts) -> list[Problem]:
 def step_limit(history: Sequence[StepTime], work: float) -> tuple[float, float] | None:
     """Foretold seconds for ``work`` logs and the limit above them; None with too short a history."""
     history = [time for time in history if time.seconds > 0]
-    if len(history) < _STEP_FEWEST:
+    if len(history) < _STEP_MIN:
         return None
     base = usual([time.seconds for time in history]).middle
     per_log = usual([time.seconds / max(time.work, 1.0) for time in history]).middle
@@ -421,14 +421,14 @@ def stuck_queue(facts: Facts) -> list[Problem]:
 
 _DISK_SHARE = 0.05
 _DISK_ROOM_BYTES = 10 * GIB
-_DISK_LEAST_BYTES = GIB
+_DISK_MIN_BYTES = GIB
 
 
 def full_disks(facts: Facts) -> list[Problem]:
     """Less than 5 % free, where that is below 10 GiB; less than 1 GiB always."""
     problems = []
     for disk in facts.disks or ():
-        limit = max(min(_DISK_SHARE * disk.total_bytes, _DISK_ROOM_BYTES), _DISK_LEAST_BYTES)
+        limit = max(min(_DISK_SHARE * disk.total_bytes, _DISK_ROOM_BYTES), _DISK_MIN_BYTES)
         if disk.free_bytes < limit:
             problems.append(
                 Problem(
@@ -444,7 +444,7 @@ def full_disks(facts: Facts) -> list[Problem]:
 
 
 _TICKS_MISSED = 5
-_TICK_LEAST = timedelta(minutes=5)
+_MIN_TICK = timedelta(minutes=5)
 _TICK_FAILURES = 3
 
 
@@ -453,7 +453,7 @@ def stopped_sensors(facts: Facts) -> list[Problem]:
     problems = []
     for one in facts.ticking or ():
         heard = max(one.last_tick_at or facts.listening_since, facts.listening_since)
-        patience = max(timedelta(seconds=_TICKS_MISSED * one.every_s), _TICK_LEAST)
+        patience = max(timedelta(seconds=_TICKS_MISSED * one.every_s), _MIN_TICK)
         if one.failures_in_a_row >= _TICK_FAILURES:
             error = one.error or "no error was recorded"
             what = f"{one.name} failed {one.failures_in_a_row} times in a row: {error}"

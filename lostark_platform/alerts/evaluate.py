@@ -15,7 +15,7 @@ from lostark_assets.observability.logs import get_logger, redacted
 from lostark_platform.alerts.channels import Channel
 from lostark_platform.alerts.deliver import deliver, put
 from lostark_platform.alerts.detect import Detected
-from lostark_platform.alerts.messages import text_of
+from lostark_platform.alerts.messages import render_text
 from lostark_platform.alerts.reconcile import Message, reconcile
 from lostark_platform.alerts.store import Memory, save
 
@@ -40,7 +40,7 @@ def conclude(
     state, messages = reconcile(memory.state, replace(found, problems=quoted), now)
     for message in messages:
         _log(message)
-    outbox = put(memory.outbox, [text_of(message) for message in messages], channels, now)
+    outbox = put(memory.outbox, [render_text(message) for message in messages], channels, now)
     memory = replace(memory, state=state, outbox=outbox)
     save(path, memory)
     if outbox.messages or outbox.pauses:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from lostark_platform.alerts.problems import KINDS, anchor_of
+from lostark_platform.alerts.problems import KINDS, get_anchor
 from lostark_platform.alerts.reconcile import Item, Message
 
 _ITEMS_SHOWN = 8
-_LONGEST_LINE = 700
+_MAX_LINE = 700
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Text:
         return "\n".join([self.title, *(f"{label}: {value}" for label, value in self.facts)])
 
 
-def text_of(message: Message) -> Text:
+def render_text(message: Message) -> Text:
     """What, since when, which asset or source, the likely cause, and the runbook line."""
     title = f"{'Recovered: ' if message.status == 'recovered' else ''}{KINDS[message.kind]}"
     subjects = ", ".join(item.problem.subject for item in message.items[:_ITEMS_SHOWN])
@@ -36,8 +36,8 @@ def text_of(message: Message) -> Text:
         facts.append(("More", f"{len(message.items) - _ITEMS_SHOWN} others; `lostark alerts` lists all"))
     if message.status == "problem":
         causes = dict.fromkeys(item.problem.likely_cause for item in message.items)
-        facts.append(("Likely cause", _short("; ".join(causes), _LONGEST_LINE)))
-    facts.append(("Runbook", anchor_of(message.kind)))
+        facts.append(("Likely cause", _short("; ".join(causes), _MAX_LINE)))
+    facts.append(("Runbook", get_anchor(message.kind)))
     return Text(title, message.status == "recovered", message.at, tuple(facts))
 
 
@@ -45,10 +45,10 @@ def _facts(item: Item, kind: str) -> list[tuple[str, str]]:
     problem = item.problem
     where = (_SUBJECTS.get(kind, "Subject"), problem.subject)
     if item.ended_at is None:
-        return [("What", _short(problem.what, _LONGEST_LINE)), ("Since", at(problem.since)), where]
+        return [("What", _short(problem.what, _MAX_LINE)), ("Since", at(problem.since)), where]
     lasted = in_words(item.ended_at - problem.since)
     return [
-        ("What was", _short(problem.what, _LONGEST_LINE)),
+        ("What was", _short(problem.what, _MAX_LINE)),
         ("Lasted", f"{lasted}, from {at(problem.since)} to {at(item.ended_at)}"),
         where,
     ]

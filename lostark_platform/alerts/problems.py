@@ -26,7 +26,7 @@ KINDS: dict[str, str] = {
 """Kind to its title, which is also the heading of its paragraph in the runbook."""
 
 
-def anchor_of(kind: str) -> str:
+def get_anchor(kind: str) -> str:
     """The runbook line of a kind: page and anchor of its heading."""
     return f"{RUNBOOK}#{KINDS[kind].lower().replace(' ', '-')}"
 
@@ -53,7 +53,7 @@ class Problem:
     @property
     def runbook(self) -> str:
         """Where the runbook says what to do."""
-        return anchor_of(self.kind)
+        return get_anchor(self.kind)
 
 
 def consequences(problems: Iterable[Problem]) -> frozenset[str]:

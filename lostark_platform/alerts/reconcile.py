@@ -16,7 +16,7 @@ from lostark_platform.alerts.problems import Problem
 
 CALM = timedelta(seconds=60)
 """A problem must stay away this long before it counts as over; each time it comes back, twice as long."""
-LONGEST_CALM = timedelta(hours=1)
+MAX_CALM = timedelta(hours=1)
 _FLAPPING_REMEMBERED = timedelta(hours=24)
 
 
@@ -119,7 +119,7 @@ def _seen(before: Open | None, problem: Problem) -> Open:
 
 
 def _calm(ends: tuple[datetime, ...]) -> timedelta:
-    return min(CALM * 2 ** min(len(ends), 16), LONGEST_CALM)
+    return min(CALM * 2 ** min(len(ends), 16), MAX_CALM)
 
 
 def _grouped(status: Literal["problem", "recovered"], items: Iterable[Item], now: datetime) -> list[Message]:

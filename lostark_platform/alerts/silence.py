@@ -18,13 +18,13 @@ _BIN_S = 600
 _HOUR_S = 3600
 _WEEK_S = 7 * 24 * _HOUR_S
 _HOURS_OF_WEEK = 168
-_FEWEST_FIGHTS = 20
-_SHORTEST_HISTORY = timedelta(days=14)
-_SHORTEST_SILENCE = timedelta(hours=1)
+_MIN_FIGHTS = 20
+_MIN_HISTORY = timedelta(days=14)
+_MIN_SILENCE = timedelta(hours=1)
 _SILENCE_WHILE_LEARNING = timedelta(hours=24)
 _ARRIVALS_LEARNT_AFTER = timedelta(days=7)
 _ONE_ARRIVAL_S = 120
-_TIMES_THE_LONGEST = 2.0
+_SILENCE_FACTOR = 2.0
 _CAP = 3.0
 _FLOOR_SHARE = 0.05
 # The epoch was a Thursday, so Wednesday began six days after it. Korea: 06:00 KST is Tuesday 21:00 UTC. The
@@ -84,15 +84,13 @@ def judge_silence(
     clock = _Clock(fights, start, now, [*weekly_maintenance(start, now), *closed])
     silence = clock.between(since, now)
     open_s = clock.open_seconds(since, now)
-    learnt_fights = (
-        len(fights) >= _FEWEST_FIGHTS and fights[-1] - fights[0] >= _SHORTEST_HISTORY.total_seconds()
-    )
+    learnt_fights = len(fights) >= _MIN_FIGHTS and fights[-1] - fights[0] >= _MIN_HISTORY.total_seconds()
     learnt_arrivals = (
         len(arrivals) > 1 and arrivals[-1] - arrivals[0] >= _ARRIVALS_LEARNT_AFTER.total_seconds()
     )
-    shortest = _SHORTEST_SILENCE if learnt_fights and learnt_arrivals else _SILENCE_WHILE_LEARNING
+    shortest = _MIN_SILENCE if learnt_fights and learnt_arrivals else _SILENCE_WHILE_LEARNING
     usual = max(clock.longest_usual_gap(fights), clock.longest_usual_gap(arrivals))
-    limit = max(_TIMES_THE_LONGEST * usual, clock.mass_of(shortest.total_seconds()))
+    limit = max(_SILENCE_FACTOR * usual, clock.compute_mass(shortest.total_seconds()))
     share = min(silence / limit, open_s / shortest.total_seconds())
     return Silence(since, share, usual / clock.mean_per_hour, learnt_fights and learnt_arrivals)
 
@@ -127,7 +125,7 @@ class _Clock:
         low, high = np.interp([first.timestamp(), last.timestamp()], self._edges, self._seconds)
         return float(high - low)
 
-    def mass_of(self, seconds: float) -> float:
+    def compute_mass(self, seconds: float) -> float:
         """Activity of an average stretch of that length."""
         return self.mean_per_hour * seconds / _HOUR_S
 

@@ -13,16 +13,16 @@ from typing import Any
 
 from lostark_assets.errors import NotFound, SettingsError
 from lostark_assets.settings import Settings
-from lostark_platform.alerts.channels import ChannelFailed, channels_of
+from lostark_platform.alerts.channels import ChannelFailed, build_channels
 from lostark_platform.alerts.deliver import Pause
 from lostark_platform.alerts.messages import Text, at, in_words
-from lostark_platform.alerts.problems import KINDS, RUNBOOK, anchor_of
+from lostark_platform.alerts.problems import KINDS, RUNBOOK, get_anchor
 from lostark_platform.alerts.reconcile import mute as mute_in
 from lostark_platform.alerts.store import load, locked, memory_path, save
 from lostark_platform.terminal import print_table, say
 
 _UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-_LONGEST_MUTE = timedelta(days=90)
+_MAX_MUTE = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_alerts(settings: Settings) -> Alerts:
                 "since": problem.since,
                 "what": problem.what,
                 "likely_cause": problem.likely_cause,
-                "runbook": anchor_of(problem.kind),
+                "runbook": get_anchor(problem.kind),
                 "told_at": one.told_at,
                 "muted_until": until,
             }
@@ -127,7 +127,7 @@ def parse_length(text: str) -> timedelta:
     """``30min``, ``2h``, ``1d`` and the like, above zero and at most 90 days."""
     match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*(s|min|m|h|d)", text.strip())
     length = timedelta(seconds=float(match[1]) * _UNITS_S[match[2]]) if match else timedelta()
-    if not timedelta() < length <= _LONGEST_MUTE:
+    if not timedelta() < length <= _MAX_MUTE:
         raise SettingsError(
             f"--for: expected a length like 30min, 2h or 1d, at most 90d, found {text!r}. Nothing was muted."
         )
@@ -143,7 +143,7 @@ def send_test(settings: Settings) -> dict[str, str | None]:
         facts=(("What", "somebody ran `lostark alerts test`; nothing is wrong"), ("Runbook", RUNBOOK)),
     )
     outcomes: dict[str, str | None] = {}
-    for channel in channels_of(settings):
+    for channel in build_channels(settings):
         try:
             channel.send(text)
         except ChannelFailed as error:

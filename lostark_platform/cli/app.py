@@ -25,7 +25,7 @@ from lostark_platform.cli.options import AsJson
 _FAILED, _WRONG_USAGE = 1, 2
 _ROWS_SHOWN = 200
 _SERVE = "serve"
-_FEWEST_ENCOUNTERS, _MOST_ENCOUNTERS = 20, 100_000
+_MIN_ENCOUNTERS, _MAX_ENCOUNTERS = 20, 100_000
 
 
 class _Boundary(typer.core.TyperGroup):
@@ -273,7 +273,7 @@ def sql(
     from lostark_assets.lake.tables import open_lake
     from lostark_assets.settings import get_settings
     from lostark_platform import terminal
-    from lostark_platform.cli.sql import column_names, rows_of, run_query, write_csv, write_json
+    from lostark_platform.cli.sql import column_names, iterate_rows, run_query, write_csv, write_json
 
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
@@ -284,7 +284,7 @@ def sql(
     elif as_csv:
         write_csv(rows, sys.stdout)
     else:
-        terminal.print_rows(column_names(rows), rows_of(rows.slice(0, _ROWS_SHOWN)))
+        terminal.print_rows(column_names(rows), iterate_rows(rows.slice(0, _ROWS_SHOWN)))
         if rows.num_rows > _ROWS_SHOWN:
             terminal.say(f"the first {_ROWS_SHOWN} rows; --json and --csv give all")
 
@@ -311,7 +311,7 @@ def simulate(
     ],
     *,
     encounters: Annotated[
-        int, typer.Option(min=_FEWEST_ENCOUNTERS, max=_MOST_ENCOUNTERS, help="How many fights to write.")
+        int, typer.Option(min=_MIN_ENCOUNTERS, max=_MAX_ENCOUNTERS, help="How many fights to write.")
     ] = 60,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same fights.")] = 1,
     hits_per_player: Annotated[
@@ -321,7 +321,7 @@ def simulate(
     dirt: Annotated[bool, typer.Option(help="Mix in broken logs, as they really occur.")] = True,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="serve: the port; 0: any.")] = None,
     history: Annotated[
-        int | None, typer.Option(min=0, max=_MOST_ENCOUNTERS, help="serve: fights that are there at once.")
+        int | None, typer.Option(min=0, max=_MAX_ENCOUNTERS, help="serve: fights that are there at once.")
     ] = None,
     every: Annotated[
         float | None, typer.Option(min=0, help="serve: seconds to the next new fight; 0: none by itself.")
@@ -342,11 +342,11 @@ def simulate(
     if str(path) == _SERVE:
         from lostark_assets.observability.logs import configure_logs
         from lostark_assets.settings import get_settings
-        from lostark_platform.cli.serve_mock import serve, stand_in_config
+        from lostark_platform.cli.serve_mock import build_mock_server_config, serve
 
         settings = get_settings()
-        configure_logs(settings, "stand-in")
-        config = stand_in_config(
+        configure_logs(settings, "mock-server")
+        config = build_mock_server_config(
             settings,
             seed=seed,
             hits_per_player=hits_per_player,
@@ -358,7 +358,9 @@ def simulate(
             fault_kinds=fault or [],
             maintenance=maintenance,
         )
-        serve(config, settings.stand_in_port if port is None else port, terminal.say, takes_next=port is None)
+        serve(
+            config, settings.mock_server_port if port is None else port, terminal.say, takes_next=port is None
+        )
         return
     if {port, history, every} != {None} or faults or fault or maintenance:
         raise typer.BadParameter("--port, --history, --every, --faults, --fault, --maintenance need 'serve'")

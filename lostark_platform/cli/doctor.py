@@ -36,9 +36,9 @@ from lostark_platform.services.supervisor import answers
 from lostark_platform.terminal import console
 
 Status = Literal["ok", "warning", "wrong"]
-_LEAST_PYTHON = (3, 11)
-_LEAST_FREE_BYTES = 2 << 30
-_MOST_QUARANTINED = 0.25
+_MIN_PYTHON = (3, 11)
+_MIN_FREE_BYTES = 2 << 30
+_MAX_QUARANTINED = 0.25
 _FTS_SQLITE = (3, 45)
 _LOAD_TIMEOUT_S = 120
 _WATCHED = (
@@ -89,7 +89,7 @@ def examine() -> list[Finding]:
 
 def _python() -> Iterator[Finding]:
     found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info >= _LEAST_PYTHON:
+    if sys.version_info >= _MIN_PYTHON:
         yield Finding("Python", "ok", found)
     else:
         yield Finding("Python", "wrong", found, "Needs 3.11 or newer: make env PYTHON=/path/to/python3.12")
@@ -168,7 +168,7 @@ def _disk(settings: Settings) -> Finding:
     folder = next(p for p in (settings.home, *settings.home.parents) if p.exists())
     free = shutil.disk_usage(folder).free
     found = f"{free / (1 << 30):,.1f} GiB free"
-    if free < _LEAST_FREE_BYTES:
+    if free < _MIN_FREE_BYTES:
         return Finding("disk", "warning", found, "Free some space, or choose another LOSTARK_HOME.")
     return Finding("disk", "ok", found)
 
@@ -280,7 +280,7 @@ def _lake(lake: Lake) -> Iterator[Finding]:
 
 def _quarantine(entries: int, logs: int) -> Finding:
     found = f"{entries:,} entries of {logs:,} logs ({entries / logs:.1%})"
-    if entries / logs > _MOST_QUARANTINED:
+    if entries / logs > _MAX_QUARANTINED:
         return Finding("quarantine", "warning", found, "See `lostark quarantine`.")
     return Finding("quarantine", "ok", found)
 
@@ -290,7 +290,7 @@ def _sources(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "sources",
             "ok",
-            "none configured (LOSTARK_SOURCES, LOSTARK_BATTLE_LOG_URLS): demo data from the stand-in",
+            "none configured (LOSTARK_SOURCES, LOSTARK_BATTLE_LOG_URLS): demo data from the mock server",
         )
     for path in settings.sources:
         yield _source(path, settings)

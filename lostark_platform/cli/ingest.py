@@ -31,7 +31,7 @@ from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import Collected, collect_and_record
 from lostark_assets.sources.configured import FolderOrigin, Origin, is_address, service_at, sources_at
 from lostark_assets.sources.detect import Found, ImportArguments
-from lostark_assets.sources.probe import glance_of, note_collected
+from lostark_assets.sources.probe import fingerprint_folder, note_collected
 from lostark_platform.terminal import Say, print_table, progress, shown_path
 
 FORMATS = {
@@ -233,7 +233,7 @@ def _origin(path: Path | str, arguments: ImportArguments) -> Origin:
 
 def _glance(origin: Origin) -> str | None:
     try:
-        return glance_of(origin)
+        return fingerprint_folder(origin)
     except LostarkError:
         # What is wrong with it is told file by file.
         return None
@@ -346,12 +346,12 @@ def _materialise(settings: Settings, lake: Lake, files: list[Ingested], say: Say
 
 def run_days(settings: Settings, days: set[date], say: Say, done: RunDone) -> None:
     """Materialise ``days`` in this process and add what came of it to ``done``, failures too."""
-    from lostark_platform.services.materialize import materialise_days  # noqa: PLC0415 - Dagster takes seconds
+    from lostark_platform.services.materialize import materialize_days  # noqa: PLC0415 - Dagster takes seconds
 
     say(f"materialising {len(days)} fight days")
     done.days |= days
     try:
-        result = materialise_days(settings, days, say)
+        result = materialize_days(settings, days, say)
     except LostarkError as error:
         failed = [str(error)]
     else:

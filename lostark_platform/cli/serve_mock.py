@@ -1,6 +1,6 @@
 """``lostark simulate serve``: an HTTP server of made-up battle logs and profiles, until it is stopped.
 
-What does not belong here: what is served (``simulator.stand_in``).
+What does not belong here: what is served (``simulator.mock_server``).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from lostark_assets.errors import PermanentError
 from lostark_assets.observability.logs import get_logger
 from lostark_assets.settings import Settings
 from lostark_platform.terminal import Say
-from lostark_simulator.mock_server.config import FAULT_KINDS, OPEN_API_PREFIX, FaultConfig, StandInConfig
+from lostark_simulator.mock_server.config import FAULT_KINDS, OPEN_API_PREFIX, FaultConfig, MockServerConfig
 from lostark_simulator.mock_server.fault_kinds import FaultKind
-from lostark_simulator.mock_server.listening import HOST, listen, url_of
+from lostark_simulator.mock_server.listening import HOST, get_url, listen
 
 _PORTS_TRIED = 20
 log = get_logger()
 
 
-def stand_in_config(
+def build_mock_server_config(
     settings: Settings,
     *,
     seed: int,
@@ -36,56 +36,56 @@ def stand_in_config(
     faults: float,
     fault_kinds: list[str],
     maintenance: bool,
-) -> StandInConfig:
-    """The stand-in that the options and, where they say nothing, the settings ask for.
+) -> MockServerConfig:
+    """The mock server that the options and, where they say nothing, the settings ask for.
 
     Raises:
         SettingsError: a kind of fault that there isn't.
     """
     kinds = cast("tuple[FaultKind, ...]", tuple(fault_kinds)) or FAULT_KINDS
-    return StandInConfig(
-        state_dir=settings.state_dir / "stand_in",
+    return MockServerConfig(
+        state_dir=settings.state_dir / "mock_server",
         history=settings.demo_encounters if history is None else history,
         history_days=days,
-        new_fight_every_s=settings.stand_in_new_fight_every_s if every is None else every,
+        new_fight_every_s=settings.mock_server_new_fight_every_s if every is None else every,
         seed=seed,
-        hits_per_player=hits_per_player or StandInConfig.hits_per_player,
+        hits_per_player=hits_per_player or MockServerConfig.hits_per_player,
         dirt=dirt,
         weekly_maintenance=maintenance,
         faults=FaultConfig(share=faults, kinds=kinds),
     )
 
 
-def serve(config: StandInConfig, port: int, say: Say, *, takes_next: bool) -> None:
+def serve(config: MockServerConfig, port: int, say: Say, *, takes_next: bool) -> None:
     """Serve until SIGINT or SIGTERM; the address goes to stdout as soon as requests are answered.
 
     With ``takes_next`` one of the 19 ports after ``port`` will do if it is taken.
 
     Raises:
         PermanentError: no port is free.
-        SourceBusy: another stand-in serves the season of the state folder.
+        SourceBusy: another mock server serves the season of the state folder.
     """
     opened = _listen(port, _PORTS_TRIED if takes_next else 1)
     try:
         # The server takes seconds to import; a port that is taken is told before.
         from lostark_simulator.mock_server.growing_season import GrowingSeason  # noqa: PLC0415
-        from lostark_simulator.mock_server.running import server_of  # noqa: PLC0415
+        from lostark_simulator.mock_server.running import build_server  # noqa: PLC0415
 
         say(f"making {config.history:,} fights; demo data, none of it is real")
         season = GrowingSeason(config)
-        server = server_of(season)
-        sys.stdout.write(url_of(opened) + "\n")
+        server = build_server(season)
+        sys.stdout.write(get_url(opened) + "\n")
         sys.stdout.flush()
         say(
-            f"{season.logs:,} made-up battle logs at {url_of(opened)}{LIST_PATH}, the Open API's stand-in "
-            f"at {url_of(opened)}{OPEN_API_PREFIX}; stop with Ctrl-C"
+            f"{season.logs:,} made-up battle logs at {get_url(opened)}{LIST_PATH}, the mock Open API "
+            f"at {get_url(opened)}{OPEN_API_PREFIX}; stop with Ctrl-C"
         )
         # The server hands on the signal that stopped it once it has stopped; SIGTERM then ends like Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        log.info("stand_in_started", url=url_of(opened), season=season.token, logs=season.logs)
+        log.info("mock_server_started", url=get_url(opened), season=season.token, logs=season.logs)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[opened])
-        log.info("stand_in_stopped", season=season.token, logs=season.logs)
+        log.info("mock_server_stopped", season=season.token, logs=season.logs)
     finally:
         opened.close()
 

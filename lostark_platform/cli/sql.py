@@ -80,7 +80,7 @@ def column_names(table: pa.Table) -> list[str]:
     return names
 
 
-def rows_of(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+def iterate_rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     """The rows as Python values, some thousand in memory at a time."""
     for batch in table.to_batches(max_chunksize=_ROWS_A_BATCH):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
@@ -90,7 +90,7 @@ def write_json(table: pa.Table, out: TextIO) -> None:
     """A JSON list of one object a row."""
     names = column_names(table)
     out.write("[")
-    for count, row in enumerate(rows_of(table)):
+    for count, row in enumerate(iterate_rows(table)):
         document = dict(zip(names, map(plain, row), strict=True))
         out.write((",\n " if count else "\n ") + json.dumps(document, ensure_ascii=False, allow_nan=False))
     out.write("\n]\n" if table.num_rows else "]\n")
@@ -100,7 +100,7 @@ def write_csv(table: pa.Table, out: TextIO) -> None:
     """CSV with a header; what is missing is empty, lists are JSON."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(column_names(table))
-    writer.writerows([_csv_value(plain(value)) for value in row] for row in rows_of(table))
+    writer.writerows([_csv_value(plain(value)) for value in row] for row in iterate_rows(table))
 
 
 def _csv_value(value: Any) -> Any:

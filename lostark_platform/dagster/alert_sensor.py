@@ -18,7 +18,7 @@ from lostark_assets.ledger import open_ledger
 from lostark_assets.observability.logs import get_logger
 from lostark_assets.settings import Settings
 from lostark_platform.alerts import observe
-from lostark_platform.alerts.channels import channels_of
+from lostark_platform.alerts.channels import build_channels
 from lostark_platform.alerts.detect import detect, follow_runs, only_due
 from lostark_platform.alerts.evaluate import conclude, wake
 from lostark_platform.alerts.observations import Facts, FailedUnit, StepTime
@@ -53,7 +53,7 @@ def alert_sensor(clock: Callable[[], float] = time.time) -> dg.SensorDefinition:
         lake_facts = lakes.setdefault(lake.url, observe.LakeFacts(lake, observe.configured_places(settings)))
         with locked(path):
             memory, facts = _look(wake(load(path), now), context, settings, lake_facts, now)
-            memory, messages = conclude(path, memory, detect(facts), channels_of(settings), now)
+            memory, messages = conclude(path, memory, detect(facts), build_channels(settings), now)
         open_now = [one.problem.key for one in memory.state.open.values()]
         said = f"; said {len(messages)}" if messages else ""
         return dg.SkipReason(f"{len(open_now)} problems: {', '.join(open_now[:10]) or 'none'}{said}")

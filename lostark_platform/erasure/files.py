@@ -21,7 +21,7 @@ from lostark_assets.gunzip import GZIP_MAGIC
 from lostark_assets.ledger import LEDGER_FILE
 from lostark_assets.settings import Settings
 from lostark_assets.sources.loa_logs_db import SQLITE_MAGIC
-from lostark_platform.erasure.rename import pattern_of, spellings
+from lostark_platform.erasure.rename import build_pattern, spellings
 
 _SEARCHED_ELSEWHERE = {"lake", "postgres"}
 """As tables."""
@@ -35,7 +35,7 @@ def count_files(settings: Settings, player: str) -> Iterator[tuple[str, int, int
     limit = int(settings.max_log_bytes)
     for part in sorted(settings.home.glob("*")):
         if part.name not in _SEARCHED_ELSEWHERE:
-            files = list(_files_of(part))
+            files = list(_list_files(part))
             held = sum(_holds(path, player, limit) for path in files)
             yield f"files in {part.name}" if part.is_dir() else "files of the data folder", held, len(files)
 
@@ -46,8 +46,8 @@ def blot_files(settings: Settings, player: str) -> dict[str, int]:
     Byte for byte, since whoever writes them has them open.
     """
     texts = {
-        "log files": _files_of(settings.logs_dir),
-        "Dagster's captured output": _files_of(settings.dagster_home),
+        "log files": _list_files(settings.logs_dir),
+        "Dagster's captured output": _list_files(settings.dagster_home),
         "tickets of uploads": settings.landing_dir.glob("*/.*.json"),
     }
     done = {place: sum(_blot(path, player) for path in files) for place, files in texts.items()}
@@ -55,7 +55,7 @@ def blot_files(settings: Settings, player: str) -> dict[str, int]:
     return {place: count for place, count in done.items() if count}
 
 
-def _files_of(place: Path) -> Iterable[Path]:
+def _list_files(place: Path) -> Iterable[Path]:
     found = [place] if place.is_file() else sorted(place.rglob("*"))
     return [path for path in found if path.is_file()]
 
@@ -139,7 +139,7 @@ def _blot_ledger(path: Path, player: str) -> int:
     if not path.exists():
         return 0
     changed = 0
-    with _writing(path, pattern_of(player)) as connection:
+    with _writing(path, build_pattern(player)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (table,) in tables:
             columns = [

@@ -31,22 +31,22 @@ from lostark_assets.errors import LostarkError
 from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.marts.migrate import libpq_url
-from lostark_assets.marts.names import Names, names_of
+from lostark_assets.marts.names import Names, build_names
 from lostark_assets.marts.publish import publish
 from lostark_assets.marts.tables import DAY_TABLES, WHOLE_MARTS
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import collect_and_record
-from lostark_assets.sources.configured import sources_at, uploads_of
+from lostark_assets.sources.configured import list_uploads, sources_at
 from lostark_assets.sources.detect import Found
 from lostark_assets.sources.landing import settle
-from lostark_assets.sources.protocol import content_sha256, encounter_id_of
+from lostark_assets.sources.protocol import compute_encounter_id, content_sha256
 from lostark_platform.erasure.files import blot_files, count_files
-from lostark_platform.erasure.rename import Renaming, pattern_of, spellings
+from lostark_platform.erasure.rename import Renaming, build_pattern, spellings
 from lostark_platform.terminal import Say, progress
 
 RAW = RAW_BATTLE_LOGS.name
 PROFILES = "raw_armory_profiles"
-STAND_IN = "Unknown-"
+MOCK_SERVER = "Unknown-"
 """Cleaning knows such a name for that of nobody."""
 _NAMES = ("player_name", "local_player_name", "character_name")
 _IDENTIFYING = ("character_id", "loadout_hash")
@@ -104,7 +104,7 @@ class _Databases:
         return list(dict.fromkeys(filter(None, (self.marts, self.dagster, self.mlflow))))
 
 
-class _StandIns:
+class _AnonymousNames:
     """Another name for the character in every log; which, nobody can compute who lacks the secret."""
 
     def __init__(self) -> None:
@@ -112,12 +112,12 @@ class _StandIns:
 
     def of(self, encounter_id: str) -> str:
         digest = hmac.new(self._secret, encounter_id.encode(), hashlib.sha256).hexdigest()
-        return f"{STAND_IN}{digest[:8]}"
+        return f"{MOCK_SERVER}{digest[:8]}"
 
 
 def forget(settings: Settings, player: str, say: Say, *, region: str | None = None) -> Forgotten:
     """Remove ``player`` (of ``region``, or of every one) from lake, marts, the platform's logs and caches."""
-    lake, done, stand_ins = open_lake(settings), Forgotten(), _StandIns()
+    lake, done, anonymous_names = open_lake(settings), Forgotten(), _AnonymousNames()
     touched: set[str] = set()
     if region is None:
         # With one, they wait: an upload does not tell its region before it is cleaned.
@@ -126,10 +126,10 @@ def forget(settings: Settings, player: str, say: Say, *, region: str | None = No
     with _everything_held(lake):
         spared = _of_other_regions(lake, region)
         say("raw logs")
-        _raw(lake, settings, player, spared, stand_ins, done, touched)
+        _raw(lake, settings, player, spared, anonymous_names, done, touched)
         for name, contract in CONTRACTS.items():
             if name != RAW:
-                _table(lake, contract, player, region, spared, stand_ins, done, touched)
+                _table(lake, contract, player, region, spared, anonymous_names, done, touched)
     for name in sorted(touched):
         done.files_deleted += lake.forget_versions(name)
     with _databases(settings) as databases:
@@ -167,7 +167,7 @@ def prove(settings: Settings, player: str) -> Proof:
         proof.note(name, *_count_in_table(lake, settings, contract, player))
     with _databases(settings) as databases:
         for url in databases.all():
-            for place, found, searched in _count_in_database(url, player, names_of(settings)):
+            for place, found, searched in _count_in_database(url, player, build_names(settings)):
                 proof.note(place, found, searched)
     for place, found, searched in count_files(settings, player):
         proof.note(place, found, searched)
@@ -196,13 +196,13 @@ def _collect_uploads(lake: Lake, settings: Settings) -> None:
 
 
 def _uploaded(settings: Settings) -> Iterator[Found]:
-    for origin in uploads_of(settings):
+    for origin in list_uploads(settings):
         yield from sources_at(origin, settings)
 
 
 def _count_in_uploads(settings: Settings, player: str) -> tuple[int, int]:
     """How many logs of waiting uploads hold the name; what can't be read is searched as a file alone."""
-    renaming = Renaming(player, STAND_IN, int(settings.max_log_bytes))
+    renaming = Renaming(player, MOCK_SERVER, int(settings.max_log_bytes))
     held = searched = 0
     for found in _uploaded(settings):
         if found.source is None:
@@ -228,7 +228,7 @@ def _raw(
     settings: Settings,
     player: str,
     spared: set[str],
-    stand_ins: _StandIns,
+    anonymous_names: _AnonymousNames,
     done: Forgotten,
     touched: set[str],
 ) -> None:
@@ -245,12 +245,12 @@ def _raw(
         batch.clear()
         size = 0
 
-    limit, named = int(settings.max_log_bytes), re.compile(pattern_of(player))
+    limit, named = int(settings.max_log_bytes), re.compile(build_pattern(player))
     for row in _raw_rows(lake):
-        encounter_id = encounter_id_of(row["log_id"])
+        encounter_id = compute_encounter_id(row["log_id"])
         if encounter_id in spared:
             continue
-        renaming = Renaming(player, stand_ins.of(encounter_id), limit)
+        renaming = Renaming(player, anonymous_names.of(encounter_id), limit)
         payload = renaming.log(row["log_format"], row["payload"])
         # The file that it came from may be named after the player.
         path = row["source_path"] and named.sub(renaming.new, row["source_path"])
@@ -288,7 +288,7 @@ def _table(
     player: str,
     region: str | None,
     spared: set[str],
-    stand_ins: _StandIns,
+    anonymous_names: _AnonymousNames,
     done: Forgotten,
     touched: set[str],
 ) -> None:
@@ -308,7 +308,7 @@ def _table(
         of_days = pc.is_in(rows["fight_date"], pa.array(sorted(days), pa.date32()))
         rows, hit = rows.filter(of_days), hit.filter(of_days)
     has_log = {"encounter_id", "log_id"} & set(rows.schema.names)
-    changed = _renamed(rows, hit, player, stand_ins) if has_log else rows.filter(pc.invert(hit))
+    changed = _renamed(rows, hit, player, anonymous_names) if has_log else rows.filter(pc.invert(hit))
     if days:
         lake.replace_days(contract, changed, days)
     else:
@@ -334,7 +334,7 @@ def _named(rows: pa.Table, player: str) -> pa.ChunkedArray:
 def _matches(column: pa.ChunkedArray, player: str) -> pa.Array:
     """Texts that hold the name; each distinct one is looked at once."""
     texts = pc.unique(column)
-    pattern = re.compile(pattern_of(player))
+    pattern = re.compile(build_pattern(player))
     held = pa.array([t for t in texts.to_pylist() if t is not None and pattern.search(t)], pa.string())
     return pc.is_in(column, held).combine_chunks()
 
@@ -344,11 +344,11 @@ def _text_columns(schema: pa.Schema) -> list[str]:
     return [f.name for f in schema if pa.types.is_string(f.type) and f.name not in known]
 
 
-def _renamed(rows: pa.Table, hit: pa.ChunkedArray, player: str, stand_ins: _StandIns) -> pa.Table:
+def _renamed(rows: pa.Table, hit: pa.ChunkedArray, player: str, anonymous_names: _AnonymousNames) -> pa.Table:
     by_log = "encounter_id" not in rows.schema.names
     ids = rows["log_id" if by_log else "encounter_id"].to_pylist()
-    flags, pattern, names = hit.to_pylist(), re.compile(pattern_of(player)), spellings(player)
-    of = lambda key: stand_ins.of(encounter_id_of(key) if by_log else key)  # noqa: E731
+    flags, pattern, names = hit.to_pylist(), re.compile(build_pattern(player)), spellings(player)
+    of = lambda key: anonymous_names.of(compute_encounter_id(key) if by_log else key)  # noqa: E731
     for at, column in enumerate(rows.schema):
         values = None
         if column.name in _text_columns(rows.schema):
@@ -372,10 +372,10 @@ def _renamed(rows: pa.Table, hit: pa.ChunkedArray, player: str, stand_ins: _Stan
     return rows
 
 
-def _other(text: str, stand_in: str, names: set[str], pattern: re.Pattern[str] | None) -> str:
+def _other(text: str, mock_server: str, names: set[str], pattern: re.Pattern[str] | None) -> str:
     if pattern is None:
-        return stand_in if text in names else text
-    return pattern.sub(stand_in, text)
+        return mock_server if text in names else text
+    return pattern.sub(mock_server, text)
 
 
 def _publish_again(lake: Lake, url: str, settings: Settings, done: Forgotten, touched: set[str]) -> None:
@@ -383,7 +383,7 @@ def _publish_again(lake: Lake, url: str, settings: Settings, done: Forgotten, to
     if not (done.days or touched & WHOLE_MARTS.keys()):
         return
     days = done.days if touched & set(DAY_TABLES) else set()
-    publish(lake, url, days, tables, names_of(settings))
+    publish(lake, url, days, tables, build_names(settings))
     # Until then deleted rows stay on the disk.
     with psycopg.connect(libpq_url(url), autocommit=True) as connection:
         for schema, table in _columns(connection):
@@ -432,7 +432,7 @@ def _previews(databases: _Databases, player: str, done: Forgotten) -> None:
     Only from cells: elsewhere in an event the same letters may be a word of Dagster's own.
     """
     options = "|".join(_spelled(player))
-    values = {"old": rf"(\|\s*)(?:{options})(?=\s*\|)", "new": rf"\1{STAND_IN}preview"}
+    values = {"old": rf"(\|\s*)(?:{options})(?=\s*\|)", "new": rf"\1{MOCK_SERVER}preview"}
     with psycopg.connect(libpq_url(databases.dagster)) as connection:
         if connection.execute("SELECT to_regclass('event_logs')").fetchone() == (None,):
             return
@@ -455,17 +455,17 @@ def _spelled(name: str) -> list[str]:
 
 def _count_in_table(lake: Lake, settings: Settings, contract: Contract, player: str) -> tuple[int, int]:
     if contract.name == RAW:
-        renaming = Renaming(player, STAND_IN, int(settings.max_log_bytes))
+        renaming = Renaming(player, MOCK_SERVER, int(settings.max_log_bytes))
         found = searched = 0
         for row in _raw_rows(lake):
             searched += 1
             held = renaming.log(row["log_format"], row["payload"]) is not None
-            found += held or bool(re.search(pattern_of(player), row["source_path"] or ""))
+            found += held or bool(re.search(build_pattern(player), row["source_path"] or ""))
         return found, searched
     rows = lake.read(contract.name)
     hit = _named(rows, player)
     if "body" in rows.schema.names:
-        pattern = re.compile(pattern_of(player))
+        pattern = re.compile(build_pattern(player))
         bodies = [
             bool(pattern.search((b or b"").decode("utf-8", "replace"))) for b in rows["body"].to_pylist()
         ]

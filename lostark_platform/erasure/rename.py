@@ -30,7 +30,7 @@ def spellings(name: str) -> set[str]:
     return {unicodedata.normalize(form, name) for form in ("NFC", "NFD")} | {name}
 
 
-def pattern_of(name: str) -> str:
+def build_pattern(name: str) -> str:
     """A regular expression that finds the name where it stands for itself."""
     alternatives = "|".join(sorted(map(re.escape, spellings(name)), key=len, reverse=True))
     return rf"(?<!\w)(?:{alternatives})(?!\w)"
@@ -49,7 +49,7 @@ class Renaming:
         options = "|".join(map(re.escape, self._spellings))
         self._listed = re.compile(rf"(^|[,:;|])(\s*)(?:{options})(?=\s*(?:$|[,:;|]))")
         self._bytes = [spelling.encode("utf-8", "surrogatepass") for spelling in self._spellings]
-        self._anywhere = re.compile(pattern_of(self.old))
+        self._anywhere = re.compile(build_pattern(self.old))
 
     def log(self, log_format: str, payload: bytes) -> bytes | None:
         """The log with the new name; None where the old one is not in it."""
@@ -59,7 +59,7 @@ class Renaming:
             try:
                 rows = msgspec.msgpack.decode(payload)
             except _BROKEN:
-                changed = self._text_of(payload)
+                changed = self._replace_in_text(payload)
             else:
                 renamed = self._rows(rows) if isinstance(rows, dict) else self._value(rows)
                 changed = payload if renamed is rows else msgspec.msgpack.encode(renamed)
@@ -121,7 +121,7 @@ class Renaming:
         try:
             document = json.loads(plain.removeprefix(b"\xef\xbb\xbf"))
         except _BROKEN:
-            changed = self._text_of(plain)
+            changed = self._replace_in_text(plain)
         else:
             renamed = self._value(document)
             changed = plain if renamed is document else _json(renamed)
@@ -129,7 +129,7 @@ class Renaming:
             return data
         return igzip.compress(changed, 2, mtime=0) if packed and is_whole else changed
 
-    def _text_of(self, data: bytes) -> bytes:
+    def _replace_in_text(self, data: bytes) -> bytes:
         text = data.decode("utf-8", "surrogateescape")
         replaced = self._anywhere.sub(self.new, text)
         return data if replaced == text else replaced.encode("utf-8", "surrogateescape")

@@ -1,8 +1,6 @@
-"""The demo: without a configured source, the platform collects from a stand-in server of made-up fights.
+"""The demo: without a configured source, the platform collects synthetic fights from the mock server.
 
-The stand-in is one more supervised process, and everything else finds it by settings alone: the same that
-would name a real service. What does not belong here: what the stand-in serves (``simulator.stand_in``), and a
-start's order (``up``).
+It is one more supervised process, found by the settings that would name a real service.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from lostark_assets.sources.configured import DEMO_SOURCE, has_sources
 from lostark_platform.services.supervisor import Service, answers
 from lostark_simulator.mock_server.config import CONTROL_PREFIX, DEMO_OPEN_API_KEY, OPEN_API_PREFIX
 
-STAND_IN = "stand-in"
+MOCK_SERVER = "mock-server"
 _HOST = "127.0.0.1"
 _SEASON = ["--days", "56", "--hits-per-player", "100"]
 """Enough weeks for a model to learn from, and fights light enough to be in within minutes."""
@@ -29,7 +27,7 @@ def is_demo(settings: Settings) -> bool:
 
 
 def demo_settings(settings: Settings, port: int) -> dict[str, str]:
-    """The variables that name the stand-in as the source and, where no key is configured, as the Open API."""
+    """Variables that name the mock server as source and, where no key is configured, as the Open API."""
     url = f"http://{_HOST}:{port}"
     variables = {f"{PREFIX}BATTLE_LOG_URLS": f"{DEMO_SOURCE}={url}"}
     # Whatever proxy the environment names, it is not for this machine's own services.
@@ -44,11 +42,11 @@ def demo_settings(settings: Settings, port: int) -> dict[str, str]:
     return variables
 
 
-def stand_in_service(settings: Settings, port: int) -> Service:
-    """The stand-in as a service that the others can do without."""
+def mock_server_service(settings: Settings, port: int) -> Service:
+    """The mock server as a service that the others can do without."""
     command = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()", "simulate", "serve"]
     return Service(
-        STAND_IN,
+        MOCK_SERVER,
         [*command, "--port", str(port), *_SEASON],
         env={f"{PREFIX}HOME": str(settings.home)},
         cwd=project_root(),

@@ -23,7 +23,7 @@ def first_data(
 ) -> None:
     """Say what is collected, and wait until the first statistics are in the lake (at most ten minutes)."""
     if is_demo(settings):
-        say("what you see is demo data, made up by a stand-in server: no source of battle logs is configured")
+        say("what you see is demo data, made up by a mock server: no source of battle logs is configured")
         say("for real ones set LOSTARK_SOURCES or LOSTARK_BATTLE_LOG_URLS, and a LOSTARK_HOME of their own")
     for path in settings.sources:
         if not path.exists():

@@ -27,7 +27,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass
-class MaterialiseResult:
+class MaterializeResult:
     """What was run, and what of it failed. ``publish_version``: the last publish, if there was one."""
 
     run_ids: list[str] = field(default_factory=list)
@@ -40,15 +40,15 @@ class MaterialiseResult:
         return not self.failed
 
 
-def materialise_days(
+def materialize_days(
     settings: Settings, days: Iterable[date], say: Callable[[str], None]
-) -> MaterialiseResult:
+) -> MaterializeResult:
     """Clean ``days``, compute their statistics and those across days, and publish both for API and pages.
 
     Days side by side are one run. A range that fails does not stop the others, nor the publish.
     """
     days = sorted(set(days))
-    result = MaterialiseResult()
+    result = MaterializeResult()
     if not days:
         return result
     lake = open_lake(settings)
@@ -81,7 +81,7 @@ def _execute(
     instance: dg.DagsterInstance,
     tags: dict[str, str],
     what: str,
-    result: MaterialiseResult,
+    result: MaterializeResult,
 ) -> None:
     done = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=_QUIET)
     result.run_ids.append(done.run_id)

@@ -30,7 +30,7 @@ _KILL_TIMEOUT_S = 3.0
 _POLL_S = 0.2
 _LOG_LIMIT_BYTES = 5_000_000
 _TAIL_LINES = 15
-_LONGEST_PAUSE_S = 60.0
+_MAX_PAUSE_S = 60.0
 _WELL_AFTER_S = 300.0
 """An expendable service that lived so long is well again: its deaths before don't count."""
 # Whatever proxy the environment names, it is not for this machine's own services.
@@ -256,7 +256,7 @@ class _Supervisor:
             lived_s = now - self._started_at[service.name]
             deaths = 1 if lived_s > _WELL_AFTER_S else self._deaths.get(service.name, 0) + 1
             self._deaths[service.name] = deaths
-            pause_s = min(2.0 ** min(deaths - 1, 9), _LONGEST_PAUSE_S)
+            pause_s = min(2.0 ** min(deaths - 1, 9), _MAX_PAUSE_S)
             self._start_again_at[service.name] = now + pause_s
             self._say(
                 f"{service.name} died ({_in_words(status)}); the others go on, it is started again in "

@@ -1,8 +1,4 @@
-"""``lostark up``: PostgreSQL, Dagster, the API, MLflow and, for a demo, the stand-in, until Ctrl-C.
-
-What does not belong here: how processes are run (``supervisor``), which they are (``dagster_services``),
-the stand-in (``demo``), MLflow's server (``mlflow_service``), what is said about the data (``first_data``).
-"""
+"""``lostark up``: PostgreSQL, Dagster, the API, MLflow and, for a demo, the mock server, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ from lostark_platform.services.dagster_home import (
     make_dagster_tables,
     prepare_dagster_home,
 )
-from lostark_platform.services.demo import demo_settings, is_demo, stand_in_service
+from lostark_platform.services.demo import demo_settings, is_demo, mock_server_service
 from lostark_platform.services.mlflow import first_page, mlflow_service, mlflow_ui_url
 from lostark_platform.services.supervisor import Say, end_leftovers, run_services
 
@@ -53,7 +49,7 @@ class _PortSetting:
 _DAGSTER_PORT = _PortSetting("dagster_port", "the Dagster UI", lambda settings: settings.dagster_host)
 _API_PORT = _PortSetting("api_port", "the API", lambda settings: settings.api_host)
 _MLFLOW_PORT = _PortSetting("mlflow_port", "the MLflow UI", lambda settings: settings.mlflow_host)
-_STAND_IN_PORT = _PortSetting("stand_in_port", "the stand-in", lambda _: "127.0.0.1")
+_MOCK_SERVER_PORT = _PortSetting("mock_server_port", "the mock server", lambda _: "127.0.0.1")
 
 
 def up(settings: Settings, first_data: FirstData | None = None, console: Console | None = None) -> int:
@@ -70,16 +66,18 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
             say(f"{name} was left behind by a start that was killed; ended it")
         ui = DagsterUi(settings.dagster_host, _free_port(_DAGSTER_PORT, settings, say))
         api_port = _free_port(_API_PORT, settings, say)
-        demo_port = _free_port(_STAND_IN_PORT, settings, say) if is_demo(settings) else None
+        demo_port = _free_port(_MOCK_SERVER_PORT, settings, say) if is_demo(settings) else None
         mlflow_port = _free_port(_MLFLOW_PORT, settings, say) if runs_our_server(settings) else None
         say("starting PostgreSQL")
         with embedded_postgres(settings) as databases, _sockets(settings) as sockets:
             variables = prepare_dagster_home(settings, databases)
             make_dagster_tables(databases)
-            extra = [api_service(settings, api_port, variables | _registry_of(settings, databases))]
+            extra = [
+                api_service(settings, api_port, variables | _get_registry_variables(settings, databases))
+            ]
             if demo_port is not None:
                 variables |= demo_settings(settings, demo_port)
-                extra.append(stand_in_service(settings, demo_port))
+                extra.append(mock_server_service(settings, demo_port))
             locations = code_locations(sockets)
             workspace = write_workspace(settings, locations)
             services = [*extra, *dagster_services(ui, variables, locations, workspace)]
@@ -108,7 +106,7 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
             )
 
 
-def _registry_of(settings: Settings, databases: Databases) -> dict[str, str]:
+def _get_registry_variables(settings: Settings, databases: Databases) -> dict[str, str]:
     """Where the API finds the champion: the registry's database, or the server that is configured."""
     address = tracking_uri(settings, databases)
     return {} if address is None else {f"{PREFIX}MLFLOW_TRACKING_URI": address}
@@ -196,7 +194,7 @@ def _what_is_where(settings: Settings, addresses: dict[str, str], demo_port: int
     for name, address in addresses.items():
         table.add_row(name, address)
     if demo_port is not None:
-        table.add_row("DEMO DATA", f"made-up fights from the stand-in at http://127.0.0.1:{demo_port}")
+        table.add_row("DEMO DATA", f"made-up fights from the mock server at http://127.0.0.1:{demo_port}")
     table.add_row("Data", str(settings.home))
     table.add_row("Lake", settings.lake_url)
     table.add_row("Logs", str(settings.logs_dir))

@@ -1,4 +1,4 @@
-"""The stand-in as one ASGI application. Starting a server for it is ``running``."""
+"""The mock server as one ASGI application. Starting a server for it is ``running``."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from starlette.types import ASGIApp
 
 from lostark_assets.observability.logs import get_logger
 from lostark_simulator.mock_server import battle_logs, control, open_api
-from lostark_simulator.mock_server.config import StandInConfig
-from lostark_simulator.mock_server.context import StandIn
+from lostark_simulator.mock_server.config import MockServerConfig
+from lostark_simulator.mock_server.context import MockServer
 from lostark_simulator.mock_server.faults import FaultyServer
 from lostark_simulator.mock_server.growing_season import GrowingSeason
 from lostark_simulator.mock_server.limits import RenewedWindow, SlidingWindow
 from lostark_simulator.mock_server.responses import problem
 from lostark_simulator.mock_server.traffic import Traffic
 
-_LONGEST_NAP_S = 0.25
+_MAX_SLEEP_S = 0.25
 log = get_logger()
 
 
-def create_app(config: StandInConfig) -> ASGIApp:
-    """A stand-in of this configuration. The history is made before it returns; a few seconds for 60 fights.
+def create_app(config: MockServerConfig) -> ASGIApp:
+    """A mock server of this configuration. Returns once its history is made; seconds for 60 fights.
 
     Raises:
-        SourceBusy: another stand-in serves the season of the state folder.
+        SourceBusy: another mock server serves the season of the state folder.
     """
     return wrap(GrowingSeason(config))
 
@@ -54,14 +54,14 @@ def wrap(season: GrowingSeason) -> ASGIApp:
     app = FastAPI(
         title="Battle logs, made up", lifespan=grow, docs_url=None, redoc_url=None, openapi_url=None
     )
-    shared = StandIn(
+    shared = MockServer(
         config=config,
         season=season,
         traffic=traffic,
         battle_log_limit=SlidingWindow(config.battle_log_limit, config.limit_window_s),
         open_api_limit=RenewedWindow(config.open_api_limit, config.limit_window_s),
     )
-    app.state.stand_in = shared
+    app.state.mock_server = shared
     app.include_router(battle_logs.router)
     app.include_router(control.router)
     app.include_router(open_api.router)
@@ -76,11 +76,11 @@ async def _grow(season: GrowingSeason) -> None:
             came = await run_in_threadpool(season.advance)
         except OSError as error:
             # A full disk: what is there is served on, and the next fight may come.
-            log.warning("stand_in_cannot_grow", error=str(error))
+            log.warning("mock_server_cannot_grow", error=str(error))
             came = []
         for record in came:
-            log.info("stand_in_log_came", log=record.id, revision=record.revision, logs=season.logs)
-        await asyncio.sleep(min(max(season.seconds_to_next(), 0.005), _LONGEST_NAP_S))
+            log.info("mock_server_log_came", log=record.id, revision=record.revision, logs=season.logs)
+        await asyncio.sleep(min(max(season.seconds_to_next(), 0.005), _MAX_SLEEP_S))
 
 
 async def _explain_request(_: Request, error: Exception) -> Response:

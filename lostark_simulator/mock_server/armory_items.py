@@ -20,7 +20,7 @@ _PLACES = (
 _TRIPOD_TEXT = "<font color='#FFFDE7'>피해량이 <FONT COLOR='#99ff99'>45.0%</FONT> 증가한다.</font>"
 _HONED = 6
 _CARDS = "별빛의_기사 새벽의_현자 바다의_노래 붉은_사막 오래된_숲 마지막_파수꾼".split()
-_MOST_GEMS = 11
+_MAX_GEMS = 11
 
 
 def tooltip(title: str, *texts: str, quality: int = -1) -> str:
@@ -81,7 +81,7 @@ def gems(look: Look) -> Part:
     if look.person.fighter is None:
         return {"Gems": None, "Effects": {"Description": "", "Skills": []}}
     skills = [name for name in skill_kit(look.person.fighter.spec).names if name]
-    count = _MOST_GEMS - look.person.number % 3
+    count = _MAX_GEMS - look.person.number % 3
     found, effects = [], []
     for slot in range(count):
         level = gem_level(look, slot)

@@ -1,4 +1,4 @@
-"""The battle-log routes of the stand-in. The contract is ``lostark_assets.contracts.battle_log_api``."""
+"""The battle-log routes of the mock server. The contract is ``lostark_assets.contracts.battle_log_api``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lostark_assets.contracts.battle_log_api import (
     PROBLEM_TYPE,
     BattleLogPage,
 )
-from lostark_simulator.mock_server.context import Shared, StandIn
+from lostark_simulator.mock_server.context import MockServer, Shared
 from lostark_simulator.mock_server.faults import SCOPE_FAULT
 from lostark_simulator.mock_server.growing_season import CursorForgotten, Page
 from lostark_simulator.mock_server.log_record import page_json
@@ -118,7 +118,7 @@ async def fetch_battle_log(
 class ReadyBodies:
     """Answers for logs whose body is at hand, ahead of the routes, which take seven times as long."""
 
-    def __init__(self, app: ASGIApp, shared: StandIn) -> None:
+    def __init__(self, app: ASGIApp, shared: MockServer) -> None:
         self._app, self._shared = app, shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,7 +144,7 @@ class ReadyBodies:
         return None if record is None else self._shared.season.ready_body(record)
 
 
-def _refusal(sent: str, shared: StandIn) -> Response | None:
+def _refusal(sent: str, shared: MockServer) -> Response | None:
     """Why a request with this ``Authorization`` is not answered: no right, or too many."""
     token = shared.config.battle_log_token
     if token is not None and not secrets.compare_digest(sent.encode(), f"Bearer {token}".encode()):
@@ -160,7 +160,7 @@ def _refusal(sent: str, shared: StandIn) -> Response | None:
     return None
 
 
-def _entries(page: Page, fault: str | None, shared: StandIn) -> list[bytes]:
+def _entries(page: Page, fault: str | None, shared: MockServer) -> list[bytes]:
     """The page's entries as JSON, with what is to go wrong with them."""
     if fault == "clock_skew":
         skew_ms = shared.traffic.faults.skew_s * 1000

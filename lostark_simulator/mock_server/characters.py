@@ -14,7 +14,7 @@ import numpy as np
 from lostark_assets.game.classes import CLASSES, korean_class
 from lostark_assets.game.specs import SPECS, resolve_spec
 from lostark_simulator.population import Character
-from lostark_simulator.season import DAY_MS, population_of
+from lostark_simulator.season import DAY_MS, build_population
 
 SERVERS = ("루페온", "실리안", "아만", "카마인", "카제로스", "아브렐슈드", "카단", "니나브")
 ACCOUNT_SIZE = 6
@@ -65,7 +65,7 @@ class Crowd:
 
     def __init__(self, seed: int, size: int) -> None:
         self._seed = seed
-        fighters = population_of(seed, size).characters
+        fighters = build_population(seed, size).characters
         people = [
             Person(one.name, number, number // ACCOUNT_SIZE, korean_class(one.spec.class_name) or "", one)
             for number, one in enumerate(fighters)
@@ -82,7 +82,7 @@ class Crowd:
         """The person of this name, whatever it looks like."""
         return self._by_name.get(name)
 
-    def account_of(self, person: Person) -> list[Person]:
+    def get_account(self, person: Person) -> list[Person]:
         """Everybody of the same account, the person too."""
         return self._by_account[person.account]
 
@@ -123,7 +123,7 @@ class Crowd:
 
 
 @lru_cache(maxsize=4)
-def crowd_of(seed: int, size: int) -> Crowd:
+def build_crowd(seed: int, size: int) -> Crowd:
     """The crowd of a season."""
     return Crowd(seed, size)
 

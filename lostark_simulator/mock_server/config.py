@@ -1,6 +1,6 @@
-"""What a stand-in serves, how fast it grows, and which faults it has.
+"""What a mock server serves, how fast it grows, and which faults it has.
 
-What does not belong here: settings of the platform; the stand-in is told everything by whoever starts it.
+What does not belong here: settings of the platform; the mock server is told everything by whoever starts it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lostark_simulator.mock_server.fault_kinds import FaultKind
 
 DEMO_OPEN_API_KEY = "demo-key"
 OPEN_API_PREFIX = "/open-api"
-CONTROL_PREFIX = "/stand-in"
+CONTROL_PREFIX = "/mock-server"
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
@@ -46,8 +46,8 @@ class FaultConfig:
 
 
 @dataclass(frozen=True)
-class StandInConfig:
-    """Everything about one stand-in. The same seed and number give the same fight.
+class MockServerConfig:
+    """Everything about one mock server. The same seed and number give the same fight.
 
     ``history`` fights of the ``history_days`` before the first start are there at once, then a new one comes
     every ``new_fight_every_s`` seconds (0: none by itself). ``speed`` is how many seconds characters grow

@@ -1,4 +1,4 @@
-"""What the routes of one stand-in share, and how they find it."""
+"""What the routes of one mock server share, and how they find it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from lostark_simulator.mock_server.body_cache import BodyCache
-from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.config import MockServerConfig
 from lostark_simulator.mock_server.growing_season import GrowingSeason
 from lostark_simulator.mock_server.limits import RenewedWindow, SlidingWindow
 from lostark_simulator.mock_server.traffic import Traffic
@@ -17,10 +17,10 @@ _BODIES_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
-class StandIn:
-    """One running stand-in."""
+class MockServer:
+    """One running mock server."""
 
-    config: StandInConfig
+    config: MockServerConfig
     season: GrowingSeason
     traffic: Traffic
     battle_log_limit: SlidingWindow
@@ -29,8 +29,8 @@ class StandIn:
     is_in_maintenance: bool = False
 
 
-def _of(request: Request) -> StandIn:
-    return request.app.state.stand_in
+def _of(request: Request) -> MockServer:
+    return request.app.state.mock_server
 
 
-Shared = Annotated[StandIn, Depends(_of)]
+Shared = Annotated[MockServer, Depends(_of)]

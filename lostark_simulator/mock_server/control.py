@@ -1,4 +1,4 @@
-"""Routes under ``/stand-in`` that tests and demos steer a running stand-in with; no part of a contract."""
+"""Routes under ``/mock-server`` by which tests and demos steer it; no part of a contract."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from isal import igzip
 
-from lostark_simulator.dirt import FULL_SET_WITHIN, IMPOSSIBLE_DURATION_MS, dirt_of
+from lostark_simulator.dirt import FULL_SET_WITHIN, IMPOSSIBLE_DURATION_MS, pick_dirt
 from lostark_simulator.entities import encounter_json
 from lostark_simulator.fight import Fight
 from lostark_simulator.loa_logs_rows import to_json
@@ -56,7 +56,7 @@ def tiny_bytes(seed: int, number: int, started_at_ms: int, revision: int = 0) ->
 @lru_cache(maxsize=4)
 def _tiny_template(seed: int) -> dict:
     rng = np.random.default_rng(seed)
-    number = next(one for one in range(FULL_SET_WITHIN) if dirt_of(one, rng) == "one_hit_log")
+    number = next(one for one in range(FULL_SET_WITHIN) if pick_dirt(one, rng) == "one_hit_log")
     fight = generate_fight(SeasonConfig(seed=seed), number)
     return encounter_json(view_fight(fight, fight.uploads[0]))
 

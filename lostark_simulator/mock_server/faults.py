@@ -20,7 +20,7 @@ from lostark_simulator.mock_server.fault_kinds import FaultKind
 from lostark_simulator.mock_server.responses import HTML_TYPE, maintenance_page
 from lostark_simulator.mock_server.traffic import CONTROL_ROUTE, Traffic
 
-SCOPE_FAULT = "stand_in.fault"
+SCOPE_FAULT = "mock_server.fault"
 _SLOW_PIECES = 8
 _INSTEAD = frozenset({"429", "500", "502", "503_html"})
 _SPOILED = frozenset({"slow_body", "cut_body", "wrong_type", "malformed_json"})

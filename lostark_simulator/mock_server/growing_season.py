@@ -1,4 +1,4 @@
-"""The season that a stand-in serves: a history at once, then fights as time goes, late and edited logs too.
+"""The season of a mock server: a history at once, then new fights as time goes, late and edited logs too.
 
 Fight ``i`` is made from (seed, i) and its moment alone, so that only a line for each log is kept and a
 payload is made again when somebody asks for it. What does not belong here: HTTP.
@@ -18,7 +18,7 @@ from isal import igzip
 from lostark_simulator.fight import Fight
 from lostark_simulator.mock_server.body_cache import BodyCache
 from lostark_simulator.mock_server.calendar import is_weekly_maintenance
-from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.config import MockServerConfig
 from lostark_simulator.mock_server.documents import fight_start_ms, tiny_bytes, upload_bytes
 from lostark_simulator.mock_server.log_record import LogRecord
 from lostark_simulator.mock_server.season_state import SeasonState
@@ -27,7 +27,7 @@ from lostark_simulator.season import DAY_MS, SeasonConfig, generate_fight
 WEEK_MS = 7 * DAY_MS
 LAST_WEEK = 30.0
 _MINUTE_MS = 60_000
-_LONGEST_FIGHT_MS = 25 * _MINUTE_MS
+_MAX_FIGHT_MS = 25 * _MINUTE_MS
 _LATEST_HISTORY_MS = 60 * _MINUTE_MS
 _GZIP_LEVEL = 1
 _SHAPE = "history history_days seed characters hits_per_player dirt tiny_logs region".split()
@@ -52,10 +52,10 @@ class GrowingSeason:
     """The season of one configuration. Safe to use from several threads.
 
     Raises:
-        SourceBusy: another stand-in serves the season of the state folder.
+        SourceBusy: another mock server serves the season of the state folder.
     """
 
-    def __init__(self, config: StandInConfig) -> None:
+    def __init__(self, config: MockServerConfig) -> None:
         self.config = config
         self.is_paused = False
         self._fights = SeasonConfig(
@@ -113,7 +113,7 @@ class GrowingSeason:
             CursorForgotten: the cursor is none of this season's.
         """
         with self._lock:
-            place = 0 if after is None else bisect_right(self._keys, self._key_of(after))
+            place = 0 if after is None else bisect_right(self._keys, self._parse_cursor(after))
             records = self._listing[place : place + limit]
             earlier = self._listing[max(place - 5, 0) : place]
             last = records[-1].key if records else (self._keys[place - 1] if place else (0, "0"))
@@ -183,16 +183,16 @@ class GrowingSeason:
         token = _sha256(f"{self.config.seed} {epoch_ms}".encode())[:8]
         header = {"shape": self._shape(), "epoch_ms": epoch_ms, "token": token}
         self._state.header = header
-        history = [record for number in range(self.config.history) for record in self._history_of(number)]
+        history = [record for number in range(self.config.history) for record in self._read_history(number)]
         self._state.begin(header, sorted(history, key=lambda record: record.key))
 
-    def _history_of(self, number: int) -> list[LogRecord]:
+    def _read_history(self, number: int) -> list[LogRecord]:
         """The logs of one fight of the history as they are by its end."""
         config = self.config
         rng = np.random.default_rng([config.seed, _HISTORY_CHANCES + number])
         span_ms = config.history_days * DAY_MS - _LATEST_HISTORY_MS
         start_ms = self.started_ms + int(rng.random() * span_ms)
-        came_ms = start_ms + _LONGEST_FIGHT_MS
+        came_ms = start_ms + _MAX_FIGHT_MS
         if rng.random() < config.late_share:
             came_ms += int(rng.uniform(1, 5) * DAY_MS)
         revision = int(rng.random() < config.reupload_share)
@@ -308,7 +308,7 @@ class GrowingSeason:
     def _cursor(self, key: tuple[int, str]) -> str:
         return f"{self.token}.{self._state.generation}.{key[0]}.{key[1]}"
 
-    def _key_of(self, cursor: str) -> tuple[int, str]:
+    def _parse_cursor(self, cursor: str) -> tuple[int, str]:
         token, generation, updated_ms, log_id = [*cursor.split("."), "", "", "", ""][:4]
         if token != self.token or generation != str(self._state.generation) or not updated_ms.isdecimal():
             raise CursorForgotten

@@ -1,4 +1,4 @@
-"""Where a stand-in listens: on this machine only. Apart from the server, which takes seconds to import."""
+"""Where a mock server listens: on this machine only. Apart from the server, which takes seconds to import."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def listen(port: int = 0) -> socket.socket:
     return opened
 
 
-def url_of(opened: socket.socket) -> str:
-    """The address of a stand-in that listens there."""
+def get_url(opened: socket.socket) -> str:
+    """The address of a mock server that listens there."""
     return f"http://{HOST}:{opened.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""One battle log of the stand-in's season: what the listing says of it, and what it is made from again."""
+"""One battle log of the mock server's season: what the listing says of it, and what it is made from again."""
 
 from __future__ import annotations
 

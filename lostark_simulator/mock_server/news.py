@@ -1,6 +1,6 @@
 """What the game's makers announce: maintenance, patches, events, in Korean and in Korean local time.
 
-All of it follows from the season's calendar, so that two stand-ins of one season announce the same.
+All of it follows from the season's calendar, so that two mock servers of one season announce the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Open API routes of the stand-in: headers, limits and oddities of the real one.
+"""The Open API routes of the mock server: headers, limits and oddities of the real one.
 
 Bodies are made in ``armory_parts`` and ``news``. Answers are kept for as long as the
 real service's data stays the same, some minutes.
@@ -18,23 +18,23 @@ from starlette.responses import Response
 from lostark_simulator.mock_server import news
 from lostark_simulator.mock_server.armory_parts import KEY_OF_FILTER, combined, comma_number, part
 from lostark_simulator.mock_server.calendar import is_weekly_maintenance
-from lostark_simulator.mock_server.characters import Look, crowd_of
+from lostark_simulator.mock_server.characters import Look, build_crowd
 from lostark_simulator.mock_server.config import OPEN_API_PREFIX
-from lostark_simulator.mock_server.context import Shared, StandIn
+from lostark_simulator.mock_server.context import MockServer, Shared
 from lostark_simulator.mock_server.faults import SCOPE_FAULT
 from lostark_simulator.mock_server.limits import Verdict
 from lostark_simulator.mock_server.responses import HTML_TYPE, json_answer, maintenance_page
 
 router = APIRouter(prefix=OPEN_API_PREFIX, include_in_schema=False)
 REFRESH_S = 600
-_MOST_JITTER = 4
+_MAX_JITTER = 4
 _encoder = msgspec.json.Encoder()
 
 
 @router.get("/armories/characters/{name}")
 async def armory(request: Request, shared: Shared, name: str) -> Response:
     """Several parts of one character at once; ``null`` for a name that nobody has."""
-    names = filters_of(request.scope.get("query_string", b""))
+    names = parse_filters(request.scope.get("query_string", b""))
     return _answer(request, shared, lambda: _of_person(shared, name, lambda look: combined(look, names)))
 
 
@@ -81,7 +81,7 @@ async def unknown(request: Request, shared: Shared, path: str) -> Response:  # n
     return _answer(request, shared, None)
 
 
-def filters_of(query: bytes) -> list[str]:
+def parse_filters(query: bytes) -> list[str]:
     """The filters of a query string; all of them where it has none.
 
     Names are parted by a literal ``+``. One that was encoded (``%2B``) is a part of a name, and no filter
@@ -97,15 +97,15 @@ def filters_of(query: bytes) -> list[str]:
 def shown_remaining(remaining: int, number: int) -> int:
     """What one of several counters behind a balancer says is left: a few more or fewer from call to call."""
     digest = hashlib.blake2b(str(number).encode(), digest_size=1).digest()
-    return max(remaining + digest[0] % (_MOST_JITTER + 1) - 1, 0)
+    return max(remaining + digest[0] % (_MAX_JITTER + 1) - 1, 0)
 
 
-def _answer(request: Request, shared: StandIn, make: Callable[[], Any] | None) -> Response:
+def _answer(request: Request, shared: MockServer, make: Callable[[], Any] | None) -> Response:
     """What every call goes through first: maintenance, key, limit; ``make`` gives the body, None is 404."""
     config, now_s = shared.config, shared.config.clock()
     if shared.is_in_maintenance or (config.weekly_maintenance and is_weekly_maintenance(now_s)):
         return Response(maintenance_page(), 503, media_type=HTML_TYPE)
-    key = _key_of(request)
+    key = _read_key(request)
     if key is None or key not in config.open_api_keys:
         return json_answer({"message": "Unauthorized"}, 401)
     verdict = shared.open_api_limit.count(key, now_s)
@@ -126,13 +126,13 @@ def _answer(request: Request, shared: StandIn, make: Callable[[], Any] | None) -
     return Response(body, 200, headers, "application/json; charset=utf-8")
 
 
-def _key_of(request: Request) -> str | None:
+def _read_key(request: Request) -> str | None:
     """The key of ``authorization: bearer KEY``: one space, no brackets, either spelling of the word."""
     word, _, key = request.headers.get("authorization", "").partition(" ")
     return key if word in ("bearer", "Bearer") and key and not key.startswith(("<", " ")) else None
 
 
-def _limit_headers(request: Request, shared: StandIn, verdict: Verdict) -> dict[str, str]:
+def _limit_headers(request: Request, shared: MockServer, verdict: Verdict) -> dict[str, str]:
     skew_s = shared.traffic.faults.skew_s if request.scope.get(SCOPE_FAULT) == "clock_skew" else 0
     shown = shown_remaining(verdict.remaining, sum(shared.traffic.requests.values()))
     return {
@@ -142,13 +142,13 @@ def _limit_headers(request: Request, shared: StandIn, verdict: Verdict) -> dict[
     }
 
 
-def _of_person(shared: StandIn, name: str, make: Callable[[Look], Any]) -> Any:
+def _of_person(shared: MockServer, name: str, make: Callable[[Look], Any]) -> Any:
     look = _look(shared, name)
     return None if look is None else make(look)
 
 
-def _look(shared: StandIn, name: str) -> Look | None:
-    crowd = crowd_of(shared.config.seed, shared.config.characters)
+def _look(shared: MockServer, name: str) -> Look | None:
+    crowd = build_crowd(shared.config.seed, shared.config.characters)
     person = crowd.find(name)
     if person is None:
         return None
@@ -157,12 +157,12 @@ def _look(shared: StandIn, name: str) -> Look | None:
     return crowd.look(person, shared.season.weeks_at(seen_ms), seen_ms)
 
 
-def _siblings(shared: StandIn, name: str) -> list[dict[str, Any]] | None:
-    crowd = crowd_of(shared.config.seed, shared.config.characters)
+def _siblings(shared: MockServer, name: str) -> list[dict[str, Any]] | None:
+    crowd = build_crowd(shared.config.seed, shared.config.characters)
     person = crowd.find(name)
     if person is None:
         return None
-    looks = [_look(shared, one.name) for one in crowd.account_of(person)]
+    looks = [_look(shared, one.name) for one in crowd.get_account(person)]
     return [
         {
             "ServerName": look.person.server,
@@ -176,13 +176,13 @@ def _siblings(shared: StandIn, name: str) -> list[dict[str, Any]] | None:
     ]
 
 
-def _notices(shared: StandIn) -> list[dict[str, Any]]:
+def _notices(shared: MockServer) -> list[dict[str, Any]]:
     return news.notices(_started_s(shared), shared.config.clock())
 
 
-def _started_s(shared: StandIn) -> float:
+def _started_s(shared: MockServer) -> float:
     return shared.season.started_ms / 1000
 
 
-def _is_soon(shared: StandIn) -> bool:
+def _is_soon(shared: MockServer) -> bool:
     return shared.config.weekly_maintenance and is_weekly_maintenance(shared.config.clock() + 3600)

@@ -1,4 +1,4 @@
-"""Runs a stand-in: here until it is told to stop, in a thread beside a test, or in a process of its own."""
+"""Runs a mock server: in this process, in a thread beside a test, or in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import uvicorn
 
 from lostark_assets.errors import SourceUnavailable
 from lostark_simulator.mock_server.app import wrap
-from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.config import MockServerConfig
 from lostark_simulator.mock_server.growing_season import GrowingSeason
-from lostark_simulator.mock_server.listening import listen, url_of
+from lostark_simulator.mock_server.listening import get_url, listen
 
 _START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 10.0
 
 
-def server_of(season: GrowingSeason) -> uvicorn.Server:
+def build_server(season: GrowingSeason) -> uvicorn.Server:
     """A server for a season; ``run(sockets=[listen()])`` serves until a signal or ``should_exit``."""
     return uvicorn.Server(
         uvicorn.Config(
             wrap(season),
-            # The fastest of both; without them a stand-in is the slowest part of a benchmark.
+            # The fastest of both; without them a mock server is the slowest part of a benchmark.
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -42,8 +42,8 @@ def server_of(season: GrowingSeason) -> uvicorn.Server:
 
 
 @contextlib.contextmanager
-def running_stand_in(config: StandInConfig) -> Iterator[str]:
-    """A stand-in in a thread of this process, until the block ends; gives its URL.
+def running_mock_server(config: MockServerConfig) -> Iterator[str]:
+    """A mock server in a thread of this process, until the block ends; gives its URL.
 
     Raises:
         SourceUnavailable: it did not start.
@@ -53,16 +53,18 @@ def running_stand_in(config: StandInConfig) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def running_season(config: StandInConfig) -> Iterator[tuple[str, GrowingSeason]]:
+def running_season(config: MockServerConfig) -> Iterator[tuple[str, GrowingSeason]]:
     """The same, with the season itself, so that a test can compare what came with what there is."""
     season = GrowingSeason(config)
     opened = listen()
-    server = server_of(season)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, name="stand-in", daemon=True)
+    server = build_server(season)
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [opened]}, name="mock-server", daemon=True
+    )
     thread.start()
     try:
         _wait_until_started(server, thread)
-        yield url_of(opened), season
+        yield get_url(opened), season
     finally:
         server.should_exit = True
         thread.join(_STOP_LIMIT_S)
@@ -71,15 +73,15 @@ def running_season(config: StandInConfig) -> Iterator[tuple[str, GrowingSeason]]
 
 
 @contextlib.contextmanager
-def stand_in_process(config: StandInConfig) -> Iterator[str]:
-    """A stand-in in a process of its own, so that it takes no time from a benchmark's; gives its URL.
+def mock_server_process(config: MockServerConfig) -> Iterator[str]:
+    """A mock server in a process of its own, so that it takes no time from a benchmark's; gives its URL.
 
     Raises:
         SourceUnavailable: it did not start.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve_and_tell, args=(config, there), name="stand-in", daemon=True)
+    process = context.Process(target=_serve_and_tell, args=(config, there), name="mock-server", daemon=True)
     process.start()
     there.close()
     try:
@@ -99,12 +101,12 @@ def stand_in_process(config: StandInConfig) -> Iterator[str]:
         here.close()
 
 
-def _serve_and_tell(config: StandInConfig, pipe: Connection) -> None:
+def _serve_and_tell(config: MockServerConfig, pipe: Connection) -> None:
     season = GrowingSeason(config)
     opened = listen()
-    pipe.send(url_of(opened))
+    pipe.send(get_url(opened))
     pipe.close()
-    server_of(season).run(sockets=[opened])
+    build_server(season).run(sockets=[opened])
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
@@ -119,4 +121,4 @@ def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> Non
 
 
 def _not_started() -> SourceUnavailable:
-    return SourceUnavailable("The stand-in did not start. Nothing is served. Look above for its error.")
+    return SourceUnavailable("The mock server did not start. Nothing is served. Look above for its error.")

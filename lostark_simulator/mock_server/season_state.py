@@ -23,7 +23,7 @@ class SeasonState:
     """The state of one season; without a folder it is in memory only.
 
     Raises:
-        SourceBusy: another stand-in serves the season of this folder.
+        SourceBusy: another mock server serves the season of this folder.
     """
 
     folder: Path | None
@@ -43,7 +43,7 @@ class SeasonState:
             self._lock.acquire()
         except Timeout:
             raise SourceBusy(
-                f"{self.folder}: another stand-in serves this season. Nothing was changed. Stop it, or "
+                f"{self.folder}: another mock server serves this season. Nothing was changed. Stop it, or "
                 "choose another folder."
             ) from None
         self._read(self.folder / _FILE)

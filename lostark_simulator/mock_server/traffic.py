@@ -16,7 +16,7 @@ _KEPT_ARRIVALS = 200_000
 _OPEN_API_ROUTES = ("armories", "characters", "news")
 
 
-def route_of(path: str) -> str:
+def get_route(path: str) -> str:
     """The route that a path belongs to; a closed list, whatever is asked."""
     if path.startswith(LIST_PATH):
         return LIST_ROUTE if len(path) <= len(LIST_PATH) + 1 else FETCH_ROUTE
@@ -26,7 +26,7 @@ def route_of(path: str) -> str:
     return CONTROL_ROUTE if path.startswith(CONTROL_PREFIX + "/") else "other"
 
 
-def fault_of(faults: FaultConfig, number: int, route: str) -> FaultKind | None:
+def pick_fault(faults: FaultConfig, number: int, route: str) -> FaultKind | None:
     """What goes wrong with the request of this number (from 1); None: nothing.
 
     Pages can be repeated or out of order in the listing alone; elsewhere the share is spread over the other
@@ -58,13 +58,13 @@ class Traffic:
 
     def arrive(self, path: str, at_s: float) -> tuple[str, FaultKind | None]:
         """Count a request that arrived; its route, and what is to go wrong with it."""
-        route = route_of(path)
+        route = get_route(path)
         self.requests[route] += 1
         if route == CONTROL_ROUTE:
             return route, None
         self._number += 1
         self.arrivals.setdefault(route.split(".")[0], deque(maxlen=_KEPT_ARRIVALS)).append(at_s)
-        fault = fault_of(self.faults, self._number, route)
+        fault = pick_fault(self.faults, self._number, route)
         if fault is not None:
             self.faults_made[fault] += 1
         return route, fault

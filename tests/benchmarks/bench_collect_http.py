@@ -26,8 +26,8 @@ CONCURRENCY = 16
 
 def main() -> None:
     """Print logs per second, CPU use, the ratio, and the budget kept."""
-    from lostark_simulator.mock_server.config import StandInConfig
-    from lostark_simulator.mock_server.running import stand_in_process
+    from lostark_simulator.mock_server.config import MockServerConfig
+    from lostark_simulator.mock_server.running import mock_server_process
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--logs", type=int, default=10_000)
@@ -42,8 +42,8 @@ def main() -> None:
         run = {"ours": _ours, "bare": _bare}[arguments.variant]
         print(json.dumps(run(arguments.url, arguments.budget)))
         return
-    config = StandInConfig(history=arguments.logs, new_fight_every_s=0, tiny_logs=True, dirt=False)
-    with stand_in_process(config) as url:
+    config = MockServerConfig(history=arguments.logs, new_fight_every_s=0, tiny_logs=True, dirt=False)
+    with mock_server_process(config) as url:
         _measure("bare", url, 0)
         results = {"ours": [], "bare": []}
         for _ in range(arguments.rounds):

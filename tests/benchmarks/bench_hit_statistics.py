@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from numba import njit
 
 from lostark_assets.contracts.core import CORE_HITS
-from lostark_assets.lake.files import groups_of
+from lostark_assets.lake.files import split_groups
 from lostark_assets.stats.hits import COLUMNS, stream_hit_figures
 
 IDS = ["encounter_id", "player_name"]
@@ -107,7 +107,7 @@ def ours(path: Path, lengths: dict[str, int]) -> list[int]:
     dataset = ds.dataset(path, format=ds.ParquetFileFormat(options, pre_buffer=False))
     [fragment] = dataset.get_fragments()
     wanted = pa.array(sorted(lengths), pa.string())
-    groups = groups_of(fragment, dataset.schema, "encounter_id", wanted, COLUMNS, path)
+    groups = split_groups(fragment, dataset.schema, "encounter_id", wanted, COLUMNS, path)
     for figures in stream_hit_figures((batch for _, batch in groups), lengths):
         for place, table in enumerate(figures):
             rows[place] += table.num_rows

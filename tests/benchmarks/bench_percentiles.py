@@ -21,7 +21,7 @@ from lostark_assets.stats.percentiles import DAYS, pool_percentiles
 SAMPLE = 300
 
 
-def rows_of(count: int) -> tuple[np.ndarray, ...]:
+def build_rows(count: int) -> tuple[np.ndarray, ...]:
     """group, day, value, is_member, item level of ``count`` player rows."""
     random = np.random.default_rng(5)
     group = (2000 * random.random(count) ** 2).astype(np.int64)
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
-    *columns, level = rows_of(options.rows)
+    *columns, level = build_rows(options.rows)
     targets = np.random.default_rng(1).choice(options.rows, SAMPLE, replace=False)
     for levels in (None, level):
         pool_percentiles(*(column[:1000] for column in columns), None if levels is None else levels[:1000])

@@ -37,7 +37,7 @@ from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.publish import publish, waiting
 from lostark_assets.settings import get_settings
-from lostark_ml.features.training_set import features_of, model_input
+from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model.training import fit
 from lostark_ml.registry.database import prepare_database
 from lostark_ml.registry.models import Registry, Submission
@@ -147,7 +147,7 @@ def crown(uri: str, folder: Path) -> list[bytes]:
     players = pd.concat(
         [simulated_players(per_gate, WEEKS, seed=n, gate=gate) for n, gate in enumerate(GATES[:5])]
     )
-    frame = features_of(players)
+    frame = build_features(players)
     model = fit(frame, SEASON_START + timedelta(weeks=WEEKS - 1))
     prepare_database(uri, folder / "mlflow" / "artifacts")
     registry = Registry(uri, folder / "mlflow" / "artifacts")

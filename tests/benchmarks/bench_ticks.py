@@ -23,8 +23,8 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 
-from lostark_simulator.mock_server.config import StandInConfig
-from lostark_simulator.mock_server.running import stand_in_process
+from lostark_simulator.mock_server.config import MockServerConfig
+from lostark_simulator.mock_server.running import mock_server_process
 
 GOAL_MS = 50
 FIRST = date.today() - timedelta(days=365)  # noqa: DTZ011 - any year will do
@@ -41,8 +41,8 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         instance = stack.enter_context(dg.DagsterInstance.local_temp())
-        service = StandInConfig(history=0, new_fight_every_s=0, tiny_logs=True)
-        bench = Bench(folder, instance, stack.enter_context(stand_in_process(service)))
+        service = MockServerConfig(history=0, new_fight_every_s=0, tiny_logs=True)
+        bench = Bench(folder, instance, stack.enter_context(mock_server_process(service)))
         bench.write_history(arguments.days, arguments.logs_a_day)
         print(f"{arguments.days} days, {arguments.days * arguments.logs_a_day:,} logs")
         for name in bench.sensors:

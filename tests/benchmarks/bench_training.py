@@ -27,10 +27,10 @@ from lostark_ml.model.training import fit, training_rows, week_number
 
 CUTOFF = datetime(2025, 1, 15, 10, tzinfo=UTC)
 WEEKS, GATES, SPECS = 26, 12, 56
-MOST_RATIO, MOST_GIB = 1.5, 3.0
+MAX_RATIO, MAX_GIB = 1.5, 3.0
 
 
-def rows_of(count: int) -> pd.DataFrame:
+def build_rows(count: int) -> pd.DataFrame:
     """Half a year of made-up rows of ``ml_training_set``, as far as training reads them."""
     random = np.random.default_rng(7)
     week = WEEKS * random.random(count)
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", choices=("train", "bare"))
     options = parser.parse_args(arguments)
     if options.only:
-        frame = rows_of(options.rows)
+        frame = build_rows(options.rows)
         seconds = {"train": train, "bare": bare}[options.only](frame)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"{seconds:.3f} {peak:.3f}")
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{way:6} {found[way][0]:8.1f} CPU s   peak {found[way][1]:5.2f} GiB", flush=True)
     ratio = found["train"][0] / found["bare"][0]
     print(f"train / bare {ratio:.2f}")
-    return int(ratio > MOST_RATIO or found["train"][1] > MOST_GIB)
+    return int(ratio > MAX_RATIO or found["train"][1] > MAX_GIB)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.sources.configured import landing_of
+from lostark_assets.sources.configured import open_landing
 from tests.browser.conftest import served
 
 DATA = Path(os.environ.get("LOSTARK_REAL_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
@@ -239,5 +239,5 @@ def test_a_table_is_sent_with_what_the_form_says_about_its_fight(platform, opene
     page.locator("input[type=file]").set_input_files(file)
     page.locator("form[data-upload] button").click()
     waits_for(page, "Received; waiting to be read.")
-    [waiting] = landing_of(platform.settings).waiting()
+    [waiting] = open_landing(platform.settings).waiting()
     assert waiting.ticket.arguments == {"raid": "Aegir", "gate": "G1", "difficulty": "Hard"}

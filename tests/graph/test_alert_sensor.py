@@ -32,8 +32,8 @@ from lostark_platform.alerts.observations import Queue
 from lostark_platform.alerts.store import load, memory_path
 from lostark_platform.dagster.alert_sensor import alert_sensor
 from lostark_platform.dagster.run_observations import ended_runs, queue, ticking
-from lostark_simulator.mock_server.config import StandInConfig
-from lostark_simulator.mock_server.running import running_stand_in
+from lostark_simulator.mock_server.config import MockServerConfig
+from lostark_simulator.mock_server.running import running_mock_server
 from tests.pure.alerts.receivers import Webhooks, webhooks
 
 SECRET = "S3CRET-T0KEN-0123456789"
@@ -60,7 +60,7 @@ class Platform:
             with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
                 self.sensor.evaluate_tick(context)
             self.now += timedelta(seconds=30)
-        return [(path.strip("/").split("/")[0], title_of(body)) for path, body in self.receiver.got[before:]]
+        return [(path.strip("/").split("/")[0], get_title(body)) for path, body in self.receiver.got[before:]]
 
     def collected(self, outcome: str, source: str = "demo") -> None:
         self.ledger.record_collection(
@@ -71,7 +71,7 @@ class Platform:
         )  # fmt: skip
 
 
-def title_of(body: dict) -> str:
+def get_title(body: dict) -> str:
     return body["embeds"][0]["title"] if "embeds" in body else body["blocks"][0]["text"]["text"]
 
 
@@ -223,7 +223,7 @@ def test_a_steps_time_comes_with_how_many_logs_it_worked_on(platform):
 
 def test_no_secret_is_in_what_a_collection_leaves_behind(platform, capfd):
     settings = platform.settings.model_copy(update={"http_total_timeout_s": 3.0})
-    with running_stand_in(StandInConfig(history=3, battle_log_token="another one")) as url:
+    with running_mock_server(MockServerConfig(history=3, battle_log_token="another one")) as url:
         settings = settings.model_copy(
             update={"battle_log_urls": (f"demo={url}",), "battle_log_token": SecretStr(SECRET)}
         )

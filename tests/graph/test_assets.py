@@ -26,7 +26,7 @@ from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.collect import collect
-from lostark_assets.sources.configured import configured_origins, landing_of
+from lostark_assets.sources.configured import configured_origins, open_landing
 from lostark_assets.sources.landing import Ticket
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.probe import peek
@@ -77,7 +77,7 @@ def run(
         yield defs.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
 
 
-def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, dg.MetadataValue]:
+def get_metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, dg.MetadataValue]:
     events = result.asset_materializations_for_node("core_tables" if asset in CORE else "stats_tables")
     return next(dict(e.metadata) for e in events if e.asset_key == dg.AssetKey(asset))
 
@@ -94,7 +94,7 @@ def test_a_range_of_days_is_one_pass_that_ends_with_the_true_figures(
             (c.asset_key.to_user_string(), c.check_name): c.passed
             for c in result.get_asset_check_evaluations()
         }
-        metadata = metadata_of(result, "core_encounters")
+        metadata = get_metadata(result, "core_encounters")
     truth = read_truth(database)
     kept = truth.encounters[truth.encounters["expected_outcome"] == "kept"]
     stats = lake.read("stats_player_dps").to_pandas()
@@ -142,7 +142,7 @@ def test_a_broken_contract_fails_its_check_stops_downstream_and_keeps_the_old_ro
     with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
         assert result.success
     good = lake.read("core_players", days=[days[0]])
-    monkeypatch.setattr(pipeline, "tables_of", _with_negative_dps(pipeline.tables_of))
+    monkeypatch.setattr(pipeline, "build_tables", _with_negative_dps(pipeline.build_tables))
     monkeypatch.setattr(pipeline, "CLEAN_VERSION", "broken")
 
     with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
@@ -158,9 +158,9 @@ def test_a_broken_contract_fails_its_check_stops_downstream_and_keeps_the_old_ro
     assert lake.read("core_players", days=[days[0]]).equals(good)
 
 
-def _with_negative_dps(tables_of: Callable[[Cleaned], dict]) -> Callable[[Cleaned], dict]:
+def _with_negative_dps(build_tables: Callable[[Cleaned], dict]) -> Callable[[Cleaned], dict]:
     def broken(cleaned: Cleaned) -> dict:
-        tables = tables_of(cleaned)
+        tables = build_tables(cleaned)
         players = tables["core_players"]
         place = players.schema.get_field_index("dps")
         tables["core_players"] = players.set_column(
@@ -267,7 +267,7 @@ def test_raw_logs_are_there_once_and_as_they_were_fetched(tmp_path, database, sp
 
 def test_an_upload_is_collected_like_any_source_and_its_ticket_tells(tmp_path, database):
     settings = get_settings(home=tmp_path / "home")
-    landing = landing_of(settings)
+    landing = open_landing(settings)
     ticket, path = landing.begin("mine.db")
     path.write_bytes(database.read_bytes())
     source = "upload:db-0123456789ab"

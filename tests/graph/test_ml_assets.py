@@ -39,12 +39,12 @@ def run(world: World, job: str, tags: dict[str, str]) -> Iterator[dg.ExecuteInPr
         yield defs.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
 
 
-def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
+def get_metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
     event, *_ = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
     return {name: value.value for name, value in event.materialization.metadata.items()}
 
 
-def checks_of(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], bool]:
+def get_checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], bool]:
     return {
         (c.asset_key.to_user_string(), c.check_name): c.passed for c in result.get_asset_check_evaluations()
     }
@@ -52,10 +52,10 @@ def checks_of(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], bool]:
 
 @pytest.fixture
 def small_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assets, "lifecycle_policy_of", lambda _settings: POLICY)
+    monkeypatch.setattr(assets, "build_lifecycle_policy", lambda _settings: POLICY)
 
 
-def days_of(world: World, first: int, last: int) -> list[date]:
+def get_days(world: World, first: int, last: int) -> list[date]:
     return world.lake.days("stats_player_dps")[first:last]
 
 
@@ -65,10 +65,10 @@ def test_two_jobs_lead_from_statistics_to_a_champion_and_its_scores(
     world = season.copy(tmp_path / "world")
     with run(world, TRAIN_JOB, WHY) as trained:
         assert trained.success
-        training_set = metadata_of(trained, "ml_training_set")
-        challenger, champion = (metadata_of(trained, f"ml_dps_{n}") for n in ("challenger", "champion"))
-        decision = metadata_of(trained, "ml_dps_evaluation")["decision"]
-        passed = checks_of(trained)
+        training_set = get_metadata(trained, "ml_training_set")
+        challenger, champion = (get_metadata(trained, f"ml_dps_{n}") for n in ("challenger", "champion"))
+        decision = get_metadata(trained, "ml_dps_evaluation")["decision"]
+        passed = get_checks(trained)
 
     assert training_set["rows to learn from"] == int(
         world.lake.read("ml_training_set", columns=["exclusion_reason"])["exclusion_reason"].null_count
@@ -84,15 +84,15 @@ def test_two_jobs_lead_from_statistics_to_a_champion_and_its_scores(
     assert passed["ml_dps_challenger", BASELINES_ARE_BEATEN]
     assert all(passed[name, "contract_holds"] for name in ("ml_training_set", "ml_dps_evaluation"))
 
-    days = days_of(world, -4, None)
+    days = get_days(world, -4, None)
     with run(world, SCORE_JOB, range_tags(str(days[0]), str(days[-1]))) as scored:
         assert scored.success
-        expected, passed = metadata_of(scored, "ml_expected_dps"), checks_of(scored)
+        expected, passed = get_metadata(scored, "ml_expected_dps"), get_checks(scored)
     assert world.lake.days("ml_expected_dps") == days
     assert expected["champions"] == "version 1"
     assert passed["ml_expected_dps", EVERY_PLAYER_IS_SCORED]
     assert passed["ml_expected_dps", "contract_holds"]
-    assert metadata_of(scored, "ml_dps_monitoring")["dagster/row_count"] == world.lake.count(
+    assert get_metadata(scored, "ml_dps_monitoring")["dagster/row_count"] == world.lake.count(
         "ml_dps_monitoring"
     )
 
@@ -108,7 +108,7 @@ def test_a_training_set_that_breaks_its_contract_stops_the_run_before_any_model(
     )
     with run(world, TRAIN_JOB, {}) as result:
         steps = {e.step_key for e in result.all_events if e.is_step_success}
-        passed = checks_of(result)
+        passed = get_checks(result)
 
     assert not result.success
     assert steps == set()
@@ -120,7 +120,7 @@ def test_a_training_set_that_breaks_its_contract_stops_the_run_before_any_model(
 def test_scores_that_break_their_contract_leave_the_days_as_they_were(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    days = days_of(world, 0, 2)
+    days = get_days(world, 0, 2)
     tags = range_tags(str(days[0]), str(days[-1]))
     with run(world, SCORE_JOB, tags) as first:
         assert first.success
@@ -133,7 +133,7 @@ def test_scores_that_break_their_contract_leave_the_days_as_they_were(
 
     monkeypatch.setattr(scoring, "score", broken)
     with run(world, SCORE_JOB, tags) as second:
-        passed = checks_of(second)
+        passed = get_checks(second)
 
     assert not second.success
     assert passed["ml_expected_dps", "contract_holds"] is False
@@ -141,7 +141,7 @@ def test_scores_that_break_their_contract_leave_the_days_as_they_were(
 
 
 def test_a_player_without_a_row_of_expectations_fails_the_check(world: World) -> None:
-    days = days_of(world, 0, 2)
+    days = get_days(world, 0, 2)
     with run(world, SCORE_JOB, range_tags(str(days[0]), str(days[-1]))) as result:
         assert result.success
     assert every_player_is_scored(world.lake, days).passed
@@ -155,7 +155,7 @@ def test_a_player_without_a_row_of_expectations_fails_the_check(world: World) ->
 
 def test_without_a_champion_no_day_is_scored_and_the_run_says_what_to_do(season: World, tmp_path) -> None:
     world = season.copy(tmp_path / "world")
-    day = days_of(world, 0, 1)[0]
+    day = get_days(world, 0, 1)[0]
     with run(world, SCORE_JOB, range_tags(str(day), str(day))) as result:
         failures = [e.step_failure_data.error for e in result.all_events if e.is_step_failure]
 

@@ -18,17 +18,17 @@ from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources import open_api, open_api_parse
-from lostark_simulator.mock_server.config import DEMO_OPEN_API_KEY, OPEN_API_PREFIX, StandInConfig
-from lostark_simulator.mock_server.running import running_stand_in
-from lostark_simulator.season import population_of
+from lostark_simulator.mock_server.config import DEMO_OPEN_API_KEY, OPEN_API_PREFIX, MockServerConfig
+from lostark_simulator.mock_server.running import running_mock_server
+from lostark_simulator.season import build_population
 
-NAMES = [one.name for one in population_of(1, 800).characters[:3]]
+NAMES = [one.name for one in build_population(1, 800).characters[:3]]
 
 
 @pytest.fixture(scope="module")
 def url():
-    with running_stand_in(
-        StandInConfig(history=2, tiny_logs=True, new_fight_every_s=0, open_api_limit=100_000)
+    with running_mock_server(
+        MockServerConfig(history=2, tiny_logs=True, new_fight_every_s=0, open_api_limit=100_000)
     ) as url:
         yield url
 
@@ -61,11 +61,11 @@ def run(settings, job):
         yield defs.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
 
 
-def checks_of(result):
+def get_checks(result):
     return {c.check_name: (c.passed, c.severity) for c in result.get_asset_check_evaluations()}
 
 
-def metadata_of(result, name):
+def get_metadata(result, name):
     [event] = result.asset_materializations_for_node(name)
     return event.metadata
 
@@ -73,7 +73,7 @@ def metadata_of(result, name):
 def test_a_run_asks_for_the_seen_characters_and_shows_them(settings, lake):
     with run(settings, PROFILES_JOB) as result:
         assert result.success
-        checks, metadata = checks_of(result), metadata_of(result, "raw_armory_profiles")
+        checks, metadata = get_checks(result), get_metadata(result, "raw_armory_profiles")
 
     assert sorted(lake.read("raw_armory_profiles")["character_name"].to_pylist()) == sorted(NAMES)
     assert {name: passed for name, (passed, _) in checks.items()} == {
@@ -88,7 +88,7 @@ def test_a_run_asks_for_the_seen_characters_and_shows_them(settings, lake):
     assert DEMO_OPEN_API_KEY not in str(metadata)
 
     with run(settings, PROFILES_JOB) as result:
-        again = metadata_of(result, "raw_armory_profiles")
+        again = get_metadata(result, "raw_armory_profiles")
     assert (again["new"].value, again["still fresh"].value, again["dagster/row_count"].value) == (0, 3, 3)
 
 
@@ -109,7 +109,7 @@ def test_maintenance_is_a_warning_and_no_failure(settings, lake, url, monkeypatc
     try:
         with run(settings, PROFILES_JOB) as result:
             assert result.success
-            checks, metadata = checks_of(result), metadata_of(result, "raw_armory_profiles")
+            checks, metadata = get_checks(result), get_metadata(result, "raw_armory_profiles")
     finally:
         httpx.post(f"{url}/stand-in/maintenance", json={"on": False}).raise_for_status()
 
@@ -134,7 +134,7 @@ def test_news_become_events_and_a_second_run_writes_nothing(settings):
     lake = open_lake(settings)
     with run(settings, GAME_NEWS_JOB) as result:
         assert result.success
-        metadata = metadata_of(result, "core_game_events")
+        metadata = get_metadata(result, "core_game_events")
     versions = [lake.version(name) for name in ("raw_game_notices", "core_game_events")]
     kinds = set(lake.read("core_game_events")["kind"].to_pylist())
 

@@ -91,7 +91,7 @@ def platform(tmp_path, empty_mlflow):
         yield Platform(tmp_path, empty_mlflow, instance)
 
 
-def checks_of(result):
+def get_checks(result):
     return {e.check_name: (e.passed, e.severity.value) for e in result.get_asset_check_evaluations()}
 
 
@@ -102,7 +102,7 @@ def test_the_asset_writes_styles_and_shows_evidence_pages_and_map(platform):
     shown = {name: value.value for name, value in event.metadata.items()}
 
     assert result.success
-    assert checks_of(result) == {
+    assert get_checks(result) == {
         "contract_holds": (True, "ERROR"),
         "styles_are_not_specs": (True, "WARN"),
     }
@@ -125,7 +125,7 @@ def test_a_broken_contract_fails_the_run_and_writes_nothing(platform, monkeypatc
     result = platform.materialise()
 
     assert not result.success
-    assert checks_of(result)["contract_holds"] == (False, "ERROR")
+    assert get_checks(result)["contract_holds"] == (False, "ERROR")
     assert platform.lake.version(CLUSTERS) is None
 
 

@@ -24,7 +24,7 @@ from lostark_assets.sources.collect import collect
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.stats.pipeline import compute_days, due_stats_days
 from lostark_simulator.loa_logs_db import write_encounters_db
-from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.mock_server.config import MockServerConfig
 from lostark_simulator.mock_server.growing_season import GrowingSeason
 from lostark_simulator.mock_server.running import running_season
 from lostark_simulator.season import SeasonConfig, generate_fights
@@ -272,11 +272,11 @@ def test_a_log_that_is_collected_while_its_day_is_cleaned_is_the_next_runs(
     """Seen in a demo under load: the day's run failed its own accounting, for a log that it never saw."""
     platform.add_logs(1)
     request = platform.tick("due_fight_days").run_requests[0]
-    settle_fights = pipeline.settle_fights
+    resolve_fights = pipeline.resolve_fights
 
     def collect_meanwhile(*arguments):
         platform.add_logs(1, encounters=3)
-        return settle_fights(*arguments)
+        return resolve_fights(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "settle_fights", collect_meanwhile)
@@ -304,7 +304,7 @@ def test_half_cleaned_days_of_a_killed_run_are_due_again(
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[tuple[str, GrowingSeason]]:
-    config = StandInConfig(state_dir=tmp_path / "stand-in", history=3, new_fight_every_s=0, tiny_logs=True)
+    config = MockServerConfig(state_dir=tmp_path / "stand-in", history=3, new_fight_every_s=0, tiny_logs=True)
     with running_season(config) as (url, season):
         yield url, season
 

@@ -11,12 +11,12 @@ import pytest
 @pytest.fixture(scope="session")
 def fitted():
     """A model of a small made-up season, and the season's frame."""
-    from lostark_ml.features.training_set import features_of
+    from lostark_ml.features.training_set import build_features
     from lostark_ml.model.regressor import ModelConfig
     from lostark_ml.model.training import TrainingConfig, fit
     from tests.pure.ml.a_season import RESET, make_players
 
-    frame = features_of(make_players(weeks=5, fights=40))
+    frame = build_features(make_players(weeks=5, fights=40))
     config = TrainingConfig(model=ModelConfig(iterations=15, leaves=6), fewest_rows=200, calibration_weeks=2)
     return fit(frame, RESET + timedelta(weeks=4), config), frame
 

@@ -73,7 +73,7 @@ def answers(*asked):
     return pa.Table.from_pylist(rows, schema=RAW_ARMORY_PROFILES.schema)
 
 
-def players_of(lake):
+def get_players(lake):
     starts = lake.read("core_encounters", columns=["encounter_id", "fight_started_at"]).to_pylist()
     started = {row["encounter_id"]: row["fight_started_at"] for row in starts}
     rows = [
@@ -87,7 +87,7 @@ def test_profiles_that_were_there_before_the_fight_are_joined_and_later_ones_nev
     bare = Lake(str(tmp_path / "bare"))
     bare.append(CONTRACTS["raw_battle_logs"], lake.read("raw_battle_logs"))
     clean_days(bare, None, RULES, run_id="t")
-    first, *_, last = players_of(bare)
+    first, *_, last = get_players(bare)
     at, hour = first["fight_started_at"], timedelta(hours=1)
     lake.append(
         RAW_ARMORY_PROFILES,
@@ -105,15 +105,15 @@ def test_profiles_that_were_there_before_the_fight_are_joined_and_later_ones_nev
     )
     clean_days(lake, None, RULES, run_id="t")
 
-    joined = {(p["encounter_id"], p["player_name"]): p for p in players_of(lake) if p["profile_id"]}
+    joined = {(p["encounter_id"], p["player_name"]): p for p in get_players(lake) if p["profile_id"]}
     one = joined[first["encounter_id"], first["player_name"]]
     assert (one["profile_id"], one["profile_at"]) == (f"{0:032x}", at - hour)
     assert one["profile_combat_power"] == 1234.5
     assert one["combat_power"] == first["combat_power"]
     assert {key[1] for key in joined} == {first["player_name"]}
     assert all(p["profile_at"] <= p["fight_started_at"] for p in joined.values())
-    others = [{k: v for k, v in p.items() if k not in NEW_COLUMNS} for p in players_of(lake)]
-    assert others == [{k: v for k, v in p.items() if k not in NEW_COLUMNS} for p in players_of(bare)]
+    others = [{k: v for k, v in p.items() if k not in NEW_COLUMNS} for p in get_players(lake)]
+    assert others == [{k: v for k, v in p.items() if k not in NEW_COLUMNS} for p in get_players(bare)]
     broken = [
         f for g in examine_stored(lake, lake.days("core_encounters")).values() for f in g if not f.passed
     ]
@@ -122,7 +122,7 @@ def test_profiles_that_were_there_before_the_fight_are_joined_and_later_ones_nev
 
 def test_an_answer_that_comes_later_changes_nothing_on_a_replay(lake):
     clean_days(lake, None, RULES, run_id="t")
-    before = players_of(lake)
+    before = get_players(lake)
     late = max(p["fight_started_at"] for p in before) + timedelta(seconds=1)
     lake.append(
         RAW_ARMORY_PROFILES, answers(*((p["player_name"], late, p["class_name"], "1.00") for p in before))
@@ -130,32 +130,32 @@ def test_an_answer_that_comes_later_changes_nothing_on_a_replay(lake):
 
     clean_days(lake, None, RULES, run_id="t", again=True)
 
-    assert players_of(lake) == before
+    assert get_players(lake) == before
 
 
 def test_a_body_that_can_not_be_read_adds_nothing_and_stops_nothing(lake):
     clean_days(lake, None, RULES, run_id="t")
-    first = players_of(lake)[0]
+    first = get_players(lake)[0]
     rows = answers((first["player_name"], first["fight_started_at"], first["class_name"], "1.00"))
     body = pa.array([b"<html>maintenance</html>"], pa.large_binary())
     lake.append(RAW_ARMORY_PROFILES, rows.set_column(rows.schema.get_field_index("body"), "body", body))
 
     assert clean_days(lake, None, RULES, run_id="t", again=True).encounters > 0
-    assert players_of(lake)[0]["profile_id"] is None
+    assert get_players(lake)[0]["profile_id"] is None
 
 
 def make_old(lake, monkeypatch):
     """Clean the first day with the tables as they were before there were profiles."""
     day = min(lake.read("raw_battle_logs", columns=["fight_date"])["fight_date"].to_pylist())
-    tables_of = pipeline.tables_of
+    build_tables = pipeline.build_tables
 
     def old_tables(cleaned):
-        tables = tables_of(cleaned)
+        tables = build_tables(cleaned)
         tables["core_players"] = tables["core_players"].select(OLD_PLAYERS.names)
         return tables
 
     with monkeypatch.context() as old:
-        old.setattr(pipeline, "tables_of", old_tables)
+        old.setattr(pipeline, "build_tables", old_tables)
         old.setattr(pipeline, "with_profiles", lambda lake, players, *_: players)
         old.setattr(clean, "CLEAN_VERSION", "1")
         old.setattr(pipeline, "CLEAN_VERSION", "1")
@@ -199,7 +199,7 @@ def test_days_that_are_not_made_anew_read_as_null_beside_new_ones(lake, monkeypa
 
 def test_an_old_answer_is_not_even_opened(lake, monkeypatch):
     clean_days(lake, None, RULES, run_id="t")
-    first = players_of(lake)[0]
+    first = get_players(lake)[0]
     asked = []
     groups_with = Lake.groups_with
 

@@ -19,10 +19,10 @@ from lostark_assets.sources.collect import collect, collect_and_record
 from lostark_assets.sources.configured import configured_origins, service_at, service_source
 from lostark_assets.sources.probe import peek
 from lostark_platform.cli.ingest import ingest_paths
-from lostark_simulator.mock_server.config import FAULT_KINDS, StandInConfig
+from lostark_simulator.mock_server.config import FAULT_KINDS, MockServerConfig
 from lostark_simulator.mock_server.running import running_season
 
-SEASON = StandInConfig(history=30, new_fight_every_s=0, hits_per_player=5, dirt=False, seed=7)
+SEASON = MockServerConfig(history=30, new_fight_every_s=0, hits_per_player=5, dirt=False, seed=7)
 CONTENT = ["source_log_id", "content_sha256", "log_format", "fight_started_at", "fight_date", "payload"]
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -66,13 +66,13 @@ def collector(served, tmp_path):
     return Collector(served[0], tmp_path)
 
 
-def entries_of(url):
+def get_entries(url):
     with urllib.request.urlopen(f"{url}/v1/battle-logs?limit=1000") as answer:
         return json.load(answer)["logs"]
 
 
-def counts_of(url):
-    with urllib.request.urlopen(f"{url}/stand-in/counts") as answer:
+def get_counts(url):
+    with urllib.request.urlopen(f"{url}/mock-server/counts") as answer:
         return json.load(answer)
 
 
@@ -86,7 +86,7 @@ def test_every_log_comes_once_byte_for_byte_and_the_next_collection_asks_for_the
     assert (second.found, second.new, collector.last.counts.requests) == (0, 0, 1)
     rows = collector.lake.read("raw_battle_logs").to_pylist()
     assert {(r["source_log_id"], r["content_sha256"], r["payload_bytes"]) for r in rows} == {
-        (e["id"], e["content_sha256"], e["size_bytes"]) for e in entries_of(url)
+        (e["id"], e["content_sha256"], e["size_bytes"]) for e in get_entries(url)
     }
     assert all(hashlib.sha256(r["payload"]).hexdigest() == r["content_sha256"] for r in rows)
     assert {(r["source"], r["source_path"], r["log_format"]) for r in rows} == {("svc", url, "upload_json")}
@@ -124,7 +124,7 @@ def test_new_late_and_edited_logs_are_found_and_only_they_are_fetched(served, co
 def test_a_forgotten_cursor_leads_to_a_listing_of_all_and_to_no_fetch(served, collector):
     url, season = served
     collector.collect()
-    before = counts_of(url)["requests"]["battle_logs.fetch"]
+    before = get_counts(url)["requests"]["battle_logs.fetch"]
     season.forget_cursors()
     season.grow(1)
 
@@ -132,7 +132,7 @@ def test_a_forgotten_cursor_leads_to_a_listing_of_all_and_to_no_fetch(served, co
     done = collector.collect()
 
     assert (done.found, done.new, done.known) == (season.logs, 1, season.logs - 1)
-    assert counts_of(url)["requests"]["battle_logs.fetch"] == before + 1
+    assert get_counts(url)["requests"]["battle_logs.fetch"] == before + 1
     assert collector.peek().has_new is False
 
 
@@ -218,7 +218,7 @@ def test_one_log_that_can_not_be_had_stops_nothing_and_is_asked_for_again_soon(
     served, collector, monkeypatch
 ):
     url, season = served
-    heal = without(monkeypatch, entries_of(url)[3], SourceUnavailable("500 for a minute"))
+    heal = without(monkeypatch, get_entries(url)[3], SourceUnavailable("500 for a minute"))
 
     done = collector.collect()
 
@@ -233,7 +233,7 @@ def test_one_log_that_can_not_be_had_stops_nothing_and_is_asked_for_again_soon(
 
 
 def test_a_log_that_has_gone_since_the_listing_is_left_out(served, collector, monkeypatch):
-    without(monkeypatch, entries_of(served[0])[3], SourceRefused("no", kind="not_found", status=404))
+    without(monkeypatch, get_entries(served[0])[3], SourceRefused("no", kind="not_found", status=404))
 
     done = collector.collect()
 
@@ -250,7 +250,7 @@ def test_a_log_uploaded_again_between_listing_and_fetching_is_kept_as_what_it_is
     fetched = list(source.fetch(listed))
     source.close()
 
-    newest = next(e for e in entries_of(url) if e["id"] == edited.entry()["id"])
+    newest = next(e for e in get_entries(url) if e["id"] == edited.entry()["id"])
     assert [log.fingerprint for log in fetched] == [newest["content_sha256"]]
     assert newest["content_sha256"] != listed[0].fingerprint
     assert source.counts.failures == {"malformed": 1}
@@ -298,7 +298,7 @@ def test_a_wrong_token_is_refused_once_and_named_nowhere(tmp_path):
             wrong.collect()
         with pytest.raises(SourceRefused):
             wrong.peek()
-        assert counts_of(url)["requests"]["battle_logs.list"] == 2
+        assert get_counts(url)["requests"]["battle_logs.list"] == 2
         assert Collector(url, tmp_path, battle_log_token="right-token-123").collect().new == season.logs
 
     [refused, ok] = wrong.ledger.collections(LONG_AGO)
@@ -337,7 +337,7 @@ def test_the_budget_of_settings_is_kept_to_the_request(served, tmp_path, monkeyp
 
     collector.collect()
 
-    with urllib.request.urlopen(f"{served[0]}/stand-in/counts?window_s=1.5") as answer:
+    with urllib.request.urlopen(f"{served[0]}/mock-server/counts?window_s=1.5") as answer:
         assert json.load(answer)["busiest"]["battle_logs"] == 12
     assert collector.last.counts.requests == served[1].logs + 2
 
@@ -350,7 +350,7 @@ def shortened(name, requests):
 
 def switch_faults(url, **values):
     data = json.dumps({"retry_after_s": 0, "slow_body_s": 0.02, **values}).encode()
-    request = urllib.request.Request(f"{url}/stand-in/faults", data, {"content-type": "application/json"})
+    request = urllib.request.Request(f"{url}/mock-server/faults", data, {"content-type": "application/json"})
     urllib.request.urlopen(request).close()
 
 
@@ -377,7 +377,7 @@ def test_a_season_under_faults_of_every_kind_ends_with_the_same_raw_table(tmp_pa
                 served.upload_again(2)
                 served.grow(3)
                 served.grow(1, late_days=9.0)
-            kinds = counts_of(url)["faults"]
+            kinds = get_counts(url)["faults"]
             rows = collector.rows(("log_id",))
             assert len(rows) == len(set(rows)) > 60 + 5 * 6 - 1
             hashes.append(collector.content_hash())

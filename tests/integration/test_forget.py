@@ -27,14 +27,14 @@ from lostark_assets.marts.migrate import libpq_url
 from lostark_assets.marts.publish import publish, waiting
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.collect import collect
-from lostark_assets.sources.configured import landing_of
+from lostark_assets.sources.configured import open_landing
 from lostark_assets.sources.detect import build_limits
 from lostark_assets.sources.examine import examine
 from lostark_assets.sources.landing import Landed, Ticket
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.protocol import content_sha256
 from lostark_platform.cli.app import app
-from lostark_platform.erasure.forget import STAND_IN, forget, prove
+from lostark_platform.erasure.forget import MOCK_SERVER, forget, prove
 from lostark_platform.erasure.rename import Renaming
 from lostark_simulator.season import SeasonConfig, generate_fights
 from lostark_simulator.upload_json import write_upload_json
@@ -59,11 +59,11 @@ def settings(tmp_path_factory):
     }
     for name in ("ml_training_set", "ml_player_clusters"):
         contract = CONTRACTS[name]
-        one = {field.name: row.get(field.name, _any_of(field)) for field in contract.schema}
+        one = {field.name: row.get(field.name, _sample_value(field)) for field in contract.schema}
         lake.append(contract, pa.Table.from_pylist([one], schema=contract.schema))
     settings.logs_dir.mkdir(parents=True)
     (settings.logs_dir / "code.log").write_text(f"cleaned {player}, {player}2 and {player}\n")
-    upload_of(settings, player)
+    build_upload(settings, player)
     note_in_files(settings, player)
     with embedded_postgres(settings) as databases:
         due = waiting(lake, databases.lostark)
@@ -74,14 +74,14 @@ def settings(tmp_path_factory):
         yield settings
 
 
-def upload_of(settings: Settings, player: str, *, damage: int = 7_000_000) -> Landed:
+def build_upload(settings: Settings, player: str, *, damage: int = 7_000_000) -> Landed:
     """An upload that waits to be collected: a fight of ``player``, packed."""
     fight = next(iter(generate_fights(SeasonConfig(encounters=1, seed=damage, days=1, start=START))))
     path = write_upload_json(settings.home.parent / f"{damage}.json", fight)
     document = json.loads(path.read_text())
     first = next(name for name, entity in document["entities"].items() if entity["entityType"] == "PLAYER")
     text = path.read_text().replace(f'"{first}"', json.dumps(player, ensure_ascii=False))
-    landing = landing_of(settings)
+    landing = open_landing(settings)
     ticket, place = landing.begin(f"{player}.json.gz")
     place.write_bytes(gzip.compress(text.encode()))
     found = examine(place, build_limits(settings))
@@ -100,7 +100,7 @@ def note_in_files(settings: Settings, player: str) -> None:
         pack.writestr("schema.json", json.dumps({"example": [player]}))
 
 
-def _any_of(field: pa.Field) -> object:
+def _sample_value(field: pa.Field) -> object:
     if field.nullable:
         return None
     if pa.types.is_string(field.type):
@@ -140,7 +140,7 @@ def test_after_forgetting_the_name_is_nowhere_and_before_it_was_in_every_kind_of
     assert proof.found == {"files in mlflow": 1}
     (settings.mlflow_artifacts_dir / "model.skops").unlink()
     assert prove(settings, player).is_gone
-    assert landing_of(settings).waiting() == []
+    assert open_landing(settings).waiting() == []
     assert proof.searched["raw_battle_logs"] == lake.count("raw_battle_logs")
     assert done.files_deleted > 0
     log = (settings.logs_dir / "code.log").read_text()
@@ -151,8 +151,8 @@ def test_after_forgetting_the_name_is_nowhere_and_before_it_was_in_every_kind_of
     after = pl.from_arrow(lake.read("stats_player_dps"))
     key = ["encounter_id", "player_name"]
     others = before.filter(pl.col("player_name") != player).sort(key)
-    assert after.filter(~pl.col("player_name").str.starts_with(STAND_IN)).sort(key).equals(others)
-    mine = after.filter(pl.col("player_name").str.starts_with(STAND_IN)).sort("encounter_id")
+    assert after.filter(~pl.col("player_name").str.starts_with(MOCK_SERVER)).sort(key).equals(others)
+    mine = after.filter(pl.col("player_name").str.starts_with(MOCK_SERVER)).sort("encounter_id")
     assert mine.select(FIGURES).equals(before.filter(player_name=player).sort("encounter_id").select(FIGURES))
     assert mine["player_name"].n_unique() == mine["encounter_id"].n_unique()
     assert not mine["is_name_known"].any()
@@ -171,7 +171,7 @@ def test_rewritten_logs_still_prove_their_bytes_and_clean_to_the_same_figures(se
     after = pl.from_arrow(lake.read("core_players", columns=columns)).sort(key)
     assert after.join(before, on="encounter_id", how="semi").equals(before)
     of_upload = after.join(before, on="encounter_id", how="anti")
-    assert of_upload["player_name"].str.starts_with(STAND_IN).sum() == 1
+    assert of_upload["player_name"].str.starts_with(MOCK_SERVER).sum() == 1
 
 
 def test_the_command_asks_first_and_its_search_decides_the_exit_code(settings, monkeypatch):
@@ -199,7 +199,7 @@ def test_a_name_that_a_later_log_brings_back_is_told_and_goes_again(settings):
     assert collect(again, lake, run_id="again", earliest=date(2022, 1, 1)).new == 0
     assert (lake.count("raw_battle_logs"), prove(settings, player).is_gone) == (raw_logs, True)
 
-    upload_of(settings, player, damage=9)
+    build_upload(settings, player, damage=9)
     assert prove(settings, player).found["uploads that wait"] == 1
     forget(settings, player, lambda _: None)
     assert (lake.count("raw_battle_logs"), prove(settings, player).found) == (raw_logs + 1, {})

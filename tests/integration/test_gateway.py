@@ -92,7 +92,7 @@ class Server:
         return [path for path, _ in self.seen]
 
 
-def config_of(server, folder, **values):
+def build_config(server, folder, **values):
     given = {"total_timeout_s": 5.0, "read_timeout_s": 0.3, **values}
     return GatewayConfig("src", server.url, folder, headers={"authorization": TOKEN}, **given)
 
@@ -101,7 +101,7 @@ def ask(server, folder, paths=("/v1/x",), *, accept=("application/json",), check
     """All answers or errors, and the gateway's counts."""
 
     async def run():
-        async with Gateway(config_of(server, folder, **values)) as gateway:
+        async with Gateway(build_config(server, folder, **values)) as gateway:
             answers = await asyncio.gather(
                 *(gateway.get(p, accept, check) for p in paths), return_exceptions=True
             )
@@ -406,7 +406,7 @@ def test_sources_have_circuits_of_their_own(tmp_path):
 def test_a_secret_that_the_service_echoes_is_not_in_the_error_nor_in_the_representation(tmp_path):
     with Server(then(http(401, f"bad key {TOKEN}".encode(), "text/plain"))) as server:
         error, _ = ask_one(server, tmp_path)
-        config = config_of(server, tmp_path)
+        config = build_config(server, tmp_path)
 
     assert "tok-3nSecret99" not in str(error)
     assert "***" in str(error)

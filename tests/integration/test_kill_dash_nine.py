@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from lostark_assets.lake.tables import Lake
-from lostark_simulator.mock_server.config import StandInConfig
-from lostark_simulator.mock_server.running import running_stand_in
+from lostark_simulator.mock_server.config import MockServerConfig
+from lostark_simulator.mock_server.running import running_mock_server
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS, LIMIT_S, SEED = 10, 60, 9
-SEASON = StandInConfig(history=22, history_days=3, new_fight_every_s=0, hits_per_player=6, seed=5)
+SEASON = MockServerConfig(history=22, history_days=3, new_fight_every_s=0, hits_per_player=6, seed=5)
 TABLES = (
     "raw_battle_logs", "core_encounters", "core_players", "core_skills", "core_hits", "core_quarantine",
     "stats_player_dps", "stats_dps_timeline",
@@ -59,7 +59,7 @@ def contents(folder):
 
 def test_killed_at_ten_random_moments_the_lake_ends_up_as_undisturbed(tmp_path, start):
     chance = random.Random(SEED)
-    with running_stand_in(SEASON) as url:
+    with running_mock_server(SEASON) as url:
         for name in ("warm", "whole"):
             began = time.monotonic()
             worker = start(url, tmp_path / name)

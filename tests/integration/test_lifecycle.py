@@ -52,7 +52,7 @@ CLEAN = {"leak_shuffled_r2": 0.0, "leak_id_gain": 0.0}
 
 def digest(model, frame, folder):
     model_file.save(model, folder, model_input(frame[frame["exclusion_reason"].isna()].tail(5)))
-    return model_file.digest_of(folder)
+    return model_file.compute_digest(folder)
 
 
 # Training set ---------------------------------------------------------------------------------------
@@ -303,13 +303,13 @@ def test_a_planted_regression_of_one_spec_is_refused_though_the_whole_gets_bette
 
 def test_a_planted_leak_is_caught_by_the_leak_tests_and_refused(world, monkeypatch):
     """A feature is made of the fight's own DPS, in the one builder: every test looks brilliant."""
-    honest = features.features_of
+    honest = features.build_features
 
     def leaking(players):
         frame = honest(players)
         return frame.assign(history_residual=frame["log_dps"] - 18.0)
 
-    monkeypatch.setattr(features, "features_of", leaking)
+    monkeypatch.setattr(features, "build_features", leaking)
     monkeypatch.setattr(lifecycle, "look_for_leaks", partial(look_for_leaks, build=leaking))
     made = world.train()
 

@@ -89,7 +89,7 @@ def test_rows_that_somebody_adds_while_a_name_is_forgotten_stay(tmp_path, monkey
     with forget._everything_held(lake):
         names = {*CONTRACTS, "core", STATS_LOCK} - {forget.RAW}
         assert [name for name in sorted(names) if not is_held(lake, name)] == []
-        forget._table(lake, RAW_ARMORY_PROFILES, "Alice", None, set(), forget._StandIns(), done, set())
+        forget._table(lake, RAW_ARMORY_PROFILES, "Alice", None, set(), forget._MockServers(), done, set())
     adding.join(10)
 
     assert sorted(lake.read(RAW_ARMORY_PROFILES.name)["character_name"].to_pylist()) == ["Bob", "Carol"]

@@ -56,7 +56,7 @@ def spoilt(later: World, tmp_path) -> World:
     return later.copy(tmp_path / "later")
 
 
-def expected_of(world: World) -> pd.DataFrame:
+def get_expected(world: World) -> pd.DataFrame:
     return world.lake.read("ml_expected_dps").to_pandas()
 
 
@@ -64,7 +64,7 @@ def expected_of(world: World) -> pd.DataFrame:
 
 
 def test_every_player_has_one_row_and_parts_sum_exactly(later: World) -> None:
-    found, stats = expected_of(later), later.players()
+    found, stats = get_expected(later), later.players()
     answered = found[found["expected_dps"].notna()]
     gap, context = (answered[[c.name for c in parts]].fillna(0) for parts in (GAP_PARTS, CONTEXT_PARTS))
 
@@ -77,7 +77,7 @@ def test_every_player_has_one_row_and_parts_sum_exactly(later: World) -> None:
 
 
 def test_what_was_before_the_cutoff_is_marked_as_seen_and_nothing_else(later: World) -> None:
-    found = expected_of(later)
+    found = get_expected(later)
     cutoff = RESET + (FIRST_WEEKS - 1) * WEEK
 
     assert found["is_seen_in_training"].equals(found["fight_started_at"] < cutoff)
@@ -110,7 +110,7 @@ def test_what_the_champion_cannot_know_is_refused_with_the_reason(
 
     score_days(spoilt.lake, spoilt.registry, [day], datetime.now(UTC))
 
-    found = expected_of(spoilt).set_index(KEY)
+    found = get_expected(spoilt).set_index(KEY)
     row = found.loc[tuple(players.loc[dealer, KEY])]
     assert row["refusal_reason"] == reason
     assert row[["expected_dps", "typical_dps", "gap_dps", *(c.name for c in GAP_PARTS)]].isna().all()
@@ -147,7 +147,7 @@ def test_days_before_any_champion_are_scored_by_the_first(crowned: World) -> Non
 def test_each_day_is_scored_by_the_champion_in_force_at_its_end_also_after_a_rollback(spoilt: World) -> None:
     registry, lake = spoilt.registry, spoilt.lake
     days = lake.days("stats_player_dps")
-    before = expected_of(spoilt).set_index(KEY)
+    before = get_expected(spoilt).set_index(KEY)
     noon = [datetime.combine(day, time(12), UTC) for day in days]
     spoilt.now = noon[-4]
     spoilt.submit(spoiled(registry.load(1), by_log=0.2))
@@ -157,7 +157,7 @@ def test_each_day_is_scored_by_the_champion_in_force_at_its_end_also_after_a_rol
     run = score_days(lake, registry, days[-5:], datetime.now(UTC))
 
     assert [run.versions[day] for day in days[-5:]] == [1, 2, 2, 1, 1]
-    both = expected_of(spoilt).set_index(KEY).join(before["expected_dps"].rename("by_1"))
+    both = get_expected(spoilt).set_index(KEY).join(before["expected_dps"].rename("by_1"))
     ratio = both["expected_dps"].astype(float) / both["by_1"].astype(float)
     assert ratio.groupby(both["model_version"]).median().to_dict() == pytest.approx(
         {1: 1.0, 2: np.exp(0.2)}, rel=1e-6
@@ -192,7 +192,7 @@ def test_scores_that_break_a_rule_leave_the_day_as_it_was(spoilt: World, monkeyp
 
 
 def test_the_interval_holds_later_weeks(later: World) -> None:
-    rows = expected_of(later)
+    rows = get_expected(later)
     rows = rows[
         rows["is_population"] & ~rows["is_seen_in_training"].astype(bool) & rows["expected_dps"].notna()
     ]
@@ -221,7 +221,7 @@ def test_gap_parts_recover_deaths_and_a_doctored_crit_rate(spoilt: World) -> Non
     days = sorted(set(doctored.loc[doctored["fight_started_at"] >= cutoff, "fight_date"]))
     score_days(spoilt.lake, spoilt.registry, days[1:], datetime.now(UTC))
 
-    rows = expected_of(spoilt).merge(doctored, on=KEY, suffixes=("", "_true"))
+    rows = get_expected(spoilt).merge(doctored, on=KEY, suffixes=("", "_true"))
     rows = rows[(rows["model_version"] == 2) & rows["expected_dps"].notna()]
     scale = logarithmic_mean(rows["dps"].astype(float), rows["expected_dps"].astype(float))
     crit = rows["gap_crit_dps"].astype(float) / scale

@@ -30,13 +30,13 @@ from lostark_simulator.mock_server.config import (
     FAULT_KINDS,
     OPEN_API_PREFIX,
     FaultConfig,
-    StandInConfig,
+    MockServerConfig,
 )
-from lostark_simulator.mock_server.running import running_stand_in
-from lostark_simulator.season import population_of
+from lostark_simulator.mock_server.running import running_mock_server
+from lostark_simulator.season import build_population
 
 CALM = {"history": 2, "tiny_logs": True, "new_fight_every_s": 0}
-NAMES = [one.name for one in population_of(1, 800).characters[:12]]
+NAMES = [one.name for one in build_population(1, 800).characters[:12]]
 EVERYWHERE = frozenset({"KR", "NAE", "NAW", "EUC"})
 NOBODY = "아무도아닌이름"
 
@@ -51,7 +51,7 @@ def ledger(tmp_path):
     return Ledger(tmp_path / "state/operations.db")
 
 
-def api_of(url, folder, *keys, per_minute=1000, timeout_s=20.0):
+def build_api(url, folder, *keys, per_minute=1000, timeout_s=20.0):
     secrets = tuple(SecretStr(key) for key in keys or (DEMO_OPEN_API_KEY,))
     return OpenApi(url + OPEN_API_PREFIX, secrets, per_minute, folder / "state", timeout_s)
 
@@ -65,18 +65,18 @@ def stored(lake):
 
 
 def counts(url):
-    return httpx.get(f"{url}/stand-in/counts").json()
+    return httpx.get(f"{url}/mock-server/counts").json()
 
 
 @pytest.fixture(scope="module")
 def url():
-    with running_stand_in(StandInConfig(open_api_limit=100_000, **CALM)) as url:
+    with running_mock_server(MockServerConfig(open_api_limit=100_000, **CALM)) as url:
         yield url
 
 
 def test_each_character_is_asked_for_once_with_all_parts_and_kept_whole(url, tmp_path, lake, ledger):
     before, started = counts(url)["requests"].get("open_api.armories", 0), datetime.now(UTC)
-    run = ask(api_of(url, tmp_path), lake, ledger, [*NAMES, NOBODY])
+    run = ask(build_api(url, tmp_path), lake, ledger, [*NAMES, NOBODY])
     rows = stored(lake)
 
     assert (run.outcome, run.new, run.unknown, run.left, run.requests) == ("ok", 13, 1, 0, 13)
@@ -108,14 +108,14 @@ def test_a_run_takes_no_more_than_its_budget_allows_and_leaves_the_rest(
     url, tmp_path, lake, ledger, monkeypatch
 ):
     monkeypatch.setattr(open_api, "MINUTES_A_RUN", 1)
-    run = ask(api_of(url, tmp_path, per_minute=5), lake, ledger)
+    run = ask(build_api(url, tmp_path, per_minute=5), lake, ledger)
 
     assert (run.new, run.left, run.requests) == (5, 7, 5)
     assert [row["character_name"] for row in stored(lake)] == sorted(NAMES[:5])
 
 
 def test_a_key_that_is_refused_rests_and_the_other_one_goes_on(url, tmp_path, lake, ledger):
-    run = ask(api_of(url, tmp_path, "wrong-key-7351", DEMO_OPEN_API_KEY), lake, ledger)
+    run = ask(build_api(url, tmp_path, "wrong-key-7351", DEMO_OPEN_API_KEY), lake, ledger)
 
     assert (run.outcome, run.new, run.left) == ("ok", 12, 0)
     assert run.failures["unauthorised"] >= 1
@@ -124,7 +124,7 @@ def test_a_key_that_is_refused_rests_and_the_other_one_goes_on(url, tmp_path, la
 
 
 def test_when_every_key_is_refused_the_run_says_so_and_stops(url, tmp_path, lake, ledger):
-    run = ask(api_of(url, tmp_path, "wrong-key-7351"), lake, ledger)
+    run = ask(build_api(url, tmp_path, "wrong-key-7351"), lake, ledger)
 
     assert (run.outcome, run.new, run.left, run.is_maintenance) == ("refused", 0, 12, False)
     assert run.requests <= 4
@@ -135,8 +135,8 @@ def test_when_every_key_is_refused_the_run_says_so_and_stops(url, tmp_path, lake
 
 def test_two_keys_are_two_budgets_and_a_used_up_key_rests(tmp_path, lake, ledger):
     keys = ("key-one", "key-two")
-    with running_stand_in(StandInConfig(open_api_keys=keys, open_api_limit=5, **CALM)) as url:
-        run = ask(api_of(url, tmp_path, *keys, timeout_s=3.0), lake, ledger)
+    with running_mock_server(MockServerConfig(open_api_keys=keys, open_api_limit=5, **CALM)) as url:
+        run = ask(build_api(url, tmp_path, *keys, timeout_s=3.0), lake, ledger)
 
     assert (run.outcome, run.new, run.left) == ("unavailable", 10, 2)
     assert set(run.failures) == {"rate_limited"}
@@ -145,9 +145,9 @@ def test_two_keys_are_two_budgets_and_a_used_up_key_rests(tmp_path, lake, ledger
 
 
 def test_the_local_budget_keeps_below_the_services_limit(tmp_path, lake, ledger):
-    config = StandInConfig(open_api_limit=6, limit_window_s=1.0, **CALM)
-    with running_stand_in(config) as url:
-        api = api_of(url, tmp_path)
+    config = MockServerConfig(open_api_limit=6, limit_window_s=1.0, **CALM)
+    with running_mock_server(config) as url:
+        api = build_api(url, tmp_path)
         limited = open_api.Budget("b", 5, window_s=1.0)
         open_gateway = OpenApi.gateway
 
@@ -167,9 +167,9 @@ def test_the_local_budget_keeps_below_the_services_limit(tmp_path, lake, ledger)
 
 
 def test_maintenance_ends_the_run_gently_and_the_next_one_goes_on(tmp_path, lake, ledger):
-    with running_stand_in(StandInConfig(open_api_limit=100_000, **CALM)) as url:
-        httpx.post(f"{url}/stand-in/maintenance", json={"on": True}).raise_for_status()
-        api = api_of(url, tmp_path, timeout_s=2.0)
+    with running_mock_server(MockServerConfig(open_api_limit=100_000, **CALM)) as url:
+        httpx.post(f"{url}/mock-server/maintenance", json={"on": True}).raise_for_status()
+        api = build_api(url, tmp_path, timeout_s=2.0)
         run = ask(api, lake, ledger)
         news = collect_news(api, lake, ledger, run_id="r")
 
@@ -183,7 +183,7 @@ def test_maintenance_ends_the_run_gently_and_the_next_one_goes_on(tmp_path, lake
         assert (again.outcome, again.needs_somebody) == ("unavailable", False)
         assert (run.needs_somebody, news.needs_somebody) == (False, False)
 
-        httpx.post(f"{url}/stand-in/maintenance", json={"on": False}).raise_for_status()
+        httpx.post(f"{url}/mock-server/maintenance", json={"on": False}).raise_for_status()
         (tmp_path / "state/circuits.db").unlink()
         assert ask(api, lake, ledger).new == 12
     assert [one.outcome for one in ledger.collections(datetime(2000, 1, 1, tzinfo=UTC))] == [
@@ -194,8 +194,8 @@ def test_maintenance_ends_the_run_gently_and_the_next_one_goes_on(tmp_path, lake
 def test_under_faults_of_every_kind_the_same_characters_are_known(url, tmp_path, lake, ledger):
     kinds = tuple(kind for kind in FAULT_KINDS if "page" not in kind)
     faults = FaultConfig(share=0.2, kinds=kinds, seed=5, slow_body_s=0.05, retry_after_s=0)
-    with running_stand_in(StandInConfig(open_api_limit=100_000, faults=faults, **CALM)) as broken:
-        run = ask(api_of(broken, tmp_path), lake, ledger)
+    with running_mock_server(MockServerConfig(open_api_limit=100_000, faults=faults, **CALM)) as broken:
+        run = ask(build_api(broken, tmp_path), lake, ledger)
 
     assert (run.outcome, run.new, run.unknown) == ("ok", 12, 0)
     assert run.failures.total() > 0
@@ -205,7 +205,7 @@ def test_under_faults_of_every_kind_the_same_characters_are_known(url, tmp_path,
 
 def test_a_404_is_an_unknown_character_too(url, tmp_path, lake, ledger, monkeypatch):
     monkeypatch.setattr(open_api, "REQUEST_PATH", "/armories/nowhere/{name}")
-    run = ask(api_of(url, tmp_path), lake, ledger, NAMES[:3])
+    run = ask(build_api(url, tmp_path), lake, ledger, NAMES[:3])
 
     assert (run.outcome, run.new, run.unknown) == ("ok", 3, 3)
     assert [(row["status"], row["body"]) for row in stored(lake)] == [("unknown", b"")] * 3
@@ -227,7 +227,7 @@ def test_keys_are_never_shown():
 
 
 def test_news_become_windows_and_are_stored_once(url, tmp_path, lake, ledger):
-    api = api_of(url, tmp_path)
+    api = build_api(url, tmp_path)
     first = collect_news(api, lake, ledger, run_id="r")
     version = lake.version(RAW_GAME_NOTICES.name)
     second = collect_news(api, lake, ledger, run_id="s")
@@ -243,7 +243,7 @@ def test_news_become_windows_and_are_stored_once(url, tmp_path, lake, ledger):
 
 
 def take(url, lake, folder, known):
-    """Fetch the stand-in's battle logs as files, and clean them."""
+    """Fetch the mock server's battle logs as files, and clean them."""
     with httpx.Client(base_url=url) as client:
         logs = client.get("/v1/battle-logs?limit=1000").json()["logs"]
         new = [log for log in logs if log["id"] not in known]
@@ -260,8 +260,8 @@ def take(url, lake, folder, known):
 def test_from_fights_to_profiles_to_the_next_fights(tmp_path, lake, ledger):
     folder, known = tmp_path / "logs", set()
     folder.mkdir()
-    with running_stand_in(
-        StandInConfig(open_api_limit=100_000, **{**CALM, "history": 8, "dirt": False})
+    with running_mock_server(
+        MockServerConfig(open_api_limit=100_000, **{**CALM, "history": 8, "dirt": False})
     ) as url:
         take(url, lake, folder, known)
         assert lake.read("core_players", columns=["profile_id"])["profile_id"].null_count == lake.count(
@@ -273,10 +273,12 @@ def test_from_fights_to_profiles_to_the_next_fights(tmp_path, lake, ledger):
 
         # New fights turn up when they are over, having begun some minutes ago.
         asked_at = datetime.now(UTC) - timedelta(hours=2)
-        run = collect_profiles(api_of(url, tmp_path), lake, ledger, choose, run_id="r", now=lambda: asked_at)
+        run = collect_profiles(
+            build_api(url, tmp_path), lake, ledger, choose, run_id="r", now=lambda: asked_at
+        )
         assert run.new == run.found == len({r["player_name"] for r in lake.read("core_players").to_pylist()})
         assert choose(datetime.now(UTC)).due == []
-        httpx.post(f"{url}/stand-in/grow", json={"fights": 12}).raise_for_status()
+        httpx.post(f"{url}/mock-server/grow", json={"fights": 12}).raise_for_status()
         take(url, lake, folder, known)
 
     profiles = {row["profile_id"]: row for row in lake.read(RAW_ARMORY_PROFILES.name).to_pylist()}

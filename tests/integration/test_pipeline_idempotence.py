@@ -98,7 +98,7 @@ def expected(template, tmp_path_factory):
     return contents(lake)
 
 
-def files_of(lake, name):
+def list_files(lake, name):
     """The data files of a table's newest version, by day."""
     files = {}
     for path in lake.open(name).file_uris():
@@ -344,23 +344,23 @@ def test_one_day_alone_touches_its_own_files_only(db, lake):
     take(lake, LoaLogsDb(db))
     tidy(lake)
     day = lake.days("core_encounters")[1]
-    before = {name: files_of(lake, name) for name in CORE}
+    before = {name: list_files(lake, name) for name in CORE}
 
     run = tidy(lake, {day}, again=True)
 
     assert run.days == {day}
     for name in CORE:
-        after = files_of(lake, name)
+        after = list_files(lake, name)
         changed = {d for d in after.keys() | before[name].keys() if after.get(d) != before[name].get(d)}
         assert changed <= {day}, name
-    assert files_of(lake, "core_encounters")[day] != before["core_encounters"][day]
+    assert list_files(lake, "core_encounters")[day] != before["core_encounters"][day]
 
 
 def test_a_late_log_touches_its_own_day_only(db, lake, expected, plain):
     take(lake, Slice(db, lambda key: key != plain[1]))
     tidy(lake)
     compute_days(lake, lake.days("core_encounters"), "polars", run_id="r")
-    before = {name: files_of(lake, name) for name in (*CORE, "stats_player_dps", "stats_dps_timeline")}
+    before = {name: list_files(lake, name) for name in (*CORE, "stats_player_dps", "stats_dps_timeline")}
 
     late = take(lake, LoaLogsDb(db))
     tidy(lake, late.days)
@@ -369,7 +369,7 @@ def test_a_late_log_touches_its_own_day_only(db, lake, expected, plain):
 
     assert (late.new, len(late.days), due, statistics.due) == (1, 1, sorted(late.days), 1)
     for name, files in before.items():
-        after = files_of(lake, name)
+        after = list_files(lake, name)
         assert {d: after[d] for d in files if d not in late.days} == {
             d: files[d] for d in files if d not in late.days
         }, name

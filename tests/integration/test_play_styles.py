@@ -68,7 +68,7 @@ def a_week_later(frame, seed=9):
     return later
 
 
-def files_of(styles, run, part):
+def list_files(styles, run, part):
     return {file.path for file in styles._client.list_artifacts(run.version.run_id, part)}
 
 
@@ -104,9 +104,9 @@ def test_a_version_tells_its_reviewer_what_the_styles_are_and_names_no_player(la
     assert len(description) <= 5000
     assert [f"## {name}" in description for name in run.model.names] == [True] * 3
     assert "stability 0." in description
-    assert files_of(styles, run, "pages") == {f"pages/style_{n}.md" for n in (1, 2, 3)}
-    assert files_of(styles, run, "figures") == {"figures/map.png"}
-    assert "tables/centroids.csv" in files_of(styles, run, "tables")
+    assert list_files(styles, run, "pages") == {f"pages/style_{n}.md" for n in (1, 2, 3)}
+    assert list_files(styles, run, "figures") == {"figures/map.png"}
+    assert "tables/centroids.csv" in list_files(styles, run, "tables")
     assert styles.metrics(run.version)["stability"] > styles.metrics(run.version)["stability_limit"]
     logged = client.get_logged_model(client.get_run(run.version.run_id).outputs.model_outputs[0].model_id)
     folder = Path(client.download_artifacts(run.version.run_id, "pages"))
@@ -149,7 +149,7 @@ def test_a_continuum_is_a_version_too_and_everybody_has_a_place(lake, styles, bl
     assert styles.load(run.version, StyleModel).is_continuum
     assert run.why.startswith("a continuum: gain -0.")
     assert "A continuum · 연속체" in run.version.description
-    assert files_of(styles, run, "pages") == {"pages/continuum.md"}
+    assert list_files(styles, run, "pages") == {"pages/continuum.md"}
     assert run.rows["style"].null_count == 240
     assert run.rows["axis_2"].null_count == 0
 
@@ -244,7 +244,7 @@ def spoil(folder, change):
 
 
 def test_a_model_of_plain_numbers_is_kept_as_json_alone(files, model, planted):
-    loaded = model_file.load(files, StyleModel, digest=model_file.digest_of(files))
+    loaded = model_file.load(files, StyleModel, digest=model_file.compute_digest(files))
 
     assert sorted(path.name for path in files.iterdir()) == ["MLmodel", FIELDS_FILE]
     assert "Player" not in (files / FIELDS_FILE).read_text()
@@ -278,7 +278,7 @@ def test_a_pickle_is_not_read_in_place_of_the_numbers(files):
 
 
 def test_a_pipeline_that_was_put_beside_the_numbers_is_refused(files):
-    digest = model_file.digest_of(files)
+    digest = model_file.compute_digest(files)
     (files / PIPELINE_FILE).write_bytes(b"anything")
 
     with pytest.raises(ModelRefused, match="They were changed"):

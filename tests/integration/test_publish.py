@@ -18,7 +18,7 @@ from lostark_assets.definitions import build_defs
 from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.marts import publish as publishing
-from lostark_assets.marts.migrate import HEAD, libpq_url, migrate, revision_of
+from lostark_assets.marts.migrate import HEAD, libpq_url, migrate, read_revision
 from lostark_assets.marts.names import Names
 from lostark_assets.marts.publish import lake_rows, publish, published_rows, waiting
 from lostark_assets.marts.tables import DAY_MARTS, WHOLE_MARTS
@@ -50,7 +50,7 @@ def url(server) -> str:
     return server
 
 
-def rows_of(url: str, question: str, *values: object) -> list[tuple]:
+def fetch_rows(url: str, question: str, *values: object) -> list[tuple]:
     with psycopg.connect(libpq_url(url)) as connection:
         return connection.execute(question, values).fetchall()
 
@@ -59,7 +59,7 @@ def test_the_migrations_make_exactly_the_columns_that_are_published(url):
     migrate(url)
 
     for mart in (*DAY_MARTS, *WHOLE_MARTS.values()):
-        found = rows_of(
+        found = fetch_rows(
             url,
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
             "WHERE attrelid = %s::regclass AND attnum > 0",
@@ -86,7 +86,7 @@ def test_migrations_of_several_starters_are_applied_once(url):
 
     assert errors == []
     with psycopg.connect(libpq_url(url)) as connection:
-        assert revision_of(connection) == HEAD
+        assert read_revision(connection) == HEAD
 
 
 def test_what_is_published_equals_the_lake_player_by_player(url, lake):
@@ -94,7 +94,7 @@ def test_what_is_published_equals_the_lake_player_by_player(url, lake):
 
     assert published_rows(url, done.days) == lake_rows(lake, done.days, done.versions)
     wanted = pl.from_arrow(lake.read("stats_player_dps")).sort("encounter_id", "player_name")
-    found = rows_of(
+    found = fetch_rows(
         url,
         "SELECT encounter_id, player_name, dps, crit_rate, spec_percentile_n FROM marts.players "
         'ORDER BY encounter_id COLLATE "C", player_name COLLATE "C"',
@@ -121,7 +121,7 @@ def test_a_table_that_came_while_its_day_was_published_is_the_next_publishs(url,
 def test_a_timeline_ends_with_the_damage_that_the_player_did(url, lake):
     publish(lake, url, lake.days("core_encounters"))
 
-    ends = rows_of(
+    ends = fetch_rows(
         url,
         "SELECT encounter_id, player_name, cumulative_damage[cardinality(cumulative_damage)], "
         "cardinality(dps), cardinality(cumulative_damage) FROM marts.timelines",
@@ -145,19 +145,19 @@ def test_a_character_is_its_newest_fight_and_counts_all(url, lake):
         .group_by("player_name", "region")
         .agg(pl.col("spec_name").last(), pl.len(), pl.col("is_cleared").sum())
     )
-    found = rows_of(url, "SELECT player_name, region, spec_name, fights, clears FROM marts.characters")
+    found = fetch_rows(url, "SELECT player_name, region, spec_name, fights, clears FROM marts.characters")
     assert sorted(found) == sorted(wanted.rows())
 
 
 def test_publishing_a_day_touches_that_day_only(url, lake):
     days = lake.days("core_encounters")
     publish(lake, url, days)
-    before = dict(rows_of(url, "SELECT encounter_id, xmin::text FROM marts.encounters"))
+    before = dict(fetch_rows(url, "SELECT encounter_id, xmin::text FROM marts.encounters"))
 
     publish(lake, url, days[:1])
 
-    after = dict(rows_of(url, "SELECT encounter_id, xmin::text FROM marts.encounters"))
-    touched = {row[0] for row in rows_of(
+    after = dict(fetch_rows(url, "SELECT encounter_id, xmin::text FROM marts.encounters"))
+    touched = {row[0] for row in fetch_rows(
         url, "SELECT encounter_id FROM marts.encounters WHERE fight_date = %s", days[0]
     )}  # fmt: skip
     assert touched
@@ -184,13 +184,13 @@ def test_a_day_that_left_the_lake_leaves_the_marts(url, lake, tmp_path):
     publish(empty, url, gone.days)
 
     assert set(gone.days) == set(lake.days("core_encounters"))
-    assert rows_of(url, "SELECT count(*) FROM marts.players") == [(0,)]
-    assert rows_of(url, "SELECT count(*) FROM marts.characters") == [(0,)]
+    assert fetch_rows(url, "SELECT count(*) FROM marts.players") == [(0,)]
+    assert fetch_rows(url, "SELECT count(*) FROM marts.characters") == [(0,)]
 
 
 def test_a_publish_that_fails_leaves_everything_as_it_was(url, lake, monkeypatch):
     publish(lake, url, lake.days("core_encounters"), WHOLE)
-    before = rows_of(url, "SELECT count(*), max(xmin::text) FROM marts.players")
+    before = fetch_rows(url, "SELECT count(*), max(xmin::text) FROM marts.players")
 
     def fails(*_: object) -> None:
         raise psycopg.errors.DiskFull("no space left")
@@ -199,8 +199,8 @@ def test_a_publish_that_fails_leaves_everything_as_it_was(url, lake, monkeypatch
     with pytest.raises(DatabaseUnavailable, match=r"no space left.*stays"):
         publish(lake, url, lake.days("core_encounters"))
 
-    assert rows_of(url, "SELECT count(*), max(xmin::text) FROM marts.players") == before
-    assert rows_of(url, "SELECT max(version) FROM marts.publications") == [(1,)]
+    assert fetch_rows(url, "SELECT count(*), max(xmin::text) FROM marts.players") == before
+    assert fetch_rows(url, "SELECT max(version) FROM marts.publications") == [(1,)]
 
 
 def test_readers_see_all_of_a_publish_or_nothing(url, lake, monkeypatch):
@@ -210,23 +210,23 @@ def test_readers_see_all_of_a_publish_or_nothing(url, lake, monkeypatch):
     refresh = publishing._refresh_characters
 
     def look_then_refresh(connection: psycopg.Connection, names: set[str]) -> None:
-        seen.extend(rows_of(url, "SELECT count(*) FROM marts.players"))
+        seen.extend(fetch_rows(url, "SELECT count(*) FROM marts.players"))
         refresh(connection, names)
 
     monkeypatch.setattr(publishing, "_refresh_characters", look_then_refresh)
     publish(lake, url, days)
 
-    assert seen == rows_of(url, "SELECT count(*) FROM marts.players")
+    assert seen == fetch_rows(url, "SELECT count(*) FROM marts.players")
 
 
 def test_hidden_names_are_nowhere_in_the_database(url, lake):
     names = set(lake.read("stats_player_dps")["player_name"].to_pylist())
     publish(lake, url, lake.days("core_encounters"), WHOLE, Names(b"a secret of enough bytes"))
 
-    tables = rows_of(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'marts'")
-    stored = " ".join(str(rows_of(url, f"SELECT * FROM marts.{table}")) for (table,) in tables)
+    tables = fetch_rows(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'marts'")
+    stored = " ".join(str(fetch_rows(url, f"SELECT * FROM marts.{table}")) for (table,) in tables)
     assert [name for name in names if f"'{name}'" in stored] == []
-    assert len(set(rows_of(url, "SELECT DISTINCT player_name FROM marts.players"))) == len(names)
+    assert len(set(fetch_rows(url, "SELECT DISTINCT player_name FROM marts.players"))) == len(names)
 
 
 def test_odd_names_are_published_as_text(url, lake, tmp_path):

@@ -71,7 +71,7 @@ def spoil_fields(folder, spoil):
 
 def test_a_loaded_model_predicts_bit_for_bit_what_the_saved_one_did(fitted, saved):
     model, frame = fitted
-    loaded = model_file.load(saved, FittedModel, digest=model_file.digest_of(saved))
+    loaded = model_file.load(saved, FittedModel, digest=model_file.compute_digest(saved))
 
     pd.testing.assert_frame_equal(loaded.predict(frame), model.predict(frame), check_exact=True)
     assert loaded.domain == model.domain
@@ -130,7 +130,7 @@ def test_a_broken_file_is_refused(files, content):
 
 
 def test_files_that_were_changed_since_they_were_registered_are_refused(files):
-    digest = model_file.digest_of(files)
+    digest = model_file.compute_digest(files)
     spoil_fields(files, lambda document: document["fields"].update(trained_rows=1))
 
     with pytest.raises(ModelRefused, match="They were changed"):

@@ -9,7 +9,7 @@ from lostark_assets.definitions import build_defs
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.configured import configured_origins, has_demo
 from lostark_ml.definitions import build_defs as build_model_defs
-from lostark_platform.services.demo import demo_settings, is_demo, stand_in_service
+from lostark_platform.services.demo import demo_settings, is_demo, mock_server_service
 from lostark_platform.services.first_data import first_data
 
 
@@ -61,15 +61,15 @@ def test_without_a_key_the_open_api_is_never_asked():
     assert [one.name for one in automation_schedules(get_settings())] == ["upkeep_of_the_lake"]
 
 
-def specs_of(settings):
+def get_specs(settings):
     """Of both code locations, without the stubs of each other's assets."""
     both = [build_defs(settings=settings), build_model_defs(settings=settings)]
     return [spec for defs in both for spec in defs.resolve_all_asset_specs() if spec.owners]
 
 
 def test_the_demo_is_named_on_every_asset():
-    plain = specs_of(get_settings())
-    marked = specs_of(get_settings(battle_log_urls=("demo=http://127.0.0.1:8751",)))
+    plain = get_specs(get_settings())
+    marked = get_specs(get_settings(battle_log_urls=("demo=http://127.0.0.1:8751",)))
 
     assert not any("Demo" in (spec.description or "") for spec in plain)
     assert all((spec.description or "").startswith("**Demo data, made up.**") for spec in marked)
@@ -77,7 +77,7 @@ def test_the_demo_is_named_on_every_asset():
 
 
 def test_the_others_can_do_without_the_stand_in():
-    service = stand_in_service(get_settings(), 8751)
+    service = mock_server_service(get_settings(), 8751)
 
     assert service.is_expendable
     assert service.argv[-8:-4] == ["simulate", "serve", "--port", "8751"]

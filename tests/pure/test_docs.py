@@ -14,7 +14,7 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.validate import CROSS_RULES
 from lostark_assets.settings import PREFIX, Settings
 from lostark_ml.registry.promotion import REASONS as PROMOTION_REASONS
-from lostark_platform.alerts.problems import KINDS, anchor_of
+from lostark_platform.alerts.problems import KINDS, get_anchor
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -28,18 +28,18 @@ PAGES = sorted(
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
-def text_of(page: str) -> str:
+def read_page(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def code_of(page: str) -> set[str]:
+def get_code(page: str) -> set[str]:
     """Everything between single backticks."""
-    return set(re.findall(r"`([^`\n]+)`", text_of(page)))
+    return set(re.findall(r"`([^`\n]+)`", read_page(page)))
 
 
 def command_lines(page: str) -> list[str]:
     """Lines of code blocks that call ``lostark``, without their comments."""
-    blocks = re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", read_page(page), re.DOTALL)
     return [line for block in blocks for line in block.splitlines() if line.startswith("lostark ")]
 
 
@@ -86,19 +86,19 @@ def slugs(page: Path) -> set[str]:
 
 
 def test_the_quarantine_page_explains_exactly_the_closed_list_of_reasons():
-    explained = re.findall(r"^\| `(\w+)` \|", text_of("docs/quarantine.md"), re.MULTILINE)
+    explained = re.findall(r"^\| `(\w+)` \|", read_page("docs/quarantine.md"), re.MULTILINE)
 
     assert sorted(explained) == sorted(REASONS)
 
 
 def test_the_page_of_figures_explains_exactly_the_reasons_of_a_promotion():
-    section = text_of("docs/metrics.md").split("## When a model is replaced")[1].split("\n## ")[0]
+    section = read_page("docs/metrics.md").split("## When a model is replaced")[1].split("\n## ")[0]
 
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(PROMOTION_REASONS)
 
 
 def test_the_readme_lists_exactly_the_settings_that_there_are():
-    listed = re.findall(rf"^\| `({PREFIX}\w+)` \|", text_of("README.md"), re.MULTILINE)
+    listed = re.findall(rf"^\| `({PREFIX}\w+)` \|", read_page("README.md"), re.MULTILINE)
 
     assert sorted(listed) == sorted(PREFIX + field.upper() for field in Settings.model_fields)
 
@@ -112,14 +112,14 @@ def test_no_page_names_a_setting_that_is_not_there(page):
 
 def test_the_readme_lists_exactly_the_commands_that_there_are():
     known = commands()
-    rows = re.findall(r"^\| `lostark ([^`]+)`", text_of("README.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `lostark ([^`]+)`", read_page("README.md"), re.MULTILINE)
 
     assert sorted(named(row, known) for row in rows) == sorted(known)
 
 
 def test_the_readme_lists_only_options_that_the_command_has():
     known = commands()
-    rows = re.findall(r"^\| `lostark ([^`]+)`[^|]*\|([^|]*)\|", text_of("README.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `lostark ([^`]+)`[^|]*\|([^|]*)\|", read_page("README.md"), re.MULTILINE)
     pairs = [(named(words, known), option) for words, row in rows for option in re.findall(r"--[\w-]+", row)]
 
     assert pairs
@@ -140,32 +140,32 @@ def test_every_command_line_of_a_page_uses_a_command_and_options_that_are_there(
 
 
 def test_every_make_target_of_the_readme_is_in_the_makefile():
-    targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)", text_of("README.md"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z]+):", read_page("Makefile"), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", read_page("README.md"), re.MULTILINE))
 
     assert {"run", "test", "bench"} <= named <= targets
 
 
 def test_the_architecture_page_lists_exactly_the_tables_of_the_lake():
-    section = text_of("docs/architecture.md").split("\n## Tables\n")[1].split("\n## ")[0]
+    section = read_page("docs/architecture.md").split("\n## Tables\n")[1].split("\n## ")[0]
 
     assert sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == sorted(CONTRACTS)
 
 
 def test_the_architecture_page_names_every_rule_across_the_core_tables():
-    assert set(CROSS_RULES) <= code_of("docs/architecture.md")
+    assert set(CROSS_RULES) <= get_code("docs/architecture.md")
 
 
 @pytest.mark.parametrize("table", [name for name in CONTRACTS if name.startswith("stats_")])
 def test_every_figure_is_explained(table):
-    assert [name for name in figures(table) if name not in code_of("docs/metrics.md")] == []
+    assert [name for name in figures(table) if name not in get_code("docs/metrics.md")] == []
 
 
 def test_the_runbook_has_a_paragraph_for_every_kind_of_alert_and_the_messages_lead_there():
     for kind in KINDS:
-        page, anchor = anchor_of(kind).split("#")
+        page, anchor = get_anchor(kind).split("#")
         assert anchor in slugs(ROOT / page), kind
-    assert set(KINDS) <= code_of("docs/architecture.md")
+    assert set(KINDS) <= get_code("docs/architecture.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

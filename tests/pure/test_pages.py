@@ -14,7 +14,7 @@ from lostark_api import pages
 from lostark_api.pages import formats
 from lostark_api.pages import translations as words
 from lostark_api.pages.addresses import Addresses
-from lostark_api.pages.chart_images import look_of, themed
+from lostark_api.pages.chart_images import get_look, themed
 from lostark_assets.charts import SERIES, gap_steps
 from lostark_assets.contracts.core import CORE_QUARANTINE, DETAIL_LEVELS
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, REFUSALS
@@ -131,7 +131,7 @@ def test_links_carry_the_language_that_was_chosen_and_quote_names():
 
 @given(
     start=st.integers(0, 10**10),
-    changes=st.lists(st.one_of(st.none(), st.integers(-(10**9), 10**9)), max_size=6),
+    changes=st.lists(st.pick_one(st.none(), st.integers(-(10**9), 10**9)), max_size=6),
 )
 def test_steps_of_a_gap_lead_from_the_start_to_the_sum(start, changes):
     bars = gap_steps(("from", start), [(str(i), change) for i, change in enumerate(changes)], "to")
@@ -154,6 +154,6 @@ def test_a_picture_takes_its_colours_from_variables():
 
 
 def test_korean_axes_count_in_hundred_millions():
-    assert (look_of(960, "ko").per, look_of(960, "en").per) == (1e8, 1e6)
-    assert look_of(360, "en").is_narrow
-    assert not look_of(960, "en").is_narrow
+    assert (get_look(960, "ko").per, get_look(960, "en").per) == (1e8, 1e6)
+    assert get_look(360, "en").is_narrow
+    assert not get_look(960, "en").is_narrow

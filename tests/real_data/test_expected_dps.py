@@ -11,7 +11,7 @@ import pytest
 
 from lostark_assets.lake.tables import Lake
 from lostark_ml.evaluate import CUTOFF, FIRST_RESET, LAST_RESET, MEDIAN, TABLE, through_the_platform
-from lostark_ml.features.training_set import features_of, model_input, read_players
+from lostark_ml.features.training_set import build_features, model_input, read_players
 from lostark_ml.model.evaluation import evaluate, walk_forward, weekly_resets
 from lostark_ml.model.leaks import look_for_leaks
 from lostark_ml.model.training import WEEK, fit
@@ -85,7 +85,7 @@ def test_a_stand_ins_number_is_its_place_by_damage_and_reaches_no_feature(player
     assert not players.loc[is_stand_in, "is_name_known"].any()
 
     names = players["player_name"].where(~is_stand_in, "Nobody #" + (9 - number).map("{:.0f}".format))
-    before, after = features_of(players), features_of(players.assign(player_name=names))
+    before, after = build_features(players), build_features(players.assign(player_name=names))
 
     order = ["encounter_id", "dps", "spec_name", "item_level", "uploader_flag"]
     before, after = (f.sort_values(order, kind="stable", ignore_index=True) for f in (before, after))

@@ -20,7 +20,7 @@ from lostark_assets.contracts.raw import RAW_GAME_NOTICES
 from lostark_assets.core.game_events import KST, game_events
 from lostark_assets.game.classes import resolve_class
 from lostark_assets.sources.open_api_news import news_rows
-from lostark_assets.sources.open_api_parse import PARTS, ArmoryProfile, Engraving, drift_of, parse_profile
+from lostark_assets.sources.open_api_parse import PARTS, ArmoryProfile, Engraving, find_drift, parse_profile
 
 DATA = Path(os.environ.get("LOSTARK_REAL_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 BODIES = DATA / "open_api"
@@ -59,7 +59,7 @@ def test_a_body_with_the_asked_parts_alone_reads_the_same():
 
     assert parse_profile(asked) == parse_profile((BODIES / "armory_combined.json").read_bytes())
     assert len(asked) < 200_000
-    assert drift_of(asked) == drift_of((BODIES / "armory_combined.json").read_bytes()) == set()
+    assert find_drift(asked) == find_drift((BODIES / "armory_combined.json").read_bytes()) == set()
 
 
 def test_an_unknown_character_is_none():

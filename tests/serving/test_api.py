@@ -41,7 +41,7 @@ def character(client) -> dict:
     return max(client.get("/v1/characters?limit=200").json()["characters"], key=lambda c: c["fights"])
 
 
-def path_of(character: dict) -> str:
+def get_path(character: dict) -> str:
     return f"/v1/characters/{quote(character['region'])}/{quote(character['player_name'])}"
 
 
@@ -60,8 +60,8 @@ def shapes(fights: list[dict], character: dict) -> dict[str, type]:
         f"/v1/fights/{fight}/timeline": contracts.FightTimeline,
         f"/v1/compare/fights?a={fight}&b={fight}": contracts.FightComparison,
         "/v1/characters": contracts.CharacterPage,
-        path_of(character): contracts.CharacterReport,
-        f"{path_of(character)}/history": contracts.CharacterHistory,
+        get_path(character): contracts.CharacterReport,
+        f"{get_path(character)}/history": contracts.CharacterHistory,
         f"/v1/compare/characters?a={who}&b={who}": contracts.CharacterComparison,
         "/v1/progression": contracts.ProgressionSummary,
         f"/v1/progression/{gate}": contracts.ProgressionPage,
@@ -168,8 +168,8 @@ def test_a_character_is_found_by_the_beginning_of_its_name_in_any_case(client, c
 
 def test_a_history_has_every_counted_fight_of_the_character(client, players, character):
     wanted = players.filter("is_counted", player_name=character["player_name"], region=character["region"])
-    first = client.get(f"{path_of(character)}/history?limit=1").json()
-    rest = client.get(f"{path_of(character)}/history?after={first['next_cursor']}").json()
+    first = client.get(f"{get_path(character)}/history?limit=1").json()
+    rest = client.get(f"{get_path(character)}/history?after={first['next_cursor']}").json()
 
     found = [f["fight_id"] for f in first["fights"] + rest["fights"]]
     assert sorted(found) == sorted(wanted["fight_id"])

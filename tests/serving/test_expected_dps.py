@@ -19,7 +19,7 @@ from lostark_api.services.champion import Champion
 from lostark_api.services.expected import Champion as Loaded
 from lostark_api.services.expected import Champions
 from lostark_assets.game.gates import resolve_named_gate
-from lostark_ml.features.training_set import features_of, model_input
+from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model.training import fit
 from lostark_ml.serving.builds import BuildModel
 from tests.pure.ml import the_slow_way
@@ -45,7 +45,7 @@ def players() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(players):
-    return fit(features_of(players), CUTOFF, SMALL)
+    return fit(build_features(players), CUTOFF, SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def as_builds(fight: pd.DataFrame) -> list[dict]:
 def test_a_request_becomes_the_features_of_training(players, champion):
     known = players[players["spec_name"].notna() & players["item_level"].notna()]
     fight = known[known["encounter_id"] == known["encounter_id"].iloc[0]].assign(is_ark_passive_active=None)
-    wanted = model_input(features_of(fight)).drop(columns=NOT_IN_A_REQUEST)
+    wanted = model_input(build_features(fight)).drop(columns=NOT_IN_A_REQUEST)
     found = model_input(the_slow_way.features_of_builds(as_builds(features_order(fight))))
 
     rules = ["measurement_rules"]
@@ -220,7 +220,7 @@ def test_answers_are_counted_and_timed_by_their_route(client):
 
 def test_all_that_was_noted_is_counted_once():
     metrics = Metrics()
-    tally = metrics.tally_of("/x", "POST", 200, "none")
+    tally = metrics.get_tally("/x", "POST", 200, "none")
     for _ in range(1300):
         tally.note(0.002)
 

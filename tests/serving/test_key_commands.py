@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from lostark_api.services.keys import hash_of
+from lostark_api.services.keys import hash_key
 from lostark_assets.marts.migrate import libpq_url
 from lostark_assets.observability.redact import REMOVED, Redactor
 from lostark_platform.cli.app import app
@@ -32,7 +32,7 @@ def test_a_key_is_shown_once_and_only_its_hash_is_kept(lostark, url):
     assert key not in listed
     with psycopg.connect(libpq_url(url)) as connection:
         rows = connection.execute("SELECT key_sha256, k::text FROM access.keys k").fetchall()
-    assert hash_of(key) in [bytes(row[0]) for row in rows]
+    assert hash_key(key) in [bytes(row[0]) for row in rows]
     assert not any(key in row[1] for row in rows)
     assert Redactor().text(f"sent {key} to") == f"sent {REMOVED} to"
 

@@ -24,7 +24,7 @@ from lostark_assets.contracts.battle_log_api import LIST_PATH, LOG_PATH
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.collect import collect
-from lostark_assets.sources.configured import landing_of
+from lostark_assets.sources.configured import open_landing
 from lostark_assets.sources.detect import open_source
 from lostark_simulator.season import SeasonConfig, generate_fights
 from lostark_simulator.upload_json import write_upload_json
@@ -112,7 +112,7 @@ def test_no_request_that_the_document_suggests_ends_in_a_server_error(door, bear
     assert {404, 422} & statuses[f"GET {LOG_PATH}"]
     for route in (f"GET {LIST_PATH}", f"GET {LOG_PATH}", f"POST {LIST_PATH}"):
         assert not {401, 403} & statuses[route], route
-    assert not landing_of(door.api.fastapi.state.settings).waiting()
+    assert not open_landing(door.api.fastapi.state.settings).waiting()
 
 
 @few

@@ -27,7 +27,7 @@ from lostark_ml.registry import models as registry
 from tests.serving.conftest import Client
 
 READER = {"Accept": "text/html"}
-MOST_BYTES = 300_000
+MAX_BYTES = 300_000
 EXPECTED = {
     "model_version": 3, "is_seen_in_training": False, "refusal_reason": None, "typical_dps": 90_000_000,
     "expected_dps": 100_000_000, "expected_dps_low": 80_000_000, "expected_dps_high": 130_000_000,
@@ -74,7 +74,7 @@ def test_every_page_speaks_both_languages_and_stays_small(client, addresses):
             assert answer.headers["content-type"] == "text/html; charset=utf-8"
             assert answer.headers["content-language"] == language
             assert f'<html lang="{language}">' in answer.text
-            assert len(answer.content) < MOST_BYTES
+            assert len(answer.content) < MAX_BYTES
             seen.add(re.search(r"<title>(.*?)</title>", answer.text)[1])
         assert len(seen) == 2, address
 

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from lostark_api.fast_path import ExpectedInFront
 from lostark_api.http.metrics import Metrics
 from lostark_api.schemas.builds import (
-    MOST_AT_ONCE,
-    MOST_COMPANIONS,
+    MAX_COMPANIONS,
+    MAX_INLINE_BUILDS,
     Build,
     Builds,
     Companion,
@@ -32,7 +32,7 @@ NOW_US = 1_700_000_000_000_000
 FRIEND = BUILD["party"][0]
 
 
-def body_of(**changed: Any) -> bytes:
+def build_body(**changed: Any) -> bytes:
     """A question for one build; ``None`` stands for itself, so that nulls can be asked."""
     return json.dumps({"builds": [{**BUILD, **changed}]}).encode()
 
@@ -70,7 +70,7 @@ def test_plain_questions_have_the_fields_of_the_documented_ones(plain, model):
         {"class_name": "바드", "spec_name": "절실한 구원"},
         {"class_name": "x" * 100, "raid_name": "바" * 100},
         {"party": []},
-        {"party": [{**FRIEND, "item_level": None}] * MOST_COMPANIONS},
+        {"party": [{**FRIEND, "item_level": None}] * MAX_COMPANIONS},
         {"is_ark_passive_active": True, "support_ap": 0, "support_brand": 1, "support_identity": 0.5},
         {"support_hyper": None, "is_ark_passive_active": None, "fight_started_at": None},
         {"fight_started_at": "2025-03-01T10:00:00Z"},
@@ -78,7 +78,7 @@ def test_plain_questions_have_the_fields_of_the_documented_ones(plain, model):
     ],
 )
 def test_plain_questions_mean_what_the_route_understands(changed):
-    body = body_of(**changed)
+    body = build_body(**changed)
 
     assert plainly(body) is not None
     assert plainly(body) == by_the_route(body)
@@ -105,7 +105,7 @@ def test_plain_questions_mean_what_the_route_understands(changed):
         ({"region": None}, False),
         ({"is_uploader": None}, False),
         ({"party": None}, False),
-        ({"party": [FRIEND] * (MOST_COMPANIONS + 1)}, False),
+        ({"party": [FRIEND] * (MAX_COMPANIONS + 1)}, False),
         ({"party": [{**FRIEND, "region": "KR"}]}, False),
         ({"party": [{"class_name": "Bard"}]}, False),
         ({"player_name": "x"}, False),
@@ -117,20 +117,22 @@ def test_plain_questions_mean_what_the_route_understands(changed):
     ],
 )
 def test_other_questions_are_left_to_the_route(changed, is_right):
-    body = body_of(**changed)
+    body = build_body(**changed)
 
     assert plainly(body) is None
     assert (by_the_route(body) is not None) == is_right
 
 
-@pytest.mark.parametrize(("count", "is_plain"), [(0, False), (1, True), (MOST_AT_ONCE, True), (17, False)])
+@pytest.mark.parametrize(
+    ("count", "is_plain"), [(0, False), (1, True), (MAX_INLINE_BUILDS, True), (17, False)]
+)
 def test_so_many_builds_are_plain(count, is_plain):
     body = json.dumps({"builds": [BUILD] * count}).encode()
 
     assert (plainly(body) is not None) == is_plain
 
 
-GOOD = body_of()
+GOOD = build_body()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_odd_bodies_mean_the_same_or_are_left_to_the_route(body):
     assert found is None or found == by_the_route(body)
 
 
-ANYTHING = st.one_of(
+ANYTHING = st.pick_one(
     st.none(),
     st.booleans(),
     st.integers(-2, 3002),
@@ -210,7 +212,7 @@ def test_whatever_is_plain_is_right_and_means_the_same(changed, of_friend, left_
     assert found is None or found == by_the_route(body)
 
 
-@pytest.mark.parametrize(("body", "is_passed_on"), [(GOOD, False), (body_of(item_level="1745"), True)])
+@pytest.mark.parametrize(("body", "is_passed_on"), [(GOOD, False), (build_body(item_level="1745"), True)])
 def test_only_what_is_not_plain_reaches_the_route(body, is_passed_on):
     reached, sent = [], []
 

@@ -20,7 +20,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.publish import publish, waiting
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.collect import collect
-from lostark_assets.sources.configured import configured_origins, landing_of, sources_at
+from lostark_assets.sources.configured import configured_origins, open_landing, sources_at
 from lostark_assets.sources.landing import safe_name, settle
 from lostark_assets.stats.pipeline import compute_days
 from lostark_simulator.loa_logs_db import write_encounters_db
@@ -64,7 +64,7 @@ def send(client: Client, body: bytes, name: str = "encounters.db", **more):
 
 
 def kept(settings) -> list[Path]:
-    return [path for path in landing_of(settings).folder.rglob("*") if path.is_file()]
+    return [path for path in open_landing(settings).folder.rglob("*") if path.is_file()]
 
 
 def collected(settings, lake: Lake) -> None:
@@ -133,7 +133,7 @@ def test_databases_of_two_players_are_two_sources_though_both_count_from_one(doo
 
     for body in (database, other.read_bytes(), database):
         assert send(door, body).status_code == 202
-    sources = [landed.ticket.source for landed in landing_of(door.api.fastapi.state.settings).waiting()]
+    sources = [landed.ticket.source for landed in open_landing(door.api.fastapi.state.settings).waiting()]
     assert len(set(sources)) == 2
 
 
@@ -333,7 +333,7 @@ def test_more_uploads_at_once_than_there_is_room_for_wait_their_turn(door, setti
 
 
 def test_a_silent_sender_is_not_waited_for(door, settings, monkeypatch):
-    monkeypatch.setattr("lostark_api.services.uploads.LONGEST_SILENCE_S", 0.05)
+    monkeypatch.setattr("lostark_api.services.uploads.MAX_SILENCE_S", 0.05)
 
     async def slow():
         yield b"{"
@@ -349,7 +349,7 @@ def test_a_silent_sender_is_not_waited_for(door, settings, monkeypatch):
 
 def test_a_file_that_the_collector_cannot_read_is_told_and_not_kept(door, settings):
     where = send(door, table(), "t.csv").headers["Location"]
-    [landed] = landing_of(settings).waiting()
+    [landed] = open_landing(settings).waiting()
     from lostark_assets.sources.collect import Collected
 
     settle(str(landed.file), Collected("", "", ""), f"{landed.file}: expected a table, found damage")

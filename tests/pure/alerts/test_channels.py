@@ -16,7 +16,7 @@ from lostark_platform.alerts.channels import (
     Discord,
     Mail,
     Slack,
-    channels_of,
+    build_channels,
     discord_body,
     slack_body,
 )
@@ -144,15 +144,15 @@ def test_an_address_that_does_not_answer_says_so_without_itself():
 
 
 def test_channels_come_from_the_settings_and_a_wrong_one_is_named_without_its_value(monkeypatch):
-    assert channels_of(get_settings()) == []
+    assert build_channels(get_settings()) == []
     monkeypatch.setenv("LOSTARK_ALERT_DISCORD_WEBHOOK", f"https://discord.com/api/webhooks/1/{SECRET}")
     monkeypatch.setenv("LOSTARK_ALERT_SLACK_WEBHOOK", "https://hooks.slack.com/services/x")
     monkeypatch.setenv("LOSTARK_ALERT_SMTP_URL", "smtps://user:word@mail.example.org")
     with pytest.raises(SettingsError, match="LOSTARK_ALERT_MAIL_TO"):
-        channels_of(get_settings())
+        build_channels(get_settings())
     monkeypatch.setenv("LOSTARK_ALERT_MAIL_TO", "a@example.org, b@example.org")
     settings = get_settings()
-    assert [channel.name for channel in channels_of(settings)] == ["discord", "slack", "mail"]
+    assert [channel.name for channel in build_channels(settings)] == ["discord", "slack", "mail"]
     assert settings.alert_mail_to == ("a@example.org", "b@example.org")
     assert SECRET not in repr(settings)
 

@@ -6,7 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 from lostark_platform.alerts.detect import Detected
-from lostark_platform.alerts.messages import in_words, text_of
+from lostark_platform.alerts.messages import in_words, render_text
 from lostark_platform.alerts.problems import KINDS, Problem
 from lostark_platform.alerts.reconcile import State, mute, reconcile
 
@@ -138,7 +138,7 @@ def test_a_message_says_what_since_where_why_and_where_the_runbook_is():
         story = Story()
         story.look(problem(kind=kind))
         story.look(times=5)
-        begun, over = (text_of(message) for message in story.said)
+        begun, over = (render_text(message) for message in story.said)
 
         assert KINDS[kind] in begun.title
         assert not begun.is_over
@@ -157,7 +157,7 @@ def test_a_message_of_very_many_problems_stays_short():
     story = Story()
     story.look(*(problem(f"sensor {n}" * 20) for n in range(50)))
 
-    text = text_of(story.said[0])
+    text = render_text(story.said[0])
     assert len(text.title) < 256
     assert len(text.facts) <= 30
     assert ("More", "42 others; `lostark alerts` lists all") in text.facts

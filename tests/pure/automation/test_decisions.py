@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from lostark_assets.automation.decisions import (
-    LONGEST_PAUSE_S,
+    MAX_PAUSE_S,
     TRIES,
     Attempt,
     Choice,
@@ -73,7 +73,7 @@ def test_a_due_day_is_asked_for_or_it_is_said_why_not(what, memory, due, busy, o
 
 
 def test_a_source_is_never_given_up():
-    memory = failed(50, failed_at=NOW - LONGEST_PAUSE_S)
+    memory = failed(50, failed_at=NOW - MAX_PAUSE_S)
 
     assert choose(memory, {DAY: "a"}, NOW, tries=None).ask == [DAY]
     assert choose(memory, {DAY: "a"}, NOW).given_up == [DAY]
@@ -107,7 +107,7 @@ def test_a_request_of_which_dagster_knows_nothing_is_a_failed_one():
 
 def test_pauses_grow_and_end_at_an_hour():
     assert [pause_s(n) for n in range(7)] == [0, 60, 240, 960, 3600, 3600, 3600]
-    assert pause_s(10_000) == LONGEST_PAUSE_S
+    assert pause_s(10_000) == MAX_PAUSE_S
 
 
 def test_a_day_that_fails_for_ever_is_tried_three_times_and_again_when_it_changes():

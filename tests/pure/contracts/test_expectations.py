@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lostark_assets.contracts import expectations
 from lostark_assets.contracts.core import CORE_HITS, CORE_PLAYERS, CORE_QUARANTINE
-from lostark_assets.contracts.expectations import Finding, examine, merge, rules_of
+from lostark_assets.contracts.expectations import Finding, examine, get_rules, merge
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.stats import STATS_DPS_TIMELINE
 from lostark_assets.contracts.table import Contract
@@ -19,7 +19,7 @@ HIT = {"encounter_id": "e", "player_name": "a", "skill_id": 1, "hit_at_ms": 5, "
 SECOND = {"encounter_id": "e", "player_name": "a", "second": 0, "damage": 1, "measured_by": "hits"}
 
 
-def table_of(contract: Contract, *rows: dict) -> pa.Table:
+def build_table(contract: Contract, *rows: dict) -> pa.Table:
     """Rows with a value in every column that may not be null; None stays null."""
     full = []
     for place, row in enumerate(rows):
@@ -81,13 +81,13 @@ def broken(contract, table):
 )
 def test_each_kind_of_rule_passes_and_fails(contract, good, bad, expected):
     if not any("unique" in rule for rule in expected):
-        assert broken(contract, table_of(contract, good, good)) == {}
-    assert broken(contract, table_of(contract, good)) == {}
-    assert broken(contract, table_of(contract, good, bad)) == expected
+        assert broken(contract, build_table(contract, good, good)) == {}
+    assert broken(contract, build_table(contract, good)) == {}
+    assert broken(contract, build_table(contract, good, bad)) == expected
 
 
 def test_findings_show_where_the_worst_rows_are():
-    table = table_of(CORE_PLAYERS, *({"player_name": f"P{n}", "damage": -n} for n in range(9)))
+    table = build_table(CORE_PLAYERS, *({"player_name": f"P{n}", "damage": -n} for n in range(9)))
 
     [finding] = [f for f in examine(CORE_PLAYERS, table) if not f.passed]
 
@@ -103,7 +103,7 @@ def test_an_empty_table_keeps_every_rule():
 
 
 def test_a_table_of_nulls_breaks_only_the_rules_that_forbid_them():
-    table = table_of(CORE_PLAYERS, {"log_id": None, "encounter_id": None, "player_name": None})
+    table = build_table(CORE_PLAYERS, {"log_id": None, "encounter_id": None, "player_name": None})
 
     assert broken(CORE_PLAYERS, table) == {
         f"{name} is never null": ("error", 1) for name in ("log_id", "encounter_id", "player_name")
@@ -111,7 +111,7 @@ def test_a_table_of_nulls_breaks_only_the_rules_that_forbid_them():
 
 
 def test_a_rule_that_could_not_run_is_an_error_and_no_finding():
-    table = table_of(CORE_PLAYERS, {}).set_column(
+    table = build_table(CORE_PLAYERS, {}).set_column(
         CORE_PLAYERS.names.index("damage"), "damage", pa.array([["a", "list"]])
     )
 
@@ -123,7 +123,7 @@ def test_a_broken_bound_that_no_number_shows_is_an_error(monkeypatch):
     monkeypatch.setattr(expectations, "_holds", lambda frame: False)
 
     with pytest.raises(RuntimeError, match="no measured rule"):
-        examine(CORE_PLAYERS, table_of(CORE_PLAYERS, {}))
+        examine(CORE_PLAYERS, build_table(CORE_PLAYERS, {}))
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_tall_tables_are_judged_like_any_other(contract, row, changes, expected)
     """A word like kit lies between the two allowed ones, where smallest and largest don't show it."""
     others = [row, row | ({"measured_by": "meter"} if contract is STATS_DPS_TIMELINE else {})]
     rows = [one | {"second": n} if "second" in one else one for n, one in enumerate([*others, *others])]
-    table = table_of(contract, *rows, row | ({"second": 9} if "second" in row else {}) | changes)
+    table = build_table(contract, *rows, row | ({"second": 9} if "second" in row else {}) | changes)
 
     assert broken(contract, table) == expected
 
 
-numbers = st.one_of(st.none(), st.integers(-3, 3))
+numbers = st.pick_one(st.none(), st.integers(-3, 3))
 
 
 @given(
@@ -162,7 +162,7 @@ numbers = st.one_of(st.none(), st.integers(-3, 3))
 )
 @settings(deadline=None, max_examples=15)
 def test_extremes_tell_as_much_as_all_rows(rows):
-    table = table_of(
+    table = build_table(
         STATS_DPS_TIMELINE,
         *(
             {"encounter_id": "e", "second": second, "damage": damage, "measured_by": word}
@@ -174,7 +174,7 @@ def test_extremes_tell_as_much_as_all_rows(rows):
 
     frame = table.to_pandas()
     expected = {
-        r.name: int(r.broken_by(frame).sum()) for r in rules_of(STATS_DPS_TIMELINE) if r.kind != "unique"
+        r.name: int(r.broken_by(frame).sum()) for r in get_rules(STATS_DPS_TIMELINE) if r.kind != "unique"
     }
     assert found == expected
 
@@ -195,7 +195,7 @@ def test_merging_adds_up_and_keeps_the_order():
 
 def test_every_contract_makes_rules_that_name_their_column():
     for contract in CONTRACTS.values():
-        rules = rules_of(contract)
+        rules = get_rules(contract)
         assert len({rule.name for rule in rules}) == len(rules)
         assert {c for rule in rules for c in rule.columns} <= set(contract.names)
         assert {c.name for c in contract.columns if not c.nullable} == {

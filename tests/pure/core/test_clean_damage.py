@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lostark_assets.contracts.expectations import rules_of
+from lostark_assets.contracts.expectations import get_rules
 from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.clean import Stamp, clean_into, clean_log
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.rows import Cleaned
-from lostark_assets.core.validate import _CHECKS, CROSS_RULES, tables_of
+from lostark_assets.core.validate import _CHECKS, CROSS_RULES, build_tables
 from lostark_assets.errors import LogRejected
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_simulator.entities import encounter_json
@@ -93,14 +93,14 @@ def check_accounted(rows):
     cleaned = Cleaned()
     for row in rows:
         clean_into(cleaned, row, RULES, Stamp("run", NOW))
-    tables = tables_of(cleaned)
+    tables = build_tables(cleaned)
     for rule, (_, severity) in CROSS_RULES.items():
         if severity == "error":
             found = _CHECKS[rule](rule, severity, tables, len(rows))
             assert found.passed, str(found)
     for name, table in tables.items():
         frame = table.to_pandas()
-        for rule in rules_of(CONTRACTS[name]):
+        for rule in get_rules(CONTRACTS[name]):
             if rule.severity == "error" and len(frame):
                 assert not rule.broken_by(frame).any(), (name, rule.name)
 
@@ -140,12 +140,12 @@ def test_a_cut_log_is_refused(payloads, data):
     assert outcome(log_format, whole[: data.draw(st.integers(0, len(whole) - 1))]) in REASONS
 
 
-def paths_of(value, path=()):
+def list_paths(value, path=()):
     """Every place in a document."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
-        yield from paths_of(inner, (*path, key))
+        yield from list_paths(inner, (*path, key))
 
 
 def replaced(value, path, new):
@@ -173,7 +173,7 @@ def places(payloads):
         "upload_json": json.loads(payloads["upload_json"]),
         "player_table": msgspec.msgpack.decode(payloads["player_table"]),
     }
-    return {name: (document, list(paths_of(document))) for name, document in documents.items()}
+    return {name: (document, list(list_paths(document))) for name, document in documents.items()}
 
 
 @given(st.data())
@@ -201,7 +201,7 @@ def test_an_odd_value_anywhere_refuses_its_log_or_breaks_no_rule(places, data):
 def test_an_odd_value_in_any_column_of_a_database_refuses_its_log_or_breaks_no_rule(payloads, column):
     log = msgspec.msgpack.decode(payloads["loa_logs_db"])
     fitting = ODD.filter(lambda v: not isinstance(v, int) or abs(v) < 2**63)
-    values = st.one_of(fitting, st.binary(max_size=40))
+    values = st.pick_one(fitting, st.binary(max_size=40))
     for _ in range(column.draw(st.integers(1, 3))):
         table = column.draw(st.sampled_from(["encounter", "preview", "entities"]))
         if table == "entities":

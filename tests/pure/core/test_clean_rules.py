@@ -14,7 +14,7 @@ from lostark_assets.core.clean import Stamp, clean_into, clean_log
 from lostark_assets.core.clean_meter import Rules, completeness, is_name_known, item_level_or_none, measured
 from lostark_assets.core.limits import CONTROL
 from lostark_assets.core.rows import Cleaned
-from lostark_assets.core.validate import tables_of
+from lostark_assets.core.validate import build_tables
 from lostark_assets.errors import LogRejected
 
 START = 1_760_000_000_000
@@ -470,7 +470,7 @@ def test_an_ambiguous_brelshaza_is_told_by_hp_or_names_what_it_may_be(max_hp, ex
 
 
 @pytest.mark.parametrize("name", ["You", "74bfd02", "Bard #7", "Unknown", "0a1b2c3d"])
-def test_stand_ins_are_no_names(name):
+def test_mock_servers_are_no_names(name):
     assert not is_name_known(name)
 
 
@@ -514,7 +514,7 @@ def test_names_that_no_picture_and_no_database_can_hold_are_refused(document, si
     cleaned = Cleaned()
     clean_into(cleaned, raw_rows(document(f"A{sign}B"))[0], RULES, Stamp("run", NOW))
 
-    [entry] = tables_of(cleaned)["core_quarantine"].to_pylist()
+    [entry] = build_tables(cleaned)["core_quarantine"].to_pylist()
     assert entry["reason_code"] == "impossible_value"
     assert "without control characters" in entry["detail"]
     assert not any(CONTROL.search(text) for text in entry.values() if isinstance(text, str))
@@ -594,7 +594,7 @@ def test_one_bad_log_among_good_ones_leaves_them_alone():
     cleaned = Cleaned()
     for row in raw_rows(fight(), bad, fight()):
         clean_into(cleaned, row, RULES, Stamp("run", NOW))
-    tables = tables_of(cleaned)
+    tables = build_tables(cleaned)
 
     assert tables["core_encounters"]["log_id"].to_pylist() == [f"{n:016x}" * 2 for n in (0, 2)]
     [entry] = tables["core_quarantine"].to_pylist()

@@ -12,7 +12,7 @@ import pytest
 from lostark_assets.contracts.core import CORE_GAME_EVENTS
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.raw import RAW_GAME_NOTICES
-from lostark_assets.core.game_events import KST, game_events, instant_of
+from lostark_assets.core.game_events import KST, game_events, parse_instant
 from lostark_assets.sources.open_api_news import news_rows
 
 SEEN = datetime(2026, 9, 3, tzinfo=UTC)
@@ -248,4 +248,4 @@ def test_news_rows_keep_the_bytes_of_each_entry_and_know_an_unchanged_one():
     ],
 )
 def test_times_are_korean_unless_they_say_otherwise(text, expected):
-    assert instant_of(text) == expected
+    assert parse_instant(text) == expected

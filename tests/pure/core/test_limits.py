@@ -10,7 +10,7 @@ from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.core.clean import clean_log
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.limits import GIVEN, check_limits, check_rows
-from lostark_assets.core.rows import columns_of
+from lostark_assets.core.rows import transpose_rows
 from lostark_assets.errors import LogRejected
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_simulator.loa_logs_db import write_encounters_db
@@ -51,7 +51,7 @@ def test_every_odd_value_comes_out_the_same_both_ways(log, contract):
             continue
         for odd in ODD:
             changed = [*rows[:-1], rows[-1] | {name: odd}]
-            columns = columns_of(changed, contract.names)
+            columns = transpose_rows(changed, contract.names)
 
             fast = outcome(lambda changed=changed: check_rows(contract, changed, given=GIVEN))
 

@@ -155,7 +155,7 @@ def test_an_answer_that_knew_no_such_character_is_no_profile_and_hides_none():
     ]
 
 
-def test_stand_ins_have_no_profile_and_names_are_compared_composed():
+def test_mock_servers_have_no_profile_and_names_are_compared_composed():
     apart = unicodedata.normalize("NFD", "이다")
 
     assert chosen(

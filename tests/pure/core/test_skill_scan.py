@@ -19,8 +19,8 @@ from lostark_assets.core.skill_scan import (
     UNREADABLE,
     ScannedSkills,
     _readable,
+    collect_skills,
     scan_skills,
-    skills_of,
 )
 
 _decoder = msgspec.json.Decoder(dict[str, Skill] | None, strict=False)
@@ -84,7 +84,7 @@ def _by_msgspec(data: bytes) -> Any:
         documents = _decoder.decode(data)
     except UNREADABLE:
         return "unreadable"
-    return None if documents is None else _plain(skills_of(documents))
+    return None if documents is None else _plain(collect_skills(documents))
 
 
 def _packed(value: Any) -> bytes:
@@ -242,7 +242,7 @@ def test_documents_at_the_end_of_a_page_of_memory_are_read() -> None:
 
 
 def test_hits_beyond_64_bits_are_cut() -> None:
-    skills = skills_of(_decoder.decode(_with_hit(damage=2**70)) or {})
+    skills = collect_skills(_decoder.decode(_with_hit(damage=2**70)) or {})
     assert skills.hit_damage.tolist() == [2**63 - 1]
 
 
@@ -250,12 +250,12 @@ def test_hits_beyond_64_bits_are_cut() -> None:
 def test_other_numbers_beyond_64_bits_are_no_numbers(damage: int) -> None:
     documents = _decoder.decode(_with(totalDamage=damage)) or {}
     with pytest.raises(OverflowError):
-        skills_of(documents)
+        collect_skills(documents)
 
 
 @pytest.mark.parametrize("skill_id", [2**63, -(2**63), 10**25])
 def test_an_id_beyond_64_bits_is_unknown(skill_id: int) -> None:
-    skills = skills_of(_decoder.decode(_with(id=skill_id)) or {})
+    skills = collect_skills(_decoder.decode(_with(id=skill_id)) or {})
     assert skills.numbers[NUMBERS.index("id")].tolist() == [NULL]
 
 
@@ -298,7 +298,7 @@ def _damaged(draw: Callable[[st.SearchStrategy[Any]], Any]) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(data)))
         gone = draw(st.integers(0, 12))
-        data[at : at + gone] = draw(st.one_of(st.sampled_from(_TOKENS), st.binary(max_size=3)))
+        data[at : at + gone] = draw(st.pick_one(st.sampled_from(_TOKENS), st.binary(max_size=3)))
     return bytes(data)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from lostark_simulator.model import PARTS
 from lostark_simulator.raids import GATES
 from lostark_simulator.roster import choose_roster
-from lostark_simulator.season import population_of
+from lostark_simulator.season import build_population
 
 RESET = datetime(2026, 9, 2, 10, tzinfo=UTC)
 DURATION_S = 500
@@ -22,7 +22,7 @@ DURATION_S = 500
 def simulated_players(fights, weeks, seed=3, characters=300, *, gate=GATES[0], first_week=0, population=None):
     """Players of so many cleared fights of one gate, spread over so many weeks from ``first_week`` on."""
     random = np.random.default_rng(seed)
-    population = population or population_of(seed, characters)
+    population = population or build_population(seed, characters)
     rows = []
     for number, moment in enumerate(first_week + np.sort(random.uniform(0, weeks, fights))):
         roster = choose_roster(gate, population, float(moment), 0.0, None, random, is_cleared=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lostark_ml.features.training_set import features_of
+from lostark_ml.features.training_set import build_features
 from tests.pure.ml.a_season import make_players
 
 
@@ -15,4 +15,4 @@ def season_players():
 
 @pytest.fixture(scope="session")
 def season_frame(season_players):
-    return features_of(season_players)
+    return build_features(season_players)

@@ -41,7 +41,7 @@ _SWINGS = np.array([1, -1, 1, -1, 0])
 """Their standard deviation is 1."""
 
 
-def tables_of(characters):
+def build_tables(characters):
     """``stats_player_dps`` and ``ml_expected_dps`` whose clears give these features back."""
     rows = characters.loc[characters.index.repeat(FIGHTS)].reset_index(drop=True)
     number = np.arange(len(rows)) % FIGHTS
@@ -77,7 +77,7 @@ def tables_of(characters):
 
 def write(lake, characters):
     """Put those tables in place of the lake's."""
-    for contract, table in zip((STATS_PLAYER_DPS, ML_EXPECTED_DPS), tables_of(characters), strict=True):
+    for contract, table in zip((STATS_PLAYER_DPS, ML_EXPECTED_DPS), build_tables(characters), strict=True):
         lake.replace_all(contract, table)
 
 

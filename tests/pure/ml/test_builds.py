@@ -17,7 +17,7 @@ from lostark_assets.game.specs import SPECS
 from lostark_assets.stats.weeks import week_start_us
 from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES
 from lostark_ml.features.kernels import one_row
-from lostark_ml.features.training_set import features_of, model_input, moment_features
+from lostark_ml.features.training_set import build_features, model_input, moment_features
 from lostark_ml.model.context import Typical
 from lostark_ml.model.regressor import ModelConfig
 from lostark_ml.model.training import TrainingConfig, fit
@@ -39,7 +39,7 @@ def season():
 @pytest.fixture(scope="module")
 def model(season):
     config = TrainingConfig(model=ModelConfig(iterations=60), fewest_rows=300)
-    return fit(features_of(season), CUTOFF, config)
+    return fit(build_features(season), CUTOFF, config)
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +64,18 @@ def random_builds(season, count, seed):
     random = np.random.default_rng(seed)
     dealers = season[~season["is_support"]]
 
-    def one_of(choices):
+    def pick_one(choices):
         return choices[random.integers(len(choices))]
 
     def maybe(value):
         return None if random.random() < 0.2 else value
 
     def build():
-        gate = one_of([*GATES[:2]] * 4 + [GATES[5]])
+        gate = pick_one([*GATES[:2]] * 4 + [GATES[5]])
         like = dealers.iloc[random.integers(len(dealers))]
         is_usual = random.random() < 0.8
-        role = (like["class_name"], like["spec_name"]) if is_usual else one_of(ROLES)
-        party = [(*one_of(ROLES), maybe(random.uniform(1700, 1760))) for _ in range(random.integers(16))]
+        role = (like["class_name"], like["spec_name"]) if is_usual else pick_one(ROLES)
+        party = [(*pick_one(ROLES), maybe(random.uniform(1700, 1760))) for _ in range(random.integers(16))]
         return {
             "raid_name": gate.raid,
             "gate_name": gate.gate,
@@ -84,9 +84,9 @@ def random_builds(season, count, seed):
             "spec_name": role[1],
             "item_level": float(like["item_level"]) + (0.0 if is_usual else random.uniform(-40, 40)),
             "combat_power": maybe(float(like["combat_power"])),
-            "region": one_of(["NAE", "KR", "EUC", "unknown"]),
+            "region": pick_one(["NAE", "KR", "EUC", "unknown"]),
             "is_uploader": bool(random.random() < 0.5),
-            "is_ark_passive_active": one_of([None, True, False]),
+            "is_ark_passive_active": pick_one([None, True, False]),
             "party": [
                 dict(zip(("class_name", "spec_name", "item_level"), one, strict=True)) for one in party
             ],

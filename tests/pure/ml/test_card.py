@@ -13,7 +13,7 @@ from lostark_ml.model.evaluation import evaluate
 from lostark_ml.model.gap import GapModel
 from lostark_ml.model.leaks import LeakReport
 from lostark_ml.model.training import fit
-from lostark_ml.registry.card import CUT, LONGEST, CardFacts, model_card
+from lostark_ml.registry.card import CUT, MAX, CardFacts, model_card
 from lostark_ml.registry.promotion import PromotionPolicy, SliceChange, decide, held_out
 from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
 
@@ -60,7 +60,7 @@ def test_the_card_says_what_a_decision_needs(facts):
         "## Known limits",
     ):
         assert part in card, part
-    assert len(card) < LONGEST < MLFLOW_KEEPS
+    assert len(card) < MAX < MLFLOW_KEEPS
 
 
 def test_slices_stand_worst_first_with_their_change_against_the_champion(facts):
@@ -99,7 +99,7 @@ def test_however_many_slices_and_reasons_mlflow_keeps_the_card(facts, slices):
         )
     )
 
-    assert len(card) <= LONGEST
+    assert len(card) <= MAX
     assert "- and 3 more reasons" in card
     assert "| 직업 0 (" in card
     assert ("slices with a smaller error are left out" in card) == (slices == 500)
@@ -109,7 +109,7 @@ def test_however_many_slices_and_reasons_mlflow_keeps_the_card(facts, slices):
 def test_what_does_not_fit_at_all_is_cut_and_says_so(facts):
     card = model_card(replace(facts, trigger="y" * 9000))
 
-    assert len(card) == LONGEST
+    assert len(card) == MAX
     assert card.endswith(CUT)
 
 

@@ -16,7 +16,7 @@ from lostark_ml.registry.champion_history import (
     AlreadyThere,
     NothingToRollBackTo,
     champion_before,
-    champion_of,
+    find_champion,
     notice_outside_changes,
     point,
     read_history,
@@ -149,7 +149,7 @@ def test_an_alias_that_was_removed_is_noticed(registry, lake):
     (found,) = notice_outside_changes(registry, lake, NOW + HOUR)
 
     assert (found.from_version, found.to_version, found.action) == (1, None, "outside")
-    assert champion_of(read_history(lake, "lostark_dps"), NOW + HOUR) is None
+    assert find_champion(read_history(lake, "lostark_dps"), NOW + HOUR) is None
     assert champion_before(read_history(lake, "lostark_dps")) == 1
 
 
@@ -212,7 +212,7 @@ def test_a_clock_that_was_put_back_does_not_reorder_the_history(registry, lake):
 def test_the_champion_of_a_moment_is_the_last_one_made_before_it():
     history = [change(1, 0), change(2, 2), change(9, 3, alias="challenger")]
 
-    asked = [champion_of(history, NOW + hours * HOUR) for hours in (-1, 0, 1, 2, 4)]
+    asked = [find_champion(history, NOW + hours * HOUR) for hours in (-1, 0, 1, 2, 4)]
     assert asked == [None, 1, 1, 2, 2]
 
 

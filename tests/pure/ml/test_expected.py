@@ -12,7 +12,7 @@ import pytest
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, ML_EXPECTED_DPS, REFUSALS
 from lostark_assets.errors import ContractViolated
-from lostark_ml.features.training_set import features_of
+from lostark_ml.features.training_set import build_features
 from lostark_ml.model.context import Typical
 from lostark_ml.model.parts import logarithmic_mean
 from lostark_ml.model.regressor import ModelConfig
@@ -46,7 +46,7 @@ def players():
 
 @pytest.fixture(scope="module")
 def frame(players):
-    return features_of(players)
+    return build_features(players)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def slope(cause, part):
 
 def test_causes_that_the_simulator_injects_are_recovered():
     players = simulated_players(1500, 8)
-    frame = features_of(players)
+    frame = build_features(players)
     cutoff = SIMULATED_RESET + timedelta(weeks=7)
     config = TrainingConfig(model=ModelConfig(iterations=120), fewest_rows=300)
     fitted = fit(frame, cutoff, config, execution=players)

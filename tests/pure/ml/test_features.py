@@ -12,7 +12,7 @@ from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_TRAINING_SET
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_ml.features.columns import MODEL_FEATURES
-from lostark_ml.features.training_set import TrainingSet, features_of, model_input
+from lostark_ml.features.training_set import TrainingSet, build_features, model_input
 
 MADE_BY_THE_FIGHT = {
     "dps", "log_dps", "damage", "damage_share", "duration_s", "is_dead", "deaths", "active_dps",
@@ -40,7 +40,7 @@ def test_a_fight_changes_no_feature_of_its_own(season_players):
     fight = season_players["fight_id"] == "f05010"
     other = changed(season_players, fight, dps=season_players["dps"] * 3, duration_s=900)
 
-    before, after = features_of(season_players), features_of(other)
+    before, after = build_features(season_players), build_features(other)
 
     is_it = (before["fight_id"] == "f05010").to_numpy()
     pd.testing.assert_frame_equal(model_input(before[is_it]), model_input(after[is_it]))
@@ -48,8 +48,8 @@ def test_a_fight_changes_no_feature_of_its_own(season_players):
 
 def test_what_came_later_changes_no_earlier_feature(season_players):
     until = season_players["fight_started_at"].quantile(0.6)
-    early = features_of(season_players[season_players["fight_started_at"] <= until])
-    whole = features_of(season_players)
+    early = build_features(season_players[season_players["fight_started_at"] <= until])
+    whole = build_features(season_players)
 
     whole = whole[whole["fight_started_at"] <= until]
     pd.testing.assert_frame_equal(indexed(early), indexed(whole))
@@ -57,7 +57,7 @@ def test_what_came_later_changes_no_earlier_feature(season_players):
 
 
 def test_the_order_of_the_rows_does_not_matter(season_players, season_frame):
-    mixed = features_of(season_players.sample(frac=1, random_state=3))
+    mixed = build_features(season_players.sample(frac=1, random_state=3))
 
     pd.testing.assert_frame_equal(season_frame, mixed)
 
@@ -70,7 +70,7 @@ def test_history_counts_fights_that_ended_before_and_no_running_one(season_playe
         moment = one["fight_started_at"] + timedelta(seconds=start)
         copies.append(one.assign(fight_started_at=moment, encounter_id=f"x{number}", fight_id=f"x{number}"))
 
-    frame = features_of(pd.concat(copies, ignore_index=True))
+    frame = build_features(pd.concat(copies, ignore_index=True))
 
     fights = frame[frame["player_name"] == dealer["player_name"]]["history_fights"]
     assert fights.tolist() == [0, 0, 1]
@@ -98,15 +98,15 @@ def test_the_number_of_a_stand_in_reaches_no_feature(season_players):
     ranked = strangers.groupby("encounter_id")["dps"].rank(ascending=False)
     numbered = [f"Reaper #{n:.0f}" for n in ranked], [f"Reaper #{9 - n:.0f}" for n in ranked]
 
-    one, other = (features_of(strangers.assign(player_name=names)) for names in numbered)
+    one, other = (build_features(strangers.assign(player_name=names)) for names in numbered)
 
     order = ["encounter_id", "dps"]
     one, other = (f.sort_values(order, ignore_index=True) for f in (one, other))
     pd.testing.assert_frame_equal(model_input(one), model_input(other))
 
 
-def test_stand_in_names_have_no_history(season_players):
-    frame = features_of(season_players.assign(is_name_known=False))
+def test_mock_server_names_have_no_history(season_players):
+    frame = build_features(season_players.assign(is_name_known=False))
 
     assert frame[["history_fights", "history_residual", "history_age_days"]].isna().all(axis=None)
 
@@ -129,8 +129,8 @@ def test_each_row_left_out_has_its_reason(season_players, values, reason):
     players = season_players.head(80).astype({"is_cleared": object, "is_counted": object})
     first = players.index == players.index[~players["is_support"]][0]
 
-    found = TrainingSet(features_of(changed(players, first, **values)), {}).exclusions
-    before = TrainingSet(features_of(players), {}).exclusions
+    found = TrainingSet(build_features(changed(players, first, **values)), {}).exclusions
+    before = TrainingSet(build_features(players), {}).exclusions
 
     assert found - before == {reason: 1}
 
@@ -146,8 +146,8 @@ def test_a_bard_of_a_dealer_spec_has_the_open_support_seat(season_players):
     fight = season_players[season_players["encounter_id"] == "e00000"]
     bard = changed(fight, fight.index[6], spec_name="True Courage", is_support=False)
 
-    frame = features_of(bard)
-    full = features_of(changed(fight, fight.index[0], class_name="Bard", spec_name="True Courage"))
+    frame = build_features(bard)
+    full = build_features(changed(fight, fight.index[0], class_name="Bard", spec_name="True Courage"))
 
     assert frame.set_index("spec_name")["support_seat_flag"].to_dict()["True Courage"] == 1
     assert full["support_seat_flag"].sum() == 0
@@ -156,8 +156,8 @@ def test_a_bard_of_a_dealer_spec_has_the_open_support_seat(season_players):
 def test_ark_passive_that_nobody_has_is_not_measured(season_players):
     fight = season_players[season_players["encounter_id"] == "e00000"]
 
-    off = features_of(fight.assign(is_ark_passive_active=False))
-    some = features_of(changed(fight, fight.index[0], is_ark_passive_active=False))
+    off = build_features(fight.assign(is_ark_passive_active=False))
+    some = build_features(changed(fight, fight.index[0], is_ark_passive_active=False))
 
     assert off["ark_passive_flag"].isna().all()
     assert sorted(some["ark_passive_flag"]) == [0] + [1] * 7

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.contracts.ml import GAP_PARTS
-from lostark_ml.model.gap import GapModel, explain_gap, figures_of, fit_gap
+from lostark_ml.model.gap import GapModel, compute_figures, explain_gap, fit_gap
 
 PARTS = [c.name for c in GAP_PARTS]
 UNEXPLAINED = "gap_unexplained_dps"
@@ -218,7 +218,7 @@ def test_a_spec_that_is_rare_at_a_gate_is_compared_with_itself_elsewhere(model):
     elsewhere = one_row(gate_difficulty="Aegir G2 Hard")
 
     pd.testing.assert_frame_equal(
-        figures_of(elsewhere, model.position), figures_of(one_row(), model.position)
+        compute_figures(elsewhere, model.position), compute_figures(one_row(), model.position)
     )
     assert explained(model, elsewhere)["gap_crit_dps"] == explained(model, one_row())["gap_crit_dps"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from lostark_ml.features.training_set import features_of
+from lostark_ml.features.training_set import build_features
 from lostark_ml.model.leaks import look_for_leaks, shuffle_dps
 from tests.pure.ml.a_season import CUTOFF, SMALL
 
@@ -12,13 +12,13 @@ UNTIL = CUTOFF + timedelta(weeks=1)
 
 
 def builder_with_a_leak(players):
-    frame = features_of(players)
+    frame = build_features(players)
     return frame.assign(combat_power=frame["dps"].astype(float))
 
 
 def builder_whose_history_holds_the_fight_itself(players):
     """An all-rows mean of the character: the leak that no split detects."""
-    frame = features_of(players)
+    frame = build_features(players)
     residual = frame["log_dps"] - frame.groupby(["spec_name", "week_started_at"])["log_dps"].transform("mean")
     return frame.assign(history_residual=residual.groupby(frame["player_name"]).transform("mean"))
 

@@ -17,11 +17,11 @@ from lostark_ml.monitoring.weekly import (
     ModelProblem,
     MonitoringPolicy,
     Promised,
-    findings_of,
+    build_findings,
+    build_reports,
     game_week,
     judge,
     monitor,
-    reports_of,
 )
 from lostark_platform.alerts.problems import KINDS
 
@@ -285,14 +285,15 @@ def test_refusing_nearly_everybody_is_named_without_a_past():
 def test_findings_say_of_each_rule_whether_it_holds(rows, table):
     problems = judge(monitor(dealing(rows, in_newest(rows), 0.12)), PROMISED)
 
-    broken = {f.rule: f.failed for f in findings_of(problems, table) if not f.passed}
-    holding = findings_of([], table)
+    broken = {f.rule: f.failed for f in build_findings(problems, table) if not f.passed}
+    holding = build_findings([], table)
 
     assert broken[RULES["bias"]] == 1
     assert all(f.passed for f in holding)
     assert [f.rule for f in holding] == list(RULES.values())
     assert (
-        "below" in next(f for f in findings_of(problems, table) if f.rule == RULES["bias"]).worst[0]["what"]
+        "below"
+        in next(f for f in build_findings(problems, table) if f.rule == RULES["bias"]).worst[0]["what"]
     )
 
 
@@ -302,7 +303,7 @@ def test_problems_reach_the_ledger_under_the_kinds_that_alerts_know(tmp_path):
     problems = [ModelProblem(kind, subject, "what", "why", WEEK) for kind, subject in kinds_of_problems]
     ledger = Ledger(tmp_path / "operations.db")
 
-    for kind, found in reports_of(problems).items():
+    for kind, found in build_reports(problems).items():
         ledger.report(kind, found)
 
     assert [(p.kind, p.subject) for p in ledger.reported_problems()] == [
@@ -313,8 +314,8 @@ def test_problems_reach_the_ledger_under_the_kinds_that_alerts_know(tmp_path):
         ("model_degraded", "refusals"),
         ("model_drift", "Igniter"),
     ]
-    assert reports_of([]) == {"model_degraded": [], "model_drift": []}
-    assert set(reports_of([])) <= set(KINDS)
+    assert build_reports([]) == {"model_degraded": [], "model_drift": []}
+    assert set(build_reports([])) <= set(KINDS)
 
 
 def test_nothing_scored_is_an_empty_table_without_problems():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lostark_ml.features.kernels import whole_parts
 from lostark_ml.model.parts import logarithmic_mean, shapley_shares
-from tests.pure.ml.the_slow_way import mixtures_of
+from tests.pure.ml.the_slow_way import build_mixtures
 
 weights = st.lists(st.floats(-3, 3), min_size=4, max_size=4)
 
@@ -20,7 +20,7 @@ def test_shapley_parts_sum_up_and_share_what_two_do_together(start, end, slopes,
     def predict(matrix):
         return matrix @ np.array(slopes) + together * matrix[:, 0] * matrix[:, 1]
 
-    mixtures = mixtures_of(predict, np.array([start]), np.array([end]), [[0], [1], [2, 3]])
+    mixtures = build_mixtures(predict, np.array([start]), np.array([end]), [[0], [1], [2, 3]])
     parts = mixtures @ shapley_shares(3)
 
     assert parts.sum() == pytest.approx(mixtures[0, -1] - mixtures[0, 0], abs=1e-9)

@@ -11,7 +11,7 @@ import pytest
 
 from lostark_ml.features.columns import MODEL_FEATURES, TIME_FEATURE
 from lostark_ml.model.evaluation import evaluate
-from lostark_ml.model.importance import GROUPS, MOST_ROWS, group_importance
+from lostark_ml.model.importance import GROUPS, MAX_ROWS, group_importance
 from lostark_ml.model.plots import (
     as_png,
     calibration,
@@ -41,7 +41,7 @@ def importance(model, evaluation):
     return group_importance(model, evaluation.predictions, repeats=2)
 
 
-def data_of(chart, place=0):
+def get_data(chart, place=0):
     """The rows of one of the chart's data sets, by the order in which layers name them."""
     spec = chart.to_dict()
     layers = spec.get("layer", [spec])
@@ -67,7 +67,7 @@ def test_what_moves_the_dps_matters_and_what_does_not_is_near_none(importance):
 
 def test_the_same_seed_gives_the_same_importance_and_many_rows_are_drawn_from(model, evaluation):
     rows = evaluation.predictions
-    many = pd.concat([rows] * (MOST_ROWS // len(rows) + 2), ignore_index=True)
+    many = pd.concat([rows] * (MAX_ROWS // len(rows) + 2), ignore_index=True)
     first, again, other = (group_importance(model, many, repeats=1, seed=seed) for seed in (1, 1, 2))
 
     pd.testing.assert_frame_equal(first, again)
@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_importance_and_many_rows_are_drawn_from(mo
 def test_calibration_shows_the_true_median_of_each_tenth():
     expected = np.arange(1.0, 101.0) * 1e6
     chart = calibration(pd.DataFrame({"expected_dps": expected, "dps": 2 * expected}))
-    table = data_of(chart, 1)
+    table = get_data(chart, 1)
 
     assert len(table) == 10
     assert table["expected"].tolist() == [5.5 + 10 * n for n in range(10)]
@@ -93,7 +93,7 @@ def test_residuals_put_the_worst_value_first_and_leave_rare_ones_out():
             "spec_name": ["Surge"] * 10 + ["Igniter"] * 20 + ["Reflux"] * 9,
         }
     )
-    table = data_of(residuals_by(rows, "spec_name"), 1)
+    table = get_data(residuals_by(rows, "spec_name"), 1)
 
     assert table["label"].tolist() == ["Surge · 버스트 (10)", "Igniter · 점화 (20)"]
     assert table["p50"].tolist() == pytest.approx([20, 1])
@@ -101,7 +101,7 @@ def test_residuals_put_the_worst_value_first_and_leave_rare_ones_out():
 
 def test_interval_width_is_of_each_spec_with_its_share_inside():
     rows = pd.DataFrame({"spec_name": ["Surge"] * 10, "dps": [100] * 9 + [999], "expected_dps": 100.0})
-    table = data_of(interval_width(rows.assign(expected_dps_low=70.0, expected_dps_high=150.0)))
+    table = get_data(interval_width(rows.assign(expected_dps_low=70.0, expected_dps_high=150.0)))
 
     assert (table["width"].tolist(), table["inside"].tolist()) == ([80], [90])
 

@@ -30,7 +30,7 @@ def problem(kind):
     return ModelProblem(kind, "overall", f"{kind} by so much", "a patch", NOW)
 
 
-def kind_of(facts, policy=POLICY):
+def get_kind(facts, policy=POLICY):
     trigger = decide_retraining(facts, policy)
     return trigger and trigger.kind
 
@@ -41,7 +41,7 @@ def test_nothing_new_and_nothing_wrong_is_no_reason():
 
 @pytest.mark.parametrize(("fights", "expected"), [(299, None), (300, "first"), (5000, "first")])
 def test_the_first_model_waits_for_enough_fights(fights, expected):
-    assert kind_of(replace(QUIET, fights=fights, new_fights=fights, trained_fights=None)) == expected
+    assert get_kind(replace(QUIET, fights=fights, new_fights=fights, trained_fights=None)) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_first_model_waits_for_enough_fights(fights, expected):
     [(2000, 499, None), (2000, 500, "new_fights"), (40_000, 1999, None), (40_000, 2000, "new_fights")],
 )
 def test_new_fights_count_absolutely_and_by_what_is_known(trained, new, expected):
-    assert kind_of(replace(QUIET, trained_fights=trained, new_fights=new)) == expected
+    assert get_kind(replace(QUIET, trained_fights=trained, new_fights=new)) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_new_fights_count_absolutely_and_by_what_is_known(trained, new, expected
     ],
 )
 def test_a_problem_of_the_champion_is_a_reason(kind, expected):
-    assert kind_of(replace(QUIET, problems=[problem(kind)])) == expected
+    assert get_kind(replace(QUIET, problems=[problem(kind)])) == expected
 
 
 def test_a_patch_is_a_reason_once_enough_was_fought_after_it():
@@ -87,7 +87,7 @@ def test_the_weightiest_reason_names_the_run_and_the_others_stand_beside():
     assert tags["lostark/trigger"] == "new_fights"
     assert "900 fights" in tags["lostark/because"]
     assert tags["lostark/also_because"].startswith("degraded by so much; coverage_lost by so much; Balance")
-    assert kind_of(replace(facts, new_fights=100)) == "degraded"
+    assert get_kind(replace(facts, new_fights=100)) == "degraded"
 
 
 def test_one_reason_has_no_others():
@@ -110,7 +110,7 @@ def test_an_input_that_decided_is_never_tried_again(outcome):
     last = Attempt(NOW - timedelta(days=30), "data 7", outcome)
 
     assert decide_retraining(replace(QUIET, new_fights=900, last=last)) is None
-    assert kind_of(replace(QUIET, new_fights=900, last=last, input="data 8")) == "new_fights"
+    assert get_kind(replace(QUIET, new_fights=900, last=last, input="data 8")) == "new_fights"
 
 
 def test_an_input_that_failed_is_tried_three_times():
@@ -119,7 +119,7 @@ def test_an_input_that_failed_is_tried_three_times():
             QUIET, new_fights=900, last=Attempt(NOW - timedelta(days=30), "data 7", "failed", tries, tries)
         )
 
-    assert [kind_of(facts(tries)) for tries in (1, 2, 3)] == ["new_fights", "new_fights", None]
+    assert [get_kind(facts(tries)) for tries in (1, 2, 3)] == ["new_fights", "new_fights", None]
     assert "failed 3 times" in resting(facts(3))
 
 
@@ -131,7 +131,7 @@ def test_pauses_double_with_each_attempt_in_vain_up_to_a_week(in_vain, hours):
     due = replace(QUIET, new_fights=900, last=last)
 
     assert pause_after(in_vain, POLICY) == timedelta(hours=hours)
-    assert kind_of(due) == "new_fights"
+    assert get_kind(due) == "new_fights"
     assert decide_retraining(replace(due, now=NOW - timedelta(seconds=1))) is None
 
 

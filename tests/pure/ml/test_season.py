@@ -10,7 +10,7 @@ from lostark_ml.model.season import measure_season
 CUTOFF = 2870.0
 
 
-def season_of(levels, *, rows=400, noise=0.1, wild=0.0, damping=0.5, seed=2):
+def build_season(levels, *, rows=400, noise=0.1, wild=0.0, damping=0.5, seed=2):
     """A season whose weeks before the cutoff had these levels, the last one newest."""
     random = np.random.default_rng(seed)
     week = np.concatenate([CUTOFF - len(levels) + n + random.uniform(0, 1, rows) for n in range(len(levels))])
@@ -29,7 +29,7 @@ def steps(season, weeks):
 
 
 def test_levels_of_weeks_are_found():
-    season = season_of([18.0, 18.1, 18.15, 18.3])
+    season = build_season([18.0, 18.1, 18.15, 18.3])
 
     assert steps(season, [CUTOFF - 3.5, CUTOFF - 2.5, CUTOFF - 1.5, CUTOFF - 0.5]) == pytest.approx(
         [0.1, 0.05, 0.15], abs=0.02
@@ -37,25 +37,25 @@ def test_levels_of_weeks_are_found():
 
 
 def test_the_next_weeks_go_on_with_half_of_each_step_before():
-    season = season_of([18.0, 18.0, 18.2])
+    season = build_season([18.0, 18.0, 18.2])
 
     ahead = steps(season, [CUTOFF - 0.5, CUTOFF + 0.5, CUTOFF + 1.5, CUTOFF + 2.5])
     assert ahead == pytest.approx([0.1, 0.05, 0.025], abs=0.02)
 
 
 def test_one_row_in_fifty_that_is_wild_moves_no_level():
-    quiet, wild = season_of([18.0, 18.1, 18.2]), season_of([18.0, 18.1, 18.2], wild=0.02)
+    quiet, wild = build_season([18.0, 18.1, 18.2]), build_season([18.0, 18.1, 18.2], wild=0.02)
 
     assert np.abs(quiet.levels - wild.levels).max() < 0.03
 
 
 def test_weeks_of_few_rows_are_joined():
-    season = season_of([18.0, 18.1, 18.2, 18.3], rows=120)
+    season = build_season([18.0, 18.1, 18.2, 18.3], rows=120)
 
     assert len(season.levels) == 2
 
 
 def test_a_single_week_has_no_trend():
-    season = season_of([18.0])
+    season = build_season([18.0])
 
     assert steps(season, [CUTOFF - 0.5, CUTOFF + 0.5, CUTOFF + 3]).tolist() == [0, 0]

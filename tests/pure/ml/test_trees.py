@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES, NUMBER_FEATURES, TIME_FEATURE
-from lostark_ml.features.training_set import features_of, model_input
+from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model import trees
 from lostark_ml.model.context import ALL_GROUPS, GROUP_COLUMNS
 from lostark_ml.model.regressor import ModelConfig, build_pipeline
 from lostark_ml.model.training import TrainingConfig, fit_pipeline, training_rows, week_number
-from lostark_ml.model.trees import MOST_LEAVES, NotCompiled, compile_pipeline
+from lostark_ml.model.trees import MAX_LEAVES, NotCompiled, compile_pipeline
 from tests.pure.ml.a_season import CUTOFF
 from tests.pure.ml.a_simulated_season import RESET, simulated_players
-from tests.pure.ml.the_slow_way import mixtures_of
+from tests.pure.ml.the_slow_way import build_mixtures
 
 CUTOFF_OF_RICH = RESET + timedelta(weeks=3)
 
@@ -37,7 +37,7 @@ def rich():
     from lostark_simulator.raids import GATES
 
     players = [simulated_players(120, 4, seed=n, gate=gate) for n, gate in enumerate(GATES[:2])]
-    frame = features_of(pd.concat(players, ignore_index=True))
+    frame = build_features(pd.concat(players, ignore_index=True))
     return trained(frame, CUTOFF_OF_RICH, iterations=80), model_input(frame)
 
 
@@ -107,7 +107,7 @@ def test_mixtures_are_those_of_32_predictions_bit_for_bit(season, request):
     found = compiled.mixtures(start, end, GROUP_COLUMNS)
 
     assert found.shape == (80, 2 ** len(ALL_GROUPS))
-    np.testing.assert_array_equal(found, mixtures_of(pipeline[-1].predict, start, end, GROUP_COLUMNS))
+    np.testing.assert_array_equal(found, build_mixtures(pipeline[-1].predict, start, end, GROUP_COLUMNS))
     assert max(len(np.unique(row)) for row in found) >= 8
 
 
@@ -171,9 +171,9 @@ def test_other_predictions_than_those_of_scikit_learn_are_refused(poor, monkeypa
 
 def test_trees_of_more_leaves_than_there_are_bits_are_refused(poor, monkeypatch):
     pipeline, _ = poor
-    monkeypatch.setattr(trees, "MOST_LEAVES", 8)
+    monkeypatch.setattr(trees, "MAX_LEAVES", 8)
     compile_pipeline(pipeline)
-    monkeypatch.setattr(trees, "MOST_LEAVES", 7)
+    monkeypatch.setattr(trees, "MAX_LEAVES", 7)
 
     with pytest.raises(NotCompiled, match="at most 7 leaves and 255 codes, found 8"):
         compile_pipeline(pipeline)
@@ -182,8 +182,8 @@ def test_trees_of_more_leaves_than_there_are_bits_are_refused(poor, monkeypatch)
 def test_large_trees_are_predicted_bit_for_bit(rich):
     _, frame = rich
     target = 18 + np.random.default_rng(0).standard_normal(len(frame))
-    config = ModelConfig(iterations=5, leaves=MOST_LEAVES, rows_in_leaf=1, l2=0.0)
+    config = ModelConfig(iterations=5, leaves=MAX_LEAVES, rows_in_leaf=1, l2=0.0)
     pipeline = build_pipeline(config, week_number(CUTOFF_OF_RICH)).fit(frame, target)
 
-    assert max(one.get_n_leaf_nodes() for (one,) in pipeline[-1].trees_._predictors) > MOST_LEAVES / 2
+    assert max(one.get_n_leaf_nodes() for (one,) in pipeline[-1].trees_._predictors) > MAX_LEAVES / 2
     np.testing.assert_array_equal(compile_pipeline(pipeline).predict(frame), pipeline.predict(frame))

@@ -14,14 +14,14 @@ from lostark_assets.game.gates import resolve_named_gate
 from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
 from lostark_assets.stats.weeks import week_start_us
-from lostark_ml.features.training_set import features_of, model_input
+from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model.context import ALL_GROUPS, GROUP_COLUMNS
 from lostark_ml.model.parts import logarithmic_mean, shapley_shares
 
 FIGURES = ["expected_dps", "expected_dps_low", "expected_dps_high"]
 
 
-def mixtures_of(predict, start, end, groups):
+def build_mixtures(predict, start, end, groups):
     """Predictions (rows, 2 ** groups) of all mixtures of two matrices, one matrix after the other."""
     values = np.empty((len(start), 2 ** len(groups)))
     for mask in range(values.shape[1]):
@@ -38,7 +38,7 @@ def explain(pipeline, typical, rows):
     usual, own = (
         np.asarray(pipeline[:-1].transform(part), float) for part in (typical.rows(rows), model_input(rows))
     )
-    mixtures = mixtures_of(pipeline[-1].predict, usual, own, GROUP_COLUMNS)
+    mixtures = build_mixtures(pipeline[-1].predict, usual, own, GROUP_COLUMNS)
     typical_dps, expected_dps = np.rint(np.exp(mixtures[:, 0])), np.rint(np.exp(mixtures[:, -1]))
     scale = logarithmic_mean(np.maximum(expected_dps, 1), np.maximum(typical_dps, 1))
     parts = mixtures @ shapley_shares(len(ALL_GROUPS)) * scale[:, None]
@@ -61,8 +61,8 @@ def predict(model, frame):
     return found.assign(refusal_reason=reason)
 
 
-def players_of(builds):
-    """Rows as ``features_of`` reads them: each build (a dict as it is sent) with its party is a fight."""
+def build_players(builds):
+    """Rows as ``build_features`` reads them: each build (a dict as it is sent) with its party is a fight."""
     rows = []
     for n, build in enumerate(builds):
         at = datetime.fromisoformat(build["fight_started_at"]).astimezone(UTC)
@@ -119,7 +119,7 @@ def players_of(builds):
 
 def features_of_builds(builds):
     """The model's features of each build, in their order."""
-    rows = features_of(players_of(builds))
+    rows = build_features(build_players(builds))
     return rows[rows["player_name"] == "seat 00"].sort_values("encounter_id").reset_index(drop=True)
 
 

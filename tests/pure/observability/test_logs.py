@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from lostark_assets.dagster.event_log_handler import DagsterEventsHandler
 from lostark_assets.observability import logs
 from lostark_assets.observability.logs import EventsFile, bind_run, configure_logs, get_logger, redacted
-from lostark_assets.observability.redact import REMOVED, Redactor, secrets_of
+from lostark_assets.observability.redact import REMOVED, Redactor, list_secrets
 from lostark_assets.settings import Settings, get_settings
 
 WRITER = """
@@ -167,7 +167,7 @@ def test_every_secret_setting_is_known_lists_too(tmp_path):
     settings = get_settings(home=tmp_path, postgres_url="postgresql://u:hunter2hunter2@host/db")
     configure_logs(settings, "cli")
 
-    assert "hunter2hunter2" in "".join(secrets_of(settings))
+    assert "hunter2hunter2" in "".join(list_secrets(settings))
     assert redacted("password is hunter2hunter2") == f"password is {REMOVED}"
 
 
@@ -178,7 +178,7 @@ def test_libraries_that_log_addresses_are_silenced(tmp_path):
     assert logging.getLogger("httpx").level == logging.WARNING
 
 
-def record_of(event, message="said", level=logging.INFO):
+def build_record(event, message="said", level=logging.INFO):
     record = logging.LogRecord("dagster", level, "", 0, message, (), None)
     record.dagster_meta = {
         "run_id": "r1", "job_name": "fight_days", "step_key": "core_tables",
@@ -201,13 +201,13 @@ def test_what_dagster_says_in_a_run_becomes_facts_with_run_step_and_asset(tmp_pa
     inner = SimpleNamespace(message="ContractViolated: core_players: 1 rule broken\n", cause=None)
     outer = SimpleNamespace(message="DagsterExecutionStepExecutionError", cause=inner)
     for record in (
-        record_of(dagster_event("ASSET_MATERIALIZATION"), level=logging.DEBUG),
-        record_of(dagster_event("ASSET_MATERIALIZATION"), level=logging.DEBUG),
-        record_of(None, "a detail", level=logging.DEBUG),
-        record_of(dagster_event("HANDLED_OUTPUT")),
-        record_of(dagster_event("STEP_SUCCESS", duration_ms=1234.5)),
-        record_of(dagster_event("STEP_FAILURE", error=outer), level=logging.ERROR),
-        record_of(None, "cleaned 3 of 9 logs"),
+        build_record(dagster_event("ASSET_MATERIALIZATION"), level=logging.DEBUG),
+        build_record(dagster_event("ASSET_MATERIALIZATION"), level=logging.DEBUG),
+        build_record(None, "a detail", level=logging.DEBUG),
+        build_record(dagster_event("HANDLED_OUTPUT")),
+        build_record(dagster_event("STEP_SUCCESS", duration_ms=1234.5)),
+        build_record(dagster_event("STEP_FAILURE", error=outer), level=logging.ERROR),
+        build_record(None, "cleaned 3 of 9 logs"),
     ):
         handler.emit(record)
 

@@ -116,7 +116,7 @@ def cleaned(log):
     return clean_log("loa_logs_db", log.payload, Rules())[0]
 
 
-def fingerprint_of(path):
+def get_fingerprint(path):
     return (
         hashlib.sha256(path.read_bytes()).hexdigest(),
         path.stat().st_mtime_ns,
@@ -267,23 +267,23 @@ def test_an_index_less_entity_table_and_extra_columns_are_read(tmp_path):
 
 
 def test_reading_leaves_the_file_and_its_folder_as_they_were(db):
-    before = fingerprint_of(db)
+    before = get_fingerprint(db)
 
     read(db)
 
-    assert fingerprint_of(db) == before
+    assert get_fingerprint(db) == before
 
 
 def test_a_file_in_wal_mode_gets_no_side_files(db):
     with connect(db) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-    before = fingerprint_of(db)
+    before = get_fingerprint(db)
     assert before[2] == ["encounters.db"]
 
     _, _, logs = read(db)
 
     assert len(logs) == 3
-    assert fingerprint_of(db) == before
+    assert get_fingerprint(db) == before
 
 
 def test_rows_that_only_the_wal_holds_are_read_and_nothing_is_left_behind(db, tmp_path):
@@ -297,12 +297,12 @@ def test_rows_that_only_the_wal_holds_are_read_and_nothing_is_left_behind(db, tm
         for suffix in ("", "-wal"):
             shutil.copy(f"{db}{suffix}", folder / f"encounters.db{suffix}")
     path = folder / "encounters.db"
-    before = fingerprint_of(path)
+    before = get_fingerprint(path)
 
     _, _, logs = read(path)
 
     assert msgspec.msgpack.decode(logs[0].payload)["encounter"]["dps"] == 77
-    assert fingerprint_of(path) == before
+    assert get_fingerprint(path) == before
 
 
 def test_a_file_whose_writer_died_in_the_middle_is_read_as_before_the_write(db, tmp_path):
@@ -323,13 +323,13 @@ os._exit(9)
     expected = [log.payload for log in read(db)[2]]
     subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     path = folder / "encounters.db"
-    before = fingerprint_of(path)
+    before = get_fingerprint(path)
     assert before[2] == ["encounters.db", "encounters.db-journal"]
 
     _, _, logs = read(path)
 
     assert [log.payload for log in logs] == expected
-    assert fingerprint_of(path) == before
+    assert get_fingerprint(path) == before
 
 
 def test_an_exclusively_locked_file_is_busy_and_says_so(db, monkeypatch):

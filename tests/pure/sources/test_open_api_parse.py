@@ -9,7 +9,7 @@ import pytest
 from lostark_assets.sources.open_api_parse import (
     ArmoryProfile,
     Engraving,
-    drift_of,
+    find_drift,
     parse_profile,
     plain_text,
 )
@@ -61,7 +61,7 @@ def body(**parts):
     return json.dumps({k: v for k, v in whole.items() if v != "gone"}, ensure_ascii=False).encode()
 
 
-def profile_of(**fields):
+def build_profile(**fields):
     return parse_profile(body(ArmoryProfile={"CharacterName": "a"} | fields))
 
 
@@ -106,12 +106,12 @@ def test_what_is_no_json_object_is_an_error(broken):
     ],
 )  # fmt: skip
 def test_figures_are_texts_with_commas_and_nonsense_is_unknown(text, number):
-    assert profile_of(CombatPower=text).combat_power == number
+    assert build_profile(CombatPower=text).combat_power == number
 
 
 @pytest.mark.parametrize(("text", "level"), [("1,700.83", 1700.83), ("0.00", None), ("3,001.00", None)])
 def test_an_item_level_is_one_that_can_be(text, level):
-    assert profile_of(ItemAvgLevel=text).item_level == level
+    assert build_profile(ItemAvgLevel=text).item_level == level
 
 
 @pytest.mark.parametrize("part", ["ArmoryEngraving", "ArmoryGem", "ArkPassive", "ArkGrid", "ArmoryCard"])
@@ -157,10 +157,10 @@ def test_an_empty_ark_grid_slot_and_odd_points_do_not_break_the_others():
 
 
 def test_drift_names_what_came_and_what_went():
-    assert drift_of(body()) == set()
-    assert drift_of(b"null") == set()
-    assert drift_of(b"<html>") == {"no JSON object"}
-    assert drift_of(
+    assert find_drift(body()) == set()
+    assert find_drift(b"null") == set()
+    assert find_drift(b"<html>") == {"no JSON object"}
+    assert find_drift(
         body(ArmoryPet={}, ArkGrid="gone", ArmoryGem={"Gems": []}, ArmoryCard=[1], ArkPassive=None)
     ) == {
         "+ArmoryPet",

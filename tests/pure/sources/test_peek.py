@@ -9,7 +9,7 @@ import pytest
 from lostark_assets.errors import SourceBusy, SourceMissing
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.configured import FolderOrigin, configured_origins
-from lostark_assets.sources.probe import glance_of, note_collected, peek
+from lostark_assets.sources.probe import fingerprint_folder, note_collected, peek
 
 LOG = b'{"entities": {}, "fightStart": 1789000000000, "encounterDamageStats": {}}'
 
@@ -34,7 +34,7 @@ def origin(settings):
 
 
 def collected(origin, settings):
-    note_collected(origin, settings, glance_of(origin))
+    note_collected(origin, settings, fingerprint_folder(origin))
 
 
 def test_a_folder_never_collected_has_news_and_names_its_sources(settings, folder, origin):
@@ -78,7 +78,7 @@ def test_what_is_never_read_is_no_news(settings, folder, origin, name):
 
 
 def test_what_changes_while_it_is_collected_is_news_afterwards(settings, folder, origin):
-    before = glance_of(origin)
+    before = fingerprint_folder(origin)
     (folder / "b.json").write_bytes(LOG)
 
     note_collected(origin, settings, before)

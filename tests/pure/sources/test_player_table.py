@@ -47,7 +47,7 @@ def write(path, columns):
     return path
 
 
-def logs_of(path, **arguments):
+def get_logs(path, **arguments):
     """The cleaned logs of a table by id, with their refused rows."""
     source = open_source(path, ImportArguments(**arguments))
     assert isinstance(source, PlayerTable)
@@ -60,7 +60,7 @@ both = pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 
 @both
 def test_the_oldest_era_holds_the_spec_under_class_and_percent_to_a_hundred(tmp_path, suffix):
-    logs = logs_of(write(tmp_path / f"Aegir_G1_Hard{suffix}", ERA_A))
+    logs = get_logs(write(tmp_path / f"Aegir_G1_Hard{suffix}", ERA_A))
 
     assert list(logs) == ["3", "7"]
     log, refused = logs["7"]
@@ -81,7 +81,7 @@ def test_the_oldest_era_holds_the_spec_under_class_and_percent_to_a_hundred(tmp_
 
 @both
 def test_the_second_era_holds_fractions_flags_and_a_class_where_the_spec_is_unknown(tmp_path, suffix):
-    [(log, refused)] = logs_of(write(tmp_path / f"t{suffix}", ERA_B), raid="Behemoth", gate="G1").values()
+    [(log, refused)] = get_logs(write(tmp_path / f"t{suffix}", ERA_B), raid="Behemoth", gate="G1").values()
 
     assert refused == []
     bob, stranger = log.players
@@ -101,7 +101,7 @@ def test_the_second_era_holds_fractions_flags_and_a_class_where_the_spec_is_unkn
 
 @both
 def test_the_long_era_names_boss_totals_and_uploader(tmp_path, suffix):
-    [(log, _)] = logs_of(write(tmp_path / f"t{suffix}", B_LONG)).values()
+    [(log, _)] = get_logs(write(tmp_path / f"t{suffix}", B_LONG)).values()
 
     cid, dee = log.players
     assert (cid["is_uploader"], dee["is_uploader"], dee["deaths"]) == (True, False, 2)
@@ -120,10 +120,10 @@ def test_the_long_era_names_boss_totals_and_uploader(tmp_path, suffix):
 
 def test_columns_win_over_arguments_and_arguments_over_the_file_name(tmp_path):
     path = write(tmp_path / "Behemoth_G2_Normal.csv", B_LONG)
-    [(by_columns, _)] = logs_of(path, boss="Narok the Butcher", difficulty="Normal").values()
+    [(by_columns, _)] = get_logs(path, boss="Narok the Butcher", difficulty="Normal").values()
     path = write(tmp_path / "Behemoth_G2_Normal.parquet", ERA_B)
-    [(by_arguments, _)] = logs_of(path, boss="Narok the Butcher", difficulty="Hard").values()
-    [(by_name, _)] = logs_of(path).values()
+    [(by_arguments, _)] = get_logs(path, boss="Narok the Butcher", difficulty="Hard").values()
+    [(by_name, _)] = get_logs(path).values()
 
     found = [
         (log.encounter["raid_name"], log.encounter["gate_name"])
@@ -141,7 +141,7 @@ def test_rows_of_one_encounter_are_found_wherever_they_lie(tmp_path):
     columns = {name: [*values, *values[:1]] for name, values in ERA_A.items()}
     columns["class"][-1] = "Igniter"
 
-    logs = logs_of(write(tmp_path / "t.parquet", columns))
+    logs = get_logs(write(tmp_path / "t.parquet", columns))
 
     assert {key: len(log.players) for key, (log, _) in logs.items()} == {"3": 1, "7": 3}
 
@@ -159,7 +159,7 @@ def test_ids_that_went_through_pandas_are_the_same_ids(tmp_path):
     whole = write(tmp_path / "whole.parquet", ERA_B)
     real = write(tmp_path / "real.parquet", ERA_B | {"id": [11.0, 11.0]})
 
-    assert list(logs_of(whole)) == list(logs_of(real)) == ["11"]
+    assert list(get_logs(whole)) == list(get_logs(real)) == ["11"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_table_with_iso_dates_is_read(tmp_path):
     dates = pa.array([START * 1000] * 2, pa.timestamp("us", tz="UTC"))
     path = write(tmp_path / "t.parquet", pa.table(ERA_B | {"timestamp": dates}))
 
-    [(log, _)] = logs_of(path).values()
+    [(log, _)] = get_logs(path).values()
 
     assert log.encounter["fight_started_at"] == datetime.fromtimestamp(START / 1000, UTC)
 
@@ -195,7 +195,7 @@ def test_a_row_that_cannot_be_is_refused_alone(tmp_path, suffix):
         "percent": [0.3, 0.5, 0.1, 0.1],
     }
 
-    [(log, refused)] = logs_of(write(tmp_path / f"t{suffix}", columns)).values()
+    [(log, refused)] = get_logs(write(tmp_path / f"t{suffix}", columns)).values()
 
     assert [player["player_name"] for player in log.players] == ["Bob", "Fay"]
     assert [(name, error.reason_code) for name, error in refused] == [
@@ -209,7 +209,7 @@ def test_eighteen_players_in_a_raid_of_eight_are_too_many(tmp_path):
     path = write(tmp_path / "Aegir_G1_Hard.parquet", columns)
 
     with pytest.raises(LogRejected, match=r"at most 8 players in Aegir G1, found 18") as refused:
-        logs_of(path)
+        get_logs(path)
     assert refused.value.reason_code == "too_many_players"
 
 
@@ -226,18 +226,18 @@ def test_eighteen_players_in_a_raid_of_eight_are_too_many(tmp_path):
 )
 def test_an_encounter_that_cannot_be_is_refused(tmp_path, changes, reason):
     with pytest.raises(LogRejected) as refused:
-        logs_of(write(tmp_path / "t.csv", ERA_B | changes))
+        get_logs(write(tmp_path / "t.csv", ERA_B | changes))
     assert refused.value.reason_code == reason
 
 
 def test_totals_that_contradict_each_other_are_refused(tmp_path):
     with pytest.raises(LogRejected) as refused:
-        logs_of(write(tmp_path / "t.parquet", B_LONG | {"totalDps": [2_001] * 2}))
+        get_logs(write(tmp_path / "t.parquet", B_LONG | {"totalDps": [2_001] * 2}))
     assert refused.value.reason_code == "meter_dps_mismatch"
 
 
 def test_dps_zero_is_a_dps(tmp_path):
-    [(log, refused)] = logs_of(write(tmp_path / "t.parquet", ERA_B | {"dps": [0, 3_000]})).values()
+    [(log, refused)] = get_logs(write(tmp_path / "t.parquet", ERA_B | {"dps": [0, 3_000]})).values()
 
     assert (log.players[0]["dps"], refused) == (0, [])
 

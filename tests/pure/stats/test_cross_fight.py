@@ -260,13 +260,13 @@ def test_the_dead_and_the_uncounted_are_placed_but_are_no_members(engine):
     strangers = cleared(3, engine, player={"spec_name": None})
     nowhere = cleared(3, engine, encounter={"raid_name": None})
 
-    def n_of(rows: pa.Table) -> list[int | None]:
+    def get_n(rows: pa.Table) -> list[int | None]:
         pool = pa.concat_tables([living, dead, uncounted, wipes, strangers, nowhere])
         return with_percentiles(rows, pool, engine)["spec_percentile_n"].to_pylist()
 
-    assert n_of(living) == [20] * 20
-    assert n_of(dead) == n_of(uncounted) == [20] * 3
-    assert n_of(wipes) == n_of(strangers) == n_of(nowhere) == [None] * 3
+    assert get_n(living) == [20] * 20
+    assert get_n(dead) == get_n(uncounted) == [20] * 3
+    assert get_n(wipes) == get_n(strangers) == get_n(nowhere) == [None] * 3
 
 
 @engines

@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 )
 
 
-def table_of(*hits: tuple) -> pa.Table:
+def build_table(*hits: tuple) -> pa.Table:
     """(encounter, player, skill, at, damage) and up to three flags a hit."""
     rows = [(*hit, *([False] * (len(COLUMNS) - len(hit)))) for hit in hits]
     names = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
@@ -37,17 +37,17 @@ def table_of(*hits: tuple) -> pa.Table:
 
 def one_player(*hits: tuple[int, int], length_ms: int) -> dict:
     """The player row of a fight with these (at, damage) of one skill."""
-    figures = hit_figures(table_of(*(("e", "p", 1, at, damage) for at, damage in hits)), {"e": length_ms})
+    figures = hit_figures(build_table(*(("e", "p", 1, at, damage) for at, damage in hits)), {"e": length_ms})
     return figures.players.to_pylist()[0]
 
 
 def rolling(*hits: tuple[int, int], length_ms: int) -> list[int]:
-    figures = hit_figures(table_of(*(("e", "p", 1, at, damage) for at, damage in hits)), {"e": length_ms})
+    figures = hit_figures(build_table(*(("e", "p", 1, at, damage) for at, damage in hits)), {"e": length_ms})
     return figures.timeline["rolling_10s_dps"].to_pylist()
 
 
 def test_sums_are_exact_by_player_and_by_skill():
-    hits = table_of(
+    hits = build_table(
         ("e", "a", 10, 100, 7, True, True, False),
         ("e", "a", 10, 900, 5, False, True, False),
         ("e", "a", 20, 31_000, 100, True, False, True),
@@ -76,7 +76,7 @@ def test_sums_are_exact_by_player_and_by_skill():
 def test_an_empty_chunk_gives_empty_tables_of_the_same_shape():
     figures = hit_figures(SCHEMA.empty_table(), {})
 
-    full = hit_figures(table_of(("e", "p", 1, 0, 1)), {"e": 1000})
+    full = hit_figures(build_table(("e", "p", 1, 0, 1)), {"e": 1000})
     assert [table.num_rows for table in figures] == [0, 0, 0]
     assert [table.column_names for table in figures] == [table.column_names for table in full]
 
@@ -107,7 +107,7 @@ def test_gaps_count_to_the_millisecond(times, active_s):
 
 
 def test_time_after_the_end_is_active_though_its_damage_falls_into_the_last_second():
-    hits = table_of(("e", "p", 1, 1_000, 1), ("e", "p", 1, 4_000, 2), ("e", "p", 1, 20_000, 4))
+    hits = build_table(("e", "p", 1, 1_000, 1), ("e", "p", 1, 4_000, 2), ("e", "p", 1, 20_000, 4))
 
     figures = hit_figures(hits, {"e": 3_000})
 
@@ -116,7 +116,7 @@ def test_time_after_the_end_is_active_though_its_damage_falls_into_the_last_seco
 
 
 def test_hits_before_the_start_fall_into_the_first_second():
-    figures = hit_figures(table_of(("e", "p", 1, -700, 3), ("e", "p", 1, 10, 4)), {"e": 2_000})
+    figures = hit_figures(build_table(("e", "p", 1, -700, 3), ("e", "p", 1, 10, 4)), {"e": 2_000})
 
     assert figures.timeline["damage"].to_pylist() == [7, 0]
 
@@ -136,7 +136,7 @@ def test_the_window_spans_five_seconds_to_either_side():
 
 
 def test_cumulative_damage_ends_at_the_damage_dealt():
-    figures = hit_figures(table_of(("e", "p", 1, 0, 3), ("e", "p", 2, 3_900, 4)), {"e": 4_200})
+    figures = hit_figures(build_table(("e", "p", 1, 0, 3), ("e", "p", 2, 3_900, 4)), {"e": 4_200})
 
     assert figures.timeline["cumulative_damage"].to_pylist() == [3, 3, 3, 7, 7]
     assert figures.timeline["second"].to_pylist() == [0, 1, 2, 3, 4]
@@ -158,7 +158,7 @@ def test_the_opener_ends_before_thirty_seconds():
 
 
 def test_dictionary_ids_give_the_same_as_plain_strings():
-    plain = table_of(("e", "a", 1, 0, 1, True), ("f", "a", 1, 0, 2), ("f", "b", 1, 5, 3))
+    plain = build_table(("e", "a", 1, 0, 1, True), ("f", "a", 1, 0, 2), ("f", "b", 1, 5, 3))
     encoded = plain.set_column(0, "encounter_id", plain["encounter_id"].dictionary_encode())
     encoded = encoded.set_column(1, "player_name", plain["player_name"].dictionary_encode())
 
@@ -167,7 +167,7 @@ def test_dictionary_ids_give_the_same_as_plain_strings():
 
 
 def test_a_slice_reads_its_own_flags():
-    hits = table_of(*(("e", "p", 1, at, 1, at % 3 == 0, at % 2 == 0, True) for at in range(30)))
+    hits = build_table(*(("e", "p", 1, at, 1, at % 3 == 0, at % 2 == 0, True) for at in range(30)))
 
     row = hit_figures(hits.slice(11, 10), {"e": 1000}).players.to_pylist()[0]
 
@@ -175,10 +175,10 @@ def test_a_slice_reads_its_own_flags():
 
 
 def test_the_timeline_fits_its_contract():
-    timeline = hit_figures(table_of(("e", "p", 1, 0, 3)), {"e": 2000}).timeline
+    timeline = hit_figures(build_table(("e", "p", 1, 0, 3)), {"e": 2000}).timeline
 
     assert STATS_DPS_TIMELINE.conform(timeline)["measured_by"].to_pylist() == ["hits", "hits"]
-    assert hit_figures(table_of(("e", "p", 1, 0, 3)), {"e": 2000}, timeline=False).timeline is None
+    assert hit_figures(build_table(("e", "p", 1, 0, 3)), {"e": 2000}, timeline=False).timeline is None
 
 
 @pytest.mark.parametrize(
@@ -192,11 +192,11 @@ def test_the_timeline_fits_its_contract():
 )
 def test_hits_out_of_order_are_refused(hits):
     with pytest.raises(ValueError, match="not sorted"):
-        hit_figures(table_of(*hits), LENGTHS)
+        hit_figures(build_table(*hits), LENGTHS)
 
 
 def test_nulls_are_refused():
-    hits = table_of(("e", "a", 1, 0, 1)).set_column(4, "damage", pa.array([None], pa.int64()))
+    hits = build_table(("e", "a", 1, 0, 1)).set_column(4, "damage", pa.array([None], pa.int64()))
 
     with pytest.raises(ValueError, match="damage holds 1 nulls"):
         hit_figures(hits, LENGTHS)
@@ -204,7 +204,7 @@ def test_nulls_are_refused():
 
 def test_an_encounter_without_a_length_is_named():
     with pytest.raises(NotFound, match="such as stray"):
-        hit_figures(table_of(("stray", "a", 1, 0, 1)), LENGTHS)
+        hit_figures(build_table(("stray", "a", 1, 0, 1)), LENGTHS)
 
 
 LENGTHS = {"e": 9_000, "f": 2_500, "g": 31_000}
@@ -217,7 +217,7 @@ hit_keys = st.tuples(
 @given(st.lists(hit_keys, max_size=60))
 @settings(deadline=None, max_examples=100)
 def test_every_figure_equals_a_slow_reference(hits):
-    figures = hit_figures(table_of(*sorted(hits)), LENGTHS)
+    figures = hit_figures(build_table(*sorted(hits)), LENGTHS)
 
     assert figures.players.to_pylist() == slow_players(hits)
     assert figures.timeline.drop_columns(["measured_by"]).to_pylist() == slow_timeline(hits)
@@ -227,7 +227,7 @@ def test_every_figure_equals_a_slow_reference(hits):
 @given(st.lists(hit_keys, max_size=60), st.lists(st.integers(0, 60), max_size=8))
 @settings(deadline=None, max_examples=50)
 def test_where_batches_end_makes_no_difference(hits, cuts):
-    hits = table_of(*sorted(hits))
+    hits = build_table(*sorted(hits))
     borders = sorted({0, len(hits), *(cut for cut in cuts if cut <= len(hits))})
     batches = [hits.slice(a, b - a) for a, b in pairwise(borders)]
 
@@ -239,7 +239,7 @@ def test_where_batches_end_makes_no_difference(hits, cuts):
 
 
 def test_an_encounter_over_many_batches_comes_out_once():
-    hits = table_of(*(("e", "p", 1, at, 1) for at in range(10)), ("f", "p", 1, 0, 5))
+    hits = build_table(*(("e", "p", 1, at, 1) for at in range(10)), ("f", "p", 1, 0, 5))
 
     streamed = list(stream_hit_figures((hits.slice(row, 1) for row in range(11)), LENGTHS))
 
@@ -247,7 +247,7 @@ def test_an_encounter_over_many_batches_comes_out_once():
 
 
 def test_a_stream_that_comes_back_to_an_encounter_is_refused():
-    parts = [table_of((name, "p", 1, 0, 1)) for name in "efe"]
+    parts = [build_table((name, "p", 1, 0, 1)) for name in "efe"]
 
     with pytest.raises(ValueError, match="two places"):
         list(stream_hit_figures(parts, LENGTHS))
@@ -260,7 +260,7 @@ def by_player(hits: list[tuple]) -> dict[tuple[str, str], list[tuple]]:
     return groups
 
 
-def bins_of(hits: list[tuple], length: int) -> list[int]:
+def count_bins(hits: list[tuple], length: int) -> list[int]:
     bins = [0] * -(-length // 1000)
     for _, at, damage, *_ in hits:
         bins[min(max(at, 0) // 1000, len(bins) - 1)] += damage
@@ -273,7 +273,7 @@ def slow_players(hits: list[tuple]) -> list[dict]:
         length = LENGTHS[encounter]
         times = sorted(hit[1] for hit in own)
         gaps = [gap for gap in np.diff(times).tolist() if gap <= 5_000]
-        whole = bins_of(own, length)[: length // 1000]
+        whole = count_bins(own, length)[: length // 1000]
         windows = [sum(whole[t : t + 10]) // 10 for t in range(len(whole) - 9)]
         flags = ("crit", "back_attack", "front_attack")
         rows.append(
@@ -295,7 +295,7 @@ def slow_timeline(hits: list[tuple]) -> list[dict]:
     rows = []
     for (encounter, player), own in by_player(hits).items():
         length = LENGTHS[encounter]
-        bins = bins_of(own, length)
+        bins = count_bins(own, length)
         for t, damage in enumerate(bins):
             covered = min(length, 1000 * t + 5_000) - max(0, 1000 * t - 5_000)
             window = sum(bins[max(0, t - 5) : t + 5])

@@ -1,4 +1,4 @@
-"""The stand-in of the Open API has the real one's answers, headers, limits and oddities."""
+"""The mock server of the Open API has the real one's answers, headers, limits and oddities."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from lostark_assets.game.classes import CLASSES
-from lostark_simulator.mock_server.config import DEMO_OPEN_API_KEY, OPEN_API_PREFIX, StandInConfig
-from lostark_simulator.mock_server.running import running_season, running_stand_in
-from lostark_simulator.season import population_of
+from lostark_simulator.mock_server.config import DEMO_OPEN_API_KEY, OPEN_API_PREFIX, MockServerConfig
+from lostark_simulator.mock_server.running import running_mock_server, running_season
+from lostark_simulator.season import build_population
 
 KEY = {"authorization": f"bearer {DEMO_OPEN_API_KEY}"}
 THURSDAY = datetime(2026, 11, 19, 3, 0, tzinfo=UTC).timestamp()
@@ -37,20 +37,20 @@ def clock():
 
 @pytest.fixture(scope="module")
 def api(clock):
-    config = StandInConfig(clock=clock, open_api_limit=100_000, **CALM)
+    config = MockServerConfig(clock=clock, open_api_limit=100_000, **CALM)
     with (
-        running_stand_in(config) as url,
+        running_mock_server(config) as url,
         httpx.Client(base_url=url + OPEN_API_PREFIX, headers=KEY) as client,
     ):
         yield client
 
 
 def fighter(number):
-    return population_of(1, 800).characters[number]
+    return build_population(1, 800).characters[number]
 
 
 def korean_fighter():
-    return next(one for one in population_of(1, 800).characters if one.name[0] >= "가")
+    return next(one for one in build_population(1, 800).characters if one.name[0] >= "가")
 
 
 def combined(api, name, filters):
@@ -60,7 +60,7 @@ def combined(api, name, filters):
     return answer.json()
 
 
-def number_of(text):
+def parse_number(text):
     return float(text.replace(",", ""))
 
 
@@ -70,7 +70,7 @@ def test_a_profile_is_of_a_character_in_the_seasons_fights(api):
     profile = body["ArmoryProfile"]
 
     assert profile["CharacterName"] == one.name
-    assert number_of(profile["ItemAvgLevel"]) == one.item_level(4.0)
+    assert parse_number(profile["ItemAvgLevel"]) == one.item_level(4.0)
     assert profile["CharacterClassName"] in {korean.korean for korean in CLASSES}
     assert body["ArkPassive"]["IsArkPassive"] is True
     assert [key for key, value in body.items() if value is not None] == ["ArmoryProfile", "ArkPassive"]
@@ -189,8 +189,8 @@ def test_the_spec_is_the_ark_passive_title_but_for_another_preset_now_and_then(a
 
 def test_item_level_and_combat_power_grow_with_the_season():
     clock = Clock()
-    one = max(population_of(1, 800).characters[:100], key=lambda c: c.item_level_per_week)
-    with running_season(StandInConfig(clock=clock, speed=24.0, **CALM)) as (url, season):
+    one = max(build_population(1, 800).characters[:100], key=lambda c: c.item_level_per_week)
+    with running_season(MockServerConfig(clock=clock, speed=24.0, **CALM)) as (url, season):
         client = httpx.Client(base_url=url + OPEN_API_PREFIX, headers=KEY)
         before = combined(client, one.name, "profiles")["ArmoryProfile"]
         clock.at_s += 7 * 3600  # a week at 24 seconds a second
@@ -199,7 +199,7 @@ def test_item_level_and_combat_power_grow_with_the_season():
         weeks = season.weeks_at(clock.at_s * 1000)
 
     assert weeks == pytest.approx(5.0, abs=0.01)
-    grown = number_of(after["ItemAvgLevel"]) - number_of(before["ItemAvgLevel"])
+    grown = parse_number(after["ItemAvgLevel"]) - parse_number(before["ItemAvgLevel"])
     assert grown == pytest.approx(one.item_level_per_week, abs=0.9)
 
 
@@ -228,8 +228,8 @@ def test_both_spellings_of_bearer_work(api):
 
 def test_each_key_has_its_own_limit_that_is_renewed_and_remaining_is_not_monotonic():
     clock = Clock()
-    config = StandInConfig(clock=clock, open_api_keys=("one", "two"), open_api_limit=100, **CALM)
-    with running_stand_in(config) as url, httpx.Client(base_url=url + OPEN_API_PREFIX) as client:
+    config = MockServerConfig(clock=clock, open_api_keys=("one", "two"), open_api_limit=100, **CALM)
+    with running_mock_server(config) as url, httpx.Client(base_url=url + OPEN_API_PREFIX) as client:
 
         def ask(key):
             return client.get("/news/alarms", headers={"authorization": f"bearer {key}"})
@@ -257,7 +257,7 @@ def test_unknown_paths_are_404_and_a_post_without_json_is_415(api):
 
 def test_maintenance_is_503_with_html_on_every_path_before_any_other_check():
     clock = Clock()
-    with running_stand_in(StandInConfig(clock=clock, weekly_maintenance=True, **CALM)) as url:
+    with running_mock_server(MockServerConfig(clock=clock, weekly_maintenance=True, **CALM)) as url:
         client = httpx.Client(base_url=url + OPEN_API_PREFIX)
         statuses = []
         for hour in (-1, 0, 3.99, 4):
@@ -277,9 +277,9 @@ def test_maintenance_is_503_with_html_on_every_path_before_any_other_check():
 
 def test_maintenance_can_be_switched_while_it_runs(api):
     root = str(api.base_url).removesuffix(f"{OPEN_API_PREFIX}/")
-    httpx.post(f"{root}/stand-in/maintenance", json={"on": True})
+    httpx.post(f"{root}/mock-server/maintenance", json={"on": True})
     down = api.get("/news/notices").status_code
-    httpx.post(f"{root}/stand-in/maintenance", json={"on": False})
+    httpx.post(f"{root}/mock-server/maintenance", json={"on": False})
 
     assert (down, api.get("/news/notices").status_code) == (503, 200)
 
@@ -325,7 +325,7 @@ def test_a_name_that_looks_like_a_word_of_the_api_is_a_name(api):
 
 def test_a_profile_is_the_same_for_some_minutes_and_then_may_change():
     clock = Clock(THURSDAY + 1)
-    with running_stand_in(StandInConfig(clock=clock, speed=2000.0, **CALM)) as url:
+    with running_mock_server(MockServerConfig(clock=clock, speed=2000.0, **CALM)) as url:
         client = httpx.Client(base_url=url + OPEN_API_PREFIX, headers=KEY)
         levels = []
         for seconds in (0, 590, 20):

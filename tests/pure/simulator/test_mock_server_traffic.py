@@ -13,8 +13,8 @@ from lostark_simulator.mock_server.calendar import is_weekly_maintenance
 from lostark_simulator.mock_server.config import FAULT_KINDS, FaultConfig
 from lostark_simulator.mock_server.fault_kinds import PAGE_KINDS
 from lostark_simulator.mock_server.limits import RenewedWindow, SlidingWindow
-from lostark_simulator.mock_server.open_api import filters_of
-from lostark_simulator.mock_server.traffic import CONTROL_ROUTE, Traffic, fault_of, route_of
+from lostark_simulator.mock_server.open_api import parse_filters
+from lostark_simulator.mock_server.traffic import CONTROL_ROUTE, Traffic, get_route, pick_fault
 
 
 @pytest.mark.parametrize(
@@ -26,26 +26,26 @@ from lostark_simulator.mock_server.traffic import CONTROL_ROUTE, Traffic, fault_
         ("/open-api/characters/이다/siblings", "open_api.characters"),
         ("/open-api/news/notices", "open_api.news"),
         ("/open-api/markets/items", "open_api.other"),
-        ("/stand-in/counts", "control"),
+        ("/mock-server/counts", "control"),
         ("/favicon.ico", "other"),
     ],
 )
 def test_every_path_has_a_route_of_a_closed_list(path, route):
-    assert route_of(path) == route
+    assert get_route(path) == route
 
 
 def test_a_fault_follows_from_seed_and_number_alone():
     faults = FaultConfig(share=0.2, seed=7)
-    first = [fault_of(faults, number, "battle_logs.list") for number in range(1, 500)]
-    other_seed = [fault_of(FaultConfig(share=0.2, seed=8), n, "battle_logs.list") for n in range(1, 500)]
+    first = [pick_fault(faults, number, "battle_logs.list") for number in range(1, 500)]
+    other_seed = [pick_fault(FaultConfig(share=0.2, seed=8), n, "battle_logs.list") for n in range(1, 500)]
 
-    assert first == [fault_of(faults, number, "battle_logs.list") for number in range(1, 500)]
+    assert first == [pick_fault(faults, number, "battle_logs.list") for number in range(1, 500)]
     assert first != other_seed
 
 
 def test_the_share_is_kept_and_every_kind_comes_about_as_often():
     faults = FaultConfig(share=0.2)
-    kinds = Counter(fault_of(faults, number, "battle_logs.list") for number in range(1, 20_001))
+    kinds = Counter(pick_fault(faults, number, "battle_logs.list") for number in range(1, 20_001))
     wrong = 20_000 - kinds[None]
 
     assert wrong == pytest.approx(4_000, rel=0.05)
@@ -54,24 +54,24 @@ def test_the_share_is_kept_and_every_kind_comes_about_as_often():
 
 
 def test_a_larger_share_keeps_the_faults_of_a_smaller_one():
-    few = [fault_of(FaultConfig(share=0.1), number, "battle_logs.list") for number in range(1, 2_000)]
-    many = [fault_of(FaultConfig(share=0.4), number, "battle_logs.list") for number in range(1, 2_000)]
+    few = [pick_fault(FaultConfig(share=0.1), number, "battle_logs.list") for number in range(1, 2_000)]
+    many = [pick_fault(FaultConfig(share=0.4), number, "battle_logs.list") for number in range(1, 2_000)]
 
     assert all(more == less for less, more in zip(few, many, strict=True) if less)
 
 
 def test_pages_are_repeated_and_mixed_up_in_the_listing_alone():
     faults = FaultConfig(share=1.0)
-    seen = {fault_of(faults, number, "battle_logs.fetch") for number in range(1, 2_000)}
+    seen = {pick_fault(faults, number, "battle_logs.fetch") for number in range(1, 2_000)}
 
     assert seen == set(FAULT_KINDS) - PAGE_KINDS
     only_pages = FaultConfig(share=1.0, kinds=("duplicated_page", "reordered_page"))
-    assert fault_of(only_pages, 1, "battle_logs.fetch") is None
+    assert pick_fault(only_pages, 1, "battle_logs.fetch") is None
 
 
 def test_nothing_goes_wrong_without_a_share_and_never_with_the_steering():
-    assert {fault_of(FaultConfig(), number, "battle_logs.list") for number in range(1, 500)} == {None}
-    assert {fault_of(FaultConfig(share=1), number, CONTROL_ROUTE) for number in range(1, 500)} == {None}
+    assert {pick_fault(FaultConfig(), number, "battle_logs.list") for number in range(1, 500)} == {None}
+    assert {pick_fault(FaultConfig(share=1), number, CONTROL_ROUTE) for number in range(1, 500)} == {None}
 
 
 @pytest.mark.parametrize("wrong", [{"share": 1.2}, {"share": -0.1}, {"kinds": ("404",)}, {"kinds": ()}])
@@ -82,7 +82,7 @@ def test_faults_that_make_no_sense_are_refused_with_the_list_of_kinds(wrong):
 
 def test_traffic_counts_requests_and_numbers_them_without_the_steering():
     traffic = Traffic(FaultConfig(share=1.0, kinds=("500",)))
-    for path in ("/v1/battle-logs", "/stand-in/counts", "/v1/battle-logs/a"):
+    for path in ("/v1/battle-logs", "/mock-server/counts", "/v1/battle-logs/a"):
         traffic.arrive(path, 10.0)
 
     assert traffic.requests == {"battle_logs.list": 1, "control": 1, "battle_logs.fetch": 1}
@@ -156,8 +156,8 @@ def test_the_weekly_maintenance_is_wednesday_six_to_ten_in_korea(at, is_down):
     ],
 )
 def test_filters_are_parted_by_a_literal_plus(query, names):
-    assert filters_of(query) == names
+    assert parse_filters(query) == names
 
 
 def test_without_filters_all_are_asked_for():
-    assert len(filters_of(b"")) == len(filters_of(b"filters=")) == 11
+    assert len(parse_filters(b"")) == len(parse_filters(b"filters=")) == 11

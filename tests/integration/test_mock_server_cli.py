@@ -42,13 +42,13 @@ def test_it_serves_stops_and_goes_on_where_it_was(tmp_path):
     process, url = start(tmp_path, "--port", "0")
     try:
         before = httpx.get(url + LIST_PATH).json()
-        grown = httpx.post(f"{url}/stand-in/grow", json={"fights": 1}).json()["logs"]
+        grown = httpx.post(f"{url}/mock-server/grow", json={"fights": 1}).json()["logs"]
     finally:
         said = stop(process)
     again, url = start(tmp_path, "--port", "0")
     try:
         after = httpx.get(url + LIST_PATH, params={"after": before["next_cursor"]}).json()
-        is_told = httpx.get(f"{url}/stand-in").json()["is_demo_data"]
+        is_told = httpx.get(f"{url}/mock-server").json()["is_demo_data"]
     finally:
         stop(again, signal.SIGINT)
 
@@ -59,13 +59,13 @@ def test_it_serves_stops_and_goes_on_where_it_was(tmp_path):
     assert f"{LIST_PATH}" in said
     assert process.returncode == again.returncode == 0
     events = [json.loads(line) for line in (tmp_path / "logs" / "events.jsonl").read_text().splitlines()]
-    assert [(one["event"], one["logs"]) for one in events if one["process"] == "stand-in"] == [
-        ("stand_in_started", len(before["logs"])),
-        ("stand_in_stopped", len(before["logs"]) + len(grown)),
-        ("stand_in_started", len(before["logs"]) + len(grown)),
-        ("stand_in_stopped", len(before["logs"]) + len(grown)),
+    assert [(one["event"], one["logs"]) for one in events if one["process"] == "mock-server"] == [
+        ("mock_server_started", len(before["logs"])),
+        ("mock_server_stopped", len(before["logs"]) + len(grown)),
+        ("mock_server_started", len(before["logs"]) + len(grown)),
+        ("mock_server_stopped", len(before["logs"]) + len(grown)),
     ]
-    assert (tmp_path / "state" / "stand_in" / "season.jsonl").exists()
+    assert (tmp_path / "state" / "mock_server" / "season.jsonl").exists()
 
 
 def test_a_named_port_that_is_taken_is_refused_with_what_to_do(tmp_path):

@@ -1,4 +1,4 @@
-"""The stand-in serves battle logs as the contract says, over real sockets."""
+"""The mock server serves battle logs as the contract says, over real sockets."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import httpx
 import pytest
 
 from lostark_assets.contracts.battle_log_api import LIST_PATH, BattleLogPage, Problem
-from lostark_simulator.mock_server.config import StandInConfig
-from lostark_simulator.mock_server.running import running_season, running_stand_in, stand_in_process
+from lostark_simulator.mock_server.config import MockServerConfig
+from lostark_simulator.mock_server.running import mock_server_process, running_mock_server, running_season
 
-TINY = StandInConfig(history=25, tiny_logs=True, new_fight_every_s=0, late_share=0, reupload_share=0)
+TINY = MockServerConfig(history=25, tiny_logs=True, new_fight_every_s=0, late_share=0, reupload_share=0)
 
 
 @pytest.fixture
-def stand_in():
+def mock_server():
     with running_season(TINY) as (url, season), httpx.Client(base_url=url) as client:
         yield client, season
 
 
-def page_of(client, **query):
+def get_page(client, **query):
     answer = client.get(LIST_PATH, params=query)
     assert answer.status_code == 200, answer.text
     return BattleLogPage.model_validate_json(answer.content)
@@ -31,7 +31,7 @@ def walk(client, limit, after=None):
     """Every log from a cursor on, page by page, and the last cursor."""
     found = []
     for _ in range(100):
-        page = page_of(client, limit=limit, **({"after": after} if after else {}))
+        page = get_page(client, limit=limit, **({"after": after} if after else {}))
         after = page.next_cursor
         if not page.logs:
             return found, after
@@ -39,8 +39,8 @@ def walk(client, limit, after=None):
     raise AssertionError("the listing does not end")
 
 
-def test_pages_give_every_log_once_in_the_order_of_updated_at_and_id(stand_in):
-    client, season = stand_in
+def test_pages_give_every_log_once_in_the_order_of_updated_at_and_id(mock_server):
+    client, season = mock_server
     logs, _ = walk(client, limit=7)
 
     assert len(logs) == season.logs == 25
@@ -48,9 +48,9 @@ def test_pages_give_every_log_once_in_the_order_of_updated_at_and_id(stand_in):
     assert len({log.id for log in logs}) == 25
 
 
-def test_hash_and_size_are_those_of_the_json_before_gzip(stand_in):
-    client, _ = stand_in
-    entry = page_of(client, limit=1).logs[0]
+def test_hash_and_size_are_those_of_the_json_before_gzip(mock_server):
+    client, _ = mock_server
+    entry = get_page(client, limit=1).logs[0]
     answer = client.get(f"{LIST_PATH}/{entry.id}")
 
     assert answer.headers["content-type"] == "application/json"
@@ -60,14 +60,14 @@ def test_hash_and_size_are_those_of_the_json_before_gzip(stand_in):
     assert json.loads(answer.content)["fightStart"] == entry.fight_started_at.timestamp() * 1000
 
 
-def test_an_old_cursor_gives_what_came_since_new_late_and_edited(stand_in):
-    client, _ = stand_in
+def test_an_old_cursor_gives_what_came_since_new_late_and_edited(mock_server):
+    client, _ = mock_server
     known, cursor = walk(client, limit=1000)
-    assert page_of(client, after=cursor).logs == []
+    assert get_page(client, after=cursor).logs == []
 
-    fresh = client.post("/stand-in/grow", json={"fights": 1}).json()["logs"]
-    late = client.post("/stand-in/grow", json={"fights": 1, "late_days": 9}).json()["logs"]
-    edited = client.post("/stand-in/grow", json={"edited": 1}).json()["logs"]
+    fresh = client.post("/mock-server/grow", json={"fights": 1}).json()["logs"]
+    late = client.post("/mock-server/grow", json={"fights": 1, "late_days": 9}).json()["logs"]
+    edited = client.post("/mock-server/grow", json={"edited": 1}).json()["logs"]
     since, _ = walk(client, limit=1, after=cursor)
 
     assert [log.id for log in since] == [fresh[0]["id"], edited[0]["id"]]
@@ -79,10 +79,10 @@ def test_an_old_cursor_gives_what_came_since_new_late_and_edited(stand_in):
     assert {log.id for log in since}.isdisjoint(log.id for log in known)
 
 
-def test_a_forgotten_cursor_is_410_and_the_logs_keep_their_ids(stand_in):
-    client, _ = stand_in
+def test_a_forgotten_cursor_is_410_and_the_logs_keep_their_ids(mock_server):
+    client, _ = mock_server
     before, cursor = walk(client, limit=1000)
-    client.post("/stand-in/forget-cursors")
+    client.post("/mock-server/forget-cursors")
     answer = client.get(LIST_PATH, params={"after": cursor})
 
     assert answer.status_code == 410
@@ -101,8 +101,8 @@ def test_a_forgotten_cursor_is_410_and_the_logs_keep_their_ids(stand_in):
         ("/v1/nothing", 404, "Not Found"),
     ],
 )
-def test_errors_are_problem_documents_that_say_what_was_wrong(stand_in, path, status, says):
-    client, _ = stand_in
+def test_errors_are_problem_documents_that_say_what_was_wrong(mock_server, path, status, says):
+    client, _ = mock_server
     answer = client.get(path)
     found = Problem.model_validate_json(answer.content)
 
@@ -112,7 +112,7 @@ def test_errors_are_problem_documents_that_say_what_was_wrong(stand_in, path, st
 
 
 def test_a_token_is_asked_for_where_the_server_has_one():
-    with running_stand_in(StandInConfig(history=1, tiny_logs=True, battle_log_token="s3cret")) as url:
+    with running_mock_server(MockServerConfig(history=1, tiny_logs=True, battle_log_token="s3cret")) as url:
         statuses = [
             httpx.get(url + LIST_PATH, headers=headers).status_code
             for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer s3cret"})
@@ -125,10 +125,10 @@ def test_a_token_is_asked_for_where_the_server_has_one():
 
 def test_the_request_limit_is_exact_and_says_how_long_to_wait():
     now = [1_795_000_000.0]
-    config = StandInConfig(
+    config = MockServerConfig(
         history=1, tiny_logs=True, new_fight_every_s=0, battle_log_limit=3, clock=lambda: now[0]
     )
-    with running_stand_in(config) as url, httpx.Client(base_url=url) as client:
+    with running_mock_server(config) as url, httpx.Client(base_url=url) as client:
         statuses = [client.get(LIST_PATH).status_code for _ in range(4)]
         refused = client.get(LIST_PATH)
         now[0] += 61
@@ -139,14 +139,14 @@ def test_the_request_limit_is_exact_and_says_how_long_to_wait():
     assert later.status_code == 200
 
 
-def test_requests_are_counted_by_route_and_the_steering_is_not(stand_in):
-    client, _ = stand_in
-    client.delete("/stand-in/counts")
-    entry = page_of(client, limit=1).logs[0]
+def test_requests_are_counted_by_route_and_the_steering_is_not(mock_server):
+    client, _ = mock_server
+    client.delete("/mock-server/counts")
+    entry = get_page(client, limit=1).logs[0]
     for _ in range(3):
         client.get(f"{LIST_PATH}/{entry.id}")
     client.get(f"{LIST_PATH}/nobody")
-    counts = client.get("/stand-in/counts").json()
+    counts = client.get("/mock-server/counts").json()
 
     assert counts["requests"]["battle_logs.list"] == 1
     assert counts["requests"]["battle_logs.fetch"] == 4
@@ -155,7 +155,7 @@ def test_requests_are_counted_by_route_and_the_steering_is_not(stand_in):
 
 
 def test_a_stand_in_runs_in_a_process_of_its_own_too():
-    with stand_in_process(StandInConfig(history=3, tiny_logs=True)) as url:
+    with mock_server_process(MockServerConfig(history=3, tiny_logs=True)) as url:
         logs = httpx.get(url + LIST_PATH).json()["logs"]
 
     assert len(logs) == 3
@@ -164,7 +164,7 @@ def test_a_stand_in_runs_in_a_process_of_its_own_too():
 
 
 def test_a_body_at_hand_and_one_made_again_are_answered_alike():
-    config = StandInConfig(history=2, hits_per_player=20, new_fight_every_s=0, cache_bytes=1, dirt=False)
+    config = MockServerConfig(history=2, hits_per_player=20, new_fight_every_s=0, cache_bytes=1, dirt=False)
     with running_season(config) as (url, season), httpx.Client(base_url=url) as client:
         record = season.page(None, 1).records[0]
         season.grow(1)
@@ -177,7 +177,7 @@ def test_a_body_at_hand_and_one_made_again_are_answered_alike():
 
 
 def test_a_body_at_hand_asks_for_the_token_and_counts_against_the_limit_too():
-    config = StandInConfig(history=1, tiny_logs=True, battle_log_token="s3cret", battle_log_limit=2)
+    config = MockServerConfig(history=1, tiny_logs=True, battle_log_token="s3cret", battle_log_limit=2)
     with running_season(config) as (url, season):
         path = f"{url}{LIST_PATH}/{season.page(None, 1).records[0].id}"
         right = {"Authorization": "Bearer s3cret"}

@@ -1,4 +1,4 @@
-"""The stand-in's season: its history, its growth, restarts; without HTTP."""
+"""The mock server's season: its history, its growth, restarts; without HTTP."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from isal import igzip
 from lostark_assets.core.clean import clean_log
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.errors import LogRejected, SourceBusy
-from lostark_simulator.dirt import QUARANTINE, dirt_of
-from lostark_simulator.mock_server.config import StandInConfig
+from lostark_simulator.dirt import QUARANTINE, pick_dirt
+from lostark_simulator.mock_server.config import MockServerConfig
 from lostark_simulator.mock_server.growing_season import LAST_WEEK, CursorForgotten, GrowingSeason
 from lostark_simulator.season import DAY_MS, SeasonConfig, generate_fight
 
@@ -49,18 +49,18 @@ def clock():
 @pytest.fixture
 def tiny(clock):
     """A configuration of tiny logs by a clock that stands still."""
-    return StandInConfig(history=30, tiny_logs=True, clock=clock, late_share=0.0, reupload_share=0.0)
+    return MockServerConfig(history=30, tiny_logs=True, clock=clock, late_share=0.0, reupload_share=0.0)
 
 
 @pytest.fixture(scope="module")
 def whole():
     """A season as the demo has it, with small fights."""
-    season = GrowingSeason(StandInConfig(history=40, hits_per_player=30, clock=lambda: NOW_S))
+    season = GrowingSeason(MockServerConfig(history=40, hits_per_player=30, clock=lambda: NOW_S))
     yield season
     season.close()
 
 
-def content_of(season, record):
+def get_content(season, record):
     return igzip.decompress(season.body(record))
 
 
@@ -78,7 +78,7 @@ def test_the_history_lies_in_the_days_before_the_first_start(whole):
 
 
 def test_the_history_has_late_edited_and_shared_logs():
-    config = StandInConfig(history=400, tiny_logs=True, clock=lambda: NOW_S)
+    config = MockServerConfig(history=400, tiny_logs=True, clock=lambda: NOW_S)
     records = everything(GrowingSeason(config))
     waited_days = [(one.updated_ms - one.fight_started_ms) / DAY_MS for one in records]
 
@@ -88,7 +88,7 @@ def test_the_history_has_late_edited_and_shared_logs():
 
 def test_what_the_listing_says_of_a_log_is_true_of_its_content(whole):
     for record in everything(whole):
-        content = content_of(whole, record)
+        content = get_content(whole, record)
 
         assert hashlib.sha256(content).hexdigest() == record.content_sha256
         assert len(content) == record.size_bytes
@@ -98,10 +98,10 @@ def test_cleaning_refuses_the_broken_logs_for_the_expected_reason_and_keeps_the_
     rules = Rules(now=datetime.fromtimestamp(NOW_S, UTC))
     found, expected = {}, {}
     for record in everything(whole):
-        kind = dirt_of(record.number, None)
+        kind = pick_dirt(record.number, None)
         expected[record.id] = REASON_OF_DIRT[kind] if kind in QUARANTINE else "kept"
         try:
-            log, _ = clean_log("upload_json", content_of(whole, record), rules)
+            log, _ = clean_log("upload_json", get_content(whole, record), rules)
         except LogRejected as error:
             found[record.id] = error.reason_code
             continue
@@ -134,14 +134,14 @@ def test_a_body_that_was_forgotten_is_made_again_the_same(whole):
     records = everything(forgetful)
 
     assert sum(forgetful.ready_body(one) is not None for one in records) == 1
-    assert [content_of(forgetful, one) for one in records] == [
-        content_of(whole, whole.find(one.id)) for one in records
+    assert [get_content(forgetful, one) for one in records] == [
+        get_content(whole, whole.find(one.id)) for one in records
     ]
 
 
 def test_new_fights_come_as_the_clock_says_and_never_in_the_future(clock):
     season = GrowingSeason(
-        StandInConfig(history=2, hits_per_player=30, clock=clock, new_fight_every_s=30, late_share=0)
+        MockServerConfig(history=2, hits_per_player=30, clock=clock, new_fight_every_s=30, late_share=0)
     )
     before = {one.id for one in everything(season)}
     cursor = season.page(None, 1000).next_cursor
@@ -237,7 +237,9 @@ def test_a_season_goes_on_where_it_was(clock, tiny, tmp_path):
     assert second.page(cursor, 100).records == before[10:]
     came = second.grow(1)[0]
     assert came.number == 32
-    assert [content_of(second, one) for one in before[-2:]] == [content_of(first, one) for one in before[-2:]]
+    assert [get_content(second, one) for one in before[-2:]] == [
+        get_content(first, one) for one in before[-2:]
+    ]
     second.close()
 
 
@@ -313,7 +315,7 @@ def test_two_stand_ins_never_share_a_folder(tiny, tmp_path):
     config = replace(tiny, state_dir=tmp_path)
     first = GrowingSeason(config)
 
-    with pytest.raises(SourceBusy, match="another stand-in"):
+    with pytest.raises(SourceBusy, match="another mock server"):
         GrowingSeason(config)
     first.close()
     GrowingSeason(config).close()

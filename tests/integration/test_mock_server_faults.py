@@ -16,9 +16,9 @@ from lostark_simulator.mock_server.config import (
     FAULT_KINDS,
     OPEN_API_PREFIX,
     FaultConfig,
-    StandInConfig,
+    MockServerConfig,
 )
-from lostark_simulator.mock_server.running import running_stand_in
+from lostark_simulator.mock_server.running import running_mock_server
 
 KEY = {"authorization": f"bearer {DEMO_OPEN_API_KEY}"}
 NOTICES = f"{OPEN_API_PREFIX}/news/notices"
@@ -26,19 +26,19 @@ NOTICES = f"{OPEN_API_PREFIX}/news/notices"
 
 @pytest.fixture(scope="module")
 def client():
-    config = StandInConfig(history=40, tiny_logs=True, new_fight_every_s=0, faults=FaultConfig(share=0.0))
-    with running_stand_in(config) as url, httpx.Client(base_url=url, headers=KEY) as opened:
+    config = MockServerConfig(history=40, tiny_logs=True, new_fight_every_s=0, faults=FaultConfig(share=0.0))
+    with running_mock_server(config) as url, httpx.Client(base_url=url, headers=KEY) as opened:
         yield opened
 
 
 @contextlib.contextmanager
 def faulty(client, kind, **how):
     """Every request goes wrong in one way, until the block ends."""
-    assert client.post("/stand-in/faults", json={"share": 1.0, "kinds": [kind], **how}).status_code == 200
+    assert client.post("/mock-server/faults", json={"share": 1.0, "kinds": [kind], **how}).status_code == 200
     try:
         yield
     finally:
-        client.post("/stand-in/faults", json={"share": 0.0})
+        client.post("/mock-server/faults", json={"share": 0.0})
 
 
 def first_log(client):
@@ -50,10 +50,10 @@ def paths(client):
 
 
 def test_without_faults_nothing_goes_wrong(client):
-    client.delete("/stand-in/counts")
+    client.delete("/mock-server/counts")
     for path in paths(client):
         assert client.get(path).status_code == 200
-    counts = client.get("/stand-in/counts").json()
+    counts = client.get("/mock-server/counts").json()
 
     assert counts["faults"] == {}
     assert counts["statuses"] == {"200": 4}
@@ -156,13 +156,13 @@ def test_a_skewed_clock_moves_date_updated_at_and_reset_and_nothing_else(client)
 
 def test_a_share_of_the_requests_goes_wrong_the_same_ones_each_time(client):
     def run():
-        client.delete("/stand-in/counts")
-        client.post("/stand-in/faults", json={"share": 0.3, "kinds": ["500", "502"], "seed": 5})
+        client.delete("/mock-server/counts")
+        client.post("/mock-server/faults", json={"share": 0.3, "kinds": ["500", "502"], "seed": 5})
         return [client.get(LIST_PATH).status_code for _ in range(60)]
 
     first, second = run(), run()
-    made = client.get("/stand-in/counts").json()["faults"]
-    client.post("/stand-in/faults", json={"share": 0.0})
+    made = client.get("/mock-server/counts").json()["faults"]
+    client.post("/mock-server/faults", json={"share": 0.0})
 
     assert first == second
     assert 8 <= sum(status != 200 for status in first) <= 28
@@ -171,9 +171,9 @@ def test_a_share_of_the_requests_goes_wrong_the_same_ones_each_time(client):
 
 def test_the_steering_never_goes_wrong_and_refuses_what_makes_no_sense(client):
     with faulty(client, "500"):
-        assert client.get("/stand-in/counts").status_code == 200
+        assert client.get("/mock-server/counts").status_code == 200
         refused = [
-            client.post("/stand-in/faults", json=wrong)
+            client.post("/mock-server/faults", json=wrong)
             for wrong in ({"share": 2}, {"kinds": ["404"]}, {"kinds": []}, {"shore": 0.1})
         ]
         still = client.get(LIST_PATH).status_code
