@@ -70,9 +70,9 @@ def _measure(variant: str, url: str, budget: int) -> dict[str, float]:
 
 
 def _measure_budget(url: str, budget: int) -> None:
-    urllib.request.urlopen(urllib.request.Request(f"{url}/stand-in/counts", method="DELETE")).close()
+    urllib.request.urlopen(urllib.request.Request(f"{url}/mock-server/counts", method="DELETE")).close()
     taken = _measure("ours", url, budget)
-    with urllib.request.urlopen(f"{url}/stand-in/counts?window_s=60") as answer:
+    with urllib.request.urlopen(f"{url}/mock-server/counts?window_s=60") as answer:
         counts = json.load(answer)
     print(
         f"budget of {budget:,} a minute: {taken['logs']:,} logs in {taken['wall_s']:.1f} s, busiest minute "

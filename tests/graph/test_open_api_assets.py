@@ -105,13 +105,13 @@ def test_fields_that_came_or_went_are_a_warning(settings, lake, monkeypatch):
 
 def test_maintenance_is_a_warning_and_no_failure(settings, lake, url, monkeypatch):
     monkeypatch.setattr(open_api, "_FAILURES_TO_OPEN", 3)
-    httpx.post(f"{url}/stand-in/maintenance", json={"on": True}).raise_for_status()
+    httpx.post(f"{url}/mock-server/maintenance", json={"on": True}).raise_for_status()
     try:
         with run(settings, PROFILES_JOB) as result:
             assert result.success
             checks, metadata = get_checks(result), get_metadata(result, "raw_armory_profiles")
     finally:
-        httpx.post(f"{url}/stand-in/maintenance", json={"on": False}).raise_for_status()
+        httpx.post(f"{url}/mock-server/maintenance", json={"on": False}).raise_for_status()
 
     assert checks["open_api_answered"] == (False, dg.AssetCheckSeverity.WARN)
     assert metadata["outcome"].value == "maintenance"

@@ -279,7 +279,7 @@ def test_a_log_that_is_collected_while_its_day_is_cleaned_is_the_next_runs(
         return resolve_fights(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "settle_fights", collect_meanwhile)
+        patch.setattr(pipeline, "resolve_fights", collect_meanwhile)
         assert platform.run(FIGHT_DAYS_JOB, request).success
 
     assert len(platform.tick("due_fight_days").run_requests) == 1
@@ -291,7 +291,7 @@ def test_half_cleaned_days_of_a_killed_run_are_due_again(
     platform.add_logs(2)
     request = platform.tick("due_fight_days").run_requests[0]
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "settle_fights", fail)
+        patch.setattr(pipeline, "resolve_fights", fail)
         assert not platform.run(FIGHT_DAYS_JOB, request).success
     assert platform.lake.count("core_encounters")
 

@@ -131,7 +131,7 @@ def test_links_carry_the_language_that_was_chosen_and_quote_names():
 
 @given(
     start=st.integers(0, 10**10),
-    changes=st.lists(st.pick_one(st.none(), st.integers(-(10**9), 10**9)), max_size=6),
+    changes=st.lists(st.one_of(st.none(), st.integers(-(10**9), 10**9)), max_size=6),
 )
 def test_steps_of_a_gap_lead_from_the_start_to_the_sum(start, changes):
     bars = gap_steps(("from", start), [(str(i), change) for i, change in enumerate(changes)], "to")

@@ -179,7 +179,7 @@ def test_odd_bodies_mean_the_same_or_are_left_to_the_route(body):
     assert found is None or found == by_the_route(body)
 
 
-ANYTHING = st.pick_one(
+ANYTHING = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-2, 3002),

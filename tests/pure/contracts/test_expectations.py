@@ -152,7 +152,7 @@ def test_tall_tables_are_judged_like_any_other(contract, row, changes, expected)
     assert broken(contract, table) == expected
 
 
-numbers = st.pick_one(st.none(), st.integers(-3, 3))
+numbers = st.one_of(st.none(), st.integers(-3, 3))
 
 
 @given(

@@ -201,7 +201,7 @@ def test_an_odd_value_anywhere_refuses_its_log_or_breaks_no_rule(places, data):
 def test_an_odd_value_in_any_column_of_a_database_refuses_its_log_or_breaks_no_rule(payloads, column):
     log = msgspec.msgpack.decode(payloads["loa_logs_db"])
     fitting = ODD.filter(lambda v: not isinstance(v, int) or abs(v) < 2**63)
-    values = st.pick_one(fitting, st.binary(max_size=40))
+    values = st.one_of(fitting, st.binary(max_size=40))
     for _ in range(column.draw(st.integers(1, 3))):
         table = column.draw(st.sampled_from(["encounter", "preview", "entities"]))
         if table == "entities":

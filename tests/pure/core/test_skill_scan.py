@@ -298,7 +298,7 @@ def _damaged(draw: Callable[[st.SearchStrategy[Any]], Any]) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(data)))
         gone = draw(st.integers(0, 12))
-        data[at : at + gone] = draw(st.pick_one(st.sampled_from(_TOKENS), st.binary(max_size=3)))
+        data[at : at + gone] = draw(st.one_of(st.sampled_from(_TOKENS), st.binary(max_size=3)))
     return bytes(data)
 
 
