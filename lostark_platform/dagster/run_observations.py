@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
 
 from dagster import (
     DagsterEventType,
@@ -19,10 +18,8 @@ from dagster import (
     RepositoryDefinition,
     RunRecord,
     RunsFilter,
+    TimeWindowPartitionsDefinition,
 )
-from dagster._core.execution.stats import StepEventStatus
-from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
-from dagster._utils.schedules import schedule_execution_time_iterator
 
 from lostark_assets.dagster.runs import RANGE_END, RANGE_START
 from lostark_assets.ledger import CollectionRecord
@@ -41,6 +38,10 @@ _WORK = ("logs cleaned now", "logs computed now")
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
 _WAITING = [DagsterRunStatus.QUEUED]
 _IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+# Values of Dagster's enums for steps, ticks and instigators, whose classes are private.
+_SUCCESS, _FAILURE, _RUNNING, _DECLARED_IN_CODE = "SUCCESS", "FAILURE", "RUNNING", "DECLARED_IN_CODE"
+_MAX_INTERVALS = 8
+_CRON_HISTORY = timedelta(days=800)
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,9 @@ def ticking(
     found = []
     for name in [*ours, *(name for name in states if name not in ours)]:
         state, definition = states.get(name), ours.get(name)
-        status = state.status if state else InstigatorStatus.DECLARED_IN_CODE
-        is_default = definition is None or definition.default_status.value == "RUNNING"
-        is_on = status == InstigatorStatus.RUNNING or (
-            status == InstigatorStatus.DECLARED_IN_CODE and is_default
-        )
+        status = state.status.value if state else _DECLARED_IN_CODE
+        is_default = definition is None or definition.default_status.value == _RUNNING
+        is_on = status == _RUNNING or (status == _DECLARED_IN_CODE and is_default)
         if not is_on or name in set(without):
             continue
         every_s = _every_s(state.instigator_data if definition is None and state else definition)
@@ -145,7 +144,7 @@ def ticking(
             continue
         failed = 0
         for tick in ticks:
-            if tick.status != TickStatus.FAILURE:
+            if tick.status.value != _FAILURE:
                 break
             failed += 1
         error = _root_cause(ticks[0].error) if failed and ticks[0].error else ""
@@ -225,7 +224,8 @@ def _step_times(
     work = _work(instance, run)
     times = []
     for stats in instance.get_run_step_stats(run.run_id):
-        if stats.status != StepEventStatus.SUCCESS or stats.start_time is None or stats.end_time is None:
+        is_success = stats.status is not None and stats.status.value == _SUCCESS
+        if not is_success or stats.start_time is None or stats.end_time is None:
             continue
         began, ended = (datetime.fromtimestamp(t, UTC) for t in (stats.start_time, stats.end_time))
         logs = work
@@ -254,10 +254,22 @@ def _work(instance: DagsterInstance, run: DagsterRun) -> float:
 
 
 def _interval_s(cron: str | Sequence[str], timezone: str | None) -> float:
-    """The longest of the next gaps between ticks of a cron schedule."""
-    start = datetime.now(UTC).timestamp()
-    times = list(islice(schedule_execution_time_iterator(start, cron, timezone or "UTC"), 8))
-    return max((b - a).total_seconds() for a, b in pairwise(times))
+    """The longest of the current and last gaps between ticks; for several crons, an upper bound."""
+    if not isinstance(cron, str):
+        return min(_interval_s(one, timezone) for one in cron)
+    # Dagster's public way to read a cron schedule: windows of partitions begin and end at its ticks.
+    windows = TimeWindowPartitionsDefinition(
+        start=datetime.now(UTC) - _CRON_HISTORY,
+        fmt="%Y-%m-%dT%H:%M:%S%z",
+        cron_schedule=cron,
+        timezone=timezone or "UTC",
+        end_offset=1,
+    )
+    gaps, window = [], windows.get_last_partition_window()
+    while window is not None and len(gaps) < _MAX_INTERVALS:
+        gaps.append((window.end - window.start).total_seconds())
+        window = windows.get_prev_partition_window(window.start)
+    return max(gaps, default=_CRON_HISTORY.total_seconds())
 
 
 def _instant(seconds: float | None) -> datetime | None:

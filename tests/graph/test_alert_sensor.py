@@ -5,21 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 from dagster import instance_for_test
-from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteRepositoryOrigin
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    InstigatorType,
-    SensorInstigatorData,
-    TickData,
-    TickStatus,
-)
-from dagster._utils.error import SerializableErrorInfo
 from pydantic import SecretStr
 
 from lostark_assets.dagster.jobs import COLLECT_JOB
@@ -250,9 +242,14 @@ def test_sensors_of_another_code_location_are_watched_while_they_tick(platform):
     repository = build_defs(settings=platform.settings).get_repository_def()
     now = datetime.now(UTC)
     with instance_for_test() as instance:
-        note_ticks(instance, "due_model", [now - timedelta(minutes=n) for n in (3, 2, 1)])
-        note_ticks(instance, "dropped_long_ago", [now - timedelta(days=3)])
-        watched = {one.name: one for one in ticking(instance, repository)}
+        elsewhere = InstanceWithFailedTicks(
+            instance,
+            {
+                "due_model": [now - timedelta(minutes=n) for n in (1, 2, 3)],
+                "dropped_long_ago": [now - timedelta(days=3)],
+            },
+        )
+        watched = {one.name: one for one in ticking(elsewhere, repository)}
 
     assert "dropped_long_ago" not in watched
     assert watched["due_model"].every_s == 60
@@ -260,24 +257,61 @@ def test_sensors_of_another_code_location_are_watched_while_they_tick(platform):
     assert "registry is down" in watched["due_model"].error
 
 
-def note_ticks(instance, name: str, moments: list[datetime]) -> None:
-    """Failed ticks of a sensor of another location, as the daemon writes them."""
-    location = GrpcServerCodeLocationOrigin(host="localhost", location_name="elsewhere", port=1)
-    origin = RemoteRepositoryOrigin(location, "__repository__").get_instigator_origin(name)
-    selector = origin.get_selector()
-    data = SensorInstigatorData(min_interval=60)
-    instance.add_instigator_state(
-        InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.DECLARED_IN_CODE, data)
-    )
-    for at in moments:
-        instance.create_tick(
-            TickData(
-                instigator_origin_id=origin.get_id(),
-                selector_id=selector.get_id(),
-                instigator_name=name,
-                instigator_type=InstigatorType.SENSOR,
-                status=TickStatus.FAILURE,
-                timestamp=at.timestamp(),
-                error=SerializableErrorInfo("the registry is down", [], "RegistryUnavailable"),
+@pytest.mark.parametrize(
+    ("cron", "timezone", "longest_s"),
+    [
+        ("*/7 * * * *", None, 7 * 60),
+        ("0 6 * * 3", "Asia/Seoul", 7 * 86400),
+        ("0 0 1 * *", "UTC", 31 * 86400),
+        (["0 6 * * *", "0 18 * * *"], None, 86400),
+    ],
+)
+def test_a_schedules_interval_is_read_from_its_cron_expression(cron, timezone, longest_s):
+    @dg.schedule(
+        name="elsewhere", cron_schedule=cron, execution_timezone=timezone, target="*",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )  # fmt: skip
+    def some_schedule():
+        return None
+
+    repository = SimpleNamespace(sensor_defs=[], schedule_defs=[some_schedule])
+    with instance_for_test() as instance:
+        assert [one.every_s for one in ticking(instance, repository)] == [longest_s]
+
+
+class TickStatus(Enum):
+    """Values as in Dagster's enum, whose class is private."""
+
+    FAILURE = "FAILURE"
+
+
+class InstigatorStatus(Enum):
+    """Values as in Dagster's enum, whose class is private."""
+
+    DECLARED_IN_CODE = "DECLARED_IN_CODE"
+
+
+class InstanceWithFailedTicks:
+    """Dagster's instance with records of another location's sensors: only its daemon can write real ones."""
+
+    def __init__(self, instance: dg.DagsterInstance, ticks: dict[str, list[datetime]]) -> None:
+        self._instance, self._ticks = instance, ticks
+
+    def all_instigator_state(self):
+        ours = self._instance.all_instigator_state()
+        return [*ours, *(
+            SimpleNamespace(
+                instigator_name=name, instigator_origin_id=name, selector_id=name,
+                status=InstigatorStatus.DECLARED_IN_CODE, instigator_data=SimpleNamespace(min_interval=60),
             )
-        )
+            for name in self._ticks
+        )]  # fmt: skip
+
+    def get_ticks(self, origin_id: str, selector_id: str, limit: int):
+        if origin_id not in self._ticks:
+            return self._instance.get_ticks(origin_id, selector_id, limit=limit)
+        error = SimpleNamespace(message="the registry is down", cause=None)
+        return [
+            SimpleNamespace(status=TickStatus.FAILURE, timestamp=at.timestamp(), error=error)
+            for at in self._ticks[origin_id][:limit]
+        ]
