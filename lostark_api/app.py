@@ -25,7 +25,6 @@ from lostark_api.routes import battle_logs, characters, expected, export, fights
 from lostark_api.schemas.responses import Problem
 from lostark_api.services.access import Access
 from lostark_api.services.champion import Champion, Registry
-from lostark_api.services.keys import ACCESS
 from lostark_api.services.offered_logs import OfferedLogs
 from lostark_api.services.uploads import Uploads
 from lostark_assets.errors import DatabaseUnavailable
@@ -149,7 +148,6 @@ async def _follow_publishes(cached: CachedApp, marts: Marts, metrics: Metrics, u
         try:
             if not is_migrated:
                 await asyncio.to_thread(migrate, url)
-                await asyncio.to_thread(migrate, url, ACCESS)
                 is_migrated = True
             async with marts.snapshot() as now:
                 cached.saw(now.version)

@@ -18,12 +18,11 @@ import psycopg
 from psycopg.rows import class_row
 
 from lostark_assets.errors import DatabaseUnavailable, NotFound, SettingsError
-from lostark_assets.marts.migrate import Migrations, libpq_url, migrate
+from lostark_assets.marts.migrate import libpq_url, migrate
 
 UPLOAD, READ_LOGS = "upload", "logs:read"
 SCOPES = {UPLOAD: "send battle logs", READ_LOGS: "read raw battle logs, names and all"}
 REQUESTS_PER_MINUTE = 120
-ACCESS = Migrations("access", "a0001", "lostark_api.access_migrations")
 KEY_PREFIX = "lak_"
 _BYTES = 32
 _NAME = re.compile(r"[\w.@ -]{1,64}")
@@ -107,7 +106,7 @@ def revoke_key(url: str, name: str) -> None:
 @contextmanager
 def _database(url: str) -> Iterator[psycopg.Connection]:
     try:
-        migrate(url, ACCESS)
+        migrate(url)
         with psycopg.connect(libpq_url(url)) as connection:
             yield connection
     except psycopg.Error as error:

@@ -89,6 +89,29 @@ def test_migrations_of_several_starters_are_applied_once(url):
         assert read_revision(connection) == HEAD
 
 
+def test_a_database_that_has_both_former_version_tables_upgrades_and_keeps_its_keys(url):
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        migrate(url)
+        connection.execute("DROP TABLE IF EXISTS access.alembic_version")
+        connection.execute("UPDATE marts.alembic_version SET version_num = 'm0001'")
+        connection.execute("CREATE TABLE access.alembic_version (version_num varchar(32) PRIMARY KEY)")
+        connection.execute("INSERT INTO access.alembic_version VALUES ('a0001')")
+        connection.execute(
+            "INSERT INTO access.keys (name, key_sha256, scopes, requests_per_minute) "
+            "VALUES ('guild', '\\x00', '{upload}', 7)"
+        )
+    try:
+        migrate(url)
+
+        with psycopg.connect(libpq_url(url)) as connection:
+            assert read_revision(connection) == HEAD
+        assert fetch_rows(url, "SELECT name, requests_per_minute FROM access.keys") == [("guild", 7)]
+        assert fetch_rows(url, "SELECT to_regclass('access.alembic_version')") == [(None,)]
+    finally:
+        with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+            connection.execute("DELETE FROM access.keys")
+
+
 def test_what_is_published_equals_the_lake_player_by_player(url, lake):
     done = publish(lake, url, lake.days("core_encounters"), WHOLE)
 

@@ -1,1 +1,0 @@
-"""Migrations of the schema ``access``: keys of the API, as hashes."""
