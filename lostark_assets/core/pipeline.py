@@ -96,10 +96,9 @@ def clean_days(
         for batch in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
             tables = build_tables(batch.cleaned)
             # Most logs of one fight come together: what is settled now need not be written twice.
-            tables["core_encounters"] = _settled_alone(tables["core_encounters"], tables["core_players"])
-            tables["core_players"] = with_profiles(
-                lake, tables["core_players"], tables["core_encounters"], rules.profiles
-            )
+            players = tables["core_players"]
+            encounters = tables["core_encounters"] = resolve_within_batch(tables["core_encounters"], players)
+            tables["core_players"] = with_profiles(lake, players, encounters, rules.profiles)
             _note(run, tables, examine_core(tables, len(batch.log_ids)))
             _commit(lake, tables, batch)
             if progress:
@@ -298,7 +297,7 @@ def resolve_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:
     return int(changed.sum()), changed_days
 
 
-def _settled_alone(encounters: pa.Table, players: pa.Table) -> pa.Table:
+def resolve_within_batch(encounters: pa.Table, players: pa.Table) -> pa.Table:
     """The rows with their fights as far as these logs alone tell them."""
     narrow = encounters.select(FIGHT_COLUMNS).to_pandas(types_mapper=pd.ArrowDtype)
     assigned = assign_fights(narrow, players.select(PLAYER_COLUMNS).to_pandas(types_mapper=pd.ArrowDtype))

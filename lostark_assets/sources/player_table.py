@@ -51,25 +51,10 @@ class PlayerTable:
             UnknownFormat: damaged, or a table without the columns that every era has.
         """
         table = _read(Path(self.path))
-        problem = missing_columns(table.column_names)
-        if problem:
-            raise UnknownFormat(
-                self.path,
-                f"columns {table.column_names}",
-                f"a player table with {problem}",
-                "Is it another export?",
-            )
-        has_id = pc.invert(pc.is_null(table["id"], nan_is_null=True))
-        without = table.num_rows - pc.sum(has_id.cast(pa.int64())).as_py() if table.num_rows else 0
-        if without:
+        has_id = find_rows_with_id(table, self.path)
+        if without := table.num_rows - (pc.sum(has_id).as_py() or 0):
             self.problems.append(Unreadable(self.path, f"{without} rows without an encounter id"))
-            table = table.filter(has_id)
-        table = table.take(pc.sort_indices(table, [("id", "ascending")]))
-        ids = table["id"].combine_chunks()
-        starts = np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1
-        bounds = [0, *starts.tolist(), len(ids)] if len(ids) else [0]
-        for first, end in pairwise(bounds):
-            yield self._listed(table.slice(first, end - first))
+        yield from split_encounters(table.filter(has_id), self._context)
 
     def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
         """The wanted encounters."""
@@ -77,18 +62,46 @@ class PlayerTable:
             payload, started = listed.locator
             yield FetchedLog(listed.source_log_id, listed.fingerprint, payload, started)
 
-    def _listed(self, rows: pa.Table) -> Listed:
-        values = [column.to_pylist() for column in rows.columns]
-        payload = _encode(
-            {
-                "context": self._context,
-                "columns": rows.column_names,
-                "rows": [list(map(_plain, row)) for row in zip(*values, strict=True)],
-            }
+
+def split_encounters(table: pa.Table, context: Mapping[str, str]) -> Iterator[Listed]:
+    """The encounters of a player table, each with its raw payload and start; all rows have an id."""
+    table = table.take(pc.sort_indices(table, [("id", "ascending")]))
+    ids = table["id"].combine_chunks()
+    starts = np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1
+    bounds = [0, *starts.tolist(), len(ids)] if len(ids) else [0]
+    for first, end in pairwise(bounds):
+        yield _list_encounter(table.slice(first, end - first), context)
+
+
+def _list_encounter(rows: pa.Table, context: Mapping[str, str]) -> Listed:
+    values = [column.to_pylist() for column in rows.columns]
+    payload = _encode(
+        {
+            "context": context,
+            "columns": rows.column_names,
+            "rows": [list(map(_plain, row)) for row in zip(*values, strict=True)],
+        }
+    )
+    by_name = dict(zip(rows.column_names, values, strict=True))
+    start = next(by_name[c][0] for c in START_COLUMNS if c in by_name)
+    return Listed(_id_text(by_name["id"][0]), content_sha256(payload), (payload, epoch_ms(start)))
+
+
+def find_rows_with_id(table: pa.Table, path: str) -> pa.ChunkedArray:
+    """Which rows have an encounter id.
+
+    Raises:
+        UnknownFormat: columns that every era has are missing.
+    """
+    problem = missing_columns(table.column_names)
+    if problem:
+        raise UnknownFormat(
+            path,
+            f"columns {table.column_names}",
+            f"a player table with {problem}",
+            "Is it another export?",
         )
-        by_name = dict(zip(rows.column_names, values, strict=True))
-        start = next(by_name[c][0] for c in START_COLUMNS if c in by_name)
-        return Listed(_id_text(by_name["id"][0]), content_sha256(payload), (payload, epoch_ms(start)))
+    return pc.invert(pc.is_null(table["id"], nan_is_null=True))
 
 
 def missing_columns(columns: Iterable[str]) -> str:
