@@ -10,10 +10,11 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pa_fs
+import stamina
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties
 from deltalake import Field as DeltaField
 from deltalake import Schema as DeltaSchema
@@ -28,7 +30,6 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 from filelock import FileLock
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
@@ -49,19 +50,28 @@ _SIZE_OF_ROW = {"raw_battle_logs": "payload_bytes", "raw_armory_profiles": "body
 _EVERY_VERSION_KEPT = frozenset({"ml_training_set"})
 """Tables of few commits, of which each can be what a model learnt from."""
 
-_retry_commits = retry(
-    retry=retry_if_exception_type(CommitFailedError),
-    stop=stop_after_attempt(8),
-    wait=wait_random_exponential(multiplier=0.1, max=5),
-    retry_error_callback=lambda state: _give_up(state.args[1]),
-)
 
+def _retry_commits(write: Callable[..., None]) -> Callable[..., None]:
+    """Repeat a write that lost to another writer."""
 
-def _give_up(contract: Contract) -> None:
-    raise LakeBusy(
-        f"{contract.name}: eight attempts to commit lost to other writers. Nothing of this commit was "
-        "written. Run it again when the other writers are done."
-    )
+    @functools.wraps(write)
+    def retried(lake: Lake, contract: Contract, *args: Any, **options: Any) -> None:
+        # By default stamina logs each retry to stdout, where commands write their JSON.
+        stamina.instrumentation.set_on_retry_hooks([])
+        attempts = stamina.retry_context(
+            CommitFailedError, attempts=8, timeout=None, wait_initial=0.05, wait_jitter=0.2
+        )
+        try:
+            for attempt in attempts:
+                with attempt:
+                    write(lake, contract, *args, **options)
+        except CommitFailedError as error:
+            raise LakeBusy(
+                f"{contract.name}: eight attempts to commit lost to other writers. Nothing of this commit "
+                "was written. Run it again when the other writers are done."
+            ) from error
+
+    return retried
 
 
 @dataclass(frozen=True)

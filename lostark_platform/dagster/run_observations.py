@@ -265,7 +265,8 @@ def _interval_s(cron: str | Sequence[str], timezone: str | None) -> float:
         timezone=timezone or "UTC",
         end_offset=1,
     )
-    gaps, window = [], windows.get_last_partition_window()
+    gaps: list[float] = []
+    window = windows.get_last_partition_window()
     while window is not None and len(gaps) < _MAX_INTERVALS:
         gaps.append((window.end - window.start).total_seconds())
         window = windows.get_prev_partition_window(window.start)

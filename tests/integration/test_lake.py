@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import stamina
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 from hypothesis import HealthCheck, given, settings
@@ -47,6 +48,12 @@ def rows(*entries):
             }
         )  # fmt: skip
     return pa.Table.from_pylist(listed, schema=CORE_QUARANTINE.schema)
+
+
+@pytest.fixture
+def retries_without_waits():
+    with stamina.set_testing(True, attempts=8):
+        yield
 
 
 @pytest.fixture
@@ -188,8 +195,8 @@ def test_rows_of_older_files_are_found_only_if_all_must_be_there(lake, all_there
     assert [log for table in found for log in table["log_id"].to_pylist()] == expected
 
 
+@pytest.mark.usefixtures("retries_without_waits")
 def test_a_lost_commit_is_tried_again(lake, monkeypatch):
-    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
     lake.append(CORE_QUARANTINE, rows(("a", 0)))
     write, losses = DeltaTable.create_write_transaction, [2]
 
@@ -210,8 +217,8 @@ def files(lake):
     return [*Path(lake.table_url(CORE_QUARANTINE.name)).glob("fight_date=*/*.parquet")]
 
 
+@pytest.mark.usefixtures("retries_without_waits")
 def test_the_second_of_two_that_replace_the_same_rows_works_on_what_the_first_left(lake, monkeypatch):
-    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
     commit, others = DeltaTable.create_write_transaction, [rows(("a", 0, "first"))]
 
@@ -226,6 +233,7 @@ def test_the_second_of_two_that_replace_the_same_rows_works_on_what_the_first_le
     assert stored(lake) == [("a", 0, "second"), ("b", 0, "")]
 
 
+@pytest.mark.usefixtures("retries_without_waits")
 @pytest.mark.parametrize("is_one_process", [True, False])
 @pytest.mark.parametrize(
     ("where", "expected"),
@@ -238,7 +246,6 @@ def test_the_second_of_two_that_replace_the_same_rows_works_on_what_the_first_le
 def test_two_that_bring_the_same_rows_at_once_leave_them_once(
     lake, monkeypatch, where, expected, is_one_process
 ):
-    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
     lake.append(CORE_QUARANTINE, rows(("old", 0)))
     others, commit = [lake if is_one_process else Lake(lake.url)], Lake._commit
     new = rows(("new", 1 if where.keys() == {"fight_date"} else 0))
@@ -272,8 +279,8 @@ def test_whoever_reads_while_another_thread_commits_finds_what_was_there(lake, m
     assert [table["log_id"].to_pylist() for table in found] == [["a", "b"]]
 
 
+@pytest.mark.usefixtures("retries_without_waits")
 def test_the_second_of_two_that_make_a_table_adds_to_it(lake, monkeypatch):
-    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
     make, others = tables.create_table_with_add_actions, [Lake(lake.url)]
 
     def overtaken(*arguments, **options):
@@ -319,21 +326,24 @@ def test_a_write_that_fails_in_the_middle_leaves_no_file(lake, monkeypatch, part
     assert (files(lake), lake.version(CORE_QUARANTINE.name)) == ([], None)
 
 
-def test_a_commit_that_is_always_lost_gives_up_and_says_what_is_left(lake, monkeypatch):
-    monkeypatch.setattr(Lake._write.retry, "wait", lambda state: 0)
-
+@pytest.mark.usefixtures("retries_without_waits")
+def test_a_commit_that_is_always_lost_gives_up_and_says_what_is_left(lake, monkeypatch, capsys):
     lake.append(CORE_QUARANTINE, rows(("a", 0)))
+    lost = []
 
-    def lost(*arguments, **options):
+    def lose(*arguments, **options):
+        lost.append(arguments)
         raise CommitFailedError("another writer was first")
 
-    monkeypatch.setattr(DeltaTable, "create_write_transaction", lost)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", lose)
 
     with pytest.raises(
         LakeBusy, match=r"core_quarantine: eight attempts.*Nothing of this commit was written"
     ):
         lake.append(CORE_QUARANTINE, rows(("b", 0)))
 
+    assert len(lost) == 8
+    assert capsys.readouterr().out == ""
     assert stored(lake) == [("a", 0, "")]
     assert len(files(lake)) == 1
 
