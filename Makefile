@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test lint format bench evaluate contract lock clean
+.PHONY: help env run test lint format docs bench evaluate contract lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,10 @@ lint: env  ## Ruff and the import contracts
 format: env  ## Let Ruff fix and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: env  ## Build the docs site strictly into site/, without a network
+	PYTHONPATH=. $(BIN)/python .ci/generate_docs.py
+	$(BIN)/zensical build --strict
 
 bench: env  ## Run each benchmark in turn
 	@for file in tests/benchmarks/bench_*.py; do \

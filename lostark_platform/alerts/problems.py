@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-RUNBOOK = "deploy/README.md"
+RUNBOOK = "docs/runbook.md"
 
 KINDS: dict[str, str] = {
     "run_failed": "Runs fail",

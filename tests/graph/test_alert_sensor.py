@@ -111,7 +111,7 @@ def test_a_failed_run_is_told_once_to_each_channel_and_its_success_once(platform
     told = {field["name"]: field["value"] for field in platform.receiver.got[0][1]["embeds"][0]["fields"]}
     assert "the plug was pulled" in told["What"]
     assert "step work" in told["What"]
-    assert told["Runbook"] == "deploy/README.md#runs-fail"
+    assert told["Runbook"] == "docs/runbook.md#runs-fail"
 
 
 def test_a_source_that_does_not_answer_is_told_once_and_its_return_once(platform):

@@ -29,7 +29,7 @@ TEXT = Text(
     "A source does not answer: 한국 <demo>",
     is_over=False,
     at=NOW,
-    facts=(("What", "a < b & c"), ("Since", "2026-10-30 20:00:00 UTC"), ("Runbook", "deploy/README.md#x")),
+    facts=(("What", "a < b & c"), ("Since", "2026-10-30 20:00:00 UTC"), ("Runbook", "docs/runbook.md#x")),
 )
 SECRET = "S3CRET-T0KEN-0123456789"
 

@@ -449,7 +449,7 @@ def test_what_is_reported_is_a_problem_of_its_kind_as_long_as_it_is_reported():
     problem = the_problem(reported=[drift])
 
     assert (problem.what, problem.since, problem.likely_cause) == (drift.what, NOW - DAY, "a patch")
-    assert problem.runbook == "deploy/README.md#a-spec-deals-other-damage-than-expected"
+    assert problem.runbook == "docs/runbook.md#a-spec-deals-other-damage-than-expected"
     assert look(reported=[drift, error]) == ["model_degraded:error", "model_drift:Igniter"]
     assert look(reported=[]) == []
 

@@ -147,7 +147,7 @@ def test_a_message_says_what_since_where_why_and_where_the_runbook_is():
         assert facts["Since"] == "2026-10-30 20:00:00 UTC"
         assert "demo" in facts.values()
         assert facts["Likely cause"] == "somebody pulled the plug"
-        assert facts["Runbook"].startswith("deploy/README.md#")
+        assert facts["Runbook"].startswith("docs/runbook.md#")
         assert over.is_over
         assert over.title.startswith("Recovered: ")
         assert dict(over.facts)["Lasted"].startswith("30 s, from 2026-10-30 20:00:00 UTC to ")

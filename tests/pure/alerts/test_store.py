@@ -100,7 +100,7 @@ def test_muting_from_the_terminal_is_seen_by_the_next_look(tmp_path):
     (listed,) = read_alerts(settings).problems
     assert listed["key"] == PROBLEM.key
     assert listed["muted_until"] == until
-    assert listed["runbook"] == "deploy/README.md#a-source-does-not-answer"
+    assert listed["runbook"] == "docs/runbook.md#a-source-does-not-answer"
     assert read_alerts(settings).unsent == {"slack": 1}
     with pytest.raises(NotFound, match="Nothing was muted"):
         mute(settings, "nonsense", "2h")
