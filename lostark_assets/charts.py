@@ -1,8 +1,7 @@
 """The platform's charts, each a function from a table to an Altair chart.
 
-The same definitions stand in Dagster's metadata and on the pages; a ``Look`` says where. Altair is loaded
-by who draws: it is a sixth of the imports that each run waits for. What does not belong here: drawing
-charts into a page or a report (``presentation``, ``lostark_api.pages.chart_images``).
+The same definitions serve Dagster's metadata and the web pages; a ``ChartStyle`` tells them apart. Altair is
+imported inside the functions: it is a sixth of the imports that each run waits for.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ _FONT = "Noto Sans, Noto Sans KR, Malgun Gothic, Apple SD Gothic Neo, NanumGothi
 
 SERIES = ("#2f6fb0", "#c4622d", "#2a8f73", "#8a55a8", "#b38a12", "#c04477", "#4b8f29", "#5b6570")
 INK, DIM, GRID, GOOD, BAD = "#33393f", "#6b727a", "#e6e2dc", "#2a8f74", "#c2473f"
-"""Colours; each stands for one thing, so that a page can swap it for that of its theme."""
+"""Colours; each has one role, so that a page can replace it with its theme's colour."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """Where a chart is shown. ``per``: damage of one unit of a DPS axis, ``dps``: that axis' title.
+class ChartStyle:
+    """Size and labels of a chart. ``per``: damage per unit of a DPS axis, ``dps``: that axis' title.
 
-    A page's chart is exactly ``width`` pixels wide, has no title, and takes the page's colours.
+    On a page, a chart is exactly ``width`` pixels wide, has no title, and uses the page's colours.
     """
 
     width: int = WIDTH
@@ -46,19 +45,19 @@ class Look:
         return self.width < 500
 
 
-REPORT = Look()
-"""In Dagster's metadata and in reports."""
+REPORT = ChartStyle()
+"""For Dagster's metadata and reports."""
 
 
 def finish(
-    chart: alt.Chart | alt.LayerChart, title: str, look: Look = REPORT, height: int = HEIGHT
+    chart: alt.Chart | alt.LayerChart, title: str, style: ChartStyle = REPORT, height: int = HEIGHT
 ) -> alt.Chart:
-    """The chart with its title, and the size and fonts that all charts have."""
-    if not look.is_page:
-        sized = chart.properties(title=title, width=look.width, height=height)
+    """The chart with its title and the size and fonts common to all charts."""
+    if not style.is_page:
+        sized = chart.properties(title=title, width=style.width, height=height)
         return sized.configure(font=_FONT).configure_view(stroke=None)
     sized = chart.properties(
-        width=look.width,
+        width=style.width,
         height=height,
         autosize={"type": "fit", "contains": "padding"},
         padding=4,
@@ -76,7 +75,7 @@ def finish(
             labelFontSize=12,
             titleFontSize=12,
             titleFontWeight="normal",
-            labelLimit=130 if look.is_narrow else 240,
+            labelLimit=130 if style.is_narrow else 240,
         )
         .configure_legend(labelColor=INK, titleColor=DIM, labelFontSize=12, labelLimit=150)
     )
@@ -131,27 +130,33 @@ def dps_by_spec(player_dps: pa.Table) -> alt.Chart:
 
 
 def spec_boxes(
-    boxes: pd.DataFrame, title: str, look: Look = REPORT, *, x_title: str, y_title: str | None, height: int
+    boxes: pd.DataFrame,
+    title: str,
+    style: ChartStyle = REPORT,
+    *,
+    x_title: str,
+    y_title: str | None,
+    height: int,
 ) -> alt.Chart:
-    """Box plots from quantiles, a row each, best first: needs spec, p5, p25, p50, p75, p95.
+    """Box plots from quantiles, one row each, best first: needs spec, p5, p25, p50, p75, p95.
 
-    ``told``, where there is such a column, is what a row says of itself.
+    The optional column ``label`` is the accessible description of a row.
     """
     import altair as alt  # noqa: PLC0415 - see above
 
     base = alt.Chart(boxes).encode(y=alt.Y("spec:N", sort=boxes["spec"].tolist(), title=y_title))
-    if "told" in boxes:
-        base = base.encode(description="told:N")
+    if "label" in boxes:
+        base = base.encode(description="label:N")
     lines = base.mark_rule(color=DIM).encode(
         x=alt.X("p5:Q", title=x_title, axis=alt.Axis(tickCount=6)), x2="p95:Q"
     )
     halves = base.mark_bar(size=10, color=SERIES[0]).encode(x="p25:Q", x2="p75:Q")
     medians = base.mark_tick(color=SERIES[1], size=14, thickness=3).encode(x="p50:Q")
-    return finish(lines + halves + medians, title, look, height)
+    return finish(lines + halves + medians, title, style, height)
 
 
-def rolling_dps(timeline: pa.Table, title: str, look: Look = REPORT) -> alt.Chart:
-    """10 s DPS of every player of one encounter, a point every two seconds.
+def rolling_dps(timeline: pa.Table, title: str, style: ChartStyle = REPORT) -> alt.Chart:
+    """10 s DPS of every player of one encounter, one point every two seconds.
 
     Needs player_name, second, rolling_10s_dps.
     """
@@ -159,20 +164,20 @@ def rolling_dps(timeline: pa.Table, title: str, look: Look = REPORT) -> alt.Char
 
     frame = timeline.select(["player_name", "second", "rolling_10s_dps"]).to_pandas()
     frame = frame[frame["second"] % max(2, len(frame) // 4000) == 0].copy()
-    frame["million"] = frame["rolling_10s_dps"].astype("float64") / look.per
+    frame["million"] = frame["rolling_10s_dps"].astype("float64") / style.per
     names = list(dict.fromkeys(frame["player_name"]))
-    legend = alt.Legend(orient="bottom", columns=2 if look.is_narrow else 4, symbolType="stroke")
+    legend = alt.Legend(orient="bottom", columns=2 if style.is_narrow else 4, symbolType="stroke")
     lines = (
         alt.Chart(frame[["player_name", "second", "million"]])
         .mark_line(strokeWidth=1.7)
         .encode(
-            x=alt.X("second:Q", title=look.second),
-            y=alt.Y("million:Q", title=look.dps),
+            x=alt.X("second:Q", title=style.second),
+            y=alt.Y("million:Q", title=style.dps),
             color=alt.Color(
                 "player_name:N",
                 title=None,
                 scale=alt.Scale(domain=names, range=[SERIES[i % len(SERIES)] for i in range(len(names))]),
-                legend=legend if look.is_page else alt.Legend(),
+                legend=legend if style.is_page else alt.Legend(),
             ),
             description="player_name:N",
         )
@@ -185,32 +190,32 @@ def rolling_dps(timeline: pa.Table, title: str, look: Look = REPORT) -> alt.Char
                 "player_name:N", scale=alt.Scale(domain=names, range=styles), title=None
             )
         )
-    return finish(lines, title, look)
+    return finish(lines, title, style)
 
 
 def boss_hp(
-    hp: Sequence[tuple[float, float]], deaths: Sequence[tuple[float, str]], look: Look, *, title: str
+    hp: Sequence[tuple[float, float]], deaths: Sequence[tuple[float, str]], style: ChartStyle, *, title: str
 ) -> alt.Chart:
     """Boss HP over time, from (second, fraction), and marks where players died, from (second, name)."""
     import altair as alt  # noqa: PLC0415 - see above
 
     line = pd.DataFrame(hp, columns=["second", "left"]).astype("float64")
     line["left"] *= 100
-    x = alt.X("second:Q", title=look.second)
+    x = alt.X("second:Q", title=style.second)
     y = alt.Y("left:Q", title=title, scale=alt.Scale(domain=[0, 100]))
     area = alt.Chart(line).mark_area(color=SERIES[0], opacity=0.18, line={"color": SERIES[0]})
     chart = area.encode(x=x, y=y, description=alt.value(title))
     if not deaths:
-        return finish(chart, title, look, 180)
+        return finish(chart, title, style, 180)
     marks = pd.DataFrame(deaths, columns=["second", "who"])
     rules = alt.Chart(marks).mark_rule(color=BAD, strokeWidth=2, strokeDash=[4, 3])
-    return finish(chart + rules.encode(x=x, description="who:N"), title, look, 180)
+    return finish(chart + rules.encode(x=x, description="who:N"), title, style, 180)
 
 
 def gap_steps(
     start: tuple[str, float], parts: Sequence[tuple[str, float | None]], end: str
 ) -> list[dict[str, Any]]:
-    """Bars of a waterfall from ``start`` through ``parts`` to ``end``; what is not known (None) is left out.
+    """Bars of a waterfall from ``start`` through ``parts`` to ``end``; unknown parts (None) are left out.
 
     A bar has part, low, high, change and kind (whole, more, less).
     """
@@ -234,15 +239,15 @@ def gap_steps(
 
 
 def waterfall(
-    bars: Sequence[Mapping[str, Any]], texts: Sequence[str], look: Look, *, title: str
+    bars: Sequence[Mapping[str, Any]], texts: Sequence[str], style: ChartStyle, *, title: str
 ) -> alt.Chart:
-    """``gap_steps`` as a picture, each bar with its text of ``texts``."""
+    """``gap_steps`` as a waterfall chart, each bar with its text from ``texts``."""
     import altair as alt  # noqa: PLC0415 - see above
 
     frame = pd.DataFrame(list(bars)).assign(text=list(texts))
-    frame["told"] = frame["part"] + ": " + frame["text"]
-    frame[["low", "high"]] = frame[["low", "high"]].astype("float64") / look.per
-    # The whole bars begin at zero; the axis does not, where the steps would be too small to see.
+    frame["label"] = frame["part"] + ": " + frame["text"]
+    frame[["low", "high"]] = frame[["low", "high"]].astype("float64") / style.per
+    # Whole bars begin at zero; the axis does not if the steps would then be too small to see.
     steps = frame[frame["kind"] != "whole"]
     ends = frame.loc[frame["kind"] == "whole", "high"]
     least = min([*steps["low"], *ends])
@@ -250,11 +255,11 @@ def waterfall(
     start = max(0.0, least - max(0.25 * most, 1.2 * (most - least)))
     frame["low"] = frame["low"].clip(lower=start)
     base = alt.Chart(frame).encode(
-        y=alt.Y("part:N", sort=frame["part"].tolist(), title=None), description="told:N"
+        y=alt.Y("part:N", sort=frame["part"].tolist(), title=None), description="label:N"
     )
-    scale = alt.Scale(domain=[start, most + (most - start) * (0.22 if look.is_narrow else 0.12)], nice=False)
+    scale = alt.Scale(domain=[start, most + (most - start) * (0.22 if style.is_narrow else 0.12)], nice=False)
     drawn = base.mark_bar(size=16, cornerRadius=2).encode(
-        x=alt.X("low:Q", title=look.dps, scale=scale, axis=alt.Axis(tickCount=5)),
+        x=alt.X("low:Q", title=style.dps, scale=scale, axis=alt.Axis(tickCount=5)),
         x2="high:Q",
         color=alt.Color(
             "kind:N",
@@ -262,32 +267,32 @@ def waterfall(
             legend=None,
         ),
     )
-    said = base.mark_text(align="left", dx=5, color=INK, fontSize=12).encode(x="high:Q", text="text:N")
-    return finish(drawn + said, title, look, 34 * len(frame) + 12)
+    labels = base.mark_text(align="left", dx=5, color=INK, fontSize=12).encode(x="high:Q", text="text:N")
+    return finish(drawn + labels, title, style, 34 * len(frame) + 12)
 
 
-def against_expectation(fights: pd.DataFrame, look: Look, *, title: str) -> alt.Chart:
-    """Reached over expected DPS of one character's fights, with the interval.
+def against_expectation(fights: pd.DataFrame, style: ChartStyle, *, title: str) -> alt.Chart:
+    """Actual over expected DPS of one character's fights, with the interval.
 
-    Needs at (time), ratio, low, high (interval over expected) and told (what a fight says of itself).
+    Needs at (time), ratio, low, high (interval over expected) and label (accessible description).
     """
     import altair as alt  # noqa: PLC0415 - see above
 
     frame = fights.assign(number=range(1, len(fights) + 1), kind=fights["ratio"].ge(1.0))
     x = alt.X("number:Q", axis=None, scale=alt.Scale(domain=[0, len(frame) + 1]))
-    base = alt.Chart(frame).encode(x=x, description="told:N")
+    base = alt.Chart(frame).encode(x=x, description="label:N")
     y = alt.Y("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%"))
     ranges = base.mark_rule(color=GRID, strokeWidth=6).encode(y=y, y2="high:Q")
-    usual = alt.Chart(pd.DataFrame({"one": [1.0]})).mark_rule(color=DIM).encode(y="one:Q")
+    expected = alt.Chart(pd.DataFrame({"one": [1.0]})).mark_rule(color=DIM).encode(y="one:Q")
     marks = base.mark_point(filled=True, size=70, opacity=1).encode(
         y="ratio:Q",
         color=alt.Color("kind:N", scale=alt.Scale(domain=[True, False], range=[GOOD, BAD]), legend=None),
     )
-    return finish(ranges + usual + marks, title, look, 270)
+    return finish(ranges + expected + marks, title, style, 270)
 
 
-def weekly_model(weeks: pd.DataFrame, look: Look, *, promised: float) -> alt.Chart:
-    """Mean error and coverage by week, in percent; needs week (time), what, value, told."""
+def weekly_model(weeks: pd.DataFrame, style: ChartStyle, *, promised: float) -> alt.Chart:
+    """Mean error and coverage by week, in percent; needs week (time), what, value, label."""
     import altair as alt  # noqa: PLC0415 - see above
 
     names = list(dict.fromkeys(weeks["what"]))
@@ -298,14 +303,14 @@ def weekly_model(weeks: pd.DataFrame, look: Look, *, promised: float) -> alt.Cha
         legend=alt.Legend(orient="top"),
     )
     base = alt.Chart(weeks).encode(
-        x=alt.X("week:T", title=None, axis=alt.Axis(format="%m-%d", tickCount=4 if look.is_narrow else 8)),
+        x=alt.X("week:T", title=None, axis=alt.Axis(format="%m-%d", tickCount=4 if style.is_narrow else 8)),
         y=alt.Y("value:Q", title="%", scale=alt.Scale(domain=[0, 100])),
         color=color,
     )
     lines = base.mark_line(strokeWidth=2)
-    marks = base.mark_point(filled=True, size=55, opacity=1).encode(description="told:N")
+    marks = base.mark_point(filled=True, size=55, opacity=1).encode(description="label:N")
     goal = alt.Chart(pd.DataFrame({"goal": [promised * 100]})).mark_rule(color=DIM, strokeDash=[5, 4])
-    return finish(goal.encode(y="goal:Q") + lines + marks, "", look, 300)
+    return finish(goal.encode(y="goal:Q") + lines + marks, "", style, 300)
 
 
 def median_by_spec(distribution: pa.Table) -> alt.Chart:

@@ -1,7 +1,4 @@
-"""The code location of phase 1: everything that Dagster shows, on one screen.
-
-What does not belong here: any asset's body, and anything that connects or writes at import.
-"""
+"""The Dagster code location of phase 1. Building the definitions connects to nothing and writes nothing."""
 
 from __future__ import annotations
 

@@ -19,8 +19,6 @@
         │   └── CircuitOpen       it failed so often that it is left alone for a while
         ├── LakeBusy              another writer committed first, too often
         └── DatabaseUnavailable   PostgreSQL can't be reached, or gave up a transaction
-
-What does not belong here: handling. Callers decide between retry and quarantine by the two branches.
 """
 
 from __future__ import annotations

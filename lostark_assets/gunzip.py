@@ -1,7 +1,4 @@
-"""Gunzip with a limit on what comes out: a small file can unpack to gigabytes.
-
-What does not belong here: what is inside.
-"""
+"""Gunzip with a limit on what comes out: a small file can unpack to gigabytes."""
 
 from __future__ import annotations
 

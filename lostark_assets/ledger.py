@@ -1,8 +1,7 @@
 """The ledger: how collections ended, where each source's listing goes on, and what others report as wrong.
 
 One SQLite file that several processes write at the same time; every call is one short transaction, so that a
-process killed at any point leaves whole rows. What does not belong here: battle logs (the lake), and deciding
-anything from what is written here.
+process killed at any point leaves whole rows.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from lostark_assets.settings import Settings
 
 LEDGER_FILE = "operations.db"
 OUTCOMES = ("ok", "unavailable", "refused", "failed")
-Outcome = Literal["ok", "unavailable", "refused", "failed"]
+CollectionOutcome = Literal["ok", "unavailable", "refused", "failed"]
 _BUSY_TIMEOUT_S = 15.0
 _KEPT = timedelta(days=180)
 _VERSION = 2
@@ -56,7 +55,7 @@ class CollectionRecord:
     kind: str
     started_at: datetime
     ended_at: datetime
-    outcome: Outcome
+    outcome: CollectionOutcome
     requests: int = 0
     failed_requests: int = 0
     found: int = 0
@@ -112,7 +111,7 @@ class Ledger:
         return [_record(row) for row in rows]
 
     def last_collection(
-        self, source: str, kind: str | None = None, outcome: Outcome | None = None
+        self, source: str, kind: str | None = None, outcome: CollectionOutcome | None = None
     ) -> CollectionRecord | None:
         """The newest collection of ``source``, of one kind and outcome where they are named."""
         query = f"SELECT {_COLUMNS} FROM collections WHERE source = ?"  # noqa: S608 - our names
@@ -139,11 +138,11 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute("DELETE FROM cursors WHERE source = ?", (source,))
 
-    def note(self, key: str) -> str | None:
+    def get_value(self, key: str) -> str | None:
         """A small fact that was noted under ``key``."""
         return self._value("SELECT value FROM notes WHERE key = ?", key)
 
-    def set_note(self, key: str, value: str | None) -> None:
+    def set_value(self, key: str, value: str | None) -> None:
         """Note a small fact under ``key``; None forgets it."""
         with self._transaction() as connection:
             if value is None:

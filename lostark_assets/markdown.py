@@ -1,7 +1,4 @@
-"""Tables and pictures of data as Markdown, for Dagster metadata and reports.
-
-What does not belong here: computing figures, and the pages' own charts.
-"""
+"""Tables and pictures of data as Markdown, for Dagster metadata and reports."""
 
 from __future__ import annotations
 
@@ -90,7 +87,7 @@ def dictionary_table(contract: Contract) -> str:
     return markdown_table(rows)
 
 
-def picture(chart: alt.Chart, alternative: str) -> str:
+def chart_image(chart: alt.Chart, alternative: str) -> str:
     """A chart as a Markdown picture (SVG, so that text stays text and every script renders)."""
     import vl_convert  # noqa: PLC0415 - a JavaScript engine, loaded only where a picture is drawn
 

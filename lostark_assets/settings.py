@@ -1,8 +1,4 @@
-"""Typed settings of the platform, from ``LOSTARK_*`` environment variables and nowhere else.
-
-What does not belong here: reading anything at import, creating folders, connecting. Callers ask
-``get_settings()`` when they start and hand the object on; ``.env`` files are not read.
-"""
+"""Typed settings of the platform, from ``LOSTARK_*`` environment variables and nowhere else."""
 
 from __future__ import annotations
 

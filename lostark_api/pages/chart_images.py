@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lostark_api.http.language import KOREAN
 from lostark_api.pages.translations import words
-from lostark_assets.charts import BAD, DIM, GOOD, GRID, INK, SERIES, Look
+from lostark_assets.charts import BAD, DIM, GOOD, GRID, INK, SERIES, ChartStyle
 
 if TYPE_CHECKING:
     import altair as alt
@@ -43,9 +43,9 @@ _STYLE = (
 )
 
 
-def get_look(width: int, language: str) -> Look:
-    """The look of a page's chart: Korean counts damage in 억, English in millions."""
-    return Look(
+def get_style(width: int, language: str) -> ChartStyle:
+    """The style of a page's chart: Korean counts damage in 억, English in millions."""
+    return ChartStyle(
         width=width,
         per=1e8 if language == KOREAN else 1e6,
         dps=words(language, "chart.dps"),

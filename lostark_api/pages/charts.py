@@ -31,12 +31,12 @@ from lostark_api.http.parameters import (
 )
 from lostark_api.http.responses import get_language, reply
 from lostark_api.pages import formats
-from lostark_api.pages.chart_images import SVG_TYPE, WIDTHS, get_look, picture
+from lostark_api.pages.chart_images import SVG_TYPE, WIDTHS, get_style, picture
 from lostark_api.pages.translations import words
 from lostark_api.queries import characters, fights, gates, state
 from lostark_api.queries.pools import Pool, gate_distribution
 from lostark_assets import charts
-from lostark_assets.charts import Look
+from lostark_assets.charts import ChartStyle
 from lostark_assets.contracts.ml import GAP_PARTS
 from lostark_assets.errors import NotFound
 
@@ -62,13 +62,13 @@ Width = Annotated[int, Query(description="Pixels."), AfterValidator(_known)]
 
 
 async def _answer(
-    request: Request, width: int, question: Callable[[Snapshot, str, Look], Awaitable[Draw]]
+    request: Request, width: int, question: Callable[[Snapshot, str, ChartStyle], Awaitable[Draw]]
 ) -> Response:
     marts: Marts = request.app.state.marts
     language = get_language(request)
     async with marts.snapshot() as now:
         version = now.version
-        draw = await question(now, language, get_look(width, language))
+        draw = await question(now, language, get_style(width, language))
     return reply(await picture(draw), SVG_TYPE, version=version, language=language)
 
 
@@ -86,15 +86,15 @@ async def gate_boxes(
     """Box plots of the specs at one gate."""
     pool = Pool(role, weeks, gate_id, None, item_level_min, item_level_max)
 
-    async def ask(now: Snapshot, language: str, look: Look) -> Draw:
+    async def ask(now: Snapshot, language: str, style: ChartStyle) -> Draw:
         await gates.gate(now, gate_id)
         rows = [row for row in await gate_distribution(now, pool) if row["p50"] is not None]
-        return lambda: _boxes(labelled(rows, language), role == "dealer", look, language)
+        return lambda: _boxes(labelled(rows, language), role == "dealer", style, language)
 
     return await _answer(request, width, ask)
 
 
-def _boxes(rows: list[Row], is_dealer: bool, look: Look, language: str) -> alt.Chart:  # noqa: FBT001
+def _boxes(rows: list[Row], is_dealer: bool, style: ChartStyle, language: str) -> alt.Chart:  # noqa: FBT001
     frame = pd.DataFrame(rows, columns=["spec_label", "player_count", *_QUANTILES])
     frame["spec"] = frame["spec_label"] + " (" + frame["player_count"].astype(str) + ")"
 
@@ -102,22 +102,22 @@ def _boxes(rows: list[Row], is_dealer: bool, look: Look, language: str) -> alt.C
         return formats.damage(value, language) if is_dealer else formats.percent(value, 1)
 
     if len(frame):
-        frame["told"] = [
+        frame["label"] = [
             "; ".join([row.spec, f"5%: {told(row.p5)}", f"25%: {told(row.p25)}", f"50%: {told(row.p50)}",
                        f"75%: {told(row.p75)}", f"95%: {told(row.p95)}"])
             for row in frame.itertuples()
         ]  # fmt: skip
-    frame[_QUANTILES] = frame[_QUANTILES].astype("float64") * (1 / look.per if is_dealer else 100.0)
-    title = look.dps if is_dealer else words(language, "chart.contribution")
+    frame[_QUANTILES] = frame[_QUANTILES].astype("float64") * (1 / style.per if is_dealer else 100.0)
+    title = style.dps if is_dealer else words(language, "chart.contribution")
     height = 26 * len(frame) + 70
-    return charts.spec_boxes(frame, "", look, x_title=title, y_title=None, height=height)
+    return charts.spec_boxes(frame, "", style, x_title=title, y_title=None, height=height)
 
 
 @router.get("/fights/{fight_id}/timeline")
 async def timeline(request: Request, fight_id: FightId, width: Width = 960, lang: Lang = None) -> Response:
     """10 s DPS of every player."""
 
-    async def ask(now: Snapshot, language: str, look: Look) -> Draw:
+    async def ask(now: Snapshot, language: str, style: ChartStyle) -> Draw:
         found = await fights.fight_timeline(now, fight_id)
         step = found["step_s"]
         points = [
@@ -134,7 +134,7 @@ async def timeline(request: Request, fight_id: FightId, width: Width = 960, lang
                 "rolling_10s_dps": pa.array(dps, pa.int64()),
             }
         )
-        return lambda: charts.rolling_dps(table, "", look)
+        return lambda: charts.rolling_dps(table, "", style)
 
     return await _answer(request, width, ask)
 
@@ -143,7 +143,7 @@ async def timeline(request: Request, fight_id: FightId, width: Width = 960, lang
 async def boss(request: Request, fight_id: FightId, width: Width = 960, lang: Lang = None) -> Response:
     """Boss HP, and who died when."""
 
-    async def ask(now: Snapshot, language: str, look: Look) -> Draw:
+    async def ask(now: Snapshot, language: str, style: ChartStyle) -> Draw:
         report = await fights.fight_report(now, fight_id)
         hp = list(zip(report["boss_hp"]["at_s"], report["boss_hp"]["hp_left"], strict=False))
         deaths = [
@@ -152,7 +152,7 @@ async def boss(request: Request, fight_id: FightId, width: Width = 960, lang: La
             if death["died_at_s"] is not None
         ]
         title = words(language, "chart.hp")
-        return lambda: charts.boss_hp(hp, deaths, look, title=title)
+        return lambda: charts.boss_hp(hp, deaths, style, title=title)
 
     return await _answer(request, width, ask)
 
@@ -163,7 +163,7 @@ async def gap(
 ) -> Response:
     """From expected to reached DPS of one player, part by part."""
 
-    async def ask(now: Snapshot, language: str, look: Look) -> Draw:
+    async def ask(now: Snapshot, language: str, style: ChartStyle) -> Draw:
         report = await fights.fight_report(now, fight_id)
         found = next((p for p in report["players"] if p["player_name"] == player), None)
         expected = (found or {}).get("expected") or {}
@@ -179,7 +179,7 @@ async def gap(
             else formats.signed_damage(bar["change"], language)
             for bar in bars
         ]
-        return lambda: charts.waterfall(bars, texts, look, title=words(language, "fight.gap"))
+        return lambda: charts.waterfall(bars, texts, style, title=words(language, "fight.gap"))
 
     return await _answer(request, width, ask)
 
@@ -195,7 +195,7 @@ async def history(
 ) -> Response:
     """A character's fights against what was expected, oldest first."""
 
-    async def ask(now: Snapshot, language: str, look: Look) -> Draw:
+    async def ask(now: Snapshot, language: str, style: ChartStyle) -> Draw:
         rows, _ = await characters.history(now, region, player_name, gate_id=gate_id, limit=HISTORY)
         frame = pd.DataFrame(
             [
@@ -203,9 +203,9 @@ async def history(
                 for row in reversed(rows)
                 if row["expected_dps"] and row["dps"] is not None
             ],
-            columns=["ratio", "low", "high", "told"],
+            columns=["ratio", "low", "high", "label"],
         )
-        return lambda: charts.against_expectation(frame, look, title=words(language, "chart.ratio"))
+        return lambda: charts.against_expectation(frame, style, title=words(language, "chart.ratio"))
 
     return await _answer(request, width, ask)
 
@@ -223,7 +223,7 @@ def _against(row: Row, language: str) -> dict[str, Any]:
         "ratio": row["dps"] / expected,
         "low": low / expected,
         "high": high / expected,
-        "told": "; ".join(told),
+        "label": "; ".join(told),
     }
 
 
@@ -231,21 +231,21 @@ def _against(row: Row, language: str) -> dict[str, Any]:
 async def weekly(request: Request, width: Width = 960, lang: Lang = None) -> Response:
     """The model's error and coverage by week."""
 
-    async def ask(now: Snapshot, language: str, look: Look) -> Draw:
+    async def ask(now: Snapshot, language: str, style: ChartStyle) -> Draw:
         found = await state.model(now)
         rows = [
             {
                 "week": row["week_started_at"].replace(tzinfo=None),
                 "what": words(language, key),
                 "value": row[name] * 100,
-                "told": f"{formats.day(row['week_started_at'])}; {formats.percent(row[name], 1)}",
+                "label": f"{formats.day(row['week_started_at'])}; {formats.percent(row[name], 1)}",
             }
             for name, key in (("mape", "model.error"), ("coverage", "model.coverage"))
             for row in reversed(found["monitoring"])
             if row["slice"] == "overall" and row[name] is not None
         ]
-        frame = pd.DataFrame(rows, columns=["week", "what", "value", "told"])
-        return lambda: charts.weekly_model(frame, look, promised=PROMISED_COVERAGE)
+        frame = pd.DataFrame(rows, columns=["week", "what", "value", "label"])
+        return lambda: charts.weekly_model(frame, style, promised=PROMISED_COVERAGE)
 
     return await _answer(request, width, ask)
 

@@ -1,1 +1,1 @@
-"""What the platform does by itself: decisions (pure), sensors and schedules (wiring)."""
+"""What the platform does automatically: the decisions behind sensors and schedules."""

@@ -1,7 +1,7 @@
-"""Looking for news at every configured source, side by side, each on its own.
+"""Polling every configured source for new battle logs, concurrently and independently.
 
-A source that can't be read is written down and left alone for a while; it never counts as one without news,
-and never keeps the others waiting. What does not belong here: how to look (``sources.peek``), and Dagster.
+A source that can't be read is recorded and paused for a while. It never counts as a source without new logs,
+and it never delays the others.
 """
 
 from __future__ import annotations
@@ -11,86 +11,87 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from lostark_assets.automation.decisions import pause_s
+from lostark_assets.automation.decisions import compute_backoff_s
 from lostark_assets.errors import LostarkError
 from lostark_assets.ledger import CollectionRecord, Ledger, open_ledger
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import classify_outcome
 from lostark_assets.sources.configured import Origin, ServiceOrigin, configured_origins
-from lostark_assets.sources.probe import Peek, fingerprint_folder, peek
+from lostark_assets.sources.probe import Probe, fingerprint_folder, probe_origin
 
-PEEK = "peek"
-"""What the ledger calls a look at a source; only failed ones and the first good one after them are noted."""
-MAX_PAUSE_S = 120.0
-_SIDE_BY_SIDE = 8
-Peeker = Callable[[Origin, Settings], Peek]
+PROBE_KIND = "peek"
+"""Kind of a probe in the ledger, unchanged since the first version. Failed probes are recorded, and the first
+success after them."""
+MAX_BACKOFF_S = 120.0
+_MAX_CONCURRENT_PROBES = 8
+Prober = Callable[[Origin, Settings], Probe]
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """A source that could not be read, so many times in a row, last at ``failed_at`` (epoch seconds)."""
+class SourceFailure:
+    """A source that could not be read ``failures`` times in a row, last at ``failed_at`` (epoch seconds)."""
 
     failures: int
     failed_at: float
     error: str = ""
 
     def retry_at(self) -> float:
-        """When to look again, epoch seconds."""
-        return self.failed_at + pause_s(self.failures, MAX_PAUSE_S)
+        """When to probe the source again, epoch seconds."""
+        return self.failed_at + compute_backoff_s(self.failures, MAX_BACKOFF_S)
 
 
 @dataclass(frozen=True)
-class News:
-    """What one round of looks told: ``due`` sources, each with what waits there; ``troubles`` by place."""
+class PollResult:
+    """Result of one poll: the ``due`` sources with a digest of what is new there; ``failures`` by address."""
 
     due: dict[str, str] = field(default_factory=dict)
-    troubles: dict[str, Trouble] = field(default_factory=dict)
+    failures: dict[str, SourceFailure] = field(default_factory=dict)
 
 
-def look_for_news(
-    settings: Settings, troubles: Mapping[str, Trouble], now: float, peeker: Peeker = peek
-) -> News:
-    """Look at every configured place whose pause is over; places in trouble keep it until a look succeeds."""
+def poll_sources(
+    settings: Settings, failures: Mapping[str, SourceFailure], now: float, prober: Prober = probe_origin
+) -> PollResult:
+    """Probe every configured origin that is not paused; failed ones stay in ``failures`` until they succeed."""
     origins = configured_origins(settings)
-    resting = {o.where: troubles[o.where] for o in origins if _rests(troubles.get(o.where), now)}
-    asked = [origin for origin in origins if origin.where not in resting]
-    news, ledger = News(troubles=dict(resting)), open_ledger(settings)
-    with ThreadPoolExecutor(max(min(len(asked), _SIDE_BY_SIDE), 1)) as pool:
-        found = list(pool.map(lambda origin: _look(origin, settings, peeker), asked))
-    for origin, outcome in zip(asked, found, strict=True):
-        before = troubles.get(origin.where)
+    paused = {o.where: failures[o.where] for o in origins if _is_paused(failures.get(o.where), now)}
+    polled = [origin for origin in origins if origin.where not in paused]
+    result, ledger = PollResult(failures=dict(paused)), open_ledger(settings)
+    with ThreadPoolExecutor(max(min(len(polled), _MAX_CONCURRENT_PROBES), 1)) as pool:
+        outcomes = list(pool.map(lambda origin: _probe_origin(origin, settings, prober), polled))
+    for origin, outcome in zip(polled, outcomes, strict=True):
+        before = failures.get(origin.where)
         if isinstance(outcome, Exception):
-            failures = before.failures + 1 if before else 1
-            news.troubles[origin.where] = Trouble(failures, now, str(outcome)[:500])
-            _note(ledger, origin, now, outcome)
+            count = before.failures + 1 if before else 1
+            result.failures[origin.where] = SourceFailure(count, now, str(outcome)[:500])
+            _record(ledger, origin, now, outcome)
             continue
         if before:
-            _note(ledger, origin, now, None)
-        news.due.update(outcome)
-    return news
+            _record(ledger, origin, now, None)
+        result.due.update(outcome)
+    return result
 
 
-def _rests(trouble: Trouble | None, now: float) -> bool:
-    return trouble is not None and now < trouble.retry_at()
+def _is_paused(failure: SourceFailure | None, now: float) -> bool:
+    return failure is not None and now < failure.retry_at()
 
 
-def _look(origin: Origin, settings: Settings, peeker: Peeker) -> dict[str, str] | Exception:
-    """The sources with news, each with what makes a later look at the same news recognisable."""
+def _probe_origin(origin: Origin, settings: Settings, prober: Prober) -> dict[str, str] | Exception:
+    """The sources with new logs, each with a digest by which the same logs are recognised in a later poll."""
     try:
-        seen = peeker(origin, settings)
-        waits = f"{seen.reason} {fingerprint_folder(origin) or ''}".strip() if seen.has_new else ""
+        probe = prober(origin, settings)
+        digest = f"{probe.reason} {fingerprint_folder(origin) or ''}".strip() if probe.has_new else ""
     except (LostarkError, OSError) as error:
         return error
-    return dict.fromkeys(seen.sources, waits) if seen.has_new else {}
+    return dict.fromkeys(probe.sources, digest) if probe.has_new else {}
 
 
-def _note(ledger: Ledger, origin: Origin, now: float, error: Exception | None) -> None:
+def _record(ledger: Ledger, origin: Origin, now: float, error: Exception | None) -> None:
     at = datetime.fromtimestamp(now, UTC)
     is_service = isinstance(origin, ServiceOrigin)
     ledger.record_collection(
         CollectionRecord(
             source=origin.name if isinstance(origin, ServiceOrigin) else origin.where,
-            kind=PEEK,
+            kind=PROBE_KIND,
             started_at=at,
             ended_at=at,
             outcome=classify_outcome(error) if error else "ok",
@@ -102,7 +103,7 @@ def _note(ledger: Ledger, origin: Origin, now: float, error: Exception | None) -
 
 
 def partition_ranges(wanted: Collection[str], partitions: Sequence[str]) -> list[tuple[str, str]]:
-    """``wanted`` as ranges of ``partitions`` in their order, each one run that touches no other source."""
+    """``wanted`` as ranges of ``partitions`` in their order: one run each, which touches no other source."""
     ranges: list[list[str]] = []
     is_open = False
     for name in partitions:

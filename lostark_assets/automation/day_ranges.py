@@ -1,7 +1,4 @@
-"""Fight days as few ranges, each of which one run computes.
-
-What does not belong here: which days need work (``due``) and when they get it (``decisions``).
-"""
+"""Group fight days into a few ranges, each computed by one run."""
 
 from __future__ import annotations
 
@@ -9,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 
-def ranges(
+def group_days(
     days: Iterable[date], present: Iterable[date] = (), longest_gap: int = 7
 ) -> list[tuple[date, date]]:
-    """Days as few ranges, each one run.
+    """Group days into a few ranges, one run each.
 
-    A gap is bridged if it is short and no day in it has data (``present``): an empty day costs less than
-    another run, and a day with data is not touched unasked.
+    A gap is bridged if it is short and none of its days has data (``present``): an empty day costs less than
+    another run, and a day with data must not be recomputed without need.
     """
     filled, result = set(present), []
     for day in sorted(set(days)):

@@ -1,9 +1,8 @@
-"""What is asked for next, from facts alone: what is due, what was tried, what runs now.
+"""Deciding which runs to request next, from what is due, what was tried and what is running. Pure.
 
-A subject is a fight day, a source, or the tables across days. What was asked for is remembered with
-its *input*, a digest of what waited. A request that leaves the same input due has not helped, whatever became
-of its run, so neither a failing run nor one that succeeds in vain can be repeated without end. What does not
-belong here: looking at the lake (``due``), at Dagster (``sensors``), and clocks.
+A subject is a fight day, a source, or the tables across days. A request is remembered with its *input*, a
+digest of the pending work. A request that leaves the same input due did not help, whatever the outcome of its
+run, so neither a failing run nor one that succeeds without effect is repeated endlessly.
 """
 
 from __future__ import annotations
@@ -13,27 +12,27 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
-from lostark_assets.automation.day_ranges import ranges
+from lostark_assets.automation.day_ranges import group_days
 
-FIRST_PAUSE_S = 60.0
-MAX_PAUSE_S = 3600.0
-TRIES = 3
-"""So often the same input is tried. Then it rests until it, or the code that works on it, is another."""
-RUNS_AT_ONCE = 5
-"""Ranges of days asked for in one tick; the others come with a later one."""
-ACROSS_DAYS_EVERY_S = 300.0
-ACROSS_DAYS_LATEST_S = 900.0
-COLLECTION_PATIENCE_S = 600.0
+FIRST_BACKOFF_S = 60.0
+MAX_BACKOFF_S = 3600.0
+MAX_TRIES = 3
+"""How often the same input is tried; after that, only when the input or the code has changed."""
+MAX_RUNS_PER_TICK = 5
+"""Ranges of days requested in one tick; the others follow in a later one."""
+ACROSS_DAYS_INTERVAL_S = 300.0
+ACROSS_DAYS_MAX_DELAY_S = 900.0
+MAX_COLLECTION_WAIT_S = 600.0
 
-Outcome = Literal["running", "succeeded", "failed", "unknown"]
-"""What became of a request; ``unknown``: Dagster has no run of it."""
+RunOutcome = Literal["running", "succeeded", "failed", "unknown"]
+"""Outcome of a request's run; ``unknown``: Dagster has no run for it."""
 
 
 @dataclass(frozen=True)
 class Attempt:
     """The last request of a subject. ``failed_at``: epoch seconds.
 
-    ``failures`` counts requests in a row that did not help, ``same`` those of them with this very input,
+    ``failures`` counts consecutive requests that did not help, ``same`` those of them with the same input,
     ``together`` the subjects that shared the run.
     """
 
@@ -47,8 +46,8 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What a sensor remembers of its requests. ``name`` tells them from those of an earlier memory."""
+class RequestMemory:
+    """A sensor's requests so far, kept in its cursor. ``name`` makes its run keys unique."""
 
     name: str
     requests: int = 0
@@ -57,11 +56,11 @@ class Memory:
     last_failed_at: float = 0.0
 
     def next_request(self) -> str:
-        """Key of the next request: the same if a tick dies before it is remembered, so it is run once."""
+        """Run key of the next request: unchanged if a tick dies before saving it, so that it runs once."""
         return f"{self.name}-{self.requests}"
 
-    def asked(self, due: Mapping[str, str], subjects: Collection[str]) -> Memory:
-        """This memory after one request for ``subjects``."""
+    def with_request(self, due: Mapping[str, str], subjects: Collection[str]) -> RequestMemory:
+        """A copy that includes one request for ``subjects``."""
         key, attempts = self.next_request(), dict(self.attempts)
         for subject in subjects:
             before = attempts.get(subject)
@@ -76,22 +75,24 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What to ask for, what waits until when (epoch seconds), what runs, and what was given up."""
+class WorkPlan:
+    """Subjects to request now, waiting (until epoch seconds), running, and given up."""
 
-    ask: list[str] = field(default_factory=list)
+    ready: list[str] = field(default_factory=list)
     waiting: dict[str, float] = field(default_factory=dict)
     running: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
 
 
-def pause_s(failures: int, longest_s: float = MAX_PAUSE_S) -> float:
-    """Seconds to wait after so many failures in a row: 1 min, 4 min, 16 min, then an hour."""
-    return 0.0 if failures < 1 else min(FIRST_PAUSE_S * 4.0 ** min(failures - 1, 9), longest_s)
+def compute_backoff_s(failures: int, max_s: float = MAX_BACKOFF_S) -> float:
+    """Seconds to wait after N consecutive failures: 1 min, 4 min, 16 min, then an hour."""
+    return 0.0 if failures < 1 else min(FIRST_BACKOFF_S * 4.0 ** min(failures - 1, 9), max_s)
 
 
-def settle(memory: Memory, due: Mapping[str, str], outcomes: Mapping[str, Outcome], now: float) -> Memory:
-    """Judge the requests that ended, by whether they helped; what is not due any more is forgotten."""
+def apply_outcomes(
+    memory: RequestMemory, due: Mapping[str, str], outcomes: Mapping[str, RunOutcome], now: float
+) -> RequestMemory:
+    """Count the requests that ended as helpful or failed; subjects that are no longer due are dropped."""
     attempts, failed, helped = {}, set(), set()
     for subject, attempt in memory.attempts.items():
         if attempt.is_settled or outcomes.get(attempt.request, "unknown") == "running":
@@ -114,66 +115,66 @@ def settle(memory: Memory, due: Mapping[str, str], outcomes: Mapping[str, Outcom
     return replace(memory, attempts=attempts, failed_in_a_row=in_a_row, last_failed_at=last)
 
 
-def choose(
-    memory: Memory,
+def plan_work(
+    memory: RequestMemory,
     due: Mapping[str, str],
     now: float,
     *,
     busy: Collection[str] = (),
-    tries: int | None = TRIES,
-    longest_s: float = MAX_PAUSE_S,
-) -> Choice:
-    """Sort what is due; runs work on ``busy``, whoever started them. ``tries`` None: never give up."""
-    choice = Choice()
+    tries: int | None = MAX_TRIES,
+    max_s: float = MAX_BACKOFF_S,
+) -> WorkPlan:
+    """Sort what is due. Some run already works on ``busy``; with ``tries`` None nothing is given up."""
+    plan = WorkPlan()
     for subject in sorted(due):
         attempt = memory.attempts.get(subject)
         if subject in busy or (attempt and not attempt.is_settled):
-            choice.running.append(subject)
+            plan.running.append(subject)
         elif attempt is None:
-            choice.ask.append(subject)
-        elif tries is not None and _is_hopeless(attempt, due[subject], tries):
-            choice.given_up.append(subject)
-        elif now < (until := attempt.failed_at + pause_s(attempt.failures, longest_s)):
-            choice.waiting[subject] = until
+            plan.ready.append(subject)
+        elif tries is not None and _is_exhausted(attempt, due[subject], tries):
+            plan.given_up.append(subject)
+        elif now < (until := attempt.failed_at + compute_backoff_s(attempt.failures, max_s)):
+            plan.waiting[subject] = until
         else:
-            choice.ask.append(subject)
-    return choice
-
-
-def _is_hopeless(attempt: Attempt, waits: str, tries: int) -> bool:
-    """Tried often enough, and at last alone: days that failed together may be one bad day's company."""
-    return attempt.same >= tries and attempt.together == 1 and attempt.input == waits
-
-
-def plan_days(
-    choice: Choice, memory: Memory, present: Collection[date], now: float
-) -> list[tuple[date, date]]:
-    """The ranges of fight days to run now, each one run, the newest first: those are looked at.
-
-    Days that never failed go together. Days that failed are tried again together, since most failures pass;
-    then one run after the other, in ever smaller parts of the range, so that one bad day ends up alone. While
-    runs fail in a row, the pauses grow.
-    """
-    fresh = [date.fromisoformat(day) for day in choice.ask if day not in memory.attempts]
-    again = sorted(
-        (day for day in choice.ask if day in memory.attempts), key=lambda day: memory.attempts[day].failed_at
-    )
-    resting = {*choice.waiting, *choice.running, *choice.given_up, *again}
-    blocked = {*present, *map(date.fromisoformat, resting)}
-    plan = ranges(fresh, blocked)[-RUNS_AT_ONCE:][::-1]
-    rests = now < memory.last_failed_at + pause_s(memory.failed_in_a_row)
-    if again and not choice.running and not rests:
-        oldest = memory.attempts[again[0]]
-        part = oldest.together if oldest.failures == 1 else max(oldest.together // 4, 1)
-        plan += ranges(map(date.fromisoformat, again[:part]), blocked)[:1]
+            plan.ready.append(subject)
     return plan
 
 
-def is_time_across_days(*, days_wait: bool, last_asked_at: float, now: float) -> bool:
-    """Whether the tables across days are worth a run: soon where no day waits, later in any case."""
-    return now - last_asked_at >= (ACROSS_DAYS_LATEST_S if days_wait else ACROSS_DAYS_EVERY_S)
+def _is_exhausted(attempt: Attempt, pending: str, tries: int) -> bool:
+    """Tried often enough, the last time alone: of days that failed together, only one may be broken."""
+    return attempt.same >= tries and attempt.together == 1 and attempt.input == pending
 
 
-def is_time_for_days(collecting_since: float | None, now: float) -> bool:
-    """Whether fight days may be asked for: not while a collection brings more, unless that takes long."""
-    return collecting_since is None or now - collecting_since >= COLLECTION_PATIENCE_S
+def plan_days(
+    plan: WorkPlan, memory: RequestMemory, present: Collection[date], now: float
+) -> list[tuple[date, date]]:
+    """The ranges of fight days to run now, one run each, newest first, since users look at recent fights.
+
+    Days that never failed go together. Failed days are first retried together, since most failures are
+    transient; then one run at a time in ever smaller parts of the range, which isolates a broken day. The
+    backoff grows with consecutive failures.
+    """
+    fresh = [date.fromisoformat(day) for day in plan.ready if day not in memory.attempts]
+    retries = sorted(
+        (day for day in plan.ready if day in memory.attempts), key=lambda day: memory.attempts[day].failed_at
+    )
+    resting = {*plan.waiting, *plan.running, *plan.given_up, *retries}
+    blocked = {*present, *map(date.fromisoformat, resting)}
+    planned = group_days(fresh, blocked)[-MAX_RUNS_PER_TICK:][::-1]
+    rests = now < memory.last_failed_at + compute_backoff_s(memory.failed_in_a_row)
+    if retries and not plan.running and not rests:
+        oldest = memory.attempts[retries[0]]
+        part = oldest.together if oldest.failures == 1 else max(oldest.together // 4, 1)
+        planned += group_days(map(date.fromisoformat, retries[:part]), blocked)[:1]
+    return planned
+
+
+def is_across_days_due(*, days_wait: bool, last_requested_at: float, now: float) -> bool:
+    """Whether the tables across days are due: soon if no day is pending, after a maximum delay otherwise."""
+    return now - last_requested_at >= (ACROSS_DAYS_MAX_DELAY_S if days_wait else ACROSS_DAYS_INTERVAL_S)
+
+
+def can_request_days(collecting_since: float | None, now: float) -> bool:
+    """Whether fight days may be requested: not during a collection, which adds more, unless it takes long."""
+    return collecting_since is None or now - collecting_since >= MAX_COLLECTION_WAIT_S

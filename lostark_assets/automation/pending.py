@@ -1,7 +1,4 @@
-"""Which fight days wait for work: logs that are not cleaned yet, cleaned rows without statistics.
-
-What does not belong here: doing the work (``platform.materialise``).
-"""
+"""Fight days with pending work: logs that are not cleaned yet, cleaned rows without statistics."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from lostark_assets.stats.pipeline import due_stats_days
 
 
 def pending_days(lake: Lake, sources: Collection[str] | None = None) -> set[date]:
-    """The fight days with due logs or statistics, of every source or of those named."""
+    """The fight days with due logs or statistics, for all sources or the given ones."""
     of_sources = None if sources is None else pc.field("source").isin(sorted(sources))
     raw = lake.read("raw_battle_logs", columns=["log_id", "fight_date"], where=of_sources)
     if not raw.num_rows:

@@ -1,7 +1,6 @@
-"""The lake's side of the armory join: profiles of the players in hand, and no others.
+"""Reading the armory profiles of given players from the lake, for the join in ``sources.profiles``.
 
-Files written before the oldest profile that may count are not opened. What does not belong here: which
-profile counts (``profiles``).
+Files written before the oldest profile that may count are not opened.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _TABLE = RAW_ARMORY_PROFILES.name
 
 
 def with_profiles(lake: Lake, players: pa.Table, encounters: pa.Table, rules: ProfileRules) -> pa.Table:
-    """``players`` with what the armory knew of them before their fights; see :func:`attach_profiles`."""
+    """``players`` with their armory profiles from before their fights; see :func:`attach_profiles`."""
     since = _oldest(encounters, rules)
     names = {character_key(name) for name in pc.unique(players["player_name"]).to_pylist()}
     empty = RAW_ARMORY_PROFILES.empty().select(INDEX_COLUMNS)
@@ -32,7 +31,7 @@ def with_profiles(lake: Lake, players: pa.Table, encounters: pa.Table, rules: Pr
 
 
 def _oldest(encounters: pa.Table, rules: ProfileRules) -> datetime | None:
-    """The earliest moment at which a profile may have been fetched that counts; None without fights."""
+    """The earliest fetch time of a profile that may count; None without fights."""
     starts = [pc.min(encounters[name]).as_py() for name in ("fight_started_at", "fight_started_ntp_at")]
     earliest = min((at for at in starts if at is not None), default=None)
     return None if earliest is None else earliest - rules.max_age
@@ -49,7 +48,7 @@ def _read(lake: Lake, profile_ids: set[str], since: datetime | None) -> dict[str
 
 
 def _parsed(body: bytes) -> ArmoryProfile | None:
-    """The profile; None for a body that can't be read, which the drift check of the raw table tells."""
+    """The profile; None for an unreadable body, which the drift check of the raw table reports."""
     try:
         return parse_profile(body)
     except ValueError:

@@ -1,7 +1,4 @@
-"""From raw rows to cleaned rows or quarantine entries; nothing in between. Pure.
-
-What does not belong here: choosing which raw rows, and committing (``pipeline``).
-"""
+"""Cleaning raw rows into core rows or quarantine entries. Pure."""
 
 from __future__ import annotations
 
@@ -14,20 +11,20 @@ from typing import Any
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.core.clean_meter import CleanLog, Rules, clean_meter_log
 from lostark_assets.core.clean_table import clean_table_log
-from lostark_assets.core.fights import alone
+from lostark_assets.core.fights import single_log_fight
 from lostark_assets.core.limits import CONTROL, GIVEN, check_rows, check_skills
-from lostark_assets.core.parse import UNREADABLE, Budget, parse_db_log, parse_table, parse_upload
+from lostark_assets.core.parse import UNREADABLE, UnpackBudget, parse_db_log, parse_table, parse_upload
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.errors import LogRejected
 from lostark_assets.sources.protocol import compute_encounter_id
 
 CLEAN_VERSION = "3"
-"""Raise it when cleaning gives other rows: days that are then materialised clean their logs again."""
+"""Increase it when cleaning gives different rows: the next materialisation of a day then cleans its logs again."""
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What every cleaned row notes about its making."""
+    """Provenance columns of every cleaned row."""
 
     run_id: str
     at: datetime
@@ -57,7 +54,7 @@ def _rows(
     if log_format == "player_table":
         return clean_table_log(parse_table(payload), rules)
     parse = parse_db_log if log_format == "loa_logs_db" else parse_upload
-    budget = Budget(rules.max_part_bytes, rules.max_log_bytes)
+    budget = UnpackBudget(rules.max_part_bytes, rules.max_log_bytes)
     return clean_meter_log(parse(payload, budget), rules), []
 
 
@@ -65,7 +62,7 @@ def _check_rows(log: CleanLog) -> None:
     """Every value fits the tables' contracts, so that no log can stop its day."""
     check_rows(CORE_ENCOUNTERS, [log.encounter], given=GIVEN)
     check_rows(CORE_PLAYERS, log.players, given=GIVEN)
-    # Hits have names and ids of these rows only, and numbers that were checked when they were gathered.
+    # Hits only have names and ids of these rows, and numbers that were checked when they were gathered.
     check_skills(log.skills)
 
 
@@ -92,7 +89,9 @@ def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) 
     }
     made = {"clean_version": CLEAN_VERSION, "cleaned_at": stamp.at, "clean_run_id": stamp.run_id}
     origin = {k: raw[k] for k in ("source", "source_log_id", "log_format", "fetched_at")}
-    cleaned.encounters.add(log.encounter | keys | origin | asdict(alone(keys["encounter_id"])) | made)
+    cleaned.encounters.add(
+        log.encounter | keys | origin | asdict(single_log_fight(keys["encounter_id"])) | made
+    )
     cleaned.players.add(*[row | keys for row in log.players])
     cleaned.skills.add(*keys.values(), log.skills)
     cleaned.hits.add(keys["encounter_id"], keys["fight_date"], log.hits)
@@ -101,7 +100,7 @@ def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) 
 def quarantine_row(
     raw: Mapping[str, Any], error: LogRejected, scope: str, stamp: Stamp, place: int = 0
 ) -> dict[str, Any]:
-    """One entry of the quarantine; ``place`` tells rows of one log apart that are refused for the same."""
+    """One quarantine entry; ``place`` distinguishes rows of one log that are refused for the same reason."""
     identity = "\x00".join((raw["log_id"], scope, str(place), error.reason_code, error.locator, error.detail))
     return {
         "quarantine_id": hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:16],

@@ -1,8 +1,4 @@
-"""Cleaning one log of a damage meter: the rules that a good log keeps, and its rows. Pure.
-
-What does not belong here: unpacking (``parse``), player tables (``clean_table``), telling fights apart
-(``fights``).
-"""
+"""Cleaning one log of a damage meter: the rules for a valid log, and its rows. Pure."""
 
 from __future__ import annotations
 
@@ -46,15 +42,15 @@ _UNDER_BUFF: dict[str, Callable[[DamageStats], int | None]] = {
 }
 PARTY_SIZE = 4
 MAX_UPTIME = 1.5
-"""Real uptimes are up to a few percent above 1. What lies beyond is no uptime, and reads as unknown."""
+"""Real uptimes exceed 1 by at most a few percent. A larger value is no uptime, and counts as unknown."""
 TOTAL_TOLERANCE = 0.01
-"""Old meters kept running totals: real ones are up to 3e-5 above the players' sum; a lost player is more."""
+"""Old meters kept running totals: real ones exceed the players' sum by up to 3e-5; a lost player is more."""
 _ANONYMOUS_NAME = re.compile(r"(?=.*\d)[0-9a-f]{5,16}|You|.+ #\d+|Unknown.*")
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The limits of what can be, and which armory profiles count. ``now`` bounds fight starts from above."""
+    """Limits of valid logs, and which armory profiles count. ``now``: upper bound of fight starts."""
 
     max_fight_s: int = 7200
     max_part_bytes: int = 256 << 20
@@ -65,7 +61,7 @@ class Rules:
 
 
 def build_rules(settings: Settings) -> Rules:
-    """What a battle log may hold, by the settings, to become core rows."""
+    """The cleaning rules of the settings."""
     return Rules(
         max_fight_s=settings.max_fight_s,
         max_part_bytes=int(settings.max_part_bytes),
@@ -80,7 +76,7 @@ def build_rules(settings: Settings) -> Rules:
 
 @dataclass
 class CleanLog:
-    """The rows of one good log, without the columns that the caller knows (ids, run, version)."""
+    """The rows of one valid log, without the columns that the caller adds (ids, run, version)."""
 
     encounter: dict[str, Any]
     players: list[dict[str, Any]]
@@ -131,7 +127,7 @@ def clean_meter_log(log: MeterLog, rules: Rules) -> CleanLog:
 
 
 def checked_start(started_ms: int | None, rules: Rules) -> datetime:
-    """The fight's start as an instant; refused where it is missing or can't be."""
+    """The fight's start as an instant; a missing or impossible one is refused."""
     if not started_ms:
         raise LogRejected("missing_field", "expected the fight's start, found none")
     try:
@@ -157,7 +153,7 @@ def _check_names(players: list[PlayerPart]) -> None:
 
 
 def check_player_count(count: int, match: GateMatch) -> None:
-    """Refuse more players than the raid takes."""
+    """Refuse more players than the raid allows."""
     limit = match.players or LARGEST_RAID
     if count > limit:
         where = f"{match.raid_name} {match.gate_name or ''}".strip() if match.raid_name else "any raid"
@@ -186,14 +182,14 @@ def completeness(detail_level: str, players: list[dict[str, Any]]) -> float:
 def identity(
     class_text: str | None, class_id: int | None, spec_text: str | None
 ) -> tuple[str | None, str | None]:
-    """English class and spec from what a log says; the spec tells the class where nothing else does."""
+    """English class and spec from a log's texts and ids; without a class, the spec implies it."""
     class_name = class_name_of_id(class_id) or resolve_class(class_text)
     spec = resolve_spec(spec_text, class_name)
     return class_name or (spec.class_name if spec else None), spec.name if spec else None
 
 
 def item_level_or_none(value: float | None) -> float | None:
-    """Item levels have two decimals, stored in single precision; 0 and what can't be mean not seen."""
+    """Item levels have two decimals, stored in single precision; 0 and impossible values mean unknown."""
     return round(value, 2) if value is not None and 1 <= value <= HIGHEST_ITEM_LEVEL else None
 
 
@@ -216,7 +212,7 @@ def _duration(log: MeterLog, rules: Rules) -> tuple[int, int]:
 
 
 def _dps_mismatch(log: MeterLog, seconds: int) -> str | None:
-    """The first figure that our rule does not reproduce; a log that stores no DPS has nothing to compare."""
+    """The first figure that our rule does not reproduce; None for a log that stores no DPS."""
     if _stores_dps(log):
         for player in log.players:
             ours = player.stats.damage_dealt // seconds
@@ -230,7 +226,7 @@ def _dps_mismatch(log: MeterLog, seconds: int) -> str | None:
 
 
 def _stores_dps(log: MeterLog) -> bool:
-    """A meter that measured none left zeros."""
+    """Whether the log stores DPS: meters that measured none left zeros."""
     return any(player.meter_dps for player in log.players)
 
 
@@ -370,8 +366,8 @@ def _uptime(players: Iterable[PlayerPart], under_buff: Callable[[DamageStats], i
 def _measure_supports(rows: list[dict[str, Any]], parts: list[PlayerPart]) -> None:
     """Uptimes of supports where the meter stored none, by its own rule.
 
-    The only support of a party has the uptime of the party's dealers. Where nobody knows who was in the party
-    of a support, it has none: its own share is another figure.
+    The only support of a party has the uptime of the party's dealers. If the party of a support is unknown,
+    its uptimes are null: its own share is a different figure.
     """
     is_one_party = len(rows) <= PARTY_SIZE and all(row["party_number"] is None for row in rows)
     for row, part in zip(rows, parts, strict=True):
@@ -388,7 +384,7 @@ def _measure_supports(rows: list[dict[str, Any]], parts: list[PlayerPart]) -> No
 
 
 def _contribution(player: PlayerPart, log: MeterLog) -> dict[str, int | None]:
-    """RDPS figures, where the meter vouches for them: an invalid log holds zeros."""
+    """RDPS figures, if the meter marks them as valid: an invalid log holds zeros."""
     stats = player.stats
     names = ("rdps_damage_received", "rdps_damage_received_support", "rdps_damage_given", "rdps", "ndps")
     if not log.misc.rdps_valid:
@@ -397,7 +393,7 @@ def _contribution(player: PlayerPart, log: MeterLog) -> dict[str, int | None]:
 
 
 def measured(damage: int | None, count: int | None) -> int | None:
-    """Damage of a kind of hit; a zero beside hits of that kind is an old meter's "not measured"."""
+    """Damage of a kind of hit; zero with hits of that kind is how old meters store "not measured"."""
     return None if damage == 0 and count else damage
 
 
@@ -480,8 +476,8 @@ def _encounter_row(
 
 
 def _boss_hp(log: MeterLog) -> tuple[list[int] | None, list[float] | None]:
-    """Seconds and HP fractions of the boss. Old logs hold percent, which begins far above any fraction."""
-    # An unknown fraction becomes no number.
+    """Seconds and HP fractions of the boss. Old logs hold percent, which starts far above any fraction."""
+    # An unknown fraction becomes NaN.
     at = np.array([b.time for b in log.boss_hp], np.float64)
     left = np.array([b.p for b in log.boss_hp], np.float64)
     is_real = np.isfinite(at) & np.isfinite(left)
@@ -504,6 +500,6 @@ def _boss_hp_left(log: MeterLog) -> float | None:
 
 
 def _whole_list(series: msgspec.Raw) -> list[int] | None:
-    """One of the meter's series, which are as long as the fight and only read where no hits tell better."""
+    """One of the meter's series, which are as long as the fight and only used for logs without hits."""
     values = _series(series) if bytes(series) else None
     return [int(v) if math.isfinite(v) else 0 for v in values] if values else None

@@ -1,8 +1,4 @@
-"""Skills and hits of one log from the arrays of its players' skills: all players at once. Pure.
-
-What does not belong here: reading the documents (``skill_scan``), rules about players and logs
-(``clean_meter``).
-"""
+"""Skills and hits of one log from the arrays of its players' skills: all players at once. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ _EARLIEST_MS = -1000
 _LATEST_AFTER_MS = 1000
 _LARGEST = 2**63 - 1
 _ID, _TOTAL_DAMAGE = NUMBERS.index("id"), NUMBERS.index("total_damage")
-_TOLD = {
+_METER_FIELDS = {
     "skill_id": "skill_id",
     "damage": "total_damage",
     "dps": "total_damage",
@@ -44,7 +40,7 @@ _TOLD = {
     "is_hyper_awakening": "is_hyper_awakening",
     "is_special": "special",
 }
-"""Columns, and which of the meter's fields they are or are made of."""
+"""Column to the meter's field that it is, or is computed from."""
 _MEASURED = {
     "crit_damage": "crits",
     "back_attack_damage": "back_attacks",
@@ -56,15 +52,15 @@ _MEASURED = {
 def clean_skills(
     players: Sequence[PlayerPart], seconds: int, span_ms: int
 ) -> tuple[LogSkills, LogHits, dict[str, float]]:
-    """The skills and hits of a log's players, and which share of a player's damage the hits explain.
+    """The skills and hits of a log's players, and the share of each player's damage that the hits explain.
 
     Args:
         players: in the order of the rows.
-        seconds: the fight's length that DPS counts.
-        span_ms: the time in which hits can be.
+        seconds: the fight's length for DPS.
+        span_ms: the time in which hits are valid.
 
     Raises:
-        LogRejected: a skill or hit can't be.
+        LogRejected: a skill or hit is impossible.
     """
     players = [player for player in players if len(player.skills)]
     if not players:
@@ -72,13 +68,13 @@ def clean_skills(
     parts = [player.skills for player in players]
     owners = [(player.name, len(player.skills)) for player in players]
     numbers = np.concatenate([part.numbers for part in parts], axis=1)
-    # The key that the meter kept a skill under goes first: what it wrote inside may be an older form's id.
+    # The key of the skill's object takes precedence: the id inside may be that of an older form.
     ids = _joined(parts, "key_ids")
     ids = np.where(ids == NULL, numbers[_ID], ids)
     owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     order = np.lexsort((ids, owner))
     _check_ids(players, ids, owner, order)
-    told = {"skill_id": ids[order]} | dict(zip(NUMBERS, numbers[:, order], strict=True))
+    fields = {"skill_id": ids[order]} | dict(zip(NUMBERS, numbers[:, order], strict=True))
     begin, hits = _in_order(_joined(parts, "hit_counts"), order)
     arrays = {name: np.empty(hits.sum(), dtype) for name, dtype in HIT_DTYPES.items()}
     facts = _gather(
@@ -87,11 +83,11 @@ def clean_skills(
         *(_joined(parts, name) for name in ("hit_at_ms", "hit_damage", "hit_flags")),
         *arrays.values(),
     )
-    _check(owners, told, facts, hits > 0, span_ms)
+    _check(owners, fields, facts, hits > 0, span_ms)
     runs = [
-        run for run in zip(_each(owners), told["skill_id"].tolist(), hits.tolist(), strict=True) if run[2]
+        run for run in zip(_each(owners), fields["skill_id"].tolist(), hits.tolist(), strict=True) if run[2]
     ]
-    skills = _log_skills(parts, order, owners, told, seconds)
+    skills = _log_skills(parts, order, owners, fields, seconds)
     return skills, LogHits(arrays, runs), _coverage(players, facts[_SUM], hits)
 
 
@@ -101,15 +97,15 @@ def total_damage(skills: ScannedSkills) -> int:
 
 
 def within(value: float | None, most: float) -> float | None:
-    """``value`` if it is in 0 to ``most``: a side figure that can't be is unknown, and refuses no log."""
+    """``value`` if it is in 0 to ``most``: an impossible secondary figure is unknown, and refuses no log."""
     return value if value is not None and 0 <= value <= most and math.isfinite(value) else None
 
 
 def _check_ids(players: Sequence[PlayerPart], ids: np.ndarray, owner: np.ndarray, order: np.ndarray) -> None:
     """Refuse a skill without an id, and one that has the id of another skill of its player."""
     ranked, owners = ids[order], owner[order]
-    again = (ranked[1:] == ranked[:-1]) & (owners[1:] == owners[:-1])
-    if ids.min() >= 0 and not again.any():
+    repeated = (ranked[1:] == ranked[:-1]) & (owners[1:] == owners[:-1])
+    if ids.min() >= 0 and not repeated.any():
         return
     seen: set[tuple[int, int]] = set()
     for place, skill in enumerate(zip(owner.tolist(), ids.tolist(), strict=True)):
@@ -117,7 +113,7 @@ def _check_ids(players: Sequence[PlayerPart], ids: np.ndarray, owner: np.ndarray
             key = [key for player in players for key in player.skills.keys][place]
             raise LogRejected(
                 "impossible_value",
-                f"expected a skill id of its own, found {key[:40]!r}",
+                f"expected a unique skill id, found {key[:40]!r}",
                 players[skill[0]].name,
             )
         seen.add(skill)
@@ -133,7 +129,7 @@ def _each(owners: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def _in_order(counts: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where what belongs to a skill begins in the arrays of all players joined, and how much it is."""
+    """Offset and count of each skill's entries in the concatenated arrays of all players."""
     return (np.cumsum(counts) - counts)[order], counts[order]
 
 
@@ -142,9 +138,9 @@ _FIRST, _LAST, _MIN, _SUM = range(4)
 
 @njit(cache=True, nogil=True)
 def _gather(begins, counts, at_ms, damage, flags, out_at, out_damage, out_crit, out_back, out_front):
-    """Hits skill by skill in time order; of each skill its first and last time, least damage and their sum.
+    """Hits skill by skill in time order; per skill the first and last time, minimum damage and total damage.
 
-    A sum that needs more than 64 bits is the largest number of 64 bits.
+    A sum that overflows 64 bits becomes the largest 64-bit integer.
     """
     facts = np.zeros((4, counts.size), np.int64)
     put = 0
@@ -182,14 +178,14 @@ def _gather(begins, counts, at_ms, damage, flags, out_at, out_damage, out_crit, 
 
 def _check(
     owners: Sequence[tuple[str, int]],
-    told: Mapping[str, np.ndarray],
+    fields: Mapping[str, np.ndarray],
     facts: np.ndarray,
     has_hits: np.ndarray,
     span_ms: int,
 ) -> None:
-    """Refuse the log for the first skill that can't be; ``facts`` are those of the skills' hits."""
-    damage, count = told["total_damage"], told["hits"]
-    of_a_kind = np.maximum.reduce([told["crits"], told["back_attacks"], told["front_attacks"]])
+    """Refuse the log for the first impossible skill; ``facts`` are those of the skills' hits."""
+    damage, count = fields["total_damage"], fields["hits"]
+    of_a_kind = np.maximum.reduce([fields["crits"], fields["back_attacks"], fields["front_attacks"]])
     too_many = (damage < 0) | ((count != NULL) & (of_a_kind > count))
     early_or_late = (facts[_FIRST] < _EARLIEST_MS) | (facts[_LAST] > span_ms + _LATEST_AFTER_MS)
     too_much = facts[_SUM] > damage * (1 + PART_TOLERANCE)
@@ -211,7 +207,7 @@ def _check(
         reason = "broken_sums"
         expected, found = f"hits of at most {damage[at]:,} damage", f"{of_hits:,}"
     raise LogRejected(
-        reason, f"expected {expected}, found {found}", f"{_each(owners)[at]}, skill {told['skill_id'][at]}"
+        reason, f"expected {expected}, found {found}", f"{_each(owners)[at]}, skill {fields['skill_id'][at]}"
     )
 
 
@@ -223,18 +219,18 @@ def _log_skills(
     parts: Sequence[ScannedSkills],
     order: np.ndarray,
     owners: list[tuple[str, int]],
-    told: Mapping[str, np.ndarray],
+    fields: Mapping[str, np.ndarray],
     seconds: int,
 ) -> LogSkills:
     """The rows of ``core_skills`` as arrays."""
-    numbers = np.array([told[_TOLD[name]] for name in SKILL_NUMBERS])
+    numbers = np.array([fields[_METER_FIELDS[name]] for name in SKILL_NUMBERS])
     for name, kind in _MEASURED.items():
-        # A zero beside hits of that kind is an old meter's "not measured".
-        unmeasured = (told[name] == 0) & (told[kind] > 0)
+        # Zero with hits of that kind is how old meters store "not measured".
+        unmeasured = (fields[name] == 0) & (fields[kind] > 0)
         numbers[SKILL_NUMBERS.index(name), unmeasured] = NULL
     numbers[SKILL_NUMBERS.index("dps")] //= seconds
     adjusted = _joined(parts, "adjusted_crit")[order]
-    crits, hits = told["crits"], told["hits"]
+    crits, hits = fields["crits"], fields["hits"]
     crit_rate = np.where((hits > 0) & (crits != NULL), crits / np.maximum(hits, 1), np.nan)
     names = [name if name and not name.isdigit() else None for part in parts for name in part.names]
     begin, casts = _in_order(_joined(parts, "cast_counts"), order)
@@ -250,16 +246,16 @@ def _log_skills(
 
 
 def _taken(values: np.ndarray, begin: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """The runs of ``values`` that begin at ``begin``, one after the other."""
+    """The runs of ``values`` that begin at ``begin``, concatenated."""
     return values[np.arange(count.sum()) + np.repeat(begin - np.cumsum(count) + count, count)]
 
 
 def _coverage(players: Sequence[PlayerPart], damage: np.ndarray, hits: np.ndarray) -> dict[str, float]:
-    """Share of a player's damage that the hits explain, for those who have hits."""
-    told, at = {}, 0
+    """Share of the damage that the hits explain, for players who have hits."""
+    shares, at = {}, 0
     for player in players:
         own = slice(at, at := at + len(player.skills))
         if hits[own].any():
             dealt = player.stats.damage_dealt
-            told[player.name] = min(sum(damage[own].tolist()) / dealt, 1.0) if dealt else 1.0
-    return told
+            shares[player.name] = min(sum(damage[own].tolist()) / dealt, 1.0) if dealt else 1.0
+    return shares

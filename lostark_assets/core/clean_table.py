@@ -1,8 +1,8 @@
 """Cleaning one encounter of a player table, of any era. Pure.
 
-Tables hold cleared fights only and know no skills or hits. Columns changed names and meanings between eras:
+Tables only hold cleared fights, without skills or hits. Columns changed names and meanings between eras:
 ``class`` holds the spec in the oldest, ``localPlayer`` is a flag in one and a name in another, ``percent``
-runs to 100 or to 1. What does not belong here: reading files (``sources.player_table``).
+runs to 100 or to 1.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _TRUE, _FALSE = {"true", "1", "1.0", "t", "yes"}, {"false", "0", "0.0", "f", "no
 
 
 def clean_table_log(log: TableLog, rules: Rules) -> tuple[CleanLog, list[tuple[str, LogRejected]]]:
-    """The rows of one encounter of a table, and its player rows that can't be (with their names).
+    """The rows of one encounter of a table, and its refused player rows (with their names).
 
     Raises:
         LogRejected: the encounter as a whole breaks a rule.
@@ -69,7 +69,7 @@ def clean_table_log(log: TableLog, rules: Rules) -> tuple[CleanLog, list[tuple[s
     shares, total = _shares(rows), _int(first.get("totalDamageDealt"))
     players, refused = _players(rows, shares, total, seconds)
     if not players:
-        raise LogRejected("no_players", "expected at least one player row that can be, found none")
+        raise LogRejected("no_players", "expected at least one valid player row, found none")
     version = _text(first.get("version"))
     raid_dps = _int(first.get("totalDps"))
     if total is not None and raid_dps is not None and total // seconds != raid_dps:
@@ -114,7 +114,7 @@ def clean_table_log(log: TableLog, rules: Rules) -> tuple[CleanLog, list[tuple[s
 def _gate(
     row: Mapping[str, Any], context: Mapping[str, str], started_at: Any
 ) -> tuple[GateMatch, str | None, str | None]:
-    """Gate, boss and difficulty word: from the columns, else the import's arguments, else the file's name."""
+    """Gate, boss and difficulty: from the columns, else the import's arguments, else the file's name."""
     boss = _text(row.get("boss")) or context.get("boss")
     named, named_difficulty = _gate_of_file(context.get("file_name", ""))
     difficulty = _text(row.get("difficulty")) or context.get("difficulty") or named_difficulty

@@ -1,7 +1,7 @@
 """The JSON documents inside a battle log, typed: only the fields that we use.
 
 Declaring less decodes faster. Field names are the meter's (camelCase on the wire). A field that a meter
-version does not write is None, never zero. What does not belong here: any judgement about the values.
+version does not write is None, never zero.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class BossHp(Document):
 
 
 class Misc(Document):
-    """What the meter noted beside the numbers; epoch ms."""
+    """What the meter stores beside the numbers; epoch ms."""
 
     raid_clear: bool | None = None
     party_info: dict[str, list[str]] | None = None

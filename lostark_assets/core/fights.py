@@ -1,10 +1,8 @@
-"""Telling which logs are the same real fight, and which of them counts. Pure.
+"""Deciding which logs are the same real fight, and which of them counts. Pure.
 
 Two logs are one fight if gate and difficulty agree, they start within 15 s and have the same players. Players
-are matched by name, and where a name is a stand-in by class, spec and item level. Versions of one log are one
-fight, whatever the newer one corrects. The result depends on the
-set of logs only, never on the order in which they came. What does not belong here: reading and writing
-tables.
+are matched by name; anonymous players by class, spec and item level. Versions of one log are one fight,
+whatever the newer one corrects. The result only depends on the set of logs, never on their order.
 """
 
 from __future__ import annotations
@@ -19,9 +17,9 @@ import pandas as pd
 
 SAME_START_S = 15.0
 SAME_PLAYERS = 0.75
-"""Share of the larger party that must match. One player may be missing from the other log in any party."""
+"""Share of the larger party that must match. In any party, one player may be missing from the other log."""
 SAME_CLOCK_S = 3.0
-"""Clocks of two meters may differ by this much; what began later, after the other's end, is the next pull."""
+"""Allowed difference of two clocks; a log that starts later, after the other's end, is the next pull."""
 
 
 FIGHT_COLUMNS = [
@@ -50,13 +48,13 @@ class _Party:
         return len(self.names) + len(self.strangers)
 
 
-def alone(encounter_id: str) -> Assignment:
-    """What a log is that nobody else has: a fight of its own."""
+def single_log_fight(encounter_id: str) -> Assignment:
+    """The assignment of a log that shares its fight with no other log."""
     return Assignment(encounter_id, is_counted=True, is_superseded=False)
 
 
 def near_in_time(encounters: pd.DataFrame) -> set[str]:
-    """Encounters that share gate and moment with another one: only these need their players looked at.
+    """Encounters close in time at the same gate: only for these the players have to be compared.
 
     ``encounters`` has encounter_id, raid_name, gate_name, boss_name, fight_started_at, fight_started_ntp_at.
     """
@@ -69,17 +67,17 @@ def near_in_time(encounters: pd.DataFrame) -> set[str]:
 
 
 def assign_fights(encounters: pd.DataFrame, players: pd.DataFrame) -> dict[str, Assignment]:
-    """The fight of every encounter that shares it or was superseded; all others are alone in their own fight.
+    """The fight of every encounter that shares it or was superseded; all others are a fight of their own.
 
     ``encounters`` has FIGHT_COLUMNS; ``players`` (of at least the encounters near in time) PLAYER_COLUMNS.
     """
     versioned = encounters.duplicated(["source", "source_log_id", "fight_started_at"], keep=False)
     near = near_in_time(encounters)
-    looked_at = encounters.loc[encounters["encounter_id"].isin(near) | versioned, FIGHT_COLUMNS]
-    rows = {r["encounter_id"]: r for r in looked_at.to_dict("records")}
+    compared = encounters.loc[encounters["encounter_id"].isin(near) | versioned, FIGHT_COLUMNS]
+    rows = {r["encounter_id"]: r for r in compared.to_dict("records")}
     parties = _parties(players[players["encounter_id"].isin(near)])
     groups = {e: {e} for e in rows}
-    ordered = _ordered(looked_at)
+    ordered = _ordered(compared)
     for place, (gate, start, one) in enumerate(ordered):
         for other_gate, other_start, other in ordered[place + 1 :]:
             if other_gate != gate or other_start - start > SAME_START_S:
@@ -92,7 +90,7 @@ def assign_fights(encounters: pd.DataFrame, players: pd.DataFrame) -> dict[str, 
     for *older, newest in _versions(rows.values()):
         superseded |= set(older)
         for version in older:
-            # Whatever was corrected, gate and difficulty too.
+            # Even if gate or difficulty were corrected.
             _join(groups, version, newest)
     result: dict[str, Assignment] = {}
     for members in {id(g): g for g in groups.values()}.values():
@@ -135,8 +133,8 @@ def _none(value: Any) -> Any:
 
 
 def _is_same(one: Mapping[str, Any], other: Mapping[str, Any], parties: Mapping[str, _Party]) -> bool:
-    words = {w for w in (one["difficulty"], other["difficulty"]) if not pd.isna(w)}
-    if len(words) > 1:
+    difficulties = {d for d in (one["difficulty"], other["difficulty"]) if not pd.isna(d)}
+    if len(difficulties) > 1:
         return False
     a, b = parties.get(one["encounter_id"]), parties.get(other["encounter_id"])
     if a is None or b is None:
@@ -151,10 +149,10 @@ def _is_same(one: Mapping[str, Any], other: Mapping[str, Any], parties: Mapping[
 
 
 def _strangers_matched(a: _Party, b: _Party) -> int:
-    """How many stand-ins of two parties may be the same characters.
+    """How many anonymous players of two parties may be the same characters.
 
-    Two stand-ins match by class, spec and item level. A stand-in beside a known name that the other log lacks
-    may be that player: the smaller count of both sides.
+    Two anonymous players match by class, spec and item level. One may also be a named player whom only the
+    other log has: the smaller count of both sides.
     """
     common = sum((Counter(a.strangers) & Counter(b.strangers)).values())
     only_a, only_b = len(a.names - b.names), len(b.names - a.names)
@@ -162,7 +160,7 @@ def _strangers_matched(a: _Party, b: _Party) -> int:
 
 
 def _versions(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
-    """The versions of each log, oldest first: the same source, id and fight start, given anew since."""
+    """The versions of each log, oldest first: same source, id and fight start, fetched again later."""
     versions: dict[tuple[Any, ...], list[tuple[Any, str]]] = {}
     for row in rows:
         key = (row["source"], row["source_log_id"], row["fight_started_at"])

@@ -1,8 +1,7 @@
-"""Maintenance windows, patches and events of the Korean game, out of its news lists. Pure.
+"""Maintenance windows, patches and events of the Korean game, derived from its news lists. Pure.
 
-A notice has a title, a type and a date, no hours: what a title does not state is filled with the usual, and
-the row says so. A title that says nothing is kept as a plain notice. What does not belong here: fetching
-(``sources.open_api``).
+A notice has a title, a type and a date, no hours: the usual hours replace those that the title does not state,
+and the row records it. A title without such information remains a plain notice.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from lostark_assets.contracts.core import CORE_GAME_EVENTS
 from lostark_assets.sources.open_api_parse import plain_text
 
 EVENTS_VERSION = "1"
-"""Raise it when the same notices give other rows."""
+"""Increase it when the same notices give different rows."""
 KST = timezone(timedelta(hours=9), "KST")
 USUAL_START, USUAL_REGULAR_END, USUAL_PATCH = time(6), time(10), time(10)
 """Weekly maintenance is Wednesday 06:00 to 10:00 KST; patches are there when it ends."""
@@ -60,7 +59,7 @@ class _Notice:
 
 @dataclass
 class _Maintenance:
-    """One window and the notices that told of it, first announcement first."""
+    """One window and its notices, first announcement first."""
 
     day: date
     is_regular: bool
@@ -75,7 +74,7 @@ class _Maintenance:
 
 
 def game_events(notices: pa.Table) -> pa.Table:
-    """``core_game_events`` out of all rows of ``raw_game_notices``; the order of the rows does not matter."""
+    """Compute ``core_game_events`` from all rows of ``raw_game_notices``, whatever their order."""
     current = _current(notices.to_pylist())
     windows: list[_Maintenance] = []
     completions: list[_Notice] = []
@@ -192,7 +191,7 @@ def _at(day: date, at: time) -> datetime:
 
 
 def _announce(windows: list[_Maintenance], notice: _Notice, day: date) -> None:
-    """Add a notice to the window that it tells of; an extension moves that window's end."""
+    """Add a notice to the window that it announces; an extension moves that window's end."""
     is_regular, (start, end) = "정기" in notice.title, _times(notice.title)
     same_kind = [w for w in windows if w.day == day and w.is_regular == is_regular]
     if "연장" in notice.title:
@@ -225,8 +224,8 @@ def _window_row(window: _Maintenance) -> dict[str, Any]:
     start_known_by: str | None = "title" if window.stated_start else "usual hours"
     if ends_at <= starts_at:
         # It was over before the usual hour, so it did not begin then.
-        is_told_before = notice.seen_at < ends_at
-        starts_at, start_known_by = (notice.seen_at, "publication") if is_told_before else (None, None)
+        is_announced_before = notice.seen_at < ends_at
+        starts_at, start_known_by = (notice.seen_at, "publication") if is_announced_before else (None, None)
     date_text = window.day.isoformat()
     return _row(notice, f"maintenance {date_text}", [notice, *window.notices, window.completion]) | {
         "kind": "maintenance",
@@ -255,7 +254,7 @@ def _end(window: _Maintenance) -> tuple[datetime, str]:
 
 
 def _single(notice: _Notice, day: date | None) -> dict[str, Any]:
-    """The row of what is no maintenance window."""
+    """The row of a notice that is no maintenance window."""
     kind = "notice" if notice.kind == "maintenance" else notice.kind
     row = _row(notice, None, [notice]) | {"kind": kind, "starts_at": notice.published_at}
     row["start_known_by"] = "publication" if notice.published_at else None
@@ -275,7 +274,7 @@ def _single(notice: _Notice, day: date | None) -> dict[str, Any]:
 
 
 def _patch_name(title: str) -> str:
-    """What a patch is called: what its title names after the day, else ``update``."""
+    """Name of a patch: what its title names after the day, else ``update``."""
     named = _NAMED_PATCH.search(_DAY.sub("", title))
     return "client patch" if "클라이언트" in title else named[1] if named else "update"
 

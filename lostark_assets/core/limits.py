@@ -1,8 +1,7 @@
-"""The last look at the rows of one log: every value fits its column's contract. Pure.
+"""The final check of one log's rows: every value fits its column's contract. Pure.
 
-A contract is checked over whole batches and blocks them; one log with an odd value must not keep the others
-of its day out. What does not belong here: rules that know what a value means (``clean_meter``,
-``clean_table``).
+Contracts are checked over whole batches and block them; one log with an odd value must not block the other
+logs of its day.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ GIVEN = frozenset(
     "log_id encounter_id fight_date fight_id is_counted is_superseded source source_log_id log_format "
     "fetched_at clean_version cleaned_at clean_run_id".split()
 )
-"""Columns that come with the raw row or from the pass of cleaning, not from the log."""
+"""Columns that come from the raw row or the cleaning run, not from the log."""
 
 CONTROL = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
-"""What neither PostgreSQL nor a picture can hold, and no name of the game has."""
+"""Characters that neither PostgreSQL nor SVG can hold, and no name of the game has."""
 _INT32, _INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 _Fits = Callable[[Any], bool]
 _Check = tuple[_Fits, Callable[[Sequence[Any]], bool], str]
@@ -40,7 +39,7 @@ _Check = tuple[_Fits, Callable[[Sequence[Any]], bool], str]
 
 
 def check_limits(contract: Contract, columns: Columns, *, given: Iterable[str] = ()) -> None:
-    """Refuse a log of which a row breaks ``contract``; columns that are ``given`` later may be missing.
+    """Refuse a log if one of its rows breaks ``contract``; columns that are ``given`` later may be missing.
 
     Raises:
         LogRejected: ``missing_field`` for a null that may not be, else ``impossible_value``.
@@ -63,17 +62,17 @@ def check_limits(contract: Contract, columns: Columns, *, given: Iterable[str] =
 def check_rows(
     contract: Contract, rows: Sequence[Mapping[str, Any]], *, given: frozenset[str] = frozenset()
 ) -> None:
-    """The same for rows. Those that are well, nearly all, are told from others by msgspec, at once.
+    """The same for rows. msgspec accepts nearly all of them in one call; only the others are checked singly.
 
     Raises:
         LogRejected: as of :func:`check_limits`.
     """
-    if not _are_well(rows, _row_type(contract.name, given)):
+    if not _are_valid(rows, _row_type(contract.name, given)):
         check_limits(contract, transpose_rows(rows, contract.names), given=given)
 
 
-def _are_well(rows: Sequence[Mapping[str, Any]], row_type: Any) -> bool:
-    """Whether all rows surely fit; it refuses more than ``check_limits`` does."""
+def _are_valid(rows: Sequence[Mapping[str, Any]], row_type: Any) -> bool:
+    """Whether all rows certainly fit; stricter than ``check_limits``."""
     try:
         msgspec.convert(rows, row_type)
     except (msgspec.ValidationError, UnicodeEncodeError):
@@ -99,7 +98,7 @@ def _value_type(column: Column, dtype: pa.DataType) -> Any:
         low, high = _span(column, -(2 ** (dtype.bit_width - 1)), 2 ** (dtype.bit_width - 1) - 1)
         return Annotated[int, msgspec.Meta(ge=math.ceil(low), le=math.floor(high))]
     if pa.types.is_floating(dtype):
-        # The largest number keeps out what is infinite; what is none fits no bound.
+        # The largest finite number excludes infinities; NaN fits no bound.
         low, high = _span(column, -sys.float_info.max, sys.float_info.max)
         return Annotated[float, msgspec.Meta(ge=low, le=high)]
     if pa.types.is_string(dtype):
@@ -108,7 +107,7 @@ def _value_type(column: Column, dtype: pa.DataType) -> Any:
 
 
 def check_skills(skills: LogSkills) -> None:
-    """The same for the skills of a log, which are arrays: they are looked at singly only if one does not fit.
+    """The same for the skills of a log, which are arrays; they are only checked singly if one does not fit.
 
     Raises:
         LogRejected: as of :func:`check_limits`.
@@ -157,7 +156,7 @@ def _check(column: Column, dtype: pa.DataType) -> _Check | None:
     if pa.types.is_floating(dtype):
         return _reals(column)
     if pa.types.is_string(dtype):
-        return _words(column)
+        return _texts(column)
     return None
 
 
@@ -165,7 +164,7 @@ def _lists(item: _Check) -> _Check:
     fits, _, expected = item
 
     def every_fits(values: Sequence[Any]) -> bool:
-        """Of numbers it is enough to look at the smallest and the largest."""
+        """For numbers, checking the smallest and the largest suffices."""
         return not values or (fits(min(values)) and fits(max(values)))
 
     return every_fits, lambda lists: all(map(every_fits, lists)), f"of {expected} each"
@@ -190,7 +189,7 @@ def _reals(column: Column) -> _Check:
 
 
 def _numbers_fit(fits: _Fits, values: Sequence[Any]) -> bool:
-    """Of numbers of one kind it is enough to look at the smallest and the largest."""
+    """For numbers of one type, checking the smallest and the largest suffices."""
     if not values:
         return True
     if len(set(map(type, values))) > 1 or not math.isfinite(sum(values)):
@@ -205,10 +204,10 @@ def _span(column: Column, low: float, high: float) -> tuple[float, float]:
     )
 
 
-def _words(column: Column) -> _Check:
+def _texts(column: Column) -> _Check:
     if column.allowed:
-        words = frozenset(column.allowed)
-        return words.__contains__, words.issuperset, f"among {sorted(words)}"
+        allowed = frozenset(column.allowed)
+        return allowed.__contains__, allowed.issuperset, f"among {sorted(allowed)}"
     return _is_text, lambda texts: _is_text("".join(texts)), "to be UTF-8 text without control characters"
 
 

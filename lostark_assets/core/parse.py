@@ -1,7 +1,4 @@
-"""From the bytes of a raw log to one typed shape, whatever the format. Pure.
-
-What does not belong here: rules about what a good log is (``clean``), and storage.
-"""
+"""Parsing the bytes of a raw log of any format into one typed structure. Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +27,8 @@ from lostark_assets.gunzip import GZIP_MAGIC, gunzip
 T = TypeVar("T")
 
 
-class Budget:
-    """How many bytes the parts of one log may still unpack to: each of them, and all together."""
+class UnpackBudget:
+    """Limits on the unpacked size of a log: of each part, and of all parts together."""
 
     def __init__(self, max_part_bytes: int, max_log_bytes: int) -> None:
         """``max_part_bytes`` of one document, ``max_log_bytes`` of the log."""
@@ -42,7 +39,7 @@ class Budget:
         """``data`` as it is, or what its gzip stream holds.
 
         Raises:
-            LogRejected: it is damaged, or larger than what is left.
+            LogRejected: it is damaged, or exceeds a limit.
         """
         limit = min(self._part, self._left)
         if data.startswith(GZIP_MAGIC):
@@ -114,11 +111,11 @@ def parse_table(payload: bytes | memoryview) -> TableLog:
     return _table_log.decode(payload)
 
 
-def parse_upload(payload: bytes | memoryview, budget: Budget) -> MeterLog:
+def parse_upload(payload: bytes | memoryview, budget: UnpackBudget) -> MeterLog:
     """An upload JSON document, plain or gzip.
 
     Raises:
-        LogRejected: it can't be unpacked, does not parse, or lacks what every log has.
+        LogRejected: it can't be unpacked, does not parse, or lacks a required field.
     """
     upload = _decode(_upload, bytes(payload), budget, "document")
     if upload is None:
@@ -172,7 +169,7 @@ def _upload_player(name: str, entity: Entity, stats: DamageStats, party: int | N
     )
 
 
-def parse_db_log(payload: bytes | memoryview, budget: Budget) -> MeterLog:
+def parse_db_log(payload: bytes | memoryview, budget: UnpackBudget) -> MeterLog:
     """The packed rows of an ``encounters.db`` encounter, of any layout.
 
     Raises:
@@ -215,7 +212,7 @@ def parse_db_log(payload: bytes | memoryview, budget: Budget) -> MeterLog:
     return log
 
 
-def _db_player(name: str, entity: dict[str, Any], budget: Budget, party: int | None) -> PlayerPart:
+def _db_player(name: str, entity: dict[str, Any], budget: UnpackBudget, party: int | None) -> PlayerPart:
     at = f"entity {name!r}"
     stats = _decode(_damage_stats, entity.get("damage_stats"), budget, f"{at}, damage_stats")
     if stats is None:
@@ -246,21 +243,21 @@ def _db_player(name: str, entity: dict[str, Any], budget: Budget, party: int | N
     )
 
 
-def _scan(value: object, budget: Budget, locator: str) -> ScannedSkills:
-    """The skills of one player; msgspec decodes those documents that the scanner leaves."""
+def _scan(value: object, budget: UnpackBudget, locator: str) -> ScannedSkills:
+    """The skills of one player; msgspec decodes the documents that the scanner does not support."""
     data = _unpacked(value, budget, locator)
     if data is None:
         return ScannedSkills()
     return scan_skills(data) or collect_skills(_decoded(_skills, data, locator) or {})
 
 
-def _decode(decoder: msgspec.json.Decoder[T], value: object, budget: Budget, locator: str) -> T | None:
-    """A JSON document from text, bytes or gzip; None for NULL and for nothing at all."""
+def _decode(decoder: msgspec.json.Decoder[T], value: object, budget: UnpackBudget, locator: str) -> T | None:
+    """A JSON document from text, bytes or gzip; None for NULL and empty values."""
     data = _unpacked(value, budget, locator)
     return None if data is None else _decoded(decoder, data, locator)
 
 
-def _unpacked(value: object, budget: Budget, locator: str) -> bytes | None:
+def _unpacked(value: object, budget: UnpackBudget, locator: str) -> bytes | None:
     if value in (None, b"", ""):
         return None
     data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
@@ -310,6 +307,6 @@ def _flag(value: object) -> bool | None:
 
 
 def _text(value: object) -> str | None:
-    """Text; SQLite gives bytes where it is no UTF-8."""
+    """Text; SQLite returns bytes for invalid UTF-8."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     return text if isinstance(text, str) and text else None

@@ -1,8 +1,7 @@
-"""Cleaning fight days: which raw logs are due, batch by batch, validated before they are committed.
+"""Cleaning the due raw logs of fight days in batches, validated before they are committed.
 
 A log is due if it is new or was cleaned by another version. A batch's tables are committed in an order that
-ends with the encounters: a crash leaves the batch due again, and its rows are then replaced, not doubled.
-What does not belong here: the rules (``clean``, ``validate``) and Dagster.
+ends with the encounters: after a crash the batch is still due, and its rows are replaced, not duplicated.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from lostark_assets.core.fights import (
     FIGHT_COLUMNS,
     PLAYER_COLUMNS,
     Assignment,
-    alone,
     assign_fights,
     near_in_time,
+    single_log_fight,
 )
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import Tables, build_tables, examine_core
@@ -44,18 +43,18 @@ from lostark_assets.sources.protocol import compute_encounter_id
 _BEING_CLEANED = "being cleaned"
 COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "core_encounters")
 _RAW_COLUMNS = ["log_id", "source", "source_log_id", "log_format", "fight_date", "fetched_at", "payload"]
-ENCOUNTERS_A_PASS = 10_000
-"""Encounters that are settled at once: a longer range of days takes several passes, one commit each."""
-_SETTLED = tuple(f.name for f in fields(Assignment))
+ENCOUNTERS_PER_BATCH = 10_000
+"""Encounters whose fights are resolved at once: a long range of days takes several batches, one commit each."""
+_ASSIGNMENT_COLUMNS = tuple(f.name for f in fields(Assignment))
 Progress = Callable[[int, int], None]
 """Called with logs cleaned and logs due."""
 
 
 @dataclass
 class CoreRun:
-    """What one cleaning did. ``days`` are the fight days whose rows changed or were looked at.
+    """Result of one cleaning run. ``days`` are the fight days whose rows changed or were checked.
 
-    ``raw_version`` is the snapshot of the raw table that it began with: logs that come later are not its own.
+    ``raw_version`` is the version of the raw table at the start: logs that arrive later are not included.
     """
 
     days: set[date] = field(default_factory=set)
@@ -76,36 +75,36 @@ def clean_days(
     run_id: str,
     batch_bytes: int = BATCH_BYTES,
     only: set[str] | None = None,
-    again: bool = False,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> CoreRun:
-    """Clean the due logs of ``days`` (None: of every day), then settle which logs are one fight.
+    """Clean the due logs of ``days`` (None: of every day), then resolve which logs are one fight.
 
-    ``only`` narrows to these log ids; ``again`` cleans logs whether due or not.
+    ``only`` restricts it to these log ids; ``force`` cleans logs whether due or not.
 
     Raises:
-        ContractViolated: a blocking rule is broken; the batch in hand was not written.
+        ContractViolated: a blocking rule is broken; the current batch was not written.
     """
     days = None if days is None else set(days)
     run = CoreRun(days=set(days or ()))
     with lake.lock("core"):
         run.raw_version = lake.version("raw_battle_logs")
-        due, seen, since = due_logs(lake, days, only=only, again=again)
+        due, seen, since = due_logs(lake, days, only=only, force=force)
         run.due = len(due)
         raw_rows = read_raw(lake, due, since)
         for batch in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
             tables = build_tables(batch.cleaned)
-            # Most logs of one fight come together: what is settled now need not be written twice.
+            # Most logs of one fight arrive together: resolving them now saves writing them twice.
             players = tables["core_players"]
             encounters = tables["core_encounters"] = resolve_within_batch(tables["core_encounters"], players)
             tables["core_players"] = with_profiles(lake, players, encounters, rules.profiles)
-            _note(run, tables, examine_core(tables, len(batch.log_ids)))
+            _record(run, tables, examine_core(tables, len(batch.log_ids)))
             _commit(lake, tables, batch)
             if progress:
                 progress(run.encounters + sum(run.quarantined.values()), run.due)
-        # All days where all were asked for: a run that died after its last batch has settled none of its own.
-        unsettled = run.days if days is not None else lake.days("core_encounters")
-        for part in split_batches(unsettled, lake.rows_by_day("core_encounters"), ENCOUNTERS_A_PASS):
+        # All days if all were requested: a run that died after its last batch resolved none of its fights.
+        unresolved = run.days if days is not None else lake.days("core_encounters")
+        for part in split_batches(unresolved, lake.rows_by_day("core_encounters"), ENCOUNTERS_PER_BATCH):
             changed, changed_days = resolve_fights(lake, part)
             run.changed_fights += changed
             run.days |= changed_days
@@ -113,9 +112,9 @@ def clean_days(
 
 
 def due_logs(
-    lake: Lake, days: set[date] | None, *, only: set[str] | None = None, again: bool = False
+    lake: Lake, days: set[date] | None, *, only: set[str] | None = None, force: bool = False
 ) -> tuple[set[str], set[str], datetime | None]:
-    """Log ids to clean, those of them that already have rows somewhere, and when the oldest was fetched."""
+    """Log ids to clean, the subset that already has rows in some table, and the oldest fetch time."""
     where = None if days is None else pc.field("fight_date").isin(sorted(days))
     raw = lake.read(
         "raw_battle_logs", columns=["log_id", "fight_started_at", "fight_date", "fetched_at"], where=where
@@ -132,9 +131,9 @@ def due_logs(
         for log_id, version in zip(
             rows["log_id"].to_pylist(), rows["clean_version"].to_pylist(), strict=True
         ):
-            # In both: a run died between the two commits.
+            # In both tables: a run died between the two commits.
             done[log_id] = version if log_id not in done else None
-    due = there if again else {log_id for log_id in there if done.get(log_id) != CLEAN_VERSION}
+    due = there if force else {log_id for log_id in there if done.get(log_id) != CLEAN_VERSION}
     since = min((fetched[log_id] for log_id in due), default=None)
     raw = raw.filter(pc.is_in(raw["log_id"], pa.array(sorted(due), pa.string())))
     days_of_due = None if _has_undated(raw) else set(raw["fight_date"].to_pylist())
@@ -142,13 +141,13 @@ def due_logs(
 
 
 def _has_undated(raw: pa.Table) -> bool:
-    """Whether a raw row lies on another day than its fight, where cleaning by other rules may have put it."""
+    """Whether a raw row's day differs from its fight's: cleaning by other rules may have used either."""
     started = raw["fight_started_at"].cast(pa.date32())
     return bool(pc.any(pc.fill_null(pc.not_equal(started, raw["fight_date"]), fill_value=True)).as_py())
 
 
 def _half_committed(lake: Lake, due: set[str], days: set[date] | None) -> set[str]:
-    """Due logs of which a crash left rows without an encounter: tables are committed one after the other."""
+    """Due logs whose encounter is missing after a crash: tables are committed one after the other."""
     by_encounter = {compute_encounter_id(log_id): log_id for log_id in due}
     key = "encounter_id"
     found: set[str] = set()
@@ -160,7 +159,7 @@ def _half_committed(lake: Lake, due: set[str], days: set[date] | None) -> set[st
 
 @dataclass
 class _Batch:
-    """Logs that are cleaned and not committed yet; ``is_seen``: they have rows already."""
+    """Logs that are cleaned but not committed yet; ``is_seen``: they have rows already."""
 
     is_seen: bool
     stamp: Stamp
@@ -173,9 +172,9 @@ class _Batch:
 def _cleaned_batches(
     raw_rows: Iterable[dict[str, Any]], seen: set[str], rules: Rules, run_id: str, batch_bytes: int
 ) -> Iterator[_Batch]:
-    """Clean raw rows into batches of ``batch_bytes``, logs that have rows already apart from new ones."""
+    """Clean raw rows into batches of ``batch_bytes``; new logs and logs that have rows are kept apart."""
     pending: dict[bool, _Batch] = {}
-    with _collector_paused():
+    with _garbage_collection_paused():
         for row in raw_rows:
             is_seen = row["log_id"] in seen
             batch = pending.setdefault(is_seen, _Batch(is_seen, Stamp(run_id, datetime.now(UTC))))
@@ -185,14 +184,14 @@ def _cleaned_batches(
             batch.payload_bytes += len(row["payload"])
             if batch.payload_bytes >= batch_bytes:
                 yield pending.pop(is_seen)
-                # What judging and committing left behind does hold cycles.
+                # Validation and commit do leave reference cycles behind.
                 gc.collect(1)
         yield from pending.values()
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Cleaning makes millions of values that hold no cycles: looking for some again and again costs 6 %."""
+def _garbage_collection_paused() -> Iterator[None]:
+    """Cleaning creates millions of objects without reference cycles: collecting garbage costs 6 %."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -203,7 +202,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def read_raw(lake: Lake, log_ids: set[str], since: datetime | None = None) -> Iterator[dict[str, Any]]:
-    """Raw rows with their payload in place, fetched at or after ``since``."""
+    """Raw rows fetched at or after ``since``; payloads are not copied."""
     for rows in lake.groups_with(
         "raw_battle_logs", "log_id", log_ids, _RAW_COLUMNS, since=since, all_there=True
     ):
@@ -212,7 +211,7 @@ def read_raw(lake: Lake, log_ids: set[str], since: datetime | None = None) -> It
             yield row | {"payload": memoryview(payload.as_buffer())}
 
 
-def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> None:
+def _record(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> None:
     for name, found in findings.items():
         run.findings[name] = merge([*run.findings.get(name, []), *found])
     raise_if_broken("core", findings, run.findings)
@@ -225,7 +224,7 @@ def _note(run: CoreRun, tables: Tables, findings: dict[str, list[Finding]]) -> N
 
 
 def _commit(lake: Lake, tables: Tables, batch: _Batch) -> None:
-    """Write one batch; logs that have rows already give way in the same commit."""
+    """Write one batch; existing rows of its logs are replaced in the same commit."""
     seen = batch.log_ids if batch.is_seen else []
     encounters = [compute_encounter_id(log_id) for log_id in seen]
     days = batch.days | set(tables["core_encounters"]["fight_date"].to_pylist()) | _find_days(lake, seen)
@@ -241,7 +240,7 @@ def _commit(lake: Lake, tables: Tables, batch: _Batch) -> None:
 
 
 def _mark_as_due(lake: Lake, log_ids: Sequence[str], days: set[date]) -> None:
-    """Before rows of logs change that count as cleaned: if this run dies, the next one finds them due."""
+    """Mark logs as due before their rows change: if this run dies, the next one cleans them."""
     for contract in (CORE_ENCOUNTERS, CORE_QUARANTINE):
         where = pc.field("log_id").isin(log_ids)
         rows = lake.read(contract.name, days=days, where=where)
@@ -254,7 +253,7 @@ def _mark_as_due(lake: Lake, log_ids: Sequence[str], days: set[date]) -> None:
 
 
 def _find_days(lake: Lake, log_ids: Sequence[str]) -> set[date]:
-    """Days on which logs have encounters now: other rules may have put them on another day."""
+    """Days on which the logs' encounters are stored: other rules may have put them on another day."""
     if not log_ids:
         return set()
     stored = lake.read("core_encounters", columns=["log_id", "fight_date"])
@@ -262,16 +261,16 @@ def _find_days(lake: Lake, log_ids: Sequence[str]) -> set[date]:
 
 
 def resolve_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:
-    """Give every log of ``days`` its fight; how many encounters changed, and on which days.
+    """Assign every log of ``days`` to its fight; returns how many encounters changed, and on which days.
 
-    Logs of the neighbouring days may change with them, since a fight may begin on both sides of midnight;
-    those in turn are judged beside their own neighbours.
+    Logs of the neighbouring days may change too, since the logs of one fight may start on both sides of
+    midnight; these are compared with their own neighbours.
     """
     may_change = {d + timedelta(days=n) for d in days for n in (-1, 0, 1)}
     around = {d + timedelta(days=n) for d in may_change for n in (-1, 0, 1)}
     stored = lake.read(
         "core_encounters",
-        columns=[*FIGHT_COLUMNS, "fight_date", *_SETTLED],
+        columns=[*FIGHT_COLUMNS, "fight_date", *_ASSIGNMENT_COLUMNS],
         days=around,
     )
     if not stored.num_rows:
@@ -285,33 +284,33 @@ def resolve_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:
         where=pc.field("encounter_id").isin(sorted(near)),
     )
     assigned = assign_fights(encounters, players.to_pandas(types_mapper=pd.ArrowDtype))
-    settled = [_part_in_fight(e, assigned) for e in encounters["encounter_id"].tolist()]
-    before = zip(*(encounters[name].tolist() for name in _SETTLED), strict=True)
-    changed = np.array([one != other for one, other in zip(before, settled, strict=True)])
+    current = [_assignment_values(e, assigned) for e in encounters["encounter_id"].tolist()]
+    before = zip(*(encounters[name].tolist() for name in _ASSIGNMENT_COLUMNS), strict=True)
+    changed = np.array([one != other for one, other in zip(before, current, strict=True)])
     changed &= encounters["fight_date"].isin(may_change).to_numpy(dtype=bool)
     if not changed.any():
         return 0, set()
     changed_days = set(encounters.loc[changed, "fight_date"])
-    rows = _with_parts(lake.read("core_encounters", days=changed_days), assigned)
+    rows = _with_assignments(lake.read("core_encounters", days=changed_days), assigned)
     lake.replace_days(CORE_ENCOUNTERS, CORE_ENCOUNTERS.conform(rows), changed_days)
     return int(changed.sum()), changed_days
 
 
 def resolve_within_batch(encounters: pa.Table, players: pa.Table) -> pa.Table:
-    """The rows with their fights as far as these logs alone tell them."""
+    """The rows with their fights, as far as the logs of this batch determine them."""
     narrow = encounters.select(FIGHT_COLUMNS).to_pandas(types_mapper=pd.ArrowDtype)
     assigned = assign_fights(narrow, players.select(PLAYER_COLUMNS).to_pandas(types_mapper=pd.ArrowDtype))
-    return _with_parts(encounters, assigned) if assigned else encounters
+    return _with_assignments(encounters, assigned) if assigned else encounters
 
 
-def _part_in_fight(encounter_id: str, assigned: Mapping[str, Assignment]) -> tuple[str, bool, bool]:
-    """The values of _SETTLED."""
-    return astuple(assigned.get(encounter_id) or alone(encounter_id))
+def _assignment_values(encounter_id: str, assigned: Mapping[str, Assignment]) -> tuple[str, bool, bool]:
+    """Values of ``_ASSIGNMENT_COLUMNS``."""
+    return astuple(assigned.get(encounter_id) or single_log_fight(encounter_id))
 
 
-def _with_parts(encounters: pa.Table, assigned: Mapping[str, Assignment]) -> pa.Table:
-    parts = [_part_in_fight(e, assigned) for e in encounters["encounter_id"].to_pylist()]
-    for name, values in zip(_SETTLED, zip(*parts, strict=True), strict=True):
+def _with_assignments(encounters: pa.Table, assigned: Mapping[str, Assignment]) -> pa.Table:
+    parts = [_assignment_values(e, assigned) for e in encounters["encounter_id"].to_pylist()]
+    for name, values in zip(_ASSIGNMENT_COLUMNS, zip(*parts, strict=True), strict=True):
         field = CORE_ENCOUNTERS.schema.field(name)
         place = encounters.schema.get_field_index(name)
         encounters = encounters.set_column(place, name, pa.array(values, field.type))

@@ -1,7 +1,4 @@
-"""Collecting cleaned rows column by column, skills and hits array by array, into Arrow tables.
-
-What does not belong here: what the values are (``clean_meter``, ``clean_table``).
-"""
+"""Collecting cleaned rows into Arrow tables, skills and hits as arrays."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from lostark_assets.contracts.core import (
 from lostark_assets.contracts.table import Contract
 
 NULL = -(2**63)
-"""What stands in arrays of 64 bits where a number is unknown."""
+"""Marks an unknown number in 64-bit arrays."""
 SKILL_NUMBERS = tuple(
     c.name for c in CORE_SKILLS.columns if pa.types.is_integer(c.dtype) or pa.types.is_boolean(c.dtype)
 )
@@ -43,21 +40,21 @@ HIT_DTYPES = {
 
 
 Columns = Mapping[str, Sequence[Any]]
-"""Rows as one sequence of values a column, all of one length; a column that is missing is null."""
+"""Rows as one sequence of values per column, all of one length; a missing column is null."""
 
 
 def transpose_rows(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Sequence[Any]]:
     """The values of each of ``names`` over ``rows``, None where a row lacks it."""
-    told = [name for name in names if rows and name in rows[0]]
+    present = [name for name in names if rows and name in rows[0]]
     columns: dict[str, Sequence[Any]] = {}
-    if len(told) > 1:
+    if len(present) > 1:
         with suppress(KeyError):
-            columns = dict(zip(told, zip(*map(itemgetter(*told), rows), strict=True), strict=True))
+            columns = dict(zip(present, zip(*map(itemgetter(*present), rows), strict=True), strict=True))
     return columns | {name: [row.get(name) for row in rows] for name in names if name not in columns}
 
 
 class Rows:
-    """Rows of one contract; a column that one lacks is null."""
+    """Rows of one contract; a column that a row lacks is null."""
 
     def __init__(self, contract: Contract) -> None:
         """An empty collection."""
@@ -84,9 +81,8 @@ class LogSkills:
     """The skills of one log by player and id, as arrays.
 
     ``players`` holds (player name, number of skills) in order. ``numbers`` has a row for each of
-    SKILL_NUMBERS, NULL where unknown, ``rates`` one for each of SKILL_RATES, NaN where unknown.
-    ``cast_at_ms`` holds the casts of one skill after those of the other, ``cast_counts`` of each;
-    ``has_casts`` tells none from unknown.
+    SKILL_NUMBERS, NULL if unknown, ``rates`` one for each of SKILL_RATES, NaN if unknown. ``cast_at_ms``
+    concatenates the casts of all skills, ``cast_counts`` of each; ``has_casts`` is false if they are unknown.
     """
 
     players: list[tuple[str, int]] = field(default_factory=list)
@@ -102,10 +98,10 @@ class LogSkills:
         return len(self.names)
 
     def columns(self) -> dict[str, list[Any]]:
-        """The columns of ``core_skills`` that a log tells, as values, to look at single ones."""
+        """The columns of ``core_skills`` that come from the log, as Python values."""
         at = iter(self.cast_at_ms.tolist())
         casts = [list(islice(at, count)) for count in self.cast_counts.tolist()]
-        told = {
+        fields = {
             "player_name": [name for name, count in self.players for _ in range(count)],
             "skill_name": self.names,
             "cast_at_ms": [
@@ -113,10 +109,10 @@ class LogSkills:
             ],
         }
         for name, values in zip(SKILL_NUMBERS, self.numbers.tolist(), strict=True):
-            told[name] = [None if value == NULL else value for value in values]
+            fields[name] = [None if value == NULL else value for value in values]
         for name, rates in zip(SKILL_RATES, self.rates.tolist(), strict=True):
-            told[name] = [None if math.isnan(rate) else rate for rate in rates]
-        return told
+            fields[name] = [None if math.isnan(rate) else rate for rate in rates]
+        return fields
 
 
 class SkillRows:
@@ -210,7 +206,7 @@ class HitRows:
         }
         for name in HIT_DTYPES:
             columns[name] = pa.array(np.concatenate([part.arrays[name] for part in self._parts]))
-        # No column may be null, and a file that knows it is read and written a sixth faster.
+        # No column may be null, and files with that schema are read and written a sixth faster.
         schema = pa.schema([pa.field(name, columns[name].type, nullable=False) for name in CORE_HITS.names])
         return pa.table([columns[name] for name in CORE_HITS.names], schema=schema)
 
@@ -224,7 +220,7 @@ def _repeated(values: Sequence[Any], lengths: Any, dtype: pa.DataType = _TEXT) -
 
 @dataclass
 class Cleaned:
-    """Everything that one pass of cleaning made of some raw logs."""
+    """The rows that cleaning made of one batch of raw logs."""
 
     encounters: Rows = field(default_factory=lambda: Rows(CORE_ENCOUNTERS))
     players: Rows = field(default_factory=lambda: Rows(CORE_PLAYERS))

@@ -1,7 +1,4 @@
-"""Rules across the cleaned tables, which no single contract can state. Pure.
-
-What does not belong here: rules of one table (contracts), and rules that refuse a log (``clean_meter``).
-"""
+"""Rules across the cleaned tables, which no single contract can express. Pure."""
 
 from __future__ import annotations
 
@@ -81,7 +78,7 @@ def _dps_equals(name: str) -> Callable[[str, Severity, Tables, int], Finding]:
         table = tables[name]
         measured = table.filter(pc.and_kleene(pc.is_valid(table["meter_dps"]), pc.is_valid(table["dps"])))
         if name == "core_encounters":
-            # A meter that stored no raid DPS left a zero.
+            # Meters that stored no raid DPS left a zero.
             measured = measured.filter(
                 pc.or_(pc.greater(measured["meter_dps"], 0), pc.equal(measured["dps"], 0))
             )
@@ -120,7 +117,7 @@ def _hits_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Finding:
 
 
 def _damage_of_runs(hits: pa.Table) -> pa.Table:
-    """Damage of each run of hits of one skill: hits are sorted, so millions shrink to thousands of rows."""
+    """Damage of each run of hits of one skill: hits are sorted, so millions reduce to thousands of rows."""
     hits = hits.unify_dictionaries().combine_chunks()
     encounters, players = (_codes(hits[name]) for name in ("encounter_id", "player_name"))
     skills = hits["skill_id"].to_numpy()

@@ -1,7 +1,4 @@
-"""The core layer as Dagster assets: one pass cleans a range of fight days into five tables.
-
-What does not belong here: the cleaning (``pipeline``) and its rules (``validate``).
-"""
+"""The core layer as Dagster assets: one run cleans a range of fight days into five tables."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,12 +19,12 @@ from lostark_assets.dagster.core_checks import (
     with_accounting,
 )
 from lostark_assets.dagster.open_api_assets import PROFILES
-from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, get_days
+from lostark_assets.dagster.partitions import MAX_CHART_DAYS, SINGLE_RUN, get_days
 from lostark_assets.dagster.raw_assets import RAW
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
-from lostark_assets.markdown import markdown_table, picture
+from lostark_assets.markdown import chart_image, markdown_table
 from lostark_assets.settings import Settings
 
 TABLES = tuple(reversed(COMMIT_ORDER))
@@ -45,14 +42,14 @@ _PREVIEWS = {
     "core_quarantine": ["reason_code", "detail", "locator", "source", "source_log_id", "log_id", "scope"],
 }  # fmt: skip
 
-_DRAWN = {"core_encounters", "core_quarantine"}
-"""Tables whose pictures need every row; of the others the first rows are enough."""
+_CHARTED = {"core_encounters", "core_quarantine"}
+"""Tables whose charts need every row; for the others the first rows suffice."""
 
 
 class CleanConfig(dg.Config):
-    """How to clean: ``again`` cleans logs that were cleaned already."""
+    """How to clean: ``force`` cleans logs that were cleaned already."""
 
-    again: bool = False
+    force: bool = False
 
 
 def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -74,7 +71,7 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
         specs=specs,
         check_specs=core_check_specs(),
         partitions_def=fight_days,
-        backfill_policy=ONE_PASS,
+        backfill_policy=SINGLE_RUN,
         can_subset=True,
     )
     def core_tables(
@@ -96,7 +93,7 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
                 build_rules(settings),
                 run_id=context.run.run_id,
                 batch_bytes=int(settings.batch_bytes),
-                again=config.again,
+                force=config.force,
                 progress=lambda done, due: context.log.info("cleaned %d of %d logs", done, due),
             )
         except ContractViolated as error:
@@ -118,20 +115,20 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
 def _metadata(lake: Lake, name: str, days: list[Any], run: CoreRun) -> dict[str, Any]:
     columns = _PREVIEWS[name]
     count = lake.count(name, days)
-    rows = lake.read(name, days=days) if name in _DRAWN else lake.head(name, columns, days=days)
+    rows = lake.read(name, days=days) if name in _CHARTED else lake.head(name, columns, days=days)
     metadata = table_metadata(lake, name, rows, count, columns) | {
         "logs cleaned now": run.due,
-        "fights settled anew": run.changed_fights,
+        "fights reassigned": run.changed_fights,
     }
-    if name == "core_encounters" and rows.num_rows and len(days) <= DRAWN_DAYS:
+    if name == "core_encounters" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
         metadata["encounters by day"] = dg.MetadataValue.md(
-            picture(charts.fights_per_day(rows), "encounters by day")
+            chart_image(charts.fights_per_day(rows), "encounters by day")
         )
         metadata["logs of one fight"] = rows.num_rows - pc.count_distinct(rows["fight_id"]).as_py()
-    if name == "core_quarantine" and rows.num_rows and len(days) <= DRAWN_DAYS:
+    if name == "core_quarantine" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
         metadata["reasons"] = dg.MetadataValue.md(_reasons(rows))
         metadata["by reason"] = dg.MetadataValue.md(
-            picture(charts.quarantine_reasons(rows), "quarantine by reason")
+            chart_image(charts.quarantine_reasons(rows), "quarantine by reason")
         )
     return metadata
 

@@ -1,8 +1,7 @@
-"""What Dagster says in a run, as lines of the platform's own log.
+"""Forwards the events of Dagster runs to the platform's own event log.
 
-``dagster.yaml`` names the handler, so that each run hands it its events and ``context.log`` messages. It
-knows Dagster by the shape of its records alone and imports nothing of it. What does not belong here:
-Dagster's own event log, which keeps everything.
+``dagster.yaml`` configures the handler, so that each run passes it its events and ``context.log`` messages.
+It only relies on the shape of Dagster's log records and does not import Dagster.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _DEEPEST_CAUSE = 10
 
 
 class DagsterEventsHandler(logging.Handler):
-    """Writes the facts of a run; of an asset that a range of days materialises, one line a run."""
+    """Writes the events of a run; an asset materialised for a range of days gets one line per run."""
 
     def __init__(self, level: int = logging.DEBUG) -> None:
         super().__init__(level)
@@ -36,30 +35,30 @@ class DagsterEventsHandler(logging.Handler):
         self._materialized: set[tuple[Any, str]] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write ``record`` if it tells a fact. Nothing that goes wrong here reaches the run."""
+        """Write ``record`` if it is a relevant event. Errors in here never reach the run."""
         try:
             self._emit(record)
         except Exception:  # noqa: BLE001 - a log line never fails a run
             self.handleError(record)
 
     def _emit(self, record: logging.LogRecord) -> None:
-        said = getattr(record, "dagster_meta", None)
-        if said is None:
+        meta = getattr(record, "dagster_meta", None)
+        if meta is None:
             return
-        ids = {"run_id": said["run_id"], "job": said["job_name"], "step": said["step_key"]}
+        ids = {"run_id": meta["run_id"], "job": meta["job_name"], "step": meta["step_key"]}
         ids = {name: value for name, value in ids.items() if value is not None}
-        event = said["dagster_event"]
+        event = meta["dagster_event"]
         if event is None:
             if record.levelno < logging.INFO:
                 return
-            self._write(record.levelno, "run_message", ids | {"message": said["orig_message"]})
+            self._write(record.levelno, "run_message", ids | {"message": meta["orig_message"]})
             return
-        facts = self._facts(event, said["run_id"])
+        facts = self._facts(event, meta["run_id"])
         if facts is not None:
             self._write(record.levelno, _RUN_EVENTS[event.event_type_value], ids | facts)
 
     def _facts(self, event: Any, run_id: str | None) -> dict[str, Any] | None:
-        """What the event adds; None for an event that is not worth a line."""
+        """The event's fields; None for an event that is not logged."""
         kind, data = event.event_type_value, event.event_specific_data
         if kind not in _RUN_EVENTS:
             return None
@@ -95,7 +94,7 @@ class DagsterEventsHandler(logging.Handler):
 
 
 def _root_cause(error: Any) -> str:
-    """The message that our code raised, below Dagster's own."""
+    """The message of the innermost error, below Dagster's own wrappers."""
     for _ in range(_DEEPEST_CAUSE):
         if error.cause is None:
             break

@@ -1,7 +1,4 @@
-"""The game's maintenance windows, patches and events as a Dagster asset.
-
-What does not belong here: reading titles (``game_events``).
-"""
+"""The game's maintenance windows, patches and events as a Dagster asset."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +20,7 @@ _PREVIEW = ["kind", "event_name", "starts_at", "ends_at", "start_known_by", "end
 
 
 def game_event_assets() -> list[dg.AssetsDefinition]:
-    """The one table."""
+    """The asset ``core_game_events``."""
 
     @dg.multi_asset(
         name=EVENTS,
@@ -42,7 +39,7 @@ def game_event_assets() -> list[dg.AssetsDefinition]:
         if not all(f.passed for f in findings if f.severity == "error"):
             yield from results
             raise dg.Failure(
-                f"{EVENTS}: rows break their contract. The rows that were there stay.", allow_retries=False
+                f"{EVENTS}: rows break their contract. The existing rows were kept.", allow_retries=False
             )
         shown = events.sort_by([("starts_at", "descending")])
         counts = events.group_by("kind").aggregate([([], "count_all")]).rename_columns({"count_all": "rows"})
@@ -57,7 +54,7 @@ def game_event_assets() -> list[dg.AssetsDefinition]:
 
 
 def refresh_game_events(lake: Lake) -> tuple[pa.Table, list[Finding]]:
-    """Compute the table from all notices; it is written if it changed and holds its contract."""
+    """Compute the table from all notices; it is written if it changed and satisfies its contract."""
     events = game_events(lake.read(NOTICES))
     findings = examine(CORE_GAME_EVENTS, events)
     is_good = all(f.passed for f in findings if f.severity == "error")

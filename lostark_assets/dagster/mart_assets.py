@@ -1,14 +1,11 @@
-"""The marts as Dagster assets: by fight day, and those that are replaced as a whole.
-
-What does not belong here: writing them (``publish``), and when it is done (``automation``).
-"""
+"""The marts as Dagster assets: those by fight day, and those replaced as a whole."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from lostark_assets.dagster.partitions import ONE_PASS, get_days
+from lostark_assets.dagster.partitions import SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import OWNERS
 from lostark_assets.errors import NotFound
 from lostark_assets.lake.tables import Lake
@@ -52,7 +49,7 @@ def _fights(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         specs=[spec],
         check_specs=[check],
         partitions_def=fight_days,
-        backfill_policy=ONE_PASS,
+        backfill_policy=SINGLE_RUN,
     )
     def mart_fights(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
@@ -61,7 +58,7 @@ def _fights(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         with marts_url(settings) as url:
             done = publish(lake, url, days, names=build_names(settings))
             if done is None:
-                raise dg.Failure("no fight day was asked for; nothing was published", allow_retries=False)
+                raise dg.Failure("no fight day was selected; nothing was published", allow_retries=False)
             there, wanted = published_rows(url, done.days), lake_rows(lake, done.days, done.versions)
         yield dg.MaterializeResult(asset_key=FIGHTS, metadata=_metadata(done))
         counts = [{"table": name, "lake": wanted[name], "mart": there[name]} for name in sorted(wanted)]

@@ -1,7 +1,7 @@
 """The Open API's raw tables as Dagster assets.
 
-``core_players`` reads the profiles, so the graph can't show that the names to ask for come from there. What
-does not belong here: asking (``open_api``) and choosing (``open_api_choice``).
+The names to request come from ``core_players``, which itself reads the profiles: the asset graph can't show
+that cycle.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ PROFILES, NOTICES = "raw_armory_profiles", "raw_game_notices"
 ANSWERED = "open_api_answered"
 FIELDS_KNOWN = "open_api_bodies_have_known_fields"
 CROSS_RULES = {ANSWERED: (PROFILES, "warn"), FIELDS_KNOWN: (PROFILES, "warn")}
-_BODIES_LOOKED_AT = 50
+_BODIES_CHECKED = 50
 _NOTICE_PREVIEW = ["news_list", "title", "link", "fetched_at"]
 
 
@@ -82,7 +82,9 @@ def open_api_assets() -> list[dg.AssetsDefinition]:
                 )
             )
             rows = lake.read(NOTICES, columns=_NOTICE_PREVIEW).sort_by([("fetched_at", "descending")])
-            metadata = table_metadata(lake, NOTICES, rows, rows.num_rows, _NOTICE_PREVIEW) | _told(run)
+            metadata = table_metadata(lake, NOTICES, rows, rows.num_rows, _NOTICE_PREVIEW) | _run_metadata(
+                run
+            )
             yield dg.MaterializeResult(asset_key=NOTICES, metadata=metadata)
         findings = {NOTICES: examine(CONTRACTS[NOTICES], lake.read(NOTICES))}
         yield from check_results(findings, lake, {}, context.selected_asset_check_keys)
@@ -115,12 +117,12 @@ def _collected(collect: Any) -> OpenApiRun:
 
 
 def _raise_for(run: OpenApiRun | None) -> None:
-    """Fail for what needs somebody; a service in maintenance comes back by itself."""
-    if run is not None and run.needs_somebody:
-        raise dg.Failure(f"{run.error} {run.new} answers of this run are in.", allow_retries=False)
+    """Fail if someone has to act; a service in maintenance recovers without that."""
+    if run is not None and run.needs_attention:
+        raise dg.Failure(f"{run.error} {run.new} responses of this run were stored.", allow_retries=False)
 
 
-def _told(run: OpenApiRun) -> dict[str, Any]:
+def _run_metadata(run: OpenApiRun) -> dict[str, Any]:
     problems = [*run.problems, *([run.error] if run.error else [])]
     return {
         "outcome": "maintenance" if run.is_maintenance else run.outcome,
@@ -144,11 +146,11 @@ def _profiles_metadata(lake: Lake, run: OpenApiRun) -> dict[str, Any]:
         "still fresh": run.known,
         "unknown to the service": run.unknown,
         "left for the next run": run.left,
-    } | _told(run)  # fmt: skip
+    } | _run_metadata(run)  # fmt: skip
 
 
 def _newest(lake: Lake, count: int) -> pa.Table:
-    """The newest answers with their bodies."""
+    """The newest responses with their bodies."""
     index = lake.read(PROFILES, columns=["profile_id", "fetched_at"]).sort_by([("fetched_at", "descending")])
     ids = index["profile_id"].to_pylist()[:count]
     since = index["fetched_at"][len(ids) - 1].as_py() if ids else None
@@ -175,22 +177,22 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _examine_profiles(lake: Lake, run: OpenApiRun | None, run_id: str) -> list[Finding]:
-    """The contract over the run's rows, or over all without a run; how the service answered; drift."""
+    """Check the contract of the run's rows (without a run, of all rows), the service's responses, and drift."""
     columns = [name for name in CONTRACTS[PROFILES].names if name != "body"]
     where = None if run is None else pc.field("fetch_run_id") == run_id
     findings = examine(CONTRACTS[PROFILES], lake.read(PROFILES, columns=columns, where=where))
     if run is None:
-        bodies = [body for body in _newest(lake, _BODIES_LOOKED_AT)["body"].to_pylist() if body]
+        bodies = [body for body in _newest(lake, _BODIES_CHECKED)["body"].to_pylist() if body]
         drift = [one for body in bodies for one in sorted(find_drift(body))]
-        looked_at, drifted = len(bodies), sum(bool(find_drift(body)) for body in bodies)
+        checked, drifted = len(bodies), sum(bool(find_drift(body)) for body in bodies)
     else:
         drift = [one for one, _ in run.drift.most_common()]
-        looked_at, drifted = run.new, max(run.drift.values(), default=0)
+        checked, drifted = run.new, max(run.drift.values(), default=0)
         problems = [*([run.error] if run.error else []), *run.problems]
         worst = [{"error": one} for one in dict.fromkeys(problems)][:WORST_ROWS]
         findings.append(Finding(ANSWERED, "warn", run.requests, len(problems), worst))
     worst = [{"field": one} for one in dict.fromkeys(drift)][:WORST_ROWS]
-    findings.append(Finding(FIELDS_KNOWN, "warn", looked_at, drifted, worst))
+    findings.append(Finding(FIELDS_KNOWN, "warn", checked, drifted, worst))
     if run is None:
         findings.append(Finding(ANSWERED, "warn", 0))
     return findings

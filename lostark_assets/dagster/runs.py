@@ -1,7 +1,4 @@
-"""What Dagster's runs say about requests and fight days.
-
-What does not belong here: deciding anything from it (``decisions``).
-"""
+"""Reading Dagster's run records: outcomes of requests, fight days and sources in progress."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from datetime import date, timedelta
 
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
-from lostark_assets.automation.decisions import Outcome
+from lostark_assets.automation.decisions import RunOutcome
 from lostark_assets.dagster.jobs import COLLECT_JOB
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -25,7 +22,7 @@ _IN_PROGRESS = [
     DagsterRunStatus.CANCELING,
 ]
 _GHOST_AFTER_S = 600.0
-"""A run that was made and not even queued after so long never will be: its maker died."""
+"""A run that was created but not queued after this time never will be: its creator died."""
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
@@ -33,42 +30,42 @@ def range_tags(first: str, last: str) -> dict[str, str]:
     return {RANGE_START: first, RANGE_END: last}
 
 
-def read_outcomes(instance: DagsterInstance, requests: Collection[str]) -> dict[str, Outcome]:
-    """What became of each request that has a run; a run that Dagster will repeat still counts as running."""
-    found: dict[str, Outcome] = {}
+def read_outcomes(instance: DagsterInstance, requests: Collection[str]) -> dict[str, RunOutcome]:
+    """The outcome of each request that has a run; a run that Dagster will retry still counts as running."""
+    found: dict[str, RunOutcome] = {}
     if not requests:
         return found
     for record in instance.get_run_records(RunsFilter(tags={_RUN_KEY: sorted(requests)})):
         key, outcome = record.dagster_run.tags[_RUN_KEY], _outcome(record)
-        # A repeated run carries the key of the first one; one that failed tells least.
+        # A retried run has the key of the first one; a failed run says least.
         if found.get(key) in (None, "failed") or outcome == "running":
             found[key] = outcome
     return found
 
 
-def _outcome(record: RunRecord) -> Outcome:
+def _outcome(record: RunRecord) -> RunOutcome:
     run = record.dagster_run
     if run.status == DagsterRunStatus.SUCCESS:
         return "succeeded"
     if run.status in _IN_PROGRESS:
         return "running"
-    is_repeated = run.tags.get(_WILL_RETRY) == "true" and _RETRIED_BY not in run.tags
-    return "running" if is_repeated else "failed"
+    is_retry_pending = run.tags.get(_WILL_RETRY) == "true" and _RETRIED_BY not in run.tags
+    return "running" if is_retry_pending else "failed"
 
 
 def in_progress(instance: DagsterInstance, job_name: str | None = None) -> list[RunRecord]:
-    """The runs that wait or work now, of one job or of all."""
+    """The queued and running runs, of one job or of all."""
     records = instance.get_run_records(RunsFilter(job_name=job_name, statuses=_IN_PROGRESS))
     return [record for record in records if not _is_ghost(record)]
 
 
 def _is_ghost(record: RunRecord) -> bool:
-    is_made_only = record.dagster_run.status == DagsterRunStatus.NOT_STARTED
-    return is_made_only and time.time() - record.create_timestamp.timestamp() > _GHOST_AFTER_S
+    is_unqueued = record.dagster_run.status == DagsterRunStatus.NOT_STARTED
+    return is_unqueued and time.time() - record.create_timestamp.timestamp() > _GHOST_AFTER_S
 
 
 def days_in_progress(records: Collection[RunRecord]) -> set[str]:
-    """Every fight day that one of the runs works on or waits for, whoever started it."""
+    """Every fight day of the given runs, whether a sensor or a user launched them."""
     days: set[str] = set()
     for record in records:
         tags = record.dagster_run.tags
@@ -82,7 +79,7 @@ def days_in_progress(records: Collection[RunRecord]) -> set[str]:
 
 
 def sources_in_progress(records: Collection[RunRecord], partitions: Sequence[str]) -> set[str]:
-    """Every source (of ``partitions``, in their order) that one of the runs collects or will."""
+    """Every source (of ``partitions``, in their order) of the collection runs among ``records``."""
     sources: set[str] = set()
     for record in records:
         tags = record.dagster_run.tags

@@ -1,8 +1,4 @@
-"""What is asked for by the clock: profiles and news of the Open API, which can't say whether they have news.
-
-And the lake's upkeep, once a day. What does not belong here: whom to ask for (``sources.open_api_choice``),
-and what follows from new data (``sensors``).
-"""
+"""Scheduled jobs: profiles and news of the Open API, which can't be polled for changes, and the upkeep."""
 
 import dagster as dg
 
@@ -16,8 +12,10 @@ UPKEEP_CRON = "20 4 * * *"
 
 
 def automation_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """All schedules of the automation, switched on by default; the Open API's only with a key."""
-    upkeep = _unless_running("upkeep_of_the_lake", UPKEEP_JOB, UPKEEP_CRON, "Joins small files of the lake.")
+    """All schedules, switched on by default; those of the Open API only with a key."""
+    upkeep = _unless_running(
+        "upkeep_of_the_lake", UPKEEP_JOB, UPKEEP_CRON, "Compacts small files of the lake."
+    )
     if not settings.open_api_keys:
         return [upkeep]
     return [
@@ -26,9 +24,9 @@ def automation_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             "profiles_of_players",
             PROFILES_JOB,
             PROFILES_CRON,
-            "Asks the Open API for players of recent fights.",
+            "Fetches Open API profiles of players of recent fights.",
         ),
-        _unless_running("news_of_the_game", GAME_NEWS_JOB, GAME_NEWS_CRON, "Reads the news of the game."),
+        _unless_running("news_of_the_game", GAME_NEWS_JOB, GAME_NEWS_CRON, "Fetches the news of the game."),
     ]
 
 
@@ -43,7 +41,7 @@ def _unless_running(name: str, job: str, cron: str, description: str) -> dg.Sche
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if in_progress(context.instance, job):
-            return dg.SkipReason("the run before has not ended yet")
+            return dg.SkipReason("the previous run has not ended yet")
         return dg.RunRequest()
 
     return schedule

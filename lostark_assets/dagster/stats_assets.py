@@ -1,7 +1,4 @@
-"""The statistics layer as Dagster assets: per fight day, and across all of them.
-
-What does not belong here: computing (``pipeline``) and the figures.
-"""
+"""The statistics layer as Dagster assets: by fight day, and across all days."""
 
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -12,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets import charts
-from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, get_days
+from lostark_assets.dagster.partitions import MAX_CHART_DAYS, SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.dagster.stats_checks import (
     daily_check_specs,
@@ -24,7 +21,7 @@ from lostark_assets.dagster.stats_checks import (
 )
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
-from lostark_assets.markdown import picture
+from lostark_assets.markdown import chart_image
 from lostark_assets.settings import Settings
 from lostark_assets.stats.pipeline import (
     STATS_VERSION,
@@ -82,7 +79,7 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         specs=specs,
         check_specs=daily_check_specs(),
         partitions_def=fight_days,
-        backfill_policy=ONE_PASS,
+        backfill_policy=SINGLE_RUN,
         can_subset=True,
     )
     def stats_tables(
@@ -121,13 +118,13 @@ def _daily_metadata(lake: Lake, name: str, days: list[date], run: StatsRun) -> d
     metadata = table_metadata(lake, name, rows, lake.count(name, days), columns) | {
         "logs computed now": run.due
     }
-    if name == "stats_player_dps" and rows.num_rows and len(days) <= DRAWN_DAYS:
-        metadata["dps by spec"] = dg.MetadataValue.md(picture(charts.dps_by_spec(rows), "DPS by spec"))
-    if name == "stats_dps_timeline" and rows.num_rows and len(days) <= DRAWN_DAYS:
+    if name == "stats_player_dps" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
+        metadata["dps by spec"] = dg.MetadataValue.md(chart_image(charts.dps_by_spec(rows), "DPS by spec"))
+    if name == "stats_dps_timeline" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
         one = rows["encounter_id"][0].as_py()
         fight = lake.read(name, columns=columns, days=days, where=pc.field("encounter_id") == one)
         metadata["one fight"] = dg.MetadataValue.md(
-            picture(charts.rolling_dps(fight, f"Encounter {one}"), "10 s DPS")
+            chart_image(charts.rolling_dps(fight, f"Encounter {one}"), "10 s DPS")
         )
     return metadata
 
@@ -154,7 +151,7 @@ def _whole(
         rows = lake.read(name)
         metadata = table_metadata(lake, name, rows, rows.num_rows, _PREVIEWS[name])
         if has_rows(rows):
-            metadata["chart"] = dg.MetadataValue.md(picture(chart(rows), name))
+            metadata["chart"] = dg.MetadataValue.md(chart_image(chart(rows), name))
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)
         yield from stats_check_results(run.findings, lake, context.selected_asset_check_keys)
 

@@ -1,7 +1,4 @@
-"""What every sensor's tick shares: its cursor, its memory, requests for fight days, and what it says.
-
-What does not belong here: what a sensor looks at, and what is due.
-"""
+"""Shared parts of the sensors' ticks: cursor, request memory, requests for fight days, result and reason."""
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -11,56 +8,60 @@ from typing import Any, TypeVar
 import dagster as dg
 import msgspec
 
-from lostark_assets.automation.decisions import Choice, Memory, plan_days, settle
+from lostark_assets.automation.decisions import RequestMemory, WorkPlan, apply_outcomes, plan_days
 from lostark_assets.dagster.partitions import SOURCES
 from lostark_assets.dagster.runs import range_tags, read_outcomes
 
 _Cursor = TypeVar("_Cursor")
 
 
-def new_memory() -> Memory:
-    """Nothing asked for yet."""
-    return Memory(uuid.uuid4().hex[:12])
+def new_memory() -> RequestMemory:
+    """A memory without requests."""
+    return RequestMemory(uuid.uuid4().hex[:12])
 
 
 def read_cursor(text: str | None, kind: type[_Cursor]) -> _Cursor | None:
-    """The cursor, or None where there is none of this shape: then the sensor looks at everything."""
+    """The decoded cursor; None if it is missing or of another shape: the sensor then checks everything."""
     try:
         return msgspec.json.decode(text or "", type=kind)
     except msgspec.DecodeError:
         return None
 
 
-def settled(instance: dg.DagsterInstance, memory: Memory, due: Mapping[str, str], now: float) -> Memory:
-    """``memory`` after what became of its requests."""
-    return settle(memory, due, read_outcomes(instance, {a.request for a in memory.attempts.values()}), now)
+def update_memory(
+    instance: dg.DagsterInstance, memory: RequestMemory, due: Mapping[str, str], now: float
+) -> RequestMemory:
+    """``memory`` with the outcomes of its requests applied."""
+    return apply_outcomes(
+        memory, due, read_outcomes(instance, {a.request for a in memory.attempts.values()}), now
+    )
 
 
 def request_days(
-    choice: Choice,
-    memory: Memory,
+    plan: WorkPlan,
+    memory: RequestMemory,
     due: Mapping[str, str],
     present: Collection[date],
     now: float,
     *,
     job_name: str | None = None,
-) -> tuple[list[dg.RunRequest], Memory]:
-    """One run for each range of fight days to run now, and the memory of having asked for them.
+) -> tuple[list[dg.RunRequest], RequestMemory]:
+    """One run request per range of fight days to run now, and the memory with these requests.
 
     Args:
-        choice: of ``due``.
-        memory: settled.
-        due: what waits, by day.
-        present: days with data, which no range touches unasked.
+        plan: the plan for ``due``.
+        memory: with outcomes applied.
+        due: digests of pending work, by day.
+        present: days with data, which a range must not include unless they are due.
         now: epoch seconds.
-        job_name: of the job to run, where the sensor asks for several.
+        job_name: the job to run, if the sensor has several.
     """
     requests = []
-    for first, last in plan_days(choice, memory, present, now):
+    for first, last in plan_days(plan, memory, present, now):
         start, end = first.isoformat(), last.isoformat()
         tags = range_tags(start, end)
         requests.append(dg.RunRequest(memory.next_request(), job_name=job_name, tags=tags))
-        memory = memory.asked(due, [day for day in choice.ask if start <= day <= end])
+        memory = memory.with_request(due, [day for day in plan.ready if start <= day <= end])
     return requests, memory
 
 
@@ -71,9 +72,9 @@ def tick_result(
     requests: Sequence[dg.RunRequest] = (),
     new_sources: Sequence[str] = (),
 ) -> dg.SensorResult:
-    """What a tick ends with: requests, or ``reason``; and the cursor where it changed."""
+    """The result of a tick: requests, or ``reason`` to skip; and the cursor if it changed."""
     text = msgspec.json.encode(cursor).decode()
-    # An unchanged cursor isn't written again.
+    # An unchanged cursor is not written.
     changed = text if text != context.cursor else None
     if requests:
         partitions = [SOURCES.build_add_request(list(new_sources))] if new_sources else None
@@ -83,18 +84,18 @@ def tick_result(
     return dg.SensorResult(skip_reason=reason, cursor=changed)
 
 
-def in_words(choice: Choice) -> str:
-    """What waits and why, for people who look at the sensor."""
-    parts = [f"{len(choice.ask)} ready"] if choice.ask else []
-    if choice.running:
-        parts.append(f"{len(choice.running)} being worked on")
-    if choice.waiting:
-        until = datetime.fromtimestamp(min(choice.waiting.values()), UTC)
-        parts.append(f"{len(choice.waiting)} failed and tried again, the first at {until:%H:%M:%S} UTC")
-    if choice.given_up:
-        shown = ", ".join(choice.given_up[:10])
+def describe_plan(plan: WorkPlan) -> str:
+    """Describe what is pending and why, for users of the Dagster UI."""
+    parts = [f"{len(plan.ready)} ready"] if plan.ready else []
+    if plan.running:
+        parts.append(f"{len(plan.running)} in progress")
+    if plan.waiting:
+        until = datetime.fromtimestamp(min(plan.waiting.values()), UTC)
+        parts.append(f"{len(plan.waiting)} failed and will be retried, the first at {until:%H:%M:%S} UTC")
+    if plan.given_up:
+        shown = ", ".join(plan.given_up[:10])
         parts.append(
-            f"{len(choice.given_up)} failed too often with the same input and rest until that or the code "
+            f"{len(plan.given_up)} failed too often with the same input and rest until that or the code "
             f"changes: {shown}"
         )
-    return "; ".join(parts) or "nothing waits"
+    return "; ".join(parts) or "nothing is due"

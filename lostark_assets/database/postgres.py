@@ -2,7 +2,7 @@
 
 Any number of processes may hold it at once. Each keeps a shared lock on ``postgres.users``; the kernel lets
 go of it when a process dies, however it dies, so nobody has to be counted. A server that outlived its
-holders is used again by the next one. What does not belong here: tables and queries.
+holders is used again by the next one.
 """
 
 from __future__ import annotations

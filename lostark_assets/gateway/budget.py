@@ -1,7 +1,6 @@
 """Request budgets: at most so many requests in any window, counted by all processes together.
 
-An exact sliding window in a SQLite file of the state folder. What does not belong here: reading the service's
-own counters, which are neither shared nor monotonic; its 429 is the truth (``classify``).
+An exact sliding window in a SQLite file of the state folder.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from urllib.parse import quote
 from pyrate_limiter import Limiter, Rate, SQLiteBucket
 from pyrate_limiter.limiter import SingleBucketFactory
 
-_TRAVEL_S = 0.5
+_TRANSIT_S = 0.5
 """A window is this much longer than told: for the service a request counts when it arrives."""
-_FORGET_EVERY = 1000
+_CLEANUP_INTERVAL = 1000
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class BudgetGate:
         if self._budget.requests:
             self._folder.mkdir(parents=True, exist_ok=True)
             file = self._folder / f"{quote(self._budget.name, safe='')}.sqlite"
-            window_ms = int((self._budget.window_s + _TRAVEL_S) * 1000)
+            window_ms = int((self._budget.window_s + _TRANSIT_S) * 1000)
             rate = Rate(self._budget.requests, window_ms)
             self._bucket = SQLiteBucket.init_from_file([rate], db_path=str(file), use_file_lock=True)
             # Its own thread would hold the file open for the life of the process; old entries go with ours.
@@ -74,6 +73,6 @@ class BudgetGate:
             await self._limiter.try_acquire_async(self._budget.name)
             waited_s = time.monotonic() - before
         self._taken += 1
-        if self._taken % _FORGET_EVERY == 0:
+        if self._taken % _CLEANUP_INTERVAL == 0:
             self._bucket.leak(self._bucket.now())
         return waited_s

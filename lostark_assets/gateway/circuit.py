@@ -1,7 +1,6 @@
 """A circuit breaker for each source, whose state outlives the process.
 
-After so many failures in a row a source is left alone for a while; then one request tries it. What does not
-belong here: what counts as a failure (``classify``).
+After so many failures in a row a source is left alone for a while; then one request tries it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _SCHEMA = (
 )
 
 
-class ServedBadly(Exception):
+class BadResponse(Exception):
     """Raised inside ``Circuit.closed`` for an answer that counts against the source."""
 
 
@@ -59,7 +58,7 @@ class Circuit:
     @asynccontextmanager
     async def _breaker(self) -> AsyncIterator[None]:
         is_closed = (await self._stored.get(self._source)).state == CLOSED
-        ended: list = [(Exception, lambda error: not isinstance(error, ServedBadly))]
+        ended: list = [(Exception, lambda error: not isinstance(error, BadResponse))]
         breaker = await self._factory.get_breaker(self._source, exclude=ended)
         try:
             async with AsyncExitStack() as stack:

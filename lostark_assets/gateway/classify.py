@@ -1,6 +1,6 @@
 """What an answer means: taken, worth another try, or final.
 
-Pure: status, headers and the first bytes in, a verdict out. What does not belong here: trying again.
+Pure: status, headers and the first bytes in, a verdict out.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def classify(
     """
     if status in _TRANSIENT or status >= 500:
         kind = _TRANSIENT.get(status, "server_error")
-        found = f"status {status}" + _glance(headers, start)
+        found = f"status {status}" + _excerpt(headers, start)
         return Verdict("retry", kind, found, retry_after_s(status, headers, now or datetime.now(UTC)))
     if not 200 <= status < 300:
         kind = _KIND_OF_STATUS.get(status, "client_error")
-        return Verdict("permanent", kind, f"status {status}" + _glance(headers, start))
+        return Verdict("permanent", kind, f"status {status}" + _excerpt(headers, start))
     media = headers.get("content-type", "").partition(";")[0].strip().lower()
     if accept and media not in {wanted.lower() for wanted in accept}:
-        return Verdict("retry", "wrong_type", f"content type {media or 'none'}" + _glance({}, start))
+        return Verdict("retry", "wrong_type", f"content type {media or 'none'}" + _excerpt({}, start))
     return TAKE
 
 
@@ -98,7 +98,7 @@ def _instant(value: str) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _glance(headers: Mapping[str, str], start: bytes) -> str:
+def _excerpt(headers: Mapping[str, str], start: bytes) -> str:
     media = headers.get("content-type", "")
     shown = " ".join(start[:_SHOWN_BYTES].decode("utf-8", "replace").split())
     return (f" ({media})" if media else "") + (f" that begins with {shown!r}" if shown else "")

@@ -1,7 +1,7 @@
 """The gateway: GET requests to one source, within budget, retried, behind a circuit breaker, counted.
 
 An answer that comes out of here was taken whole: right status, right content type, all bytes, decoded, and
-the caller's check agreed. What does not belong here: what a body means, and storing it.
+the caller's check agreed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import stamina
 
 from lostark_assets.errors import LogRejected, SourceRefused, SourceUnavailable
 from lostark_assets.gateway.budget import Budget, BudgetGate
-from lostark_assets.gateway.circuit import Circuit, ServedBadly
+from lostark_assets.gateway.circuit import BadResponse, Circuit
 from lostark_assets.gateway.classify import Verdict, classify
 from lostark_assets.gunzip import gunzip
 
@@ -63,7 +63,7 @@ class GatewayConfig:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A whole answer: header names in lower case, ``body`` decoded, ``value`` what the check made of it."""
 
     status: int
@@ -95,7 +95,7 @@ class _TryFailed(Exception):
         self.verdict = verdict
 
 
-class _TryServedBadly(_TryFailed, ServedBadly):
+class _BadResponseTry(_TryFailed, BadResponse):
     """It counts against the circuit; being asked too often does not, the service is well."""
 
 
@@ -152,10 +152,10 @@ class Gateway:
 
     async def get(
         self, path_and_query: str, accept: Sequence[str] = JSON, check: Check | None = None
-    ) -> Answer:
+    ) -> Response:
         """The answer to GET ``path_and_query``, which is sent as it is written.
 
-        ``accept`` are the content types that count as an answer. A body that ``check`` refuses is asked
+        ``accept`` are the content types that count as an response. A body that ``check`` refuses is asked
         again.
         """
         last: list[Verdict] = []
@@ -201,9 +201,9 @@ class Gateway:
 
     async def _try(
         self, path: str, accept: Sequence[str], check: Check | None, limit: asyncio.Timeout
-    ) -> Answer:
+    ) -> Response:
         async with self._slots, self._circuit.closed():
-            await self._wait_for_leave(limit)
+            await self._wait_for_turn(limit)
             self.counts.requests += 1
             try:
                 async with asyncio.timeout(max(self.config.read_timeout_s, self.config.total_timeout_s / 2)):
@@ -219,9 +219,9 @@ class Gateway:
             except httpx.TransportError as error:
                 found = f"{type(error).__name__} {error}".strip()
                 raise self._failed(Verdict("retry", "connection", found)) from None
-            return self._judge(path, accept, check, Answer(status, headers, raw))
+            return self._judge(path, accept, check, Response(status, headers, raw))
 
-    async def _wait_for_leave(self, limit: asyncio.Timeout) -> None:
+    async def _wait_for_turn(self, limit: asyncio.Timeout) -> None:
         """Wait for the budget, and as long as the service asked everyone to; the limit does not count it."""
         loop = asyncio.get_running_loop()
         before, deadline = loop.time(), limit.when() or 0.0
@@ -253,41 +253,41 @@ class Gateway:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return response.status_code, headers, b"".join(parts)
 
-    def _judge(self, path: str, accept: Sequence[str], check: Check | None, answer: Answer) -> Answer:
+    def _judge(self, path: str, accept: Sequence[str], check: Check | None, response: Response) -> Response:
         """The answer with its body decoded and checked, or the error that it is."""
         try:
-            body = self._decoded(answer)
+            body = self._decoded(response)
         except LogRejected as error:
             if error.reason_code == "payload_too_large":
                 verdict = Verdict("permanent", "too_large", self._over())
-                raise self._refused(path, answer.status, verdict) from None
+                raise self._refused(path, response.status, verdict) from None
             raise self._failed(Verdict("retry", "short_body", error.detail)) from None
-        verdict = classify(answer.status, answer.headers, body[:_HEAD_BYTES], accept)
+        verdict = classify(response.status, response.headers, body[:_HEAD_BYTES], accept)
         if verdict.decision == "retry":
             raise self._failed(verdict)
         if verdict.decision == "permanent":
-            raise self._refused(path, answer.status, verdict)
+            raise self._refused(path, response.status, verdict)
         if check is None:
-            return Answer(answer.status, answer.headers, body)
+            return Response(response.status, response.headers, body)
         try:
-            return Answer(answer.status, answer.headers, body, check(body))
+            return Response(response.status, response.headers, body, check(body))
         except (ValueError, msgspec.DecodeError) as error:
             raise self._failed(Verdict("retry", "malformed", f"a malformed body: {error}")) from None
 
-    def _decoded(self, answer: Answer) -> bytes:
-        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    def _decoded(self, response: Response) -> bytes:
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding == "gzip":
-            return gunzip(answer.body, self.config.max_body_bytes)
+            return gunzip(response.body, self.config.max_body_bytes)
         if encoding not in ("identity", ""):
             raise self._failed(Verdict("retry", "wrong_type", f"content encoding {encoding}"))
-        return answer.body
+        return response.body
 
     def _over(self) -> str:
         return f"a body of more than {self.config.max_body_bytes:,} bytes"
 
     def _failed(self, verdict: Verdict) -> _TryFailed:
         self.counts.failures[verdict.kind] += 1
-        return _TryFailed(verdict) if verdict.kind == "rate_limited" else _TryServedBadly(verdict)
+        return _TryFailed(verdict) if verdict.kind == "rate_limited" else _BadResponseTry(verdict)
 
     def _refused(self, path: str, status: int, verdict: Verdict) -> SourceRefused:
         self.counts.failures[verdict.kind] += 1

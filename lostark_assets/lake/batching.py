@@ -1,7 +1,4 @@
-"""Cutting long work into parts that fit into memory: payload into batches, fight days into passes.
-
-What does not belong here: what a pass computes (the pipelines of ``core`` and ``stats``).
-"""
+"""Cutting long work into parts that fit into memory: payload into batches, fight days into passes."""
 
 from __future__ import annotations
 

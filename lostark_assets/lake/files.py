@@ -1,7 +1,4 @@
-"""The Parquet files of a table: how each table's are written and read, and rows split by partition.
-
-What does not belong here: which files a table has, and when (``tables``).
-"""
+"""The Parquet files of a table: how each table's are written and read, and rows split by partition."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ _DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "store_schema": False,
     }
 )
-_OF_TABLE: Mapping[str, Mapping[str, Any]] = {
+_TABLE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "core_hits": {
         "use_dictionary": ["encounter_id", "player_name", "skill_id"],
         "column_encoding": dict.fromkeys(("hit_at_ms", "damage"), _SPLIT),
@@ -103,7 +100,7 @@ def write_file(
 
 def _options(contract: Contract, part: pa.Table) -> dict[str, Any]:
     """How a file that begins with ``part`` is written."""
-    options = {**_DEFAULTS, **_OF_TABLE.get(contract.name, {})}
+    options = {**_DEFAULTS, **_TABLE_OPTIONS.get(contract.name, {})}
     if contract.name == "raw_battle_logs" and _are_packed(part["payload"]):
         others = dict.fromkeys(part.column_names, options["compression"])
         options["compression"] = {**others, "payload": "none"}

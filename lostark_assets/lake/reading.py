@@ -1,7 +1,4 @@
-"""Reading the lake's Delta tables: which snapshot, which files, which rows.
-
-What does not belong here: writing (``tables``), and what the rows mean (``contracts``).
-"""
+"""Reading the lake's Delta tables: which snapshot, which files, which rows."""
 
 from __future__ import annotations
 
@@ -26,13 +23,13 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.errors import NotFound
 from lostark_assets.lake.files import covers_all, read_files, split_groups
 
-NOTE = "lostark.note"
+METADATA_KEY = "lostark.note"
 _MAX_FILES_KEPT = 1000
 """Of a dataset that is kept: the footers of 100 files of 80 columns take some 20 MB."""
 
 
 @dataclass
-class Snapshot:
+class OpenTable:
     """A table as it was opened, by the file of its newest commit, and what was made of it."""
 
     table: DeltaTable
@@ -50,8 +47,8 @@ class LakeReader:
 
     url: str
     storage_options: dict[str, str] | None = None
-    _snapshots: dict[str, Snapshot] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _written: dict[str, Snapshot] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _snapshots: dict[str, OpenTable] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _written: dict[str, OpenTable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def table_url(self, name: str) -> str:
         """Where the table lies."""
@@ -66,7 +63,7 @@ class LakeReader:
         snapshot = self._snapshot(name, version)
         return None if snapshot is None else snapshot.table
 
-    def _snapshot(self, name: str, version: int | None = None) -> Snapshot | None:
+    def _snapshot(self, name: str, version: int | None = None) -> OpenTable | None:
         known = self._snapshots.get(name) if version is None else None
         if known and self._is_newest(name, known):
             return known
@@ -77,7 +74,7 @@ class LakeReader:
         table = self._opened(name, version)
         if table is None:
             return None
-        found = Snapshot(table, None)
+        found = OpenTable(table, None)
         if version is None:
             found.commit = self._newest_commit(name, table.version())
             self._snapshots[name] = found
@@ -102,12 +99,12 @@ class LakeReader:
                 return None
             raise
 
-    def _last_written(self, name: str) -> Snapshot | None:
+    def _last_written(self, name: str) -> OpenTable | None:
         """The table that the last writer here left, if nobody committed since; only one may take it."""
         known = self._written.pop(name, None)
         return known if known and self._is_newest(name, known) else None
 
-    def _is_newest(self, name: str, known: Snapshot) -> bool:
+    def _is_newest(self, name: str, known: OpenTable) -> bool:
         return known.commit is not None and known.commit == self._newest_commit(name, known.table.version())
 
     def _newest_commit(self, name: str, version: int) -> tuple[int, ...] | None:
@@ -169,7 +166,7 @@ class LakeReader:
     def _dataset(
         self,
         name: str,
-        snapshot: Snapshot | None,
+        snapshot: OpenTable | None,
         days: Iterable[date] | None = None,
         dictionary: Sequence[str] = (),
     ) -> ds.Dataset:
@@ -353,12 +350,12 @@ class LakeReader:
         days = None if days is None else list(days)
         return 0 if days == [] else self.dataset(name, days=days).count_rows()
 
-    def note(self, name: str, version: int) -> dict[str, str]:
+    def commit_metadata(self, name: str, version: int) -> dict[str, str]:
         """What was noted with the commit of that version; nothing where nothing was."""
         table = self.open(name)
         # Of the whole history only: delta-rs numbers a part of it wrongly.
         commits = [] if table is None else table.history()
-        return next((json.loads(c.get(NOTE, "{}")) for c in commits if c["version"] == version), {})
+        return next((json.loads(c.get(METADATA_KEY, "{}")) for c in commits if c["version"] == version), {})
 
 
 def _files_since(table: DeltaTable, since: datetime | None) -> set[str] | None:

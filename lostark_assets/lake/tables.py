@@ -1,7 +1,6 @@
 """The lake's Delta tables, and writing them. Every write is one atomic Delta commit.
 
-With ``reading`` and ``files`` the only place that knows the storage format. What does not belong here: what
-the rows mean (``contracts``), or when they are written (assets).
+With ``reading`` and ``files`` the only place that knows the storage format.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from filelock import FileLock
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake.files import build_schema, format_text, group_rows, shaped, write_file, write_rows
-from lostark_assets.lake.reading import NOTE, LakeReader, Snapshot, as_date
+from lostark_assets.lake.reading import METADATA_KEY, LakeReader, OpenTable, as_date
 from lostark_assets.settings import Settings
 
 _CONFIGURATION = {
@@ -90,7 +89,7 @@ class Lake(LakeReader):
         return set(map(unquote, added))
 
     def _keep_for_writing(self, name: str, table: DeltaTable) -> None:
-        self._written[name] = Snapshot(table, self._newest_commit(name, table.version()))
+        self._written[name] = OpenTable(table, self._newest_commit(name, table.version()))
 
     def _files(self, name: str) -> pa_fs.FileSystem:
         """The table's folder, to write files."""
@@ -120,7 +119,7 @@ class Lake(LakeReader):
         contract: Contract,
         rows: pa.Table,
         replaced: Mapping[str, Iterable[object]] | None = None,
-        note: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """One commit: ``rows`` go in, and the rows that have one of the values in each column go out.
 
@@ -138,7 +137,7 @@ class Lake(LakeReader):
             if replaced and table is not None:
                 actions.extend(self._without(table, contract, replaced))
             if actions or not replaced:
-                self._commit(table, contract, schema, actions, note, replaced)
+                self._commit(table, contract, schema, actions, metadata, replaced)
             elif table is not None:
                 self._keep_for_writing(contract.name, table)
         except BaseException:
@@ -158,12 +157,12 @@ class Lake(LakeReader):
         contract: Contract,
         schema: DeltaSchema,
         actions: list[AddAction | RemoveAction],
-        note: Mapping[str, str] | None,
+        metadata: Mapping[str, str] | None,
         replaced: Mapping[str, Iterable[object]] | None,
     ) -> None:
         partition_by = list(contract.partition_by)
         properties = CommitProperties(
-            custom_metadata={NOTE: json.dumps(note)} if note else None,
+            custom_metadata={METADATA_KEY: json.dumps(metadata)} if metadata else None,
             # delta-rs can't know which rows a replacement looked for: whatever came between may hold some.
             max_commit_retries=None if replaced is None else 0,
         )
@@ -198,7 +197,7 @@ class Lake(LakeReader):
             n: pa.array(sorted(v), pa.string()) for n, v in values.items() if n not in contract.partition_by
         }
         days = map(as_date, values["fight_date"]) if "fight_date" in values else None
-        dataset = self._dataset(contract.name, Snapshot(table, None), days, list(keys))
+        dataset = self._dataset(contract.name, OpenTable(table, None), days, list(keys))
         fragments = {Path(f.path).name: f for f in dataset.get_fragments()} if keys else {}
         for added in pa.table(table.get_add_actions()).to_pylist():
             at = {
@@ -237,10 +236,10 @@ class Lake(LakeReader):
         return int(done["numFilesRemoved"])
 
     def replace_all(
-        self, contract: Contract, rows: pa.Table, *, note: Mapping[str, str] | None = None
+        self, contract: Contract, rows: pa.Table, *, metadata: Mapping[str, str] | None = None
     ) -> None:
         """Put ``rows`` in place of the whole table, in one commit; ``note`` stays with its version."""
-        self._write(contract, rows, {}, note)
+        self._write(contract, rows, {}, metadata)
 
     def replace_days(self, contract: Contract, rows: pa.Table, days: Iterable[date]) -> None:
         """Put ``rows`` in place of exactly the rows of ``days``, in one commit."""

@@ -1,7 +1,7 @@
 """Rows of the marts from rows of the lake. Reads the lake at given versions, writes nothing.
 
 Only logs that have statistics are published, so that a day that is being computed never shows fights without
-players. What does not belong here: PostgreSQL (``publish``).
+players.
 """
 
 from __future__ import annotations

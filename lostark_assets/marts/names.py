@@ -1,7 +1,4 @@
-"""Player names as the public sees them: as they are, or as salted hashes.
-
-What does not belong here: where names stand (``frames``).
-"""
+"""Player names as the public sees them: as they are, or as salted hashes."""
 
 from __future__ import annotations
 

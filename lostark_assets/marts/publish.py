@@ -1,7 +1,4 @@
-"""Writing marts: one transaction replaces exactly the touched days, and readers see all of it or nothing.
-
-What does not belong here: what the rows are (``frames``), when it is done (``sensors``).
-"""
+"""Writing marts: one transaction replaces exactly the touched days, and readers see all of it or nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ from lostark_assets.marts.names import Names
 from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, PLAYERS, SCHEMA, WHOLE_MARTS, Mart
 from lostark_assets.settings import Settings
 
-DAYS_A_TRANSACTION = 60
+DAYS_PER_TRANSACTION = 60
 """A longer range takes several transactions: a year of days does not have to fit into memory."""
 _LOCK = 0x105_7A4D
 _PLAIN = Names()
@@ -45,7 +42,7 @@ class Publication:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingChanges:
     """What the lake has and the marts lack: a digest by fight day, and by table replaced as a whole."""
 
     days: dict[date, str] = field(default_factory=dict)
@@ -82,15 +79,15 @@ def publish(
     with _explained("publishing"):
         migrate(url)
         with psycopg.connect(libpq_url(url)) as connection:
-            for first in range(0, max(len(days), 1), DAYS_A_TRANSACTION):
-                part = days[first : first + DAYS_A_TRANSACTION]
+            for first in range(0, max(len(days), 1), DAYS_PER_TRANSACTION):
+                part = days[first : first + DAYS_PER_TRANSACTION]
                 if part or tables:
                     done = _publish_part(connection, lake, part, tables, names)
                     tables = []
     return done
 
 
-def waiting(lake: Lake, url: str, names: Names = _PLAIN) -> Waiting:
+def find_pending(lake: Lake, url: str, names: Names = _PLAIN) -> PendingChanges:
     """What a publish would bring: days and tables whose files are others than those that were published."""
     with _explained("looking at what is published"):
         migrate(url)
@@ -100,7 +97,7 @@ def waiting(lake: Lake, url: str, names: Names = _PLAIN) -> Waiting:
     wanted = _day_digests(lake, {name: lake.version(name) for name in DAY_TABLES}, names)
     gone = dict.fromkeys(published.keys() - wanted.keys(), "no rows")
     whole = {name: _table_digest(lake.version(name), names) for name in WHOLE_MARTS}
-    return Waiting(
+    return PendingChanges(
         {day: digest for day, digest in wanted.items() if published.get(day) != digest} | gone,
         {name: digest for name, digest in whole.items() if digest and tables.get(name) != digest},
     )

@@ -2,7 +2,6 @@
 
 The columns follow the lake's contracts, without what leads to a person's disk or to a run. The DDL stands in
 the migrations, written out, since a migration must not change with the code; a test holds the two together.
-What does not belong here: reading and writing (``frames``, ``publish``).
 """
 
 from __future__ import annotations

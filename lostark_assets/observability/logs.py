@@ -3,8 +3,7 @@
 A line holds ``time`` (UTC), ``level``, ``event`` (a name like ``collection_done``), ``process``, and whatever
 the caller and :func:`bind_run` add: ``source``, ``run_id``, ``asset``. Secrets are taken out before a line is
 written. Until :func:`configure_logs` was called, lines go to the standard logger ``lostark``, as a library's
-should. What does not belong here: deciding what is a problem (``alerts``), messages for a person at the
-terminal (``commands.output``).
+should.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ EVENTS_FILE = "events.jsonl"
 MAX_FILE_BYTES = 16 << 20
 FILES_KEPT = 5
 _MAX_TEXT = 8_000
-_UNTIL_CONFIGURED = "lostark"
+_FALLBACK_LOGGER = "lostark"
 # Libraries that log each address they call, with the secrets in it.
-_TALKATIVE = ("httpx", "httpcore", "urllib3", "asyncio")
+_NOISY_LOGGERS = ("httpx", "httpcore", "urllib3", "asyncio")
 
 
 class EventsFile:
@@ -128,7 +127,7 @@ class _Output:
     def msg(self, line: str) -> None:
         """Write one line; without a file it goes to the standard logger."""
         if self.file is None:
-            logging.getLogger(_UNTIL_CONFIGURED).log(_parse_level(line), line)
+            logging.getLogger(_FALLBACK_LOGGER).log(_parse_level(line), line)
             return
         self.file.write(line)
         if self.stderr:
@@ -190,7 +189,7 @@ def configure_logs(settings: Settings, process: str, *, stderr: bool = False) ->
     _OUTPUT.file = EventsFile(settings.logs_dir / EVENTS_FILE)
     # We hand runs a log handler by dagster.yaml on purpose; Dagster says at each run that this is in beta.
     warnings.filterwarnings("ignore", message="Handling yaml-defined logging configuration")
-    for name in _TALKATIVE:
+    for name in _NOISY_LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.WARNING))
 

@@ -1,8 +1,7 @@
 """Taking secrets out of text and values before anybody reads them.
 
 Two nets: the values of the secret settings, wherever they turn up, and what looks like a secret (credentials
-in addresses, authorization headers, webhook addresses, fields named like secrets). What does not belong here:
-writing anything.
+in addresses, authorization headers, webhook addresses, fields named like secrets).
 """
 
 from __future__ import annotations

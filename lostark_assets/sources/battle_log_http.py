@@ -3,8 +3,7 @@
 Listed by cursor, page by page; fetched many at a time, with a bounded number of bytes in flight. Payloads are
 the upload JSON as it was before gzip, checked against the listed SHA-256. The listing begins anew once a day,
 after logs that could not be fetched, and when the service has forgotten the cursor: what is known costs a
-comparison, and nothing stays behind a cursor. What does not belong here: the requests themselves
-(``gateway``), storing (``collect``).
+comparison, and nothing stays behind a cursor.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from lostark_assets.sources.upload_json import FORMAT, fight_start_ms
 RELIST_AFTER = timedelta(hours=24)
 RELIST_AFTER_MISSED = timedelta(minutes=10)
 _IN_FLIGHT_BYTES = 64 << 20
-_TASKS_A_SLOT = 4
+_TASKS_PER_SLOT = 4
 _MAX_ERASED_AT_ONCE = 3
 Clock = Callable[[], datetime]
 
@@ -121,7 +120,7 @@ class BattleLogHttp:
         assert runner is not None
         loop = runner.get_loop()
         tasks: deque[tuple[asyncio.Task[FetchedLog | None], int]] = deque()
-        flying, most = 0, _TASKS_A_SLOT * self.gateway.concurrency
+        flying, most = 0, _TASKS_PER_SLOT * self.gateway.concurrency
         try:
             while True:
                 while len(tasks) < most and (not tasks or flying < _IN_FLIGHT_BYTES):
@@ -143,7 +142,7 @@ class BattleLogHttp:
         finally:
             runner.run(_cancel([task for task, _ in tasks]))
 
-    def keep(self, cursor: str) -> None:
+    def save_cursor(self, cursor: str) -> None:
         """Let the next listing go on after ``cursor``, or begin anew soon if a log was missed before it."""
         if self._missed:
             self._relist_at(self.clock() + RELIST_AFTER_MISSED)
@@ -165,7 +164,7 @@ class BattleLogHttp:
             self._runner.close()
         self._runner = self._client = None
 
-    def peek(self) -> str | None:
+    def probe(self) -> str | None:
         """Why there may be something new, by at most one request; None where there is nothing.
 
         Raises:
@@ -183,25 +182,25 @@ class BattleLogHttp:
         return f"log {page.logs[0].id} updated at {page.logs[0].updated_at:%F %T} UTC" if page.logs else None
 
     def _is_relist_due(self) -> bool:
-        at = self.ledger.note(_relist_key(self.name))
+        at = self.ledger.get_value(_relist_key(self.name))
         return at is None or datetime.fromisoformat(at) <= self.clock()
 
     def _relist_at(self, at: datetime) -> None:
-        self.ledger.set_note(_relist_key(self.name), at.isoformat())
+        self.ledger.set_value(_relist_key(self.name), at.isoformat())
 
     async def _page(self, cursor: str | None, limit: int) -> BattleLogPage:
         assert self._client is not None
         after = "" if cursor is None else f"&{AFTER}={quote_segment(cursor)}"
-        answer = await self._client.get(
+        response = await self._client.get(
             f"{LIST_PATH}?{LIMIT}={limit}{after}", check=BattleLogPage.model_validate_json
         )
-        return answer.value
+        return response.value
 
     async def _fetch(self, listed: Listed) -> FetchedLog | None:
         assert self._client is not None
         path = f"{LIST_PATH}/{quote_segment(listed.source_log_id)}"
         try:
-            answer = await self._client.get(path, check=_Same(listed.fingerprint))
+            response = await self._client.get(path, check=_HashCheck(listed.fingerprint))
         except CircuitOpen:
             raise
         except SourceUnavailable as error:
@@ -215,8 +214,8 @@ class BattleLogHttp:
                 self.problems.append(Unreadable(path, str(error)))
             return None
         entry: BattleLogEntry = listed.locator
-        started_ms = fight_start_ms(answer.body) or int(entry.fight_started_at.timestamp() * 1000)
-        return FetchedLog(listed.source_log_id, answer.value, answer.body, started_ms)
+        started_ms = fight_start_ms(response.body) or int(entry.fight_started_at.timestamp() * 1000)
+        return FetchedLog(listed.source_log_id, response.value, response.body, started_ms)
 
     def _run(self, asked: Any) -> Any:
         self._open()
@@ -231,7 +230,7 @@ class BattleLogHttp:
             self._client = self._runner.run(client.__aenter__())
 
 
-class _Same:
+class _HashCheck:
     """Takes a body of the listed SHA-256, and gives its own.
 
     Another body is a damaged one, or the log was uploaded again since it was listed: whole JSON that comes

@@ -2,7 +2,7 @@
 
 Append-only and idempotent: a log is known by source, source's id and content hash. A batch is one commit, so
 a crash loses at most the batch in hand, which the next collection fetches again. A source that is listed by
-cursor has its cursor moved only behind what is committed. What does not belong here: the meaning of a log.
+cursor has its cursor moved only behind what is committed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.errors import LostarkError, SourceRefused, TransientError
 from lostark_assets.lake.tables import Lake
-from lostark_assets.ledger import CollectionRecord, Ledger, Outcome
+from lostark_assets.ledger import CollectionOutcome, CollectionRecord, Ledger
 from lostark_assets.settings import BATCH_BYTES
 from lostark_assets.sources.protocol import (
     FetchedLog,
@@ -94,7 +94,7 @@ def collect_and_record(
     """``collect``, with an entry in the ledger of how it ended."""
     started = datetime.now(UTC)
     done = done or Collected(source.name, source.log_format, source.path)
-    outcome: Outcome = "failed"
+    outcome: CollectionOutcome = "failed"
     error = None
     try:
         collect(source, lake, done=done, **options)
@@ -123,7 +123,7 @@ def collect_and_record(
     return done
 
 
-def classify_outcome(error: Exception) -> Outcome:
+def classify_outcome(error: Exception) -> CollectionOutcome:
     """What the ledger calls a collection or a peek that ended with ``error``."""
     if isinstance(error, TransientError | OSError):
         return "unavailable"
@@ -179,9 +179,9 @@ class _Collection:
         for listed in listing:
             self._done.found += 1
             key = (listed.source_log_id, listed.fingerprint)
-            if key not in self._fingerprints and listed.former:
-                former = (listed.source_log_id, listed.former())
-                key = former if former in self._known else key
+            if key not in self._fingerprints and listed.legacy_fingerprint:
+                legacy_fingerprint = (listed.source_log_id, listed.legacy_fingerprint())
+                key = legacy_fingerprint if legacy_fingerprint in self._known else key
             if key in self._fingerprints:
                 self._done.known += 1
                 self._is_there(*self._known.get(key, (None, None)))
@@ -227,7 +227,7 @@ class _Collection:
             _count(self._done, self._batch)
         self._batch, self._bytes, self._begun = [], 0, time.monotonic()
         if self._cursor is not None and isinstance(self._source, PagedSource):
-            self._source.keep(self._cursor)
+            self._source.save_cursor(self._cursor)
             self._cursor = None
 
 

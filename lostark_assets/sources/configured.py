@@ -1,8 +1,4 @@
-"""Which places the platform collects from: the configured paths and services, and what was uploaded.
-
-What does not belong here: the demo, which is configured like any service (``platform.demo``), and looking for
-news (``peek``).
-"""
+"""Which places the platform collects from: the configured paths and services, and what was uploaded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""From a path to its sources: which format a file holds, by its content.
-
-What does not belong here: the formats themselves.
-"""
+"""From a path to its sources: which format a file holds, by its content."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ class ImportArguments:
     difficulty: str | None = None
     region: str | None = None
 
-    def told(self) -> list[str]:
+    def given_names(self) -> list[str]:
         """Names of the arguments that say something of the logs themselves."""
         return [name for name, value in self.context().items() if value is not None]
 

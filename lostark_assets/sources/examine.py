@@ -1,8 +1,7 @@
 """Whether an uploaded file may be collected: by its content, before anything else opens it.
 
 Stricter than what the collector takes from a person's own disk: a damaged file is worth saving there, and
-comes again here; and a stranger's file may have been made to do harm (bombs, a database that computes). What
-does not belong here: reading logs out of it (the formats beside this module).
+comes again here; and a stranger's file may have been made to do harm (bombs, a database that computes).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _BLOCK = 1 << 20
 _GZIP_WINDOW = 31
 _SPACE = b"\xef\xbb\xbf \t\r\n"
 _HIDDEN_GENERATED = (2, 3)
-_ROWS_A_LOOK = 256
+_ROWS_PER_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def _table(path: Path, limits: Limits) -> str:
     first, unpacked = "", 0
     try:
         with pq.ParquetFile(path) as parquet:
-            for batch in parquet.iter_batches(batch_size=_ROWS_A_LOOK):
+            for batch in parquet.iter_batches(batch_size=_ROWS_PER_BATCH):
                 first = first or repr(batch.slice(0, 1).to_pylist())
                 unpacked += batch.nbytes
                 if unpacked > limits.max_part_bytes:

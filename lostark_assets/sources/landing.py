@@ -2,8 +2,7 @@
 
 ``landing/SOURCE.TICKET/NAME`` is one upload. Beside it lie ``.ticket.json`` (what was accepted) and, once it
 was collected, ``.collected.json``; the file itself is then deleted, since its logs are in the raw table. A
-file that is still being received lies under ``landing/.incoming`` and is seen by nobody. What does not belong
-here: receiving over HTTP (``lostark_api``), and the formats.
+file that is still being received lies under ``landing/.incoming`` and is seen by nobody.
 """
 
 from __future__ import annotations
@@ -138,7 +137,7 @@ class Landing:
                 yield landed
 
 
-def settle(path: str, done: Collected, error: str | None = None) -> None:
+def record_result(path: str, done: Collected, error: str | None = None) -> None:
     """Note at the upload that ``path`` belongs to how its collection ended, and delete the file.
 
     Nothing happens for a file that is no upload.

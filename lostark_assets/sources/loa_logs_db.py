@@ -3,7 +3,7 @@
 The player's file is opened read-only and only for moments at a time, so that the meter can write meanwhile. A
 log is the encounter's row, its preview row and its entity rows, packed value by value (MessagePack keeps
 SQLite's types, so a blob stays the same bytes). ``favorite`` is left out: it is a bookmark of the meter's
-window, not part of the fight. What does not belong here: reading the values (``core.parse``).
+window, not part of the fight.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from lostark_assets.sources.protocol import FetchedLog, Listed, Unreadable
 FORMAT = "loa_logs_db"
 SQLITE_MAGIC = b"SQLite format 3\x00"
 _BUSY_TIMEOUT_S = 5.0
-_ROWS_A_READ = 512
+_ROWS_PER_READ = 512
 _MIN_KEY = -(1 << 63)
 _NO_ROWS = -1
 _LARGEST_FILE = 1 << 40
 _BLOBS = {"buffs", "debuffs", "applied_shield_buffs", "boss_hp_log", "stagger_log"}
 _ONCE_BY_LENGTH = ("misc", "players")
-_ENTITY_GLANCE = ("class_id", "gear_score", "max_hp", "is_dead", "skills", "damage_stats")
+_ENTITY_SUMMARY = ("class_id", "gear_score", "max_hp", "is_dead", "skills", "damage_stats")
 _ENTITY_BLOBS = {"skills", "damage_stats"}
 _LEFT_OUT = {"favorite"}
 _encode = msgspec.msgpack.Encoder().encode
@@ -52,8 +52,8 @@ class _Layout:
 
     def listing(self) -> str:
         """Every small value of an encounter and the sizes of its blobs, keyed by e.id."""
-        parts = [_glance("e", c, _BLOBS) for c in self.encounter] + [
-            _glance("p", c, _BLOBS) for c in self.preview
+        parts = [_summary_expression("e", c, _BLOBS) for c in self.encounter] + [
+            _summary_expression("p", c, _BLOBS) for c in self.preview
         ]
         join = " LEFT JOIN encounter_preview p ON p.id = e.id" if self.preview else ""
         return f"SELECT e.id, {', '.join(parts)} FROM encounter e{join}"  # noqa: S608 - quoted names of the file
@@ -63,13 +63,13 @@ class _Layout:
         names = [None, *self.encounter, *self.preview]
         return [place for place, name in enumerate(names) if name in wanted]
 
-    def entity_glance(self) -> str:
+    def entity_summary(self) -> str:
         """What of an entity row stands before its blobs, and the blobs' sizes (kept in the row's header)."""
-        parts = [_glance("e", c, _ENTITY_BLOBS) for c in _ENTITY_GLANCE if c in self.entity]
+        parts = [_summary_expression("e", c, _ENTITY_BLOBS) for c in _ENTITY_SUMMARY if c in self.entity]
         return f"SELECT e.rowid, e.encounter_id, {', '.join(parts)} FROM entity e"  # noqa: S608 - quoted names of the file
 
 
-def _glance(table: str, column: str, blobs: set[str]) -> str:
+def _summary_expression(table: str, column: str, blobs: set[str]) -> str:
     name = f"{table}.{_quote(column)}"
     return f"length({name})" if column in blobs else name
 
@@ -95,17 +95,21 @@ class LoaLogsDb:
         """
         with _opened(Path(self.path)) as connection:
             layout = _layout(connection, self.path)
-            glances, rowids = self._entities(connection, layout)
+            checksums, rowids = self._entities(connection, layout)
             starts, once_by_length = layout.find_columns("fight_start"), layout.find_columns(*_ONCE_BY_LENGTH)
             for row in self._pages(connection, layout.listing(), "id"):
                 if row is not None:
                     encounter_id = row[0]
-                    glance = glances.get(encounter_id)
-                    former = partial(_former_fingerprint, row, glance, once_by_length)
+                    checksum = checksums.get(encounter_id)
+                    legacy_fingerprint = partial(_legacy_fingerprint, row, checksum, once_by_length)
                     at = rowids.get(encounter_id, rowids.get(None, []))
                     started_ms = next((row[i] for i in starts if isinstance(row[i], int)), None)
                     yield Listed(
-                        str(encounter_id), _fingerprint(row, glance), (encounter_id, at), started_ms, former
+                        str(encounter_id),
+                        _fingerprint(row, checksum),
+                        (encounter_id, at),
+                        started_ms,
+                        legacy_fingerprint,
                     )
 
     def _entities(
@@ -116,23 +120,23 @@ class LoaLogsDb:
         Where a damaged page may have cost some, the place is None: fetching then looks for them by
         encounter. So it is under the key None, for encounters without any.
         """
-        glances: dict[Any, int] = {}
+        checksums: dict[Any, int] = {}
         rowids: dict[Any, list[int] | None] = {}
         before, after_gap = None, False
-        for row in self._pages(connection, layout.entity_glance(), "rowid"):
+        for row in self._pages(connection, layout.entity_summary(), "rowid"):
             if row is None:
                 rowids[before] = rowids[None] = None
                 after_gap = True
                 continue
             rowid, encounter_id, *values = row
-            glances[encounter_id] = zlib.crc32(repr(values).encode(), glances.get(encounter_id, 0))
+            checksums[encounter_id] = zlib.crc32(repr(values).encode(), checksums.get(encounter_id, 0))
             if after_gap:
                 rowids[encounter_id], after_gap = None, False
             known = rowids.setdefault(encounter_id, [])
             if known is not None:
                 known.append(rowid)
             before = encounter_id
-        return glances, rowids
+        return checksums, rowids
 
     def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
         """The wanted encounters' rows; an encounter deleted since the listing is left out."""
@@ -158,7 +162,7 @@ class LoaLogsDb:
 
         A damaged page costs its own rows: None stands in their place, and the reading goes on behind them.
         """
-        last, limit = _MIN_KEY, _ROWS_A_READ
+        last, limit = _MIN_KEY, _ROWS_PER_READ
         while True:
             try:
                 page = _page(connection, query, key, last, limit)
@@ -174,7 +178,7 @@ class LoaLogsDb:
                 yield None
                 if behind is None:
                     return
-                last, limit = behind - 1, _ROWS_A_READ
+                last, limit = behind - 1, _ROWS_PER_READ
                 continue
             for row in page:
                 last = row[0]
@@ -183,18 +187,18 @@ class LoaLogsDb:
                 return
 
 
-def _fingerprint(row: Sequence[Any], glance: int | None) -> str:
-    text = repr((row, glance)).encode("utf-8", "backslashreplace")
+def _fingerprint(row: Sequence[Any], checksum: int | None) -> str:
+    text = repr((row, checksum)).encode("utf-8", "backslashreplace")
     return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
-def _former_fingerprint(row: Sequence[Any], glance: int | None, places: Iterable[int]) -> str:
+def _legacy_fingerprint(row: Sequence[Any], checksum: int | None, places: Iterable[int]) -> str:
     """As it was when of these columns only the length was looked at."""
     values = list(row)
     for place in places:
         if isinstance(values[place], str | bytes):
             values[place] = len(values[place])
-    return _fingerprint(tuple(values), glance)
+    return _fingerprint(tuple(values), checksum)
 
 
 def _page(

@@ -1,8 +1,7 @@
 """The Lost Ark Open API: profiles of characters and news, into their raw tables.
 
 Every key has a budget of its own; a key that is refused or used up rests, the others go on. What came is
-committed in batches, so that a dead run loses little and the next one asks for the rest. What does not belong
-here: which characters (``open_api_choice``) and what a body means (``open_api_parse``).
+committed in batches, so that a dead run loses little and the next one asks for the rest.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from lostark_assets.errors import CircuitOpen, LostarkError, SettingsError, Sour
 from lostark_assets.gateway.budget import Budget
 from lostark_assets.gateway.client import Gateway, GatewayConfig, quote_segment
 from lostark_assets.lake.tables import Lake
-from lostark_assets.ledger import CollectionRecord, Ledger, Outcome
+from lostark_assets.ledger import CollectionOutcome, CollectionRecord, Ledger
 from lostark_assets.settings import Settings
-from lostark_assets.sources.open_api_choice import Choice
+from lostark_assets.sources.open_api_choice import CharacterChoice
 from lostark_assets.sources.open_api_news import NEWS_PATHS, news_rows
 from lostark_assets.sources.open_api_parse import FILTERS, find_drift, parse_profile
 from lostark_assets.sources.profiles import KOREA
@@ -38,16 +37,18 @@ from lostark_assets.sources.protocol import content_sha256
 SOURCE = "open_api"
 REQUEST_PATH = "/armories/characters/{name}?filters=" + "+".join(FILTERS)
 """The service wants the plus sign as it is: %2B is another filter."""
-PROFILES_A_COMMIT = 50
-MINUTES_A_RUN = 4
+PROFILES_PER_COMMIT = 50
+MINUTES_PER_RUN = 4
 """A run takes as many characters as its budget allows in this time; the rest are the next one's."""
-_CONCURRENCY_A_KEY = 4
+_CONCURRENCY_PER_KEY = 4
 _TOTAL_TIMEOUT_S = 75.0
 """Longer than the window of the service's limit: a 429 is waited out."""
 _FAILURES_TO_OPEN, _OPEN_S = 10, 120.0
 _MAX_BODY_BYTES = 16 << 20
 _MAX_PROBLEMS = 5
-_OF_ONE_ANSWER = frozenset({"malformed", "wrong_type", "short_body", "too_large", "client_error", "gone"})
+_SINGLE_RESPONSE_KINDS = frozenset(
+    {"malformed", "wrong_type", "short_body", "too_large", "client_error", "gone"}
+)
 """Failures that say something about one answer, not about the service."""
 
 
@@ -74,30 +75,30 @@ class OpenApi:
                 budget=Budget(name, self.requests_per_minute),
                 total_timeout_s=self.total_timeout_s,
                 max_body_bytes=_MAX_BODY_BYTES,
-                concurrency=_CONCURRENCY_A_KEY,
+                concurrency=_CONCURRENCY_PER_KEY,
                 failures_to_open=_FAILURES_TO_OPEN,
                 open_s=_OPEN_S,
             )
         )
 
     @property
-    def characters_a_run(self) -> int:
+    def characters_per_run(self) -> int:
         """The most characters that one run asks for."""
-        return len(self.keys) * self.requests_per_minute * MINUTES_A_RUN
+        return len(self.keys) * self.requests_per_minute * MINUTES_PER_RUN
 
 
 @dataclass
 class OpenApiRun:
     """What one collection did. ``left``: due, but not asked for; ``drift``: what bodies lack or have new.
 
-    ``is_left_alone``: the circuit was open from before, nothing was asked.
+    ``was_circuit_open``: the circuit was open from before, nothing was asked.
     """
 
     kind: str
-    outcome: Outcome = "ok"
+    outcome: CollectionOutcome = "ok"
     error: str | None = None
     is_maintenance: bool = False
-    is_left_alone: bool = False
+    was_circuit_open: bool = False
     found: int = 0
     new: int = 0
     known: int = 0
@@ -117,14 +118,14 @@ class OpenApiRun:
             is_open = isinstance(error, CircuitOpen)
             opened_by = self.failures.most_common(1)[0][0] if is_open and self.failures else error.kind
             self.is_maintenance = opened_by == "maintenance"
-            self.is_left_alone = is_open and not self.failures
+            self.was_circuit_open = is_open and not self.failures
         else:
             self.outcome = "refused" if isinstance(error, SourceRefused) else "failed"
 
     @property
-    def needs_somebody(self) -> bool:
+    def needs_attention(self) -> bool:
         """It did not end well, and will not by itself: maintenance passes, and a circuit closes again."""
-        return self.outcome != "ok" and not (self.is_maintenance or self.is_left_alone)
+        return self.outcome != "ok" and not (self.is_maintenance or self.was_circuit_open)
 
     def count(self, gateways: Iterable[Gateway]) -> None:
         """Take over what the gateways counted."""
@@ -138,7 +139,7 @@ def collect_profiles(
     api: OpenApi,
     lake: Lake,
     ledger: Ledger,
-    choose: Callable[[datetime], Choice],
+    choose: Callable[[datetime], CharacterChoice],
     *,
     run_id: str,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -151,14 +152,14 @@ def collect_profiles(
         SettingsError: there is no key.
         LakeBusy: other writers were faster too often.
     """
-    _need_keys(api)
+    _require_keys(api)
     run, started_at = OpenApiRun("profiles"), now()
     with lake.lock(RAW_ARMORY_PROFILES.name):
         choice = choose(started_at)
-        names = choice.due[: api.characters_a_run]
+        names = choice.due[: api.characters_per_run]
         run.found, run.known = choice.seen, choice.fresh
         try:
-            asyncio.run(_Profiles(api, lake, run, run_id, now).ask(names))
+            asyncio.run(_Profiles(api, lake, run, run_id, now).fetch(names))
         except LostarkError as error:
             run.end(error)
             raise
@@ -181,7 +182,7 @@ def collect_news(
     Raises:
         SettingsError: there is no key.
     """
-    _need_keys(api)
+    _require_keys(api)
     run, started_at = OpenApiRun("news"), now()
     with lake.lock(RAW_GAME_NOTICES.name):
         rows = asyncio.run(_news(api, run, run_id, now))
@@ -203,9 +204,9 @@ class _Profiles:
         self._names: deque[str] = deque()
         self._rows: list[dict[str, Any]] = []
         self._ended_by: LostarkError | None = None
-        self._resting: dict[int, LostarkError] = {}
+        self._paused: dict[int, LostarkError] = {}
 
-    async def ask(self, names: Sequence[str]) -> None:
+    async def fetch(self, names: Sequence[str]) -> None:
         self._names.extend(names)
         if not names:
             return
@@ -213,11 +214,11 @@ class _Profiles:
             gateways = [await stack.enter_async_context(self._api.gateway(key)) for key in self._api.keys]
             try:
                 # Again: a key that rests gives its name back when others may have gone home.
-                while self._names and self._ended_by is None and len(self._resting) < len(gateways):
+                while self._names and self._ended_by is None and len(self._paused) < len(gateways):
                     workers = [
                         self._work(number, gateway)
                         for number, gateway in enumerate(gateways, start=1)
-                        for _ in range(_CONCURRENCY_A_KEY)
+                        for _ in range(_CONCURRENCY_PER_KEY)
                     ]
                     await asyncio.gather(*workers)
             finally:
@@ -225,22 +226,22 @@ class _Profiles:
                 self._run.count(gateways)
         if self._ended_by is not None:
             self._run.end(self._ended_by)
-        elif self._names and self._resting:
-            self._run.end(next(iter(self._resting.values())))
-        self._run.problems += [f"key {n}: {error}" for n, error in sorted(self._resting.items())]
+        elif self._names and self._paused:
+            self._run.end(next(iter(self._paused.values())))
+        self._run.problems += [f"key {n}: {error}" for n, error in sorted(self._paused.items())]
 
     async def _work(self, number: int, gateway: Gateway) -> None:
-        while self._names and self._ended_by is None and number not in self._resting:
+        while self._names and self._ended_by is None and number not in self._paused:
             name = self._names.popleft()
             try:
                 await self._one(gateway, name)
             except (SourceUnavailable, SourceRefused) as error:
-                self._note(number, name, error)
+                self._handle_error(number, name, error)
 
     async def _one(self, gateway: Gateway, name: str) -> None:
         try:
-            answer = await gateway.get(REQUEST_PATH.format(name=quote_segment(name)), check=_object_or_null)
-            body = answer.body
+            response = await gateway.get(REQUEST_PATH.format(name=quote_segment(name)), check=_object_or_null)
+            body = response.body
         except SourceRefused as error:
             if error.kind != "not_found":
                 raise
@@ -265,19 +266,19 @@ class _Profiles:
         )
         self._run.unknown += status == "unknown"
         self._run.drift.update(find_drift(body) if body else ())
-        if len(self._rows) >= PROFILES_A_COMMIT:
+        if len(self._rows) >= PROFILES_PER_COMMIT:
             self._commit()
 
-    def _note(self, number: int, name: str, error: SourceUnavailable | SourceRefused) -> None:
+    def _handle_error(self, number: int, name: str, error: SourceUnavailable | SourceRefused) -> None:
         """What an error means for the rest: this answer only, this key only, or everything."""
-        if error.kind in _OF_ONE_ANSWER and not isinstance(error, CircuitOpen):
+        if error.kind in _SINGLE_RESPONSE_KINDS and not isinstance(error, CircuitOpen):
             self._run.problems.append(str(error))
             if len(self._run.problems) >= _MAX_PROBLEMS:
                 self._ended_by = error
         else:
             self._names.appendleft(name)
             if error.kind in ("unauthorised", "rate_limited"):
-                self._resting.setdefault(number, error)
+                self._paused.setdefault(number, error)
             else:
                 self._ended_by = error
 
@@ -315,13 +316,13 @@ async def _list(
     gateway: Gateway, name: str, path: str, run: OpenApiRun, run_id: str, now: Callable[[], datetime]
 ) -> list[dict[str, Any]]:
     try:
-        answer = await gateway.get(path, check=_list_or_null)
+        response = await gateway.get(path, check=_list_or_null)
     except SourceRefused as error:
         if error.kind == "unauthorised":
             raise
         run.problems.append(str(error))
         return []
-    return list(news_rows(name, answer.body, fetched_at=now(), run_id=run_id))
+    return list(news_rows(name, response.body, fetched_at=now(), run_id=run_id))
 
 
 def _object_or_null(body: bytes) -> None:
@@ -332,7 +333,7 @@ def _list_or_null(body: bytes) -> None:
     msgspec.json.decode(body, type=list[msgspec.Raw] | None)
 
 
-def _need_keys(api: OpenApi) -> None:
+def _require_keys(api: OpenApi) -> None:
     if not api.keys:
         raise SettingsError(
             "LOSTARK_OPEN_API_KEYS: expected at least one key, found none. Nothing was asked. Keys are made "

@@ -1,7 +1,4 @@
-"""Which characters to ask the Open API for: those seen lately that were not asked for lately.
-
-What does not belong here: asking (``open_api``).
-"""
+"""Which characters to ask the Open API for: those seen lately that were not asked for lately."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ class Freshness:
 
 
 @dataclass(frozen=True)
-class Choice:
+class CharacterChoice:
     """``due`` names, those of the newest fights first; how many were ``seen`` and still ``fresh``."""
 
     due: list[str]
@@ -46,7 +43,7 @@ def characters_due(
     asked: Mapping[str, tuple[datetime, str]],
     now: datetime,
     freshness: Freshness,
-) -> Choice:
+) -> CharacterChoice:
     """Choose among ``seen`` (name, fight's start); ``asked``: time and status of each name's last answer.
 
     Names of one moment come in the order of the alphabet. An answer from the future (a clock was put back)
@@ -62,10 +59,10 @@ def characters_due(
         serves = freshness.found if status == "found" else freshness.unknown
         if at is None or not timedelta(0) <= now - at < serves:
             due.append(name)
-    return Choice(due, len(newest), len(newest) - len(due))
+    return CharacterChoice(due, len(newest), len(newest) - len(due))
 
 
-def choose_characters(lake: Lake, now: datetime, freshness: Freshness) -> Choice:
+def choose_characters(lake: Lake, now: datetime, freshness: Freshness) -> CharacterChoice:
     """The choice of :func:`characters_due` among the players in the lake."""
     first = (now - freshness.seen).date()
     days = [day for day in lake.days("core_encounters") if day >= first]
@@ -88,10 +85,12 @@ def choose_characters(lake: Lake, now: datetime, freshness: Freshness) -> Choice
             players["encounter_id"].to_pylist(), players["player_name"].to_pylist(), strict=True
         )
     ]
-    return characters_due(seen, _asked(lake, {name for name, _ in seen}, now, freshness), now, freshness)
+    return characters_due(
+        seen, _last_responses(lake, {name for name, _ in seen}, now, freshness), now, freshness
+    )
 
 
-def _asked(
+def _last_responses(
     lake: Lake, names: set[str], now: datetime, freshness: Freshness
 ) -> dict[str, tuple[datetime, str]]:
     asked: dict[str, tuple[datetime, str]] = {}

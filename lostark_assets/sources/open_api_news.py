@@ -1,7 +1,4 @@
-"""The entries of the Open API's news lists as raw rows. Pure.
-
-What does not belong here: asking (``open_api``), and what an entry means (``core.game_events``).
-"""
+"""The entries of the Open API's news lists as raw rows. Pure."""
 
 from __future__ import annotations
 

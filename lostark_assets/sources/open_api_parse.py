@@ -1,8 +1,7 @@
 """Reading one body of the Open API's combined armory call, whatever of it is there. Pure.
 
 Fields vanish from the same path without a version: a part that is missing, null or of another type reads as
-unknown, never as an error, and :func:`find_drift` tells what changed. What does not belong here: asking
-(``open_api``), and which profile counts for a fight (``core.profiles``).
+unknown, never as an error, and :func:`find_drift` tells what changed.
 """
 
 from __future__ import annotations

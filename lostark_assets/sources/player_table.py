@@ -1,8 +1,7 @@
 """Player tables (Parquet, CSV): one row a player in an encounter, of every era that public exports had.
 
 A log is the rows of one encounter id as the table holds them: typed values from Parquet, text from CSV, and
-what the import's arguments or the file's name say of raid, gate and difficulty. What does not belong here:
-what the columns mean (``core.parse``).
+what the import's arguments or the file's name say of raid, gate and difficulty.
 """
 
 from __future__ import annotations

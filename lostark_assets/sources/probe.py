@@ -2,7 +2,7 @@
 
 A service is asked for one log after the cursor. A folder is looked at by name, size and time of its files,
 and compared with how it was when it was last collected. Whatever can't be told raises: unreadable is never
-"nothing new". What does not belong here: collecting, and when to ask.
+"nothing new".
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings
 from lostark_assets.sources.configured import FolderOrigin, Origin, ServiceOrigin, service_source, sources_at
 
-_PEEK_TIMEOUT_S = 10.0
+_PROBE_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
-class Peek:
+class Probe:
     """What a look at one place told. ``sources`` are the names to collect, empty where nothing is new."""
 
     where: str
@@ -31,21 +31,21 @@ class Peek:
     sources: tuple[str, ...] = ()
 
 
-def peek(origin: Origin, settings: Settings) -> Peek:
+def probe_origin(origin: Origin, settings: Settings) -> Probe:
     """Whether there is something to collect at ``origin``.
 
     Raises:
         LostarkError: it can't be told; nothing was changed.
     """
     if isinstance(origin, ServiceOrigin):
-        return _peek_service(origin, settings)
-    return _peek_folder(origin, settings)
+        return _probe_service(origin, settings)
+    return _probe_folder(origin, settings)
 
 
-def note_collected(origin: Origin, settings: Settings, glance: str | None) -> None:
+def record_collected(origin: Origin, settings: Settings, fingerprint: str | None) -> None:
     """Store the fingerprint of a folder from before its collection; an upload has gone by now."""
-    if isinstance(origin, FolderOrigin) and glance is not None and origin.path.exists():
-        open_ledger(settings).set_note(_glance_key(origin.path), glance)
+    if isinstance(origin, FolderOrigin) and fingerprint is not None and origin.path.exists():
+        open_ledger(settings).set_value(_fingerprint_key(origin.path), fingerprint)
 
 
 def fingerprint_folder(origin: Origin) -> str | None:
@@ -78,22 +78,22 @@ def fingerprint_folder(origin: Origin) -> str | None:
     return digest.hexdigest()
 
 
-def _peek_service(origin: ServiceOrigin, settings: Settings) -> Peek:
-    timeout_s = min(_PEEK_TIMEOUT_S, settings.http_total_timeout_s)
+def _probe_service(origin: ServiceOrigin, settings: Settings) -> Probe:
+    timeout_s = min(_PROBE_TIMEOUT_S, settings.http_total_timeout_s)
     source = service_source(origin, settings, total_timeout_s=timeout_s)
     try:
-        reason = source.peek()
+        reason = source.probe()
     finally:
         source.close()
-    return Peek(origin.where, reason is not None, reason or "", (origin.name,) if reason else ())
+    return Probe(origin.where, reason is not None, reason or "", (origin.name,) if reason else ())
 
 
-def _peek_folder(origin: FolderOrigin, settings: Settings) -> Peek:
-    if fingerprint_folder(origin) == open_ledger(settings).note(_glance_key(origin.path)):
-        return Peek(origin.where, has_new=False)
+def _probe_folder(origin: FolderOrigin, settings: Settings) -> Probe:
+    if fingerprint_folder(origin) == open_ledger(settings).get_value(_fingerprint_key(origin.path)):
+        return Probe(origin.where, has_new=False)
     found = list(sources_at(origin, settings))
     names = {one.source.name for one in found if one.source is not None}
-    return Peek(origin.where, bool(names), "files have changed", tuple(sorted(names)))
+    return Probe(origin.where, bool(names), "files have changed", tuple(sorted(names)))
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -113,5 +113,5 @@ def _files(path: Path) -> Iterator[Path]:
         )
 
 
-def _glance_key(path: Path) -> str:
-    return f"glance:{path}"
+def _fingerprint_key(path: Path) -> str:
+    return f"fingerprint:{path}"

@@ -1,8 +1,7 @@
 """Which armory profile counts for a player in a fight, and what it adds to the player's row. Pure.
 
 The latest profile fetched at or before the fight's start, not older than allowed; never a later one: what a
-character wore afterwards tells the model the future. What does not belong here: reading bodies
-(``sources.open_api_parse``) and tables (``armory``).
+character wore afterwards tells the model the future.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What every source of battle logs offers, and how its logs are named.
 
-A source lists cheaply what is there, then fetches what is new: bytes and identity. What does not belong here:
-reading a format (the modules beside this one) and storing (``collect``).
+A source lists cheaply what is there, then fetches what is new: bytes and identity.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from typing import Any, Protocol, runtime_checkable
 class Listed:
     """One log as the cheap listing shows it; ``fingerprint`` changes when the log does.
 
-    ``started_ms``: the fight's start in epoch ms, where the listing tells it. ``former`` gives the
-    fingerprint that older code noted of it.
+    ``started_ms``: the fight's start in epoch ms, if the listing has it. ``legacy_fingerprint`` computes the
+    fingerprint that older versions stored.
     """
 
     source_log_id: str
     fingerprint: str
     locator: Any = field(default=None, repr=False)
     started_ms: int | None = None
-    former: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    legacy_fingerprint: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class PagedSource(Source, Protocol):
         """What came since the cursor that was kept last."""
         ...
 
-    def keep(self, cursor: str) -> None:
+    def save_cursor(self, cursor: str) -> None:
         """Everything listed before ``cursor`` is committed."""
         ...
 

@@ -1,7 +1,7 @@
 """LOA Logs upload JSON: one encounter a document; a file may hold one, an array or one a line, plain or gzip.
 
 The bytes of each document go to the raw table as they are. A file that is broken goes there whole, and the
-cleaning puts it in quarantine. What does not belong here: reading the values (``core.parse``).
+cleaning puts it in quarantine.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """DPS by cell: one raid gate, difficulty, class, spec, item-level bracket, set of measuring rules and week.
 
 The members are those of the percentile pools. Everything is sums over rows that were weighted before: no
-engine has to know a quantile, so all of them (and Spark later) give the same numbers. What does not belong
-here: a player's own place (``percentiles``).
+engine has to know a quantile, so all of them (and Spark later) give the same numbers.
 """
 
 from __future__ import annotations

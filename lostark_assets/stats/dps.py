@@ -1,8 +1,7 @@
 """Figures of one player in one encounter: shares, rates, bursts, contribution, and the place among equals.
 
 Written once as Narwhals expressions; the engine computes them. A figure that a log can't give is null, never
-zero. What does not belong here: sums over hits (``hits``), the arithmetic of a percentile (``percentiles``),
-anything per week (``distribution``) or per character (``progression``).
+zero.
 """
 
 from __future__ import annotations

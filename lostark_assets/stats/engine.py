@@ -2,7 +2,7 @@
 
 Statistics across fights are written once, as Narwhals expressions; the engine decides what computes them,
 never what comes out. Arrow tables are the common border: every public function of ``stats`` returns one, for
-``contract.conform``. What does not belong here: any statistic.
+``contract.conform``.
 """
 
 from __future__ import annotations

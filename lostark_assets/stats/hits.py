@@ -4,10 +4,6 @@ Pure functions from Arrow to Arrow. Hits arrive sorted by encounter, player, ski
 ``core_hits``), so each player and skill is one run of rows: runs are found where a key changes, and one pass
 sums them in registers. There is no group-by, no hash and no sort. The same function serves one machine (chunk
 after chunk, see :func:`stream_hit_figures`) and a cluster (``mapInArrow``).
-
-What does not belong here: anything across fights (``dps``, ``percentiles``, ``distribution``), reading or
-writing tables (``lake``). The same figures for logs without hits, from the meter's series, are in ``meter``;
-both are offered here.
 """
 
 from __future__ import annotations

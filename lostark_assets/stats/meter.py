@@ -17,8 +17,6 @@ v1.13.5:
   5j + 1. As the fight starts inside a second, it reaches to between 5j and 5j + 1 s after the start. The last
   element lies up to 5 s before the end (0.976 to 1.000 of the damage dealt; 1.000 where a step falls on the
   end), so it is not the stored DPS.
-
-What does not belong here: anything for logs that carry hits (``hits``).
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 The pool of a row is its group (the caller's code: same gate, difficulty, spec, …) over the last weeks up to
 the row's own day. A pool that stands still is wrong in this game: gear grows so fast that the median player
 of week 10 would stand at the 89th percentile of the first four weeks.
-
-What does not belong here: who is a member and what a group is (``dps``).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Computing the statistics of fight days: per log what is due, per day what goes across logs.
 
 What hits give is computed once a log and kept; shares, rates and percentiles of a day are computed anew,
-since they are cheap and depend on its neighbours. Rows are validated before they replace a day. What does not
-belong here: the figures themselves, and Dagster.
+since they are cheap and depend on its neighbours. Rows are validated before they replace a day.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ STATS_VERSION = "1"
 """Raise it when a figure of one log changes: days that are then materialised compute their logs again."""
 
 POOL_DAYS = 28
-PLAYERS_A_PASS = 100_000
+PLAYERS_PER_BATCH = 100_000
 """Player rows that are computed at once: a longer range of days takes several passes, one commit each."""
-_LET_OTHERS_S = 0.1
+_YIELD_LOCK_S = 0.1
 """Who waits for the lock looks for it every 50 ms."""
-TIMELINE_ROWS_A_COMMIT = 4_000_000
+TIMELINE_ROWS_PER_COMMIT = 4_000_000
 MIN_COVERAGE = 0.95
 _IDS = ["encounter_id", "player_name"]
 _ENCOUNTERS = [
@@ -81,16 +80,18 @@ def compute_days(
     if not run.days:
         return run
     # Percentiles look back, so earlier days go first.
-    for number, part in enumerate(split_batches(run.days, lake.rows_by_day("core_players"), PLAYERS_A_PASS)):
+    for number, part in enumerate(
+        split_batches(run.days, lake.rows_by_day("core_players"), PLAYERS_PER_BATCH)
+    ):
         if number:
-            time.sleep(_LET_OTHERS_S)
+            time.sleep(_YIELD_LOCK_S)
         # Of each pass: whoever waits to read finished statistics need not wait for years of them.
         with lake.lock("stats"):
-            _compute_pass(lake, run, part, engine, run_id, progress)
+            _compute_batch(lake, run, part, engine, run_id, progress)
     return run
 
 
-def _compute_pass(
+def _compute_batch(
     lake: Lake, run: StatsRun, days: set[date], engine: Engine, run_id: str, progress: Progress | None
 ) -> None:
     encounters = lake.read("core_encounters", columns=_ENCOUNTERS, days=days)
@@ -244,7 +245,7 @@ class _TimelineWriter:
             timeline = timeline.append_column("measured_by", pa.repeat(measured_by, len(timeline)))
         self._parts.append(STATS_DPS_TIMELINE.conform(timeline))
         self._rows += len(timeline)
-        if self._rows >= TIMELINE_ROWS_A_COMMIT:
+        if self._rows >= TIMELINE_ROWS_PER_COMMIT:
             self.flush()
 
     def flush(self) -> None:

@@ -1,7 +1,6 @@
 """How far a character got: pulls, clears and the best try at each raid gate and difficulty.
 
-One log a fight counts, and only characters whose name is known. What does not belong here: anything about how
-much damage is usual (``distribution``).
+One log a fight counts, and only characters whose name is known.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True)
-class Usual:
+class Baseline:
     """Middle and spread of positive values on the log scale."""
 
     middle: float
@@ -27,11 +27,11 @@ class Usual:
         return self.middle * math.exp(sigmas * max(self.sigma_log, smallest_sigma))
 
 
-def usual(values: Sequence[float]) -> Usual:
+def fit_baseline(values: Sequence[float]) -> Baseline:
     """Median and scaled MAD of the logarithms of ``values``, which are positive and at least one."""
     logs = [math.log(value) for value in values]
     middle = median(logs)
-    return Usual(math.exp(middle), _MAD_TO_SIGMA * median(abs(x - middle) for x in logs), len(logs))
+    return Baseline(math.exp(middle), _MAD_TO_SIGMA * median(abs(x - middle) for x in logs), len(logs))
 
 
 def share_bounds(hits: float, n: float, z: float) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """When a week begins: the weekly reset of the log's region.
 
 Korea resets on Wednesday 06:00 KST, which is Tuesday 21:00 UTC all year; the western regions, and logs whose
-region is unknown, on Wednesday 10:00 UTC. What does not belong here: what is counted per week.
+region is unknown, on Wednesday 10:00 UTC.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_TRAINING_SET
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.dagster.partitions import DRAWN_DAYS, ONE_PASS, get_days
+from lostark_assets.dagster.partitions import MAX_CHART_DAYS, SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import OWNERS, asset_spec, table_metadata
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import Ledger, open_ledger
-from lostark_assets.markdown import markdown_table, picture
+from lostark_assets.markdown import chart_image, markdown_table
 from lostark_assets.settings import Settings
 from lostark_ml.dagster.checks import (
     challenger_check_specs,
@@ -254,7 +254,7 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         ],
         check_specs=ml_check_specs(EXPECTED),
         partitions_def=fight_days,
-        backfill_policy=ONE_PASS,
+        backfill_policy=SINGLE_RUN,
         can_subset=True,
     )
     def expected(
@@ -280,9 +280,9 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             "players without an expectation": run.refused,
             "champions": ", ".join(f"version {v}" for v in sorted(set(run.versions.values()))),
         }
-        if rows.num_rows > run.refused and len(days) <= DRAWN_DAYS:
+        if rows.num_rows > run.refused and len(days) <= MAX_CHART_DAYS:
             chart = calibration(rows.filter(pc.is_valid(rows["expected_dps"])).to_pandas())
-            metadata["reached against expected"] = dg.MetadataValue.md(picture(chart, "DPS"))
+            metadata["reached against expected"] = dg.MetadataValue.md(chart_image(chart, "DPS"))
         yield dg.MaterializeResult(asset_key=EXPECTED, metadata=metadata)
         yield from results(EXPECTED, [*run.findings, every_player_is_scored(lake, days)], lake, wanted)
 
@@ -309,7 +309,7 @@ def _monitoring() -> dg.AssetsDefinition:
         metadata["problems"] = dg.MetadataValue.md(markdown_table(listed) or "none")
         if run.rows.num_rows:
             chart = by_week(run.rows)
-            metadata["by week"] = dg.MetadataValue.md(picture(chart, "error by week"))
+            metadata["by week"] = dg.MetadataValue.md(chart_image(chart, "error by week"))
         yield dg.MaterializeResult(asset_key=MONITORING, metadata=metadata)
         yield from results(MONITORING, run.findings, lake, context.selected_asset_check_keys)
 

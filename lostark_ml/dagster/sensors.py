@@ -11,10 +11,17 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from lostark_assets.automation.decisions import Memory, choose
+from lostark_assets.automation.decisions import RequestMemory, plan_work
 from lostark_assets.dagster.jobs import FIGHT_DAYS_JOB
 from lostark_assets.dagster.runs import days_in_progress, in_progress
-from lostark_assets.dagster.ticks import in_words, new_memory, read_cursor, request_days, settled, tick_result
+from lostark_assets.dagster.ticks import (
+    describe_plan,
+    new_memory,
+    read_cursor,
+    request_days,
+    tick_result,
+    update_memory,
+)
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import Settings
 from lostark_ml.dagster.jobs import SCORE_JOB, STYLES_JOB, TRAIN_JOB
@@ -54,7 +61,7 @@ class TrainCursor:
 class ScoreCursor:
     """What ``due_expected_dps`` keeps from tick to tick. Times: epoch seconds."""
 
-    memory: Memory
+    memory: RequestMemory
     version: int | None = None
     looked_at: float = 0.0
     asked_at: float = 0.0
@@ -186,17 +193,17 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         days = _days_to_look_at(lake, cursor) if moved else {date.fromisoformat(day) for day in cursor.due}
         days |= {date.fromisoformat(day) for day in memory.attempts}
         due = {day.isoformat(): waits for day, waits in due_scoring_days(lake, days).items()}
-        memory = settled(context.instance, memory, due, now)
+        memory = update_memory(context.instance, memory, due, now)
         # Statistics that are being computed carry a time before their commit: such days wait for them.
         jobs = (SCORE_JOB, FIGHT_DAYS_JOB)
         busy = days_in_progress([run for job in jobs for run in in_progress(context.instance, job)])
-        choice = choose(memory, due, now, busy=busy)
+        choice = plan_work(memory, due, now, busy=busy)
         requests, asked_at = [], cursor.asked_at
-        if choice.ask and now - asked_at >= SCORE_EVERY_S:
+        if choice.ready and now - asked_at >= SCORE_EVERY_S:
             requests, memory = request_days(choice, memory, due, lake.days(STATS), now)
             asked_at = now
         cursor = ScoreCursor(memory, version, now if moved else cursor.looked_at, asked_at, due)
-        return tick_result(context, cursor, in_words(choice), requests)
+        return tick_result(context, cursor, describe_plan(choice), requests)
 
     return due_expected_dps
 

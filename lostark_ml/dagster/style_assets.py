@@ -14,7 +14,7 @@ from lostark_assets.contracts.ml import ML_PLAYER_CLUSTERS
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
-from lostark_assets.markdown import markdown_table, picture
+from lostark_assets.markdown import chart_image, markdown_table
 from lostark_ml.dagster.checks import ml_check_specs, results
 from lostark_ml.dagster.resources import Registries
 from lostark_ml.registry.models import STYLE_MODEL
@@ -78,5 +78,5 @@ def _metadata(lake: Lake, run: StylesRun) -> dict[str, Any]:
     }
     if run.rows["axis_1"].null_count < run.rows.num_rows:
         chart = map_of_styles(run.rows, run.model)
-        metadata["map"] = dg.MetadataValue.md(picture(chart, "the map of play styles"))
+        metadata["map"] = dg.MetadataValue.md(chart_image(chart, "the map of play styles"))
     return metadata

@@ -111,7 +111,7 @@ def refresh_training_set(lake: Lake) -> TrainingSetRun:
         made = build_training_set(lake)
         table = made.table()
         findings = examine_or_raise(ML_TRAINING_SET, table)
-        lake.replace_all(ML_TRAINING_SET, table, note={name: str(v) for name, v in made.versions.items()})
+        lake.replace_all(ML_TRAINING_SET, table, metadata={name: str(v) for name, v in made.versions.items()})
         version = lake.version(TRAINING_SET)
     population = made.population
     return TrainingSetRun(
@@ -164,7 +164,7 @@ def train_challenger(
         RegistryUnavailable: nothing was registered.
     """
     version = _training_set_version(lake)
-    sources = {name: int(v) for name, v in lake.note(TRAINING_SET, version).items() if v.isdigit()}
+    sources = {name: int(v) for name, v in lake.commit_metadata(TRAINING_SET, version).items() if v.isdigit()}
     frame = read_training_set(lake, version)
     cutoff = choose_cutoff(frame, policy)
     execution = lake.read(

@@ -136,7 +136,7 @@ def _refreshed(lake: Lake, registry: Registry, now: datetime, policy: StylePolic
     number = in_force.version if in_force else None
     rows = player_clusters(model, characters, model_version=number, computed_at=now)
     findings = examine_or_raise(ML_PLAYER_CLUSTERS, rows)
-    lake.replace_all(ML_PLAYER_CLUSTERS, rows, note={name: str(v) for name, v in snapshot.items()})
+    lake.replace_all(ML_PLAYER_CLUSTERS, rows, metadata={name: str(v) for name, v in snapshot.items()})
     pages = style_pages(model, characters)
     return StylesRun(in_force, model, rows, pages, [*findings, styles_are_not_specs(rows)], made, change, why)
 
@@ -144,7 +144,9 @@ def _refreshed(lake: Lake, registry: Registry, now: datetime, policy: StylePolic
 def are_styles_newest(lake: Lake) -> bool:
     """Whether ``ml_player_clusters`` is of the newest scores."""
     version = lake.version(CLUSTERS)
-    return version is not None and lake.note(CLUSTERS, version).get(_EXPECTED) == str(lake.version(_EXPECTED))
+    return version is not None and lake.commit_metadata(CLUSTERS, version).get(_EXPECTED) == str(
+        lake.version(_EXPECTED)
+    )
 
 
 def styles_are_not_specs(rows: pa.Table) -> Finding:

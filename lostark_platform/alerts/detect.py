@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from lostark_assets.ledger import CollectionRecord
-from lostark_assets.stats.robust import Usual, share_bounds, usual
+from lostark_assets.stats.robust import Baseline, fit_baseline, share_bounds
 from lostark_platform.alerts.observations import Facts, FailedUnit, FinishedRun, StepTime
 from lostark_platform.alerts.problems import Problem, consequences
 from lostark_platform.alerts.silence import judge_silence, weekly_maintenance
@@ -380,15 +380,15 @@ def step_limit(history: Sequence[StepTime], work: float) -> tuple[float, float] 
     history = [time for time in history if time.seconds > 0]
     if len(history) < _STEP_MIN:
         return None
-    base = usual([time.seconds for time in history]).middle
-    per_log = usual([time.seconds / max(time.work, 1.0) for time in history]).middle
+    base = fit_baseline([time.seconds for time in history]).middle
+    per_log = fit_baseline([time.seconds / max(time.work, 1.0) for time in history]).middle
 
     def foretold(of: float) -> float:
         return max(base, per_log * max(of, 1.0))
 
-    spread = usual([time.seconds / foretold(time.work) for time in history]).sigma_log
+    spread = fit_baseline([time.seconds / foretold(time.work) for time in history]).sigma_log
     expected = foretold(work)
-    limit = Usual(expected, spread, len(history)).limit(_STEP_SIGMAS, _STEP_SMALLEST_SIGMA)
+    limit = Baseline(expected, spread, len(history)).limit(_STEP_SIGMAS, _STEP_SMALLEST_SIGMA)
     return expected, max(limit, _STEP_FACTOR * expected, expected + _STEP_EXCESS_S)
 
 

@@ -30,7 +30,7 @@ from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.settings import Settings, get_settings, project_root
 from lostark_assets.sources.configured import ServiceOrigin, has_sources, service_at
 from lostark_assets.sources.detect import build_limits, find_sources
-from lostark_assets.sources.probe import peek
+from lostark_assets.sources.probe import probe_origin
 from lostark_ml.registry.database import is_database, missing_address, tracking_uri, without_password
 from lostark_platform.services.supervisor import answers
 from lostark_platform.terminal import console
@@ -300,7 +300,7 @@ def _sources(settings: Settings) -> Iterator[Finding]:
 
 def _service(origin: ServiceOrigin, settings: Settings) -> Finding:
     try:
-        has_new = peek(origin, settings).has_new
+        has_new = probe_origin(origin, settings).has_new
     except LostarkError as error:
         return Finding("source", "wrong", str(error), "Check LOSTARK_BATTLE_LOG_URLS and the token.")
     return Finding("source", "ok", f"{origin.url} answers, {'something' if has_new else 'nothing'} new")

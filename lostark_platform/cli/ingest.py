@@ -31,7 +31,7 @@ from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import Collected, collect_and_record
 from lostark_assets.sources.configured import FolderOrigin, Origin, is_address, service_at, sources_at
 from lostark_assets.sources.detect import Found, ImportArguments
-from lostark_assets.sources.probe import fingerprint_folder, note_collected
+from lostark_assets.sources.probe import fingerprint_folder, record_collected
 from lostark_platform.terminal import Say, print_table, progress, shown_path
 
 FORMATS = {
@@ -152,10 +152,10 @@ def ingest(
     lake, started_at = open_lake(settings), datetime.now(UTC)
     run_id = command_run_id("ingest", started_at)
     done = Import(ingest_paths(settings, paths, say, arguments, run_id=run_id))
-    if arguments and arguments.told():
+    if arguments and arguments.given_names():
         for file in done.files:
             if file.log_format not in (None, "player_table"):
-                options = ", ".join(f"--{name}" for name in arguments.told())
+                options = ", ".join(f"--{name}" for name in arguments.given_names())
                 say(f"{file.path}: no player table, it says for itself what {options} would say")
     if run:
         done.run = _materialise(settings, lake, done.files, say)
@@ -208,10 +208,10 @@ def ingest_paths(
         here: list[Ingested] = []
         try:
             origin = _origin(path, arguments or ImportArguments())
-            glance = _glance(origin)
+            fingerprint = _fingerprint(origin)
             here.extend(_ingest_file(settings, found, say, run_id) for found in sources_at(origin, settings))
             if here and not any(file.error for file in here):
-                note_collected(origin, settings, glance)
+                record_collected(origin, settings, fingerprint)
         except SettingsError as error:
             here.append(_failed(Ingested("an address"), str(error), say))
         except OSError as error:
@@ -231,7 +231,7 @@ def _origin(path: Path | str, arguments: ImportArguments) -> Origin:
     return FolderOrigin(Path(path).expanduser().absolute(), arguments)
 
 
-def _glance(origin: Origin) -> str | None:
+def _fingerprint(origin: Origin) -> str | None:
     try:
         return fingerprint_folder(origin)
     except LostarkError:
@@ -329,7 +329,7 @@ def _count_quarantined(lake: Lake, files: list[Ingested], started_at: datetime) 
 def _materialise(settings: Settings, lake: Lake, files: list[Ingested], say: Say) -> RunDone:
     """Materialise what waits of the sources that were ingested, also from an import without ``--run``.
 
-    A second round takes days that only cleaning found: a log's day can differ from what a glance at it told.
+    A second round takes days that only cleaning found: a log's day can differ from what the source said.
     """
     from lostark_assets.automation.pending import pending_days  # noqa: PLC0415 - pandas and Numba take seconds
 

@@ -72,7 +72,7 @@ def replay(settings: Settings, log_ids: Sequence[str], say: Say, *, reason: str 
             run_id=command_run_id("replay", at),
             batch_bytes=int(settings.batch_bytes),
             only=asked,
-            again=True,
+            force=True,
             progress=step,
         )
     after = _entries(lake)

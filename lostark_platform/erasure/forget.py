@@ -38,7 +38,7 @@ from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import collect_and_record
 from lostark_assets.sources.configured import list_uploads, sources_at
 from lostark_assets.sources.detect import Found
-from lostark_assets.sources.landing import settle
+from lostark_assets.sources.landing import record_result
 from lostark_assets.sources.protocol import compute_encounter_id, content_sha256
 from lostark_platform.erasure.files import blot_files, count_files
 from lostark_platform.erasure.rename import Renaming, build_pattern, spellings
@@ -192,7 +192,7 @@ def _collect_uploads(lake: Lake, settings: Settings) -> None:
                 run_id=run_id,
                 earliest=settings.earliest_fight_date,
             )
-            settle(found.source.path, done)
+            record_result(found.source.path, done)
 
 
 def _uploaded(settings: Settings) -> Iterator[Found]:

@@ -12,7 +12,7 @@ from datetime import date
 import dagster as dg
 import pyarrow.compute as pc
 
-from lostark_assets.automation.day_ranges import ranges
+from lostark_assets.automation.day_ranges import group_days
 from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB, PUBLISH_DAYS_JOB, PUBLISH_TABLES_JOB
 from lostark_assets.dagster.mart_assets import VERSION
 from lostark_assets.dagster.partitions import SOURCES
@@ -59,14 +59,14 @@ def materialize_days(
         def run(job: str, what: str, tags: dict[str, str] | None = None) -> None:
             _execute(defs.resolve_job_def(job), instance, {**(tags or {}), **process_tag()}, what, result)
 
-        for first, last in ranges(days, lake.days("core_encounters")):
+        for first, last in group_days(days, lake.days("core_encounters")):
             say(f"fight days {first} to {last}" if first != last else f"fight day {first}")
             tags = range_tags(first.isoformat(), last.isoformat())
             run(FIGHT_DAYS_JOB, f"{first} to {last}", tags)
         say("statistics across days")
         run(ACROSS_DAYS_JOB, "across days")
         say("publishing")
-        for first, last in ranges(days, lake.days("core_encounters")):
+        for first, last in group_days(days, lake.days("core_encounters")):
             run(
                 PUBLISH_DAYS_JOB,
                 f"publishing {first} to {last}",

@@ -35,7 +35,7 @@ import psutil
 
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.lake.tables import Lake
-from lostark_assets.marts.publish import publish, waiting
+from lostark_assets.marts.publish import find_pending, publish
 from lostark_assets.settings import get_settings
 from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model.training import fit
@@ -178,7 +178,7 @@ def main() -> None:
         add_fights(lake, folder, encounters=60)
         settings = get_settings(home=folder / "home")
         with embedded_postgres(settings) as databases:
-            due = waiting(lake, databases.lostark)
+            due = find_pending(lake, databases.lostark)
             done = publish(lake, databases.lostark, due.days, due.tables)
             assert done is not None
             print(f"published {done.rows['players']:,} players in {done.seconds:.2f} s")

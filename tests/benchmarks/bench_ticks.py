@@ -99,7 +99,7 @@ class Bench:
 
     def is_looking(self, name: str) -> bool:
         """Whether the sensor still goes over the whole history."""
-        return bool(json.loads(self.cursors[name] or "{}").get("seen", {}).get("unlooked"))
+        return bool(json.loads(self.cursors[name] or "{}").get("seen", {}).get("unchecked"))
 
     def settle(self, name: str) -> None:
         """Let what was asked for succeed, and the sensor see it."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from lostark_assets.automation.day_ranges import ranges
+from lostark_assets.automation.day_ranges import group_days
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core import pipeline
@@ -29,7 +29,7 @@ from lostark_assets.sources.collect import collect
 from lostark_assets.sources.configured import configured_origins, open_landing
 from lostark_assets.sources.landing import Ticket
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
-from lostark_assets.sources.probe import peek
+from lostark_assets.sources.probe import probe_origin
 from lostark_simulator.loa_logs_db import write_encounters_db
 from lostark_simulator.season import SeasonConfig, generate_fights
 from lostark_simulator.truth import read_truth
@@ -230,13 +230,13 @@ def test_days_side_by_side_become_one_range_and_days_with_data_are_not_bridged()
     first = date(2026, 9, 1)
     days = [first, first + timedelta(days=1), first + timedelta(days=4), first + timedelta(days=30)]
 
-    assert ranges(days) == [(days[0], days[2]), (days[3], days[3])]
-    assert ranges(days, present=[first + timedelta(days=2)]) == [
+    assert group_days(days) == [(days[0], days[2]), (days[3], days[3])]
+    assert group_days(days, present=[first + timedelta(days=2)]) == [
         (days[0], days[1]),
         (days[2], days[2]),
         (days[3], days[3]),
     ]
-    assert ranges([]) == []
+    assert group_days([]) == []
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_an_upload_is_collected_like_any_source_and_its_ticket_tells(tmp_path, d
     path.write_bytes(database.read_bytes())
     source = "upload:db-0123456789ab"
     landing.accept(Ticket(ticket, path.name, source, "loa_logs_db", 1, "", datetime.now(UTC)))
-    peeked = [peek(origin, settings) for origin in configured_origins(settings)]
+    peeked = [probe_origin(origin, settings) for origin in configured_origins(settings)]
     assert [one.sources for one in peeked] == [(source,)]
 
     instance = dg.DagsterInstance.ephemeral()

@@ -134,7 +134,7 @@ def test_the_asset_stands_in_the_group_of_models_behind_statistics_and_scores(pl
 
     assert spec.group_name == "ml"
     assert {d.asset_key.to_user_string() for d in spec.deps} == {"stats_player_dps", "ml_expected_dps"}
-    assert platform.defs.resolve_job_def(STYLES_JOB).tags["lostark/lane"] == "model"
+    assert platform.defs.resolve_job_def(STYLES_JOB).tags["lostark/concurrency_group"] == "model"
 
 
 def test_styles_are_asked_for_once_there_are_scores_and_then_once_a_day(platform):

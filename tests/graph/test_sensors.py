@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lostark_assets.automation.collection import News
-from lostark_assets.automation.decisions import TRIES
+from lostark_assets.automation.collection import PollResult
+from lostark_assets.automation.decisions import MAX_TRIES
 from lostark_assets.core import pipeline
 from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
@@ -111,7 +111,7 @@ def asked(data) -> list[tuple[str, str]]:
 
 
 def test_new_logs_are_one_run_over_exactly_their_days_and_then_nothing(platform: Platform) -> None:
-    assert platform.tick("due_fight_days").skip_message == "no fight day waits"
+    assert platform.tick("due_fight_days").skip_message == "no fight day is due"
     platform.add_logs(3)
     days = sorted(platform.raw_days())
 
@@ -122,7 +122,7 @@ def test_new_logs_are_one_run_over_exactly_their_days_and_then_nothing(platform:
     assert platform.run(FIGHT_DAYS_JOB, data.run_requests[0]).success
     assert platform.tick("due_fight_days").run_requests == []
     idle = platform.tick("due_fight_days")
-    assert idle.skip_message == "no fight day waits"
+    assert idle.skip_message == "no fight day is due"
     assert due_stats_days(platform.lake) == []
 
 
@@ -141,7 +141,7 @@ def test_days_that_were_materialised_by_hand_are_not_asked_for(platform: Platfor
     request = platform.tick("due_fight_days", remember=False).run_requests[0]
     platform.work(request)
 
-    assert platform.tick("due_fight_days").skip_message == "no fight day waits"
+    assert platform.tick("due_fight_days").skip_message == "no fight day is due"
 
 
 def test_a_tick_that_was_not_remembered_asks_again_under_the_same_key(platform: Platform) -> None:
@@ -163,7 +163,7 @@ def test_a_day_that_fails_for_ever_is_run_three_times_and_again_with_new_code(
         for request in data.run_requests:
             platform.work(request, fails=True)
             runs += 1
-    assert runs == TRIES
+    assert runs == MAX_TRIES
     assert "rest until" in data.skip_message
 
     monkeypatch.setattr("lostark_assets.automation.due.CODE", "clean next, statistics 1")
@@ -187,7 +187,7 @@ def test_days_wait_while_a_run_of_anyone_works_on_them(platform: Platform) -> No
     platform.instance.report_run_canceled(run)
 
     assert waiting.run_requests == []
-    assert waiting.skip_message == "1 being worked on"
+    assert waiting.skip_message == "1 in progress"
     assert len(platform.tick("due_fight_days").run_requests) == 1
 
 
@@ -360,8 +360,8 @@ def test_a_file_that_is_dropped_into_a_watched_folder_is_collected(tmp_path: Pat
 def test_a_collection_that_keeps_failing_is_tried_with_growing_pauses_and_for_ever(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    news = News(due={"one": "log 1"})
-    monkeypatch.setattr("lostark_assets.dagster.sensors.look_for_news", lambda *_: news)
+    found = PollResult(due={"one": "log 1"})
+    monkeypatch.setattr("lostark_assets.dagster.sensors.poll_sources", lambda *_: found)
     platform.instance.add_dynamic_partitions("battle_log_sources", ["one"])
     job, runs = platform.defs.resolve_job_def(COLLECT_JOB), 0
     for _ in range(240):

@@ -128,7 +128,7 @@ def test_an_answer_that_comes_later_changes_nothing_on_a_replay(lake):
         RAW_ARMORY_PROFILES, answers(*((p["player_name"], late, p["class_name"], "1.00") for p in before))
     )
 
-    clean_days(lake, None, RULES, run_id="t", again=True)
+    clean_days(lake, None, RULES, run_id="t", force=True)
 
     assert get_players(lake) == before
 
@@ -140,7 +140,7 @@ def test_a_body_that_can_not_be_read_adds_nothing_and_stops_nothing(lake):
     body = pa.array([b"<html>maintenance</html>"], pa.large_binary())
     lake.append(RAW_ARMORY_PROFILES, rows.set_column(rows.schema.get_field_index("body"), "body", body))
 
-    assert clean_days(lake, None, RULES, run_id="t", again=True).encounters > 0
+    assert clean_days(lake, None, RULES, run_id="t", force=True).encounters > 0
     assert get_players(lake)[0]["profile_id"] is None
 
 
@@ -209,7 +209,7 @@ def test_an_old_answer_is_not_even_opened(lake, monkeypatch):
         return groups_with(self, name, *args, **options)
 
     monkeypatch.setattr(Lake, "groups_with", noted)
-    clean_days(lake, None, RULES, run_id="t", again=True)
+    clean_days(lake, None, RULES, run_id="t", force=True)
 
     oldest = first["fight_started_at"] - timedelta(days=7)
     assert all(timedelta(minutes=-10) < since - oldest <= timedelta(0) for since in asked)

@@ -17,7 +17,7 @@ from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.collect import collect, collect_and_record
 from lostark_assets.sources.configured import configured_origins, service_at, service_source
-from lostark_assets.sources.probe import peek
+from lostark_assets.sources.probe import probe_origin
 from lostark_platform.cli.ingest import ingest_paths
 from lostark_simulator.mock_server.config import FAULT_KINDS, MockServerConfig
 from lostark_simulator.mock_server.running import running_season
@@ -51,8 +51,8 @@ class Collector:
             self.last, self.lake, self.ledger, run_id="r", earliest=date(2022, 1, 1), **options
         )
 
-    def peek(self):
-        return peek(self.origin, self.settings)
+    def probe_origin(self):
+        return probe_origin(self.origin, self.settings)
 
     def rows(self, columns=("source_log_id", "content_sha256", "payload")):
         return sorted(map(repr, self.lake.read("raw_battle_logs", columns=list(columns)).to_pylist()))
@@ -107,10 +107,10 @@ def test_the_ledger_tells_how_collections_went(served, collector):
 def test_new_late_and_edited_logs_are_found_and_only_they_are_fetched(served, collector):
     _, season = served
     collector.collect()
-    assert collector.peek().has_new is False
+    assert collector.probe().has_new is False
 
     came = season.upload_again(2) + season.grow(2) + season.grow(1, late_days=20.0)
-    seen = collector.peek()
+    seen = collector.probe()
     done = collector.collect()
 
     assert (seen.has_new, seen.sources) == (True, ("svc",))
@@ -118,7 +118,7 @@ def test_new_late_and_edited_logs_are_found_and_only_they_are_fetched(served, co
     assert collector.last.counts.requests == len(came) + 2
     ids = collector.lake.read("raw_battle_logs", columns=["source_log_id"])["source_log_id"].to_pylist()
     assert len(ids) - len(set(ids)) == 2
-    assert collector.peek().has_new is False
+    assert collector.probe().has_new is False
 
 
 def test_a_forgotten_cursor_leads_to_a_listing_of_all_and_to_no_fetch(served, collector):
@@ -128,23 +128,23 @@ def test_a_forgotten_cursor_leads_to_a_listing_of_all_and_to_no_fetch(served, co
     season.forget_cursors()
     season.grow(1)
 
-    assert collector.peek().has_new is True
+    assert collector.probe().has_new is True
     done = collector.collect()
 
     assert (done.found, done.new, done.known) == (season.logs, 1, season.logs - 1)
     assert get_counts(url)["requests"]["battle_logs.fetch"] == before + 1
-    assert collector.peek().has_new is False
+    assert collector.probe().has_new is False
 
 
 def test_once_a_day_all_of_the_listing_is_looked_at(served, collector):
     collector.collect()
     tomorrow = datetime.now(UTC) + timedelta(hours=25)
 
-    assert collector.source(clock=lambda: tomorrow).peek() == "the whole listing is due"
+    assert collector.source(clock=lambda: tomorrow).probe() == "the whole listing is due"
     done = collector.collect(collector.source(clock=lambda: tomorrow))
 
     assert (done.found, done.new) == (served[1].logs, 0)
-    assert collector.source(clock=lambda: tomorrow).peek() is None
+    assert collector.source(clock=lambda: tomorrow).probe() is None
 
 
 class Died(Exception):
@@ -224,10 +224,10 @@ def test_one_log_that_can_not_be_had_stops_nothing_and_is_asked_for_again_soon(
 
     assert (done.found, done.new) == (season.logs, season.logs - 1)
     assert [p.reason for p in done.problems] == ["500 for a minute"]
-    assert collector.peek().has_new is False
+    assert collector.probe().has_new is False
     heal()
     soon = datetime.now(UTC) + timedelta(minutes=11)
-    assert collector.source(clock=lambda: soon).peek() == "the whole listing is due"
+    assert collector.source(clock=lambda: soon).probe() == "the whole listing is due"
     assert collector.collect(collector.source(clock=lambda: soon)).new == 1
     assert len(set(collector.rows())) == season.logs
 
@@ -297,7 +297,7 @@ def test_a_wrong_token_is_refused_once_and_named_nowhere(tmp_path):
         with pytest.raises(SourceRefused, match="Check the key or token") as caught:
             wrong.collect()
         with pytest.raises(SourceRefused):
-            wrong.peek()
+            wrong.probe()
         assert get_counts(url)["requests"]["battle_logs.list"] == 2
         assert Collector(url, tmp_path, battle_log_token="right-token-123").collect().new == season.logs
 
@@ -312,7 +312,7 @@ def test_a_service_that_is_away_is_never_nothing_new(served, tmp_path):
         collector = Collector(url, tmp_path, http_total_timeout_s=1)
         collector.collect()
     with pytest.raises(SourceUnavailable):
-        collector.peek()
+        collector.probe()
     with pytest.raises(SourceUnavailable):
         collector.collect()
 

@@ -23,7 +23,7 @@ from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import open_lake
 from lostark_assets.marts.migrate import libpq_url
-from lostark_assets.marts.publish import waiting
+from lostark_assets.marts.publish import find_pending
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.stats.pipeline import compute_days
 from lostark_platform.cli import ingest as ingest_command
@@ -113,7 +113,7 @@ def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reac
     assert process.returncode == (1 if refused else 0)
 
     with embedded_postgres(get_settings()) as databases:
-        due = waiting(open_lake(get_settings()), databases.lostark)
+        due = find_pending(open_lake(get_settings()), databases.lostark)
         with psycopg.connect(libpq_url(databases.lostark)) as connection:
             published = connection.execute("SELECT encounter_id FROM marts.encounters").fetchall()
             newest = connection.execute("SELECT max(version) FROM marts.publications").fetchone()

@@ -24,7 +24,7 @@ from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import CollectionRecord, open_ledger
 from lostark_assets.marts.migrate import libpq_url
-from lostark_assets.marts.publish import publish, waiting
+from lostark_assets.marts.publish import find_pending, publish
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.configured import open_landing
@@ -66,7 +66,7 @@ def settings(tmp_path_factory):
     build_upload(settings, player)
     note_in_files(settings, player)
     with embedded_postgres(settings) as databases:
-        due = waiting(lake, databases.lostark)
+        due = find_pending(lake, databases.lostark)
         publish(lake, databases.lostark, due.days, due.tables)
         with psycopg.connect(libpq_url(databases.dagster)) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS event_logs (event text)")
@@ -167,7 +167,7 @@ def test_rewritten_logs_still_prove_their_bytes_and_clean_to_the_same_figures(se
     key = ["encounter_id", "player_name"]
     columns = [*key, "damage", "dps", "is_name_known"]
     before = pl.from_arrow(lake.read("core_players", columns=columns)).sort(key)
-    clean_days(lake, None, Rules(), run_id="again", again=True)
+    clean_days(lake, None, Rules(), run_id="again", force=True)
     after = pl.from_arrow(lake.read("core_players", columns=columns)).sort(key)
     assert after.join(before, on="encounter_id", how="semi").equals(before)
     of_upload = after.join(before, on="encounter_id", how="anti")

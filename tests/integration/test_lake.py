@@ -656,7 +656,7 @@ def committed_weekly(lake, contract, rows, weeks):
         for file in log.iterdir() if log.exists() else ():
             written = file.stat().st_mtime - 7 * 86_400
             os.utime(file, (written, written))
-        lake.replace_all(contract, rows, note={"week": str(week)})
+        lake.replace_all(contract, rows, metadata={"week": str(week)})
 
 
 @pytest.mark.parametrize("made_by_older_code", [False, True])
@@ -697,10 +697,10 @@ def test_a_store_that_does_not_answer_is_no_missing_version(lake, monkeypatch):
 
 def test_a_note_stays_with_the_version_that_it_was_committed_with(lake):
     for version in (1, 2):
-        lake.replace_all(ML_CHAMPION_HISTORY, ML_CHAMPION_HISTORY.empty(), note={"source": str(version)})
+        lake.replace_all(ML_CHAMPION_HISTORY, ML_CHAMPION_HISTORY.empty(), metadata={"source": str(version)})
     lake.replace_all(ML_CHAMPION_HISTORY, ML_CHAMPION_HISTORY.empty())
 
-    assert [lake.note("ml_champion_history", at) for at in range(4)] == [
+    assert [lake.commit_metadata("ml_champion_history", at) for at in range(4)] == [
         {"source": "1"},
         {"source": "2"},
         {},

@@ -93,7 +93,9 @@ def test_rows_and_exclusions_of_real_logs_are_the_true_ones(tmp_path):
     assert made.population == population
     assert logs.loc[logs["encounter_id"].isin(counted), "fight_number"].is_unique
     assert sum(lake.read("ml_training_set", columns=["dps"])["dps"].to_pylist()) == true["dps"].sum()
-    assert lake.note("ml_training_set", made.version) == {name: str(v) for name, v in made.sources.items()}
+    assert lake.commit_metadata("ml_training_set", made.version) == {
+        name: str(v) for name, v in made.sources.items()
+    }
 
 
 def _true_reason(row):
@@ -113,7 +115,7 @@ def _true_reason(row):
 def test_after_more_data_came_the_named_snapshot_gives_the_same_rows_and_the_same_model(world, tmp_path):
     champion = world.registry.champion()
     first = world.lake.read("ml_training_set")
-    sources = {name: int(v) for name, v in world.lake.note("ml_training_set", 0).items()}
+    sources = {name: int(v) for name, v in world.lake.commit_metadata("ml_training_set", 0).items()}
     world.play()
     assert refresh_training_set(world.lake).rows > first.num_rows
 

@@ -22,7 +22,7 @@ from lostark_assets.sources import open_api
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.detect import find_sources
 from lostark_assets.sources.open_api import OpenApi, collect_news, collect_profiles
-from lostark_assets.sources.open_api_choice import Choice, Freshness, choose_characters
+from lostark_assets.sources.open_api_choice import CharacterChoice, Freshness, choose_characters
 from lostark_assets.sources.open_api_parse import parse_profile
 from lostark_assets.sources.profiles import ProfileRules
 from lostark_simulator.mock_server.config import (
@@ -57,7 +57,9 @@ def build_api(url, folder, *keys, per_minute=1000, timeout_s=20.0):
 
 
 def ask(api, lake, ledger, names=NAMES):
-    return collect_profiles(api, lake, ledger, lambda _: Choice(list(names), len(names), 0), run_id="r")
+    return collect_profiles(
+        api, lake, ledger, lambda _: CharacterChoice(list(names), len(names), 0), run_id="r"
+    )
 
 
 def stored(lake):
@@ -107,7 +109,7 @@ def test_each_character_is_asked_for_once_with_all_parts_and_kept_whole(url, tmp
 def test_a_run_takes_no_more_than_its_budget_allows_and_leaves_the_rest(
     url, tmp_path, lake, ledger, monkeypatch
 ):
-    monkeypatch.setattr(open_api, "MINUTES_A_RUN", 1)
+    monkeypatch.setattr(open_api, "MINUTES_PER_RUN", 1)
     run = ask(build_api(url, tmp_path, per_minute=5), lake, ledger)
 
     assert (run.new, run.left, run.requests) == (5, 7, 5)
@@ -180,8 +182,8 @@ def test_maintenance_ends_the_run_gently_and_the_next_one_goes_on(tmp_path, lake
         assert lake.count(RAW_GAME_NOTICES.name) == 0
         again = ask(api, lake, ledger)
         assert again.requests <= 4
-        assert (again.outcome, again.needs_somebody) == ("unavailable", False)
-        assert (run.needs_somebody, news.needs_somebody) == (False, False)
+        assert (again.outcome, again.needs_attention) == ("unavailable", False)
+        assert (run.needs_attention, news.needs_attention) == (False, False)
 
         httpx.post(f"{url}/mock-server/maintenance", json={"on": False}).raise_for_status()
         (tmp_path / "state/circuits.db").unlink()

@@ -232,10 +232,10 @@ def test_a_crash_while_logs_are_cleaned_again_by_hand_is_healed(db, lake, monkey
     take(lake, LoaLogsDb(db))
     tidy(lake)
     whole = rows_by_encounter(lake)
-    tidy(lake, rules=first, again=True)
+    tidy(lake, rules=first, force=True)
     revive = die_after(monkeypatch, commits)
     with pytest.raises(Killed):
-        tidy(lake, rules=then, again=True)
+        tidy(lake, rules=then, force=True)
     revive()
 
     tidy(lake, rules=then)
@@ -346,7 +346,7 @@ def test_one_day_alone_touches_its_own_files_only(db, lake):
     day = lake.days("core_encounters")[1]
     before = {name: list_files(lake, name) for name in CORE}
 
-    run = tidy(lake, {day}, again=True)
+    run = tidy(lake, {day}, force=True)
 
     assert run.days == {day}
     for name in CORE:
@@ -385,7 +385,7 @@ def test_statistics_in_passes_are_those_of_one_pass(db, lake, tmp_path, monkeypa
     days = lake.days("core_encounters")
     whole = compute_days(lake, days, "polars", run_id="r")
 
-    monkeypatch.setattr(stats_pipeline, "PLAYERS_A_PASS", 1)
+    monkeypatch.setattr(stats_pipeline, "PLAYERS_PER_BATCH", 1)
     parts = compute_days(other, days, "polars", run_id="r")
 
     assert len(days) > 1
@@ -395,7 +395,7 @@ def test_statistics_in_passes_are_those_of_one_pass(db, lake, tmp_path, monkeypa
 
 
 def test_fights_settled_day_by_day_are_those_of_one_pass(db, lake, expected, monkeypatch):
-    monkeypatch.setattr(pipeline, "ENCOUNTERS_A_PASS", 1)
+    monkeypatch.setattr(pipeline, "ENCOUNTERS_PER_BATCH", 1)
     take(lake, LoaLogsDb(db))
     run = tidy(lake, batch_bytes=1)
 
@@ -432,8 +432,8 @@ def test_logs_come_out_of_quarantine_once_when_a_limit_is_raised(db, lake, expec
     held = {row["log_id"] for row in table if row["reason_code"] == "impossible_duration"}
     assert len(held) == refused > 5
 
-    run = tidy(lake, only=held, again=True)
-    once_more = tidy(lake, only=held, again=True)
+    run = tidy(lake, only=held, force=True)
+    once_more = tidy(lake, only=held, force=True)
 
     assert (run.due, run.encounters, once_more.encounters) == (refused, refused - 1, refused - 1)
     assert contents(lake) == expected
@@ -468,14 +468,14 @@ def test_a_log_from_before_the_limit_goes_to_its_true_day_once_the_limit_is_lowe
     older = Rules(earliest_fight_date=date(2020, 1, 1))
 
     for _ in range(2):
-        assert tidy(lake, {day}, rules=older, again=True).encounters == 1
+        assert tidy(lake, {day}, rules=older, force=True).encounters == 1
     assert tidy(lake, {day}, rules=older).due == 0
     encounters = lake.read("core_encounters").to_pylist()
     assert [row["fight_date"] for row in encounters] == [start.date()]
     assert lake.count("core_quarantine") == 0
     players = lake.count("core_players")
 
-    assert tidy(lake, {day}, again=True).quarantined == {"impossible_time": 1}
+    assert tidy(lake, {day}, force=True).quarantined == {"impossible_time": 1}
 
     assert players > 0
     assert [lake.count(name) for name in CORE] == [0, 0, 0, 0, 1]
@@ -590,7 +590,7 @@ def test_statistics_of_a_log_that_left_core_leave_too(db, lake):
     assert due_stats_days(lake) == []
     kept = lake.read("core_encounters", columns=["log_id", "encounter_id", "fight_date"]).to_pylist()[0]
 
-    tidy(lake, only={kept["log_id"]}, again=True, rules=Rules(max_fight_s=1))
+    tidy(lake, only={kept["log_id"]}, force=True, rules=Rules(max_fight_s=1))
 
     assert kept["fight_date"] in due_stats_days(lake)
     compute_days(lake, due_stats_days(lake), "polars", run_id="r")

@@ -20,7 +20,7 @@ from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.marts import publish as publishing
 from lostark_assets.marts.migrate import HEAD, libpq_url, migrate, read_revision
 from lostark_assets.marts.names import Names
-from lostark_assets.marts.publish import lake_rows, publish, published_rows, waiting
+from lostark_assets.marts.publish import find_pending, lake_rows, publish, published_rows
 from lostark_assets.marts.tables import DAY_MARTS, WHOLE_MARTS
 from lostark_assets.settings import get_settings
 from tests.serving.a_lake import START, add_fights
@@ -135,7 +135,7 @@ def test_a_table_that_came_while_its_day_was_published_is_the_next_publishs(url,
 
         assert published_rows(url, done.days) == lake_rows(lake, done.days, done.versions)
         assert published_rows(url, done.days)[_STATS] == 0
-    assert waiting(lake, url).days.keys() == set(done.days)
+    assert find_pending(lake, url).days.keys() == set(done.days)
 
     again = publish(lake, url, lake.days("core_encounters"))
     assert published_rows(url, again.days)[_STATS] == lake.count(_STATS)
@@ -190,20 +190,20 @@ def test_publishing_a_day_touches_that_day_only(url, lake):
 def test_only_what_changed_waits_and_nothing_after_a_publish(url, lake, tmp_path):
     copy = Lake(str(tmp_path / "lake"))
     add_fights(copy, tmp_path, encounters=20)
-    found = waiting(copy, url)
+    found = find_pending(copy, url)
     publish(copy, url, found.days, found.tables)
 
-    assert waiting(copy, url) == publishing.Waiting()
+    assert find_pending(copy, url) == publishing.PendingChanges()
     add_fights(copy, tmp_path, start=date(2026, 10, 7), encounters=20, seed=5)
-    assert min(waiting(copy, url).days) > max(found.days)
-    assert set(waiting(copy, url).tables) == set(WHOLE)
-    assert set(waiting(copy, url, Names(b"x" * 16)).days) == set(copy.days("core_encounters"))
+    assert min(find_pending(copy, url).days) > max(found.days)
+    assert set(find_pending(copy, url).tables) == set(WHOLE)
+    assert set(find_pending(copy, url, Names(b"x" * 16)).days) == set(copy.days("core_encounters"))
 
 
 def test_a_day_that_left_the_lake_leaves_the_marts(url, lake, tmp_path):
     empty = Lake(str(tmp_path / "lake"))
     publish(lake, url, lake.days("core_encounters"))
-    gone = waiting(empty, url)
+    gone = find_pending(empty, url)
     publish(empty, url, gone.days)
 
     assert set(gone.days) == set(lake.days("core_encounters"))
@@ -302,7 +302,7 @@ def test_the_sensor_asks_for_what_changed_and_the_runs_publish_it(url, lake, pla
         tags = {**request.tags, "dagster/run_key": request.run_key}
         result = defs.resolve_job_def(request.job_name).execute_in_process(instance=instance, tags=tags)
         assert all(check.passed for check in result.get_asset_check_evaluations())
-    assert waiting(lake, url) == publishing.Waiting()
+    assert find_pending(lake, url) == publishing.PendingChanges()
     second = tick(settings, instance, first.cursor)
     assert second.run_requests in (None, [])
     monkeypatch.setattr(Lake, "open", None)  # an idle tick opens no table and asks no database

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lostark_assets import charts
-from lostark_assets.markdown import picture
+from lostark_assets.markdown import chart_image
 
 DEALERS = pa.table(
     {
@@ -38,4 +38,4 @@ def test_a_day_without_clears_has_a_chart_without_boxes(rows):
     chart = charts.dps_by_spec(wipes if rows == "wipes" else wipes.slice(0, 0))
 
     assert all(not data for data in chart.to_dict()["datasets"].values())
-    assert picture(chart, "DPS").startswith("![DPS](data:image/svg+xml;base64,")
+    assert chart_image(chart, "DPS").startswith("![DPS](data:image/svg+xml;base64,")

@@ -14,7 +14,7 @@ from lostark_api import pages
 from lostark_api.pages import formats
 from lostark_api.pages import translations as words
 from lostark_api.pages.addresses import Addresses
-from lostark_api.pages.chart_images import get_look, themed
+from lostark_api.pages.chart_images import get_style, themed
 from lostark_assets.charts import SERIES, gap_steps
 from lostark_assets.contracts.core import CORE_QUARANTINE, DETAIL_LEVELS
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, REFUSALS
@@ -154,6 +154,6 @@ def test_a_picture_takes_its_colours_from_variables():
 
 
 def test_korean_axes_count_in_hundred_millions():
-    assert (get_look(960, "ko").per, get_look(960, "en").per) == (1e8, 1e6)
-    assert get_look(360, "en").is_narrow
-    assert not get_look(960, "en").is_narrow
+    assert (get_style(960, "ko").per, get_style(960, "en").per) == (1e8, 1e6)
+    assert get_style(360, "en").is_narrow
+    assert not get_style(960, "en").is_narrow

@@ -12,7 +12,7 @@ import pytest
 from lostark_api.app import Api, create_app
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.lake.tables import Lake
-from lostark_assets.marts.publish import publish, waiting
+from lostark_assets.marts.publish import find_pending, publish
 from lostark_assets.settings import get_settings
 from tests.serving.a_lake import add_fights
 
@@ -59,7 +59,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory, lake: Lake) -> Iterator[str]:
     with embedded_postgres(get_settings(home=tmp_path_factory.mktemp("home"))) as databases:
-        due = waiting(lake, databases.lostark)
+        due = find_pending(lake, databases.lostark)
         publish(lake, databases.lostark, due.days, due.tables)
         yield databases.lostark
 

@@ -17,11 +17,11 @@ from lostark_api.services.keys import create_key, revoke_key
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days
 from lostark_assets.lake.tables import Lake
-from lostark_assets.marts.publish import publish, waiting
+from lostark_assets.marts.publish import find_pending, publish
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.collect import collect
 from lostark_assets.sources.configured import configured_origins, open_landing, sources_at
-from lostark_assets.sources.landing import safe_name, settle
+from lostark_assets.sources.landing import record_result, safe_name
 from lostark_assets.stats.pipeline import compute_days
 from lostark_simulator.loa_logs_db import write_encounters_db
 from lostark_simulator.season import SeasonConfig, generate_fights
@@ -72,7 +72,7 @@ def collected(settings, lake: Lake) -> None:
     for origin in configured_origins(settings):
         for found in sources_at(origin, settings):
             done = collect(found.source, lake, run_id="test", earliest=date(2022, 1, 1))
-            settle(found.source.path, done)
+            record_result(found.source.path, done)
 
 
 def cleaned(lake: Lake) -> None:
@@ -101,7 +101,7 @@ def test_a_database_becomes_published_fights_and_its_ticket_tells_each_step(
     assert not [path for path in kept(settings) if path.name == "encounters.db"]
     cleaned(lake)
     assert follow().state == "cleaned"
-    due = waiting(lake, url)
+    due = find_pending(lake, url)
     publish(lake, url, lake.days("core_encounters"), [])
     now = follow()
 
@@ -352,7 +352,7 @@ def test_a_file_that_the_collector_cannot_read_is_told_and_not_kept(door, settin
     [landed] = open_landing(settings).waiting()
     from lostark_assets.sources.collect import Collected
 
-    settle(str(landed.file), Collected("", "", ""), f"{landed.file}: expected a table, found damage")
+    record_result(str(landed.file), Collected("", "", ""), f"{landed.file}: expected a table, found damage")
     ticket = door.get(where).json()
     assert (ticket["state"], ticket["error"]) == ("refused", "t.csv: expected a table, found damage")
     assert not landed.file.exists()

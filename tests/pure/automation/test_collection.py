@@ -1,4 +1,4 @@
-"""Looking for news: unreadable is never empty, and nobody waits for another."""
+"""Looking for found: unreadable is never empty, and nobody waits for another."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lostark_assets.automation.collection import PEEK, look_for_news, partition_ranges
+from lostark_assets.automation.collection import PROBE_KIND, partition_ranges, poll_sources
 from lostark_assets.errors import SourceBusy, SourceUnavailable
 from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings, get_settings
-from lostark_assets.sources.probe import Peek
+from lostark_assets.sources.probe import Probe
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
@@ -20,63 +20,63 @@ def settings(tmp_path) -> Settings:
     return get_settings(home=tmp_path, sources=(), battle_log_urls=("a=http://a", "b=http://b"))
 
 
-def peeker(**answers):
+def prober(**answers):
     """Looks that answer what was said, and count."""
     asked = []
 
-    def look(origin, _settings):
+    def probe(origin, _settings):
         asked.append(origin.name)
         answer = answers[origin.name]
         if isinstance(answer, Exception):
             raise answer
-        return Peek(origin.where, bool(answer), answer, (origin.name,) if answer else ())
+        return Probe(origin.where, bool(answer), answer, (origin.name,) if answer else ())
 
-    look.asked = asked
-    return look
+    probe.asked = asked
+    return probe
 
 
 def test_exactly_the_sources_with_news_are_due(settings):
-    assert look_for_news(settings, {}, NOW, peeker(a="log 7", b="")).due == {"a": "log 7"}
+    assert poll_sources(settings, {}, NOW, prober(a="log 7", b="")).due == {"a": "log 7"}
 
 
 def test_a_source_that_can_not_be_read_is_noted_and_stops_no_other(settings):
-    news = look_for_news(settings, {}, NOW, peeker(a=SourceUnavailable("a is down"), b="log 1"))
+    found = poll_sources(settings, {}, NOW, prober(a=SourceUnavailable("a is down"), b="log 1"))
 
-    assert news.due == {"b": "log 1"}
-    assert news.troubles["http://a"].failures == 1
+    assert found.due == {"b": "log 1"}
+    assert found.failures["http://a"].failures == 1
     [record] = open_ledger(settings).collections(datetime.fromtimestamp(NOW - 1, UTC))
     assert (record.source, record.kind, record.outcome, record.error) == (
         "a",
-        PEEK,
+        PROBE_KIND,
         "unavailable",
         "a is down",
     )
 
 
 def test_it_is_asked_again_after_growing_pauses_and_the_others_every_time(settings):
-    look, troubles = peeker(a=SourceUnavailable("down"), b=""), {}
+    probe, failures = prober(a=SourceUnavailable("down"), b=""), {}
     for tick in range(31):
-        troubles = look_for_news(settings, troubles, NOW + tick * 60, look).troubles
+        failures = poll_sources(settings, failures, NOW + tick * 60, probe).failures
 
-    assert look.asked.count("b") == 31
-    assert look.asked.count("a") == 16
+    assert probe.asked.count("b") == 31
+    assert probe.asked.count("a") == 16
 
 
 def test_the_first_good_look_after_bad_ones_is_noted_once(settings):
-    look = peeker(a=SourceUnavailable("down"), b="")
-    troubles = look_for_news(settings, {}, NOW, look).troubles
+    probe = prober(a=SourceUnavailable("down"), b="")
+    failures = poll_sources(settings, {}, NOW, probe).failures
     for tick in (3, 4, 5):
-        troubles = look_for_news(settings, troubles, NOW + tick * 60, peeker(a="", b="")).troubles
+        failures = poll_sources(settings, failures, NOW + tick * 60, prober(a="", b="")).failures
 
     outcomes = [r.outcome for r in open_ledger(settings).collections(datetime.fromtimestamp(NOW - 1, UTC))]
-    assert (troubles, outcomes) == ({}, ["unavailable", "ok"])
+    assert (failures, outcomes) == ({}, ["unavailable", "ok"])
 
 
 def test_a_source_that_is_no_longer_configured_is_forgotten(settings, tmp_path):
-    troubles = look_for_news(settings, {}, NOW, peeker(a=SourceUnavailable("down"), b="")).troubles
+    failures = poll_sources(settings, {}, NOW, prober(a=SourceUnavailable("down"), b="")).failures
     fewer = get_settings(home=tmp_path, sources=(), battle_log_urls=("b=http://b",))
 
-    assert look_for_news(fewer, troubles, NOW, peeker(b="")).troubles == {}
+    assert poll_sources(fewer, failures, NOW, prober(b="")).failures == {}
 
 
 def test_a_watched_folder_is_due_when_a_file_is_new_or_grows_and_not_before(tmp_path):
@@ -84,31 +84,31 @@ def test_a_watched_folder_is_due_when_a_file_is_new_or_grows_and_not_before(tmp_
     folder.mkdir()
     settings = get_settings(home=tmp_path / "home", sources=(folder,))
 
-    assert look_for_news(settings, {}, NOW).due == {}
+    assert poll_sources(settings, {}, NOW).due == {}
     (folder / "shopping.txt").write_text("milk")
-    assert look_for_news(settings, {}, NOW).due == {}
+    assert poll_sources(settings, {}, NOW).due == {}
     (folder / "season.json").write_text('{"encounter": {"fightStart": 1, "entities": {}}, "entities": {}}')
-    news = look_for_news(settings, {}, NOW)
-    assert list(news.due) == ["upload_json"]
+    found = poll_sources(settings, {}, NOW)
+    assert list(found.due) == ["upload_json"]
     with (folder / "season.json").open("a") as file:
         file.write(" ")
-    assert look_for_news(settings, {}, NOW).due["upload_json"] != news.due["upload_json"]
+    assert poll_sources(settings, {}, NOW).due["upload_json"] != found.due["upload_json"]
 
 
 def test_a_watched_folder_that_has_gone_is_in_trouble(tmp_path):
     settings = get_settings(home=tmp_path / "home", sources=(tmp_path / "gone",))
 
-    news = look_for_news(settings, {}, NOW)
+    found = poll_sources(settings, {}, NOW)
 
-    assert news.due == {}
-    assert "nothing there" in news.troubles[str(tmp_path / "gone")].error
+    assert found.due == {}
+    assert "nothing there" in found.failures[str(tmp_path / "gone")].error
 
 
 def test_a_folder_that_can_not_be_looked_at_is_in_trouble(settings):
-    def look(origin, _settings):
+    def probe(origin, _settings):
         raise SourceBusy(f"{origin.where} is locked")
 
-    assert set(look_for_news(settings, {}, NOW, look).troubles) == {"http://a", "http://b"}
+    assert set(poll_sources(settings, {}, NOW, probe).failures) == {"http://a", "http://b"}
 
 
 @pytest.mark.parametrize(

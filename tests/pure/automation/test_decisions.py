@@ -8,32 +8,32 @@ from datetime import date, timedelta
 import pytest
 
 from lostark_assets.automation.decisions import (
-    MAX_PAUSE_S,
-    TRIES,
+    MAX_BACKOFF_S,
+    MAX_TRIES,
     Attempt,
-    Choice,
-    Memory,
-    choose,
-    is_time_across_days,
-    is_time_for_days,
-    pause_s,
+    RequestMemory,
+    WorkPlan,
+    apply_outcomes,
+    can_request_days,
+    compute_backoff_s,
+    is_across_days_due,
     plan_days,
-    settle,
+    plan_work,
 )
 
 DAY = "2026-09-02"
 NOW = 1_000_000.0
-EMPTY = Memory("m")
+EMPTY = RequestMemory("m")
 
 
-def failed(failures: int, *, failed_at: float, same: int | None = None) -> Memory:
+def failed(failures: int, *, failed_at: float, same: int | None = None) -> RequestMemory:
     same = failures if same is None else same
     attempt = Attempt("a", "m-0", is_settled=True, failures=failures, same=same, failed_at=failed_at)
-    return Memory("m", attempts={DAY: attempt})
+    return RequestMemory("m", attempts={DAY: attempt})
 
 
-def asked(**facts) -> Memory:
-    return Memory("m", requests=1, attempts={DAY: Attempt("a", "m-0", **facts)})
+def asked(**facts) -> RequestMemory:
+    return RequestMemory("m", requests=1, attempts={DAY: Attempt("a", "m-0", **facts)})
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def asked(**facts) -> Memory:
     [
         ("nothing new", EMPTY, {}, (), "nothing"),
         ("a new day", EMPTY, {DAY: "a"}, (), "ask"),
-        ("a day that someone else's run works on", EMPTY, {DAY: "a"}, (DAY,), "running"),
+        ("a day that another run works on", EMPTY, {DAY: "a"}, (DAY,), "running"),
         ("a day whose request runs", asked(), {DAY: "a"}, (), "running"),
         ("a late log on a day whose request runs", asked(), {DAY: "b"}, (), "running"),
         ("failed once, a moment ago", failed(1, failed_at=NOW - 1), {DAY: "a"}, (), "waiting"),
@@ -55,28 +55,28 @@ def asked(**facts) -> Memory:
         ),
     ],
 )  # fmt: skip
-def test_a_due_day_is_asked_for_or_it_is_said_why_not(what, memory, due, busy, outcome):
-    choice = choose(memory, due, NOW, busy=busy)
+def test_a_due_day_is_requested_or_the_plan_says_why_not(what, memory, due, busy, outcome):
+    plan = plan_work(memory, due, NOW, busy=busy)
 
     assert (
-        choice
+        plan
         == {
-            "nothing": Choice(),
-            "ask": Choice(ask=[DAY]),
-            "running": Choice(running=[DAY]),
-            "waiting": Choice(waiting=choice.waiting),
-            "given up": Choice(given_up=[DAY]),
+            "nothing": WorkPlan(),
+            "ask": WorkPlan(ready=[DAY]),
+            "running": WorkPlan(running=[DAY]),
+            "waiting": WorkPlan(waiting=plan.waiting),
+            "given up": WorkPlan(given_up=[DAY]),
         }[outcome]
     )
-    assert all(until > NOW for until in choice.waiting.values())
-    assert bool(choice.waiting) == (outcome == "waiting")
+    assert all(until > NOW for until in plan.waiting.values())
+    assert bool(plan.waiting) == (outcome == "waiting")
 
 
 def test_a_source_is_never_given_up():
-    memory = failed(50, failed_at=NOW - MAX_PAUSE_S)
+    memory = failed(50, failed_at=NOW - MAX_BACKOFF_S)
 
-    assert choose(memory, {DAY: "a"}, NOW, tries=None).ask == [DAY]
-    assert choose(memory, {DAY: "a"}, NOW).given_up == [DAY]
+    assert plan_work(memory, {DAY: "a"}, NOW, tries=None).ready == [DAY]
+    assert plan_work(memory, {DAY: "a"}, NOW).given_up == [DAY]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_source_is_never_given_up():
     ],
 )
 def test_a_request_is_judged_by_whether_it_helped(what, outcome, due, failures, same):
-    memory = settle(asked(), due, {"m-0": outcome}, NOW)
+    memory = apply_outcomes(asked(), due, {"m-0": outcome}, NOW)
 
     attempt = memory.attempts.get(DAY)
     counted = (attempt.failures, attempt.same) if attempt else (None, None)
@@ -102,22 +102,22 @@ def test_a_request_is_judged_by_whether_it_helped(what, outcome, due, failures, 
 
 
 def test_a_request_of_which_dagster_knows_nothing_is_a_failed_one():
-    assert settle(asked(), {DAY: "a"}, {}, NOW).attempts[DAY].failures == 1
+    assert apply_outcomes(asked(), {DAY: "a"}, {}, NOW).attempts[DAY].failures == 1
 
 
 def test_pauses_grow_and_end_at_an_hour():
-    assert [pause_s(n) for n in range(7)] == [0, 60, 240, 960, 3600, 3600, 3600]
-    assert pause_s(10_000) == MAX_PAUSE_S
+    assert [compute_backoff_s(n) for n in range(7)] == [0, 60, 240, 960, 3600, 3600, 3600]
+    assert compute_backoff_s(10_000) == MAX_BACKOFF_S
 
 
-def test_a_day_that_fails_for_ever_is_tried_three_times_and_again_when_it_changes():
-    assert run_for_a_day({DAY: "a"}) == TRIES
+def test_a_day_that_fails_forever_is_tried_three_times_and_again_when_it_changes():
+    assert run_for_a_day({DAY: "a"}) == MAX_TRIES
 
     memory = EMPTY
     memory, first = drive(memory, {DAY: "a"}, hours=24)
     memory, second = drive(memory, {DAY: "b"}, hours=24, start=NOW + 24 * 3600)
 
-    assert (first, second) == (TRIES, TRIES)
+    assert (first, second) == (MAX_TRIES, MAX_TRIES)
 
 
 def test_today_that_fails_while_logs_keep_coming_is_tried_about_once_an_hour():
@@ -128,7 +128,7 @@ def test_today_that_fails_while_logs_keep_coming_is_tried_about_once_an_hour():
 
 
 def test_a_success_that_leaves_the_day_due_makes_no_storm():
-    assert run_for_a_day({DAY: "a"}, outcome="succeeded") == TRIES
+    assert run_for_a_day({DAY: "a"}, outcome="succeeded") == MAX_TRIES
 
 
 def run_for_a_day(due, *, changing=False, outcome="failed") -> int:
@@ -143,12 +143,12 @@ def drive(memory, due, *, hours, start=NOW, changing=False, outcome="failed", ba
         now = start + tick * 30
         if changing:
             due = {day: str(tick) for day in due}
-        memory = settle(memory, due, outcomes, now)
-        choice = choose(memory, due, now)
-        for first, last in plan_days(choice, memory, present=(), now=now):
+        memory = apply_outcomes(memory, due, outcomes, now)
+        plan = plan_work(memory, due, now)
+        for first, last in plan_days(plan, memory, present=(), now=now):
             days = [day for day in due if first.isoformat() <= day <= last.isoformat()]
             key = memory.next_request()
-            memory = memory.asked(due, days)
+            memory = memory.with_request(due, days)
             runs += 1
             if bad is None or bad & set(days):
                 outcomes[key] = outcome
@@ -166,7 +166,7 @@ def days_from(first: date, count: int) -> dict[str, str]:
 def test_a_year_is_one_run():
     due = days_from(date(2025, 9, 1), 365)
 
-    assert plan_days(choose(EMPTY, due, NOW), EMPTY, (), NOW) == [(date(2025, 9, 1), date(2026, 8, 31))]
+    assert plan_days(plan_work(EMPTY, due, NOW), EMPTY, (), NOW) == [(date(2025, 9, 1), date(2026, 8, 31))]
 
 
 def test_one_bad_day_in_a_year_ends_up_alone_and_the_others_are_done():
@@ -187,9 +187,11 @@ def test_a_year_of_which_everything_fails_costs_about_one_run_an_hour():
 
 def test_days_that_rest_are_not_bridged_into_the_run_of_others():
     due = {"2026-09-01": "a", "2026-09-02": "a", "2026-09-03": "a"}
-    memory = Memory("m", attempts={"2026-09-02": Attempt("a", "m-0", is_settled=True, failures=3, same=3)})
+    memory = RequestMemory(
+        "m", attempts={"2026-09-02": Attempt("a", "m-0", is_settled=True, failures=3, same=3)}
+    )
 
-    plan = plan_days(choose(memory, due, NOW), memory, (), NOW)
+    plan = plan_days(plan_work(memory, due, NOW), memory, (), NOW)
 
     assert plan == [(date(2026, 9, 3), date(2026, 9, 3)), (date(2026, 9, 1), date(2026, 9, 1))]
 
@@ -198,7 +200,7 @@ def test_scattered_days_are_a_few_runs_a_tick_and_the_newest_come_first():
     days = [date(2026, 1, 1) + timedelta(days=20 * n) for n in range(9)]
     due = {day.isoformat(): "a" for day in days}
 
-    plan = plan_days(choose(EMPTY, due, NOW), EMPTY, (), NOW)
+    plan = plan_days(plan_work(EMPTY, due, NOW), EMPTY, (), NOW)
 
     assert plan == [(day, day) for day in reversed(days[4:])]
 
@@ -207,17 +209,17 @@ def test_a_request_that_was_not_remembered_has_the_same_key_again():
     memory = replace(EMPTY, requests=7)
 
     assert memory.next_request() == memory.next_request() == "m-7"
-    assert memory.asked({DAY: "a"}, [DAY]).next_request() == "m-8"
+    assert memory.with_request({DAY: "a"}, [DAY]).next_request() == "m-8"
 
 
 @pytest.mark.parametrize(
     ("days_wait", "seconds_ago", "is_time"),
     [(False, 299, False), (False, 300, True), (True, 300, False), (True, 900, True)],
 )
-def test_tables_across_days_wait_for_the_days_but_not_for_ever(days_wait, seconds_ago, is_time):
-    assert is_time_across_days(days_wait=days_wait, last_asked_at=NOW - seconds_ago, now=NOW) is is_time
+def test_tables_across_days_wait_for_the_days_but_not_forever(days_wait, seconds_ago, is_time):
+    assert is_across_days_due(days_wait=days_wait, last_requested_at=NOW - seconds_ago, now=NOW) is is_time
 
 
 @pytest.mark.parametrize(("since", "is_time"), [(None, True), (NOW - 599, False), (NOW - 600, True)])
-def test_days_wait_for_a_collection_but_not_for_ever(since, is_time):
-    assert is_time_for_days(since, NOW) is is_time
+def test_days_wait_for_a_collection_but_not_forever(since, is_time):
+    assert can_request_days(since, NOW) is is_time

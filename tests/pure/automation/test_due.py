@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from lostark_assets.automation import due
-from lostark_assets.automation.due import FULL_LOOK_EVERY_S, look
+from lostark_assets.automation.due import FULL_CHECK_INTERVAL_S, check_lake
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.lake.tables import Lake
 
@@ -39,15 +39,15 @@ def add_raw(lake: Lake, *days: date) -> None:
 
 
 def test_an_empty_lake_has_nothing_due(lake):
-    assert look(lake, None, NOW).due == {}
+    assert check_lake(lake, None, NOW).due == {}
 
 
 def test_new_logs_make_their_days_due_and_keep_the_others(lake):
     add_raw(lake, FIRST)
-    first = look(lake, None, NOW)
+    first = check_lake(lake, None, NOW)
     add_raw(lake, FIRST + timedelta(days=9))
 
-    second = look(lake, first, NOW + 30)
+    second = check_lake(lake, first, NOW + 30)
 
     assert list(first.due) == ["2026-09-02"]
     assert list(second.due) == ["2026-09-02", "2026-09-11"]
@@ -56,37 +56,37 @@ def test_new_logs_make_their_days_due_and_keep_the_others(lake):
 
 def test_another_log_on_a_day_is_another_input(lake):
     add_raw(lake, FIRST)
-    first = look(lake, None, NOW)
+    first = check_lake(lake, None, NOW)
     add_raw(lake, FIRST)
 
-    assert look(lake, first, NOW + 30).due["2026-09-02"] != first.due["2026-09-02"]
+    assert check_lake(lake, first, NOW + 30).due["2026-09-02"] != first.due["2026-09-02"]
 
 
 def test_another_version_of_the_code_is_another_input(lake, monkeypatch):
     add_raw(lake, FIRST)
-    first = look(lake, None, NOW)
+    first = check_lake(lake, None, NOW)
     monkeypatch.setattr(due, "CODE", "clean 99, statistics 1")
 
-    assert look(lake, first, NOW + 30).due["2026-09-02"] != first.due["2026-09-02"]
+    assert check_lake(lake, first, NOW + 30).due["2026-09-02"] != first.due["2026-09-02"]
 
 
 def test_nothing_is_opened_while_nothing_changes(lake, monkeypatch):
     add_raw(lake, FIRST)
-    seen = look(lake, None, NOW)
+    seen = check_lake(lake, None, NOW)
     monkeypatch.setattr(Lake, "open", lambda *_: pytest.fail("a table was opened"))
 
-    assert look(lake, seen, NOW + 30) is seen
+    assert check_lake(lake, seen, NOW + 30) is seen
 
 
 def test_a_full_look_goes_over_a_bounded_part_at_a_time_newest_days_first(lake, monkeypatch):
     days = [FIRST + timedelta(days=n) for n in range(5)]
     add_raw(lake, *days)
-    monkeypatch.setattr(due, "_ROWS_A_LOOK", 10)
+    monkeypatch.setattr(due, "_ROWS_PER_CHECK", 10)
     monkeypatch.setattr(Lake, "rows_by_day", lambda *_: dict.fromkeys(days, 9))
 
-    looks = [look(lake, None, NOW)]
-    while looks[-1].unlooked:
-        looks.append(look(lake, looks[-1], NOW + 30))
+    looks = [check_lake(lake, None, NOW)]
+    while looks[-1].unchecked:
+        looks.append(check_lake(lake, looks[-1], NOW + 30))
 
     assert [len(seen.due) for seen in looks] == [2, 4, 5]
     assert sorted(looks[0].due) == ["2026-09-05", "2026-09-06"]
@@ -94,14 +94,14 @@ def test_a_full_look_goes_over_a_bounded_part_at_a_time_newest_days_first(lake, 
 
 def test_what_a_cheap_look_missed_a_full_look_finds_within_a_day(lake, monkeypatch):
     add_raw(lake, FIRST)
-    seen = look(lake, None, NOW)
+    seen = check_lake(lake, None, NOW)
     monkeypatch.setattr(Lake, "days_written", lambda *_: set())
     add_raw(lake, FIRST + timedelta(days=1))
 
-    missed = look(lake, seen, NOW + 30)
+    missed = check_lake(lake, seen, NOW + 30)
 
     assert len(missed.due) == 1
-    assert len(look(lake, missed, NOW + FULL_LOOK_EVERY_S).due) == 2
+    assert len(check_lake(lake, missed, NOW + FULL_CHECK_INTERVAL_S).due) == 2
 
 
 def test_a_table_that_went_back_is_looked_at_anew(lake):
@@ -109,8 +109,8 @@ def test_a_table_that_went_back_is_looked_at_anew(lake):
 
     add_raw(lake, FIRST)
     add_raw(lake, FIRST + timedelta(days=1))
-    seen = look(lake, None, NOW)
+    seen = check_lake(lake, None, NOW)
     shutil.rmtree(lake.table_url("raw_battle_logs"))
     add_raw(lake, FIRST + timedelta(days=2))
 
-    assert list(look(lake, seen, NOW + 30).due) == ["2026-09-04"]
+    assert list(check_lake(lake, seen, NOW + 30).due) == ["2026-09-04"]

@@ -91,12 +91,12 @@ def test_cursors_are_kept_by_source(ledger):
 
 
 def test_notes_are_kept_replaced_and_forgotten(ledger):
-    ledger.set_note("k", "v")
-    ledger.set_note("k", "w")
-    ledger.set_note("gone", "x")
-    ledger.set_note("gone", None)
+    ledger.set_value("k", "v")
+    ledger.set_value("k", "w")
+    ledger.set_value("gone", "x")
+    ledger.set_value("gone", None)
 
-    assert (ledger.note("k"), ledger.note("gone"), ledger.note("never")) == ("w", None, None)
+    assert (ledger.get_value("k"), ledger.get_value("gone"), ledger.get_value("never")) == ("w", None, None)
 
 
 def test_another_process_sees_it_and_the_file_outlives_its_writer(ledger):

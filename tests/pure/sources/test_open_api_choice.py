@@ -10,7 +10,12 @@ import pytest
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES
 from lostark_assets.lake.tables import Lake
-from lostark_assets.sources.open_api_choice import Choice, Freshness, characters_due, choose_characters
+from lostark_assets.sources.open_api_choice import (
+    CharacterChoice,
+    Freshness,
+    characters_due,
+    choose_characters,
+)
 
 NOW = datetime(2026, 9, 20, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -35,7 +40,7 @@ def ago(hours):
     ],
 )
 def test_nobody_is_asked_for_again_while_the_last_answer_serves(asked, due):
-    assert characters_due([("a", ago(2))], asked, NOW, FRESHNESS) == Choice(due, 1, 1 - len(due))
+    assert characters_due([("a", ago(2))], asked, NOW, FRESHNESS) == CharacterChoice(due, 1, 1 - len(due))
 
 
 def test_players_of_the_newest_fights_come_first_and_each_once():
@@ -48,9 +53,9 @@ def test_players_of_the_newest_fights_come_first_and_each_once():
         ("edge", ago(14 * 24)),
     ]
 
-    assert characters_due(seen, {}, NOW, FRESHNESS) == Choice(["b", "a", "c", "edge"], 4, 0)
+    assert characters_due(seen, {}, NOW, FRESHNESS) == CharacterChoice(["b", "a", "c", "edge"], 4, 0)
     assert characters_due(seen[::-1], {}, NOW, FRESHNESS).due == ["b", "a", "c", "edge"]
-    assert characters_due([], {}, NOW, FRESHNESS) == Choice([], 0, 0)
+    assert characters_due([], {}, NOW, FRESHNESS) == CharacterChoice([], 0, 0)
 
 
 def rows(contract, entries):
@@ -84,7 +89,7 @@ def fill(lake, fights):
 
 def test_the_lake_tells_who_was_seen_where_and_what_was_answered(tmp_path):
     lake = Lake(str(tmp_path / "lake"))
-    assert choose_characters(lake, NOW, FRESHNESS) == Choice([], 0, 0)
+    assert choose_characters(lake, NOW, FRESHNESS) == CharacterChoice([], 0, 0)
     fill(
         lake,
         {
@@ -96,7 +101,7 @@ def test_the_lake_tells_who_was_seen_where_and_what_was_answered(tmp_path):
         },
     )
     assert choose_characters(lake, NOW, FRESHNESS).due == ["치명", "Regionless", "이다"]
-    assert choose_characters(lake, NOW, Freshness(regions=frozenset({"EUC"}))) == Choice([], 0, 0)
+    assert choose_characters(lake, NOW, Freshness(regions=frozenset({"EUC"}))) == CharacterChoice([], 0, 0)
     everywhere = Freshness(regions=frozenset({"KR", "NAE"}))
     assert choose_characters(lake, NOW, everywhere).due == ["치명", "Western", "이다"]
 
@@ -113,4 +118,4 @@ def test_the_lake_tells_who_was_seen_where_and_what_was_answered(tmp_path):
             [{"character_name": n, "fetched_at": at, "status": s, "body": b""} for n, at, s in answers],
         ),
     )
-    assert choose_characters(lake, NOW, FRESHNESS) == Choice(["Regionless", "이다"], 3, 1)
+    assert choose_characters(lake, NOW, FRESHNESS) == CharacterChoice(["Regionless", "이다"], 3, 1)

@@ -9,7 +9,7 @@ import pytest
 from lostark_assets.errors import SourceBusy, SourceMissing
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.configured import FolderOrigin, configured_origins
-from lostark_assets.sources.probe import fingerprint_folder, note_collected, peek
+from lostark_assets.sources.probe import fingerprint_folder, probe_origin, record_collected
 
 LOG = b'{"entities": {}, "fightStart": 1789000000000, "encounterDamageStats": {}}'
 
@@ -34,11 +34,11 @@ def origin(settings):
 
 
 def collected(origin, settings):
-    note_collected(origin, settings, fingerprint_folder(origin))
+    record_collected(origin, settings, fingerprint_folder(origin))
 
 
 def test_a_folder_never_collected_has_news_and_names_its_sources(settings, folder, origin):
-    seen = peek(origin, settings)
+    seen = probe_origin(origin, settings)
 
     assert (seen.where, seen.has_new, seen.sources) == (str(folder), True, ("upload_json",))
 
@@ -46,8 +46,8 @@ def test_a_folder_never_collected_has_news_and_names_its_sources(settings, folde
 def test_a_folder_as_it_was_collected_has_none(settings, folder, origin):
     collected(origin, settings)
 
-    assert peek(origin, settings).has_new is False
-    assert peek(origin, settings).sources == ()
+    assert probe_origin(origin, settings).has_new is False
+    assert probe_origin(origin, settings).sources == ()
 
 
 CHANGES = {
@@ -65,7 +65,7 @@ def test_a_change_is_news(settings, folder, origin, change):
 
     change(folder)
 
-    assert peek(origin, settings).has_new is True
+    assert probe_origin(origin, settings).has_new is True
 
 
 @pytest.mark.parametrize("name", [".draft.json", "a.db-shm"])
@@ -74,23 +74,23 @@ def test_what_is_never_read_is_no_news(settings, folder, origin, name):
 
     (folder / name).write_bytes(b"x")
 
-    assert peek(origin, settings).has_new is False
+    assert probe_origin(origin, settings).has_new is False
 
 
 def test_what_changes_while_it_is_collected_is_news_afterwards(settings, folder, origin):
     before = fingerprint_folder(origin)
     (folder / "b.json").write_bytes(LOG)
 
-    note_collected(origin, settings, before)
+    record_collected(origin, settings, before)
 
-    assert peek(origin, settings).has_new is True
+    assert probe_origin(origin, settings).has_new is True
 
 
 def test_a_changed_folder_without_battle_logs_asks_for_no_run(settings, folder, origin):
     (folder / "a.json").unlink()
     (folder / "notes.txt").write_text("hello")
 
-    assert peek(origin, settings).has_new is False
+    assert probe_origin(origin, settings).has_new is False
 
 
 def test_a_single_database_is_watched_with_its_write_ahead_log(settings, tmp_path):
@@ -98,11 +98,11 @@ def test_a_single_database_is_watched_with_its_write_ahead_log(settings, tmp_pat
     file.write_bytes(b"SQLite format 3\x00" + bytes(200))
     origin = FolderOrigin(file)
     collected(origin, settings)
-    assert peek(origin, settings).has_new is False
+    assert probe_origin(origin, settings).has_new is False
 
     (tmp_path / "encounters.db-wal").write_bytes(b"x")
 
-    assert peek(origin, settings).has_new is True
+    assert probe_origin(origin, settings).has_new is True
 
 
 def test_what_is_missing_or_can_not_be_looked_at_is_never_nothing_new(settings, folder, origin, monkeypatch):
@@ -114,8 +114,8 @@ def test_what_is_missing_or_can_not_be_looked_at_is_never_nothing_new(settings, 
     with monkeypatch.context() as patch:
         patch.setattr(os, "walk", denied)
         with pytest.raises(SourceBusy, match="Permission denied"):
-            peek(origin, settings)
+            probe_origin(origin, settings)
     (folder / "a.json").unlink()
     folder.rmdir()
     with pytest.raises(SourceMissing):
-        peek(origin, settings)
+        probe_origin(origin, settings)
