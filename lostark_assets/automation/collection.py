@@ -51,7 +51,7 @@ class PollResult:
 def poll_sources(
     settings: Settings, failures: Mapping[str, SourceFailure], now: float, prober: Prober = probe_origin
 ) -> PollResult:
-    """Probe every configured origin that is not paused; failed ones stay in ``failures`` until they succeed."""
+    """Probe every configured origin that is not paused; an origin stays in ``failures`` until it succeeds."""
     origins = configured_origins(settings)
     paused = {o.where: failures[o.where] for o in origins if _is_paused(failures.get(o.where), now)}
     polled = [origin for origin in origins if origin.where not in paused]

@@ -19,7 +19,7 @@ from lostark_assets.errors import LogRejected
 from lostark_assets.sources.protocol import compute_encounter_id
 
 CLEAN_VERSION = "3"
-"""Increase it when cleaning gives different rows: the next materialisation of a day then cleans its logs again."""
+"""Increase it when cleaning gives different rows: materialising a day then cleans its logs again."""
 
 
 @dataclass(frozen=True)

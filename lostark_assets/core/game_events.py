@@ -1,7 +1,7 @@
 """Maintenance windows, patches and events of the Korean game, derived from its news lists. Pure.
 
-A notice has a title, a type and a date, no hours: the usual hours replace those that the title does not state,
-and the row records it. A title without such information remains a plain notice.
+A notice has a title, a type and a date, no hours: the usual hours replace those that the title does not
+state, and the row records it. A title without such information remains a plain notice.
 """
 
 from __future__ import annotations

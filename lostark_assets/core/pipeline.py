@@ -44,7 +44,7 @@ _BEING_CLEANED = "being cleaned"
 COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "core_encounters")
 _RAW_COLUMNS = ["log_id", "source", "source_log_id", "log_format", "fight_date", "fetched_at", "payload"]
 ENCOUNTERS_PER_BATCH = 10_000
-"""Encounters whose fights are resolved at once: a long range of days takes several batches, one commit each."""
+"""Encounters whose fights are resolved at once; a longer range of days takes several batches and commits."""
 _ASSIGNMENT_COLUMNS = tuple(f.name for f in fields(Assignment))
 Progress = Callable[[int, int], None]
 """Called with logs cleaned and logs due."""

@@ -177,7 +177,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _examine_profiles(lake: Lake, run: OpenApiRun | None, run_id: str) -> list[Finding]:
-    """Check the contract of the run's rows (without a run, of all rows), the service's responses, and drift."""
+    """Check the contract of the run's rows (without a run, of all rows), the responses, and drift."""
     columns = [name for name in CONTRACTS[PROFILES].names if name != "body"]
     where = None if run is None else pc.field("fetch_run_id") == run_id
     findings = examine(CONTRACTS[PROFILES], lake.read(PROFILES, columns=columns, where=where))
