@@ -13,9 +13,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import io
 import json
 import typing
 import zipfile
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -42,10 +44,14 @@ TRUSTED_TYPES = (
 A partial can only wrap a function that is trusted itself. Trees hold numbers of nodes that compiled code
 follows, so the files' hash is kept with the version and compared before anything is built.
 """
+FORMER_MODULES = {
+    ("lostark_ml.model", "SeasonRegressor"): "lostark_ml.model.regressor",
+    ("lostark_ml.season", "SeasonLevel"): "lostark_ml.model.season",
+}
+"""Modules that a class was in when models were saved, and where it is now: older versions must still load."""
 LIBRARIES = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 _TOLERANCE = 1e-9
 _SCHEMA = "schema.json"
-_NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 Model = TypeVar("Model")
 
@@ -96,7 +102,6 @@ def save(
     card = Card(run_id=run_id, **({"model_id": model_id} if model_id else {}))
     if _has_pipeline(type(model)):
         _write_pipeline(model.pipeline, folder, card, example, predicted)
-        _forget_when_and_where(folder / PIPELINE_FILE)
     else:
         _write_card(folder, card, example, predicted)
     document = _Document(
@@ -118,31 +123,6 @@ def save(
         )
 
 
-def _forget_when_and_where(path: Path) -> None:
-    """Write skops' file anew without the memory addresses and the times in it: same model, same file."""
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    ids: dict[Any, int] = {}
-    names: dict[str, str] = {}
-
-    def renamed(value: Any, key: str = "") -> Any:
-        if isinstance(value, dict):
-            return {name: renamed(one, name) for name, one in value.items()}
-        if isinstance(value, list):
-            return [renamed(one) for one in value]
-        if key == "__id__":
-            return ids.setdefault(value, len(ids) + 1)
-        if key == "file" and value in parts:
-            return names.setdefault(value, f"{len(names) + 1}{Path(value).suffix}")
-        return value
-
-    schema = renamed(json.loads(parts.pop(_SCHEMA)))
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(_SCHEMA, _NO_TIME), json.dumps(schema), zipfile.ZIP_DEFLATED)
-        for old, new in names.items():
-            archive.writestr(zipfile.ZipInfo(new, _NO_TIME), parts[old], zipfile.ZIP_DEFLATED)
-
-
 def load(folder: Path, kind: type[Model], *, digest: str | None = None) -> Model:
     """The model of ``folder``.
 
@@ -159,7 +139,8 @@ def load(folder: Path, kind: type[Model], *, digest: str | None = None) -> Model
     if not (folder / needed).is_file():
         others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         raise _refused(folder, needed, ", ".join(others) or "nothing", "Pickles are never read.")
-    if digest is not None and (found := compute_digest(folder)) != digest:
+    found = compute_digest(folder)
+    if digest is not None and digest not in (found, _compute_former_digest(folder)):
         raise _refused(folder, f"files of SHA-256 {digest[:12]}…", f"{found[:12]}…", "They were changed.")
     document = _read_document(folder, kind)
     fields = _read_fields(folder, document, kind)
@@ -171,10 +152,68 @@ def load(folder: Path, kind: type[Model], *, digest: str | None = None) -> Model
 
 
 def compute_digest(folder: Path) -> str:
-    """SHA-256 over the files that make the model: the pipeline, where there is one, and the fields."""
+    """SHA-256 over what makes the model: the pipeline, where there is one, and the fields.
+
+    The same model has the same digest: the memory addresses and the times that skops writes do not count.
+
+    Raises:
+        ModelRefused: the pipeline is no file of skops.
+    """
+    pipeline, fields = folder / PIPELINE_FILE, folder / FIELDS_FILE
+    digests = [_compute_pipeline_digest(pipeline)] if pipeline.is_file() else []
+    if fields.is_file():
+        digests.append(hashlib.sha256(fields.read_bytes()).digest())
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _compute_pipeline_digest(path: Path) -> bytes:
+    ids: dict[Any, int] = {}
+
+    def normalize(node: dict[str, Any], parts: dict[str, bytes]) -> dict[str, Any]:
+        if "__id__" in node:
+            node["__id__"] = ids.setdefault(node["__id__"], len(ids))
+        if node.get("file") in parts:
+            node["file"] = hashlib.sha256(parts[node["file"]]).hexdigest()
+        return node
+
+    schema, _ = _read_archive(path, normalize)
+    return hashlib.sha256(json.dumps(schema).encode()).digest()
+
+
+def _compute_former_digest(folder: Path) -> str:
+    """What models were registered with before 2026-12: SHA-256 over the bytes of the files."""
     files = [folder / name for name in (PIPELINE_FILE, FIELDS_FILE)]
     digests = [hashlib.sha256(path.read_bytes()).digest() for path in files if path.is_file()]
     return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _read_archive(
+    path: Path, convert: Callable[[dict[str, Any], dict[str, bytes]], dict[str, Any]]
+) -> tuple[Any, dict[str, bytes]]:
+    """The schema of a file of skops, each object of it through ``convert``, and the arrays beside it."""
+    # Whatever a damaged or malicious file raises, it is one refusal.
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        return json.loads(parts.pop(_SCHEMA), object_hook=lambda node: convert(node, parts)), parts
+    except Exception as error:
+        raise _refused(path, "a pipeline saved by skops", repr(error), "Register the model again.") from error
+
+
+def _rename_former_classes(path: Path) -> bytes:
+    """The file with the classes of :data:`FORMER_MODULES` in the modules where they are now."""
+
+    def rename(node: dict[str, Any], _parts: dict[str, bytes]) -> dict[str, Any]:
+        former = node.get("__module__"), node.get("__class__")
+        return node | {"__module__": FORMER_MODULES[former]} if former in FORMER_MODULES else node
+
+    schema, parts = _read_archive(path, rename)
+    renamed = io.BytesIO()
+    with zipfile.ZipFile(renamed, "w") as archive:
+        archive.writestr(_SCHEMA, json.dumps(schema))
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return renamed.getvalue()
 
 
 def _write_pipeline(
@@ -224,7 +263,7 @@ def _read_document(folder: Path, kind: type) -> _Document:
     try:
         document = msgspec.json.decode(path.read_bytes(), type=_Document)
     except (OSError, msgspec.DecodeError) as error:
-        raise _refused(path, "the fields of a model", str(error), "Register the model anew.") from error
+        raise _refused(path, "the fields of a model", str(error), "Register the model again.") from error
     if (document.format, document.kind) != (FORMAT, kind.__name__):
         found = f"a {document.kind} of format {document.format}"
         raise _refused(path, f"a {kind.__name__} of format {FORMAT}", found, "Retrain, or change the code.")
@@ -256,17 +295,18 @@ def _read_pipeline(path: Path) -> Any:
     import skops.io  # noqa: PLC0415 - 1 s
     from sklearn.base import BaseEstimator  # noqa: PLC0415
 
+    content = _rename_former_classes(path)
     # Whatever a damaged or malicious file makes skops raise, it is one refusal.
     try:
-        strange = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES))
-        pipeline = None if strange else skops.io.load(path, trusted=list(TRUSTED_TYPES))
+        strange = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED_TYPES))
+        pipeline = None if strange else skops.io.loads(content, trusted=list(TRUSTED_TYPES))
     except Exception as error:
-        raise _refused(path, "a pipeline saved by skops", repr(error), "Register the model anew.") from error
+        raise _refused(path, "a pipeline saved by skops", repr(error), "Register the model again.") from error
     if strange:
         found = f"also {', '.join(strange)}"
         raise _refused(path, "only types of the closed list", found, "Find out who put it there.")
     if not isinstance(pipeline, BaseEstimator):
-        raise _refused(path, "an estimator", type(pipeline).__name__, "Register the model anew.")
+        raise _refused(path, "an estimator", type(pipeline).__name__, "Register the model again.")
     return pipeline
 
 

@@ -29,6 +29,7 @@ from lostark_ml.registry.models import (
     UnknownModelVersion,
     code_version,
 )
+from lostark_ml.styles.clusters import StyleModel
 
 SUBMISSION = Submission(
     params={"seed": 0, "model": {"leaves": 6}},
@@ -77,6 +78,46 @@ def test_a_loaded_model_predicts_bit_for_bit_what_the_saved_one_did(fitted, save
     assert loaded.domain == model.domain
     assert loaded.intervals == model.intervals
     assert (loaded.cutoff, loaded.config) == (model.cutoff, model.config)
+
+
+FORMER_MODELS = Path(__file__).parent / "former_models"
+"""Models saved by commit 922f1aa, before classes moved; written once, they can't be made again."""
+FORMER_DIGESTS = {
+    "dps": "ab43b4b04a687026ea6544888b01f1a15efd5223c3e12280ef3f234b5ddb5454",
+    "styles": "a0835965db086ba9bc4ccb941f0f9a19ebdae0d3840ca663751420b41bb3df1b",
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), [("dps", FittedModel), ("styles", StyleModel)])
+def test_a_model_saved_before_its_classes_moved_is_loaded(name, kind):
+    loaded = model_file.load(FORMER_MODELS / name, kind, digest=FORMER_DIGESTS[name])
+
+    document = json.loads((FORMER_MODELS / name / FIELDS_FILE).read_bytes())
+    example = pd.DataFrame(document["example"]["columns"])
+    speaker = loaded.pipeline if name == "dps" else loaded
+    np.testing.assert_allclose(np.ravel(speaker.predict(example)), document["example"]["predicted"])
+
+
+def test_the_same_model_saved_twice_has_the_same_digest(fitted, saved, tmp_path):
+    model, frame = fitted
+    model_file.save(model, tmp_path / "again", model_input(frame).head(5))
+
+    assert model_file.compute_digest(tmp_path / "again") == model_file.compute_digest(saved)
+    assert (tmp_path / "again" / PIPELINE_FILE).read_bytes() != (saved / PIPELINE_FILE).read_bytes()
+
+
+def test_an_array_of_the_pipeline_that_was_changed_is_refused(files):
+    digest = model_file.compute_digest(files)
+    with zipfile.ZipFile(files / PIPELINE_FILE) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    name = next(name for name in parts if name.endswith(".npy"))
+    parts[name] = parts[name][:-1] + bytes([parts[name][-1] ^ 1])
+    with zipfile.ZipFile(files / PIPELINE_FILE, "w") as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
+
+    with pytest.raises(ModelRefused, match="They were changed"):
+        model_file.load(files, FittedModel, digest=digest)
 
 
 def test_a_pickle_is_not_read(files):
