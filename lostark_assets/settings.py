@@ -35,10 +35,15 @@ _NAMED = re.compile(r"[A-Za-z0-9._-]{1,64}=")
 _SPELLINGS_OF_POSTGRES = ("postgres://", "postgresql://", _DRIVER)
 
 
-def project_root() -> Path:
-    """The folder that holds ``workspace.yaml``: beside the package, else the working folder."""
+def source_checkout() -> Path | None:
+    """The checkout that the code runs from, or None when it is installed from a wheel."""
     beside_package = Path(__file__).resolve().parents[1]
-    return beside_package if (beside_package / "workspace.yaml").is_file() else Path.cwd()
+    return beside_package if (beside_package / "workspace.yaml").is_file() else None
+
+
+def project_root() -> Path:
+    """Where data goes by default and services run: the source checkout, else the working folder."""
+    return source_checkout() or Path.cwd()
 
 
 def _absolute(path: Path) -> Path:

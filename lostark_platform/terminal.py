@@ -62,24 +62,24 @@ def print_json(document: Any) -> None:
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> None:
     """Rows on stdout; numbers are aligned to the right, whole ones grouped by thousands."""
     table = Table(title=title, title_justify="left")
-    rows = [list(row) for row in rows]
+    cells = [list(row) for row in rows]
     for place, name in enumerate(columns):
-        numbers = any(_is_number(row[place]) for row in rows)
+        numbers = any(_is_number(row[place]) for row in cells)
         table.add_column(escape(name), justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
+    for row in cells:
         table.add_row(*(escape(_cell(value)) for value in row))
     console().print(table)
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     """Rows on stdout: a table where it fits the terminal, else one block a row, without what is missing."""
-    rows = [list(row) for row in rows]
-    widths = [max(len(name), *(len(_cell(row[at])) for row in rows), 0) for at, name in enumerate(columns)]
+    listed = [list(row) for row in rows]
+    widths = [max(len(name), *(len(_cell(row[at])) for row in listed), 0) for at, name in enumerate(columns)]
     if sum(widths) + 3 * len(widths) < console().width:
-        print_table(columns, rows)
+        print_table(columns, listed)
         return
     longest = max(map(len, columns), default=0)
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(listed, start=1):
         lines = [
             f"{name:{longest}}  {_cell(value)}"
             for name, value in zip(columns, row, strict=True)

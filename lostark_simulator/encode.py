@@ -158,7 +158,7 @@ def own_shares(one: PlayerView) -> list[float] | None:
 def support_shares(view: FightView, one: PlayerView) -> list[float | None]:
     """AP, brand, identity, hyper (0..1); a support has the weighted mean of the party's dealers."""
     if not one.player.spec.is_support:
-        return own_shares(one) or [None] * 4
+        return _shares_or_unknown(one)
     dealers = [
         other
         for other in view.players
@@ -166,9 +166,14 @@ def support_shares(view: FightView, one: PlayerView) -> list[float | None]:
     ]
     weight = np.array([other.damage - other.sums.hyper_damage for other in dealers], float)
     if not weight.sum() > 0:
-        return own_shares(one) or [None] * 4
+        return _shares_or_unknown(one)
     shares = np.array([own_shares(other) or [0.0] * 4 for other in dealers])
     return (weight @ shares / weight.sum()).tolist()
+
+
+def _shares_or_unknown(one: PlayerView) -> list[float | None]:
+    shares = own_shares(one)
+    return [None] * 4 if shares is None else [*shares]
 
 
 def effects_seen(view: FightView) -> tuple[dict[str, dict], dict[str, dict]]:
@@ -177,7 +182,7 @@ def effects_seen(view: FightView) -> tuple[dict[str, dict], dict[str, dict]]:
     debuffs: dict[str, dict] = {}
     for one in view.players:
         buff_ids, debuff_ids = list_ids(one, view.fight)
-        up = one.sums.by_effect.any(axis=1).tolist()
+        up = np.asarray(one.sums.by_effect.any(axis=1)).tolist()
         for found, ids, names, flags in (
             (buffs, buff_ids, BUFFS, up[: len(BUFFS)]),
             (debuffs, debuff_ids, DEBUFFS, up[len(BUFFS) :]),

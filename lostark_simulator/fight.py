@@ -14,6 +14,10 @@ from lostark_simulator.specs import Spec
 METER_VERSION = "1.48.4"
 
 
+def _no_values() -> np.ndarray:
+    return np.zeros(0, np.int64)
+
+
 @dataclass
 class Hits:
     """All hits of one player as columns, sorted by skill, cast and time; damage in damage units.
@@ -32,10 +36,10 @@ class Hits:
     debuffs: np.ndarray
     stagger: np.ndarray
     cast_at: np.ndarray
-    unbuffed: np.ndarray | None = None
-    received: np.ndarray | None = None
-    received_support: np.ndarray | None = None
-    received_synergy: np.ndarray | None = None
+    unbuffed: np.ndarray = field(default_factory=_no_values)
+    received: np.ndarray = field(default_factory=_no_values)
+    received_support: np.ndarray = field(default_factory=_no_values)
+    received_synergy: np.ndarray = field(default_factory=_no_values)
 
     def until(self, cutoff_ms: int) -> "Hits":
         """The hits up to and including a time."""
@@ -43,9 +47,13 @@ class Hits:
         columns = {
             name: column[keep]
             for name, column in vars(self).items()
-            if name != "cast_at" and column is not None
+            if name != "cast_at" and column.size == keep.size
         }
         return Hits(cast_at=self.cast_at, **columns)
+
+
+def _no_hits() -> Hits:
+    return Hits(*(_no_values() for _ in range(11)))
 
 
 @dataclass
@@ -76,7 +84,7 @@ class Player:
     idle_casts: dict[int, np.ndarray] = field(default_factory=dict)
     damage_taken: int = 0
     counters: int = 0
-    hits: Hits | None = None
+    hits: Hits = field(default_factory=_no_hits)
 
     @property
     def is_dead(self) -> bool:

@@ -78,7 +78,7 @@ _SECOND = "Arc Blow Tempest Fang Sigil Lance Volley Cascade Pulse Verdict Thorn 
 def _read_specs() -> tuple[Spec, ...]:
     lines = [line for line in _TABLE.split("\n") if line]
     effects = np.random.default_rng(70).normal(0.0, 0.07, 2 * len(lines))
-    specs = []
+    specs: list[Spec] = []
     for line in lines:
         head, builds = line.split(": ", 1)
         class_id, class_name = head.split(" ", 1)

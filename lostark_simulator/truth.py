@@ -123,7 +123,7 @@ def _encounter_row(view: FightView, encounter_id: int, duplicate_of: int | None)
         "is_duplicate_of": duplicate_of,
         "dirt": fight.dirt,
         "expected_outcome": expected_outcome(fight.dirt),
-        "expected_reason": EXPECTED_REASONS.get(fight.dirt),
+        "expected_reason": EXPECTED_REASONS.get(fight.dirt) if fight.dirt else None,
     }
 
 

@@ -27,7 +27,7 @@ import pandas as pd
 
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import LostarkError, NotFound, PermanentError, TransientError
-from lostark_assets.settings import Settings, project_root
+from lostark_assets.settings import Settings, source_checkout
 from lostark_ml.features.columns import DPS_MODEL, STYLE_MODEL
 from lostark_ml.registry import model_file
 from lostark_ml.registry.database import (
@@ -462,21 +462,16 @@ def code_version() -> str:
     """The commit that runs, marked where files differ from it; the package's version without git."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
+    # An installed wheel has no checkout: the working folder may be the repository of something else.
+    if (checkout := source_checkout()) is not None:
+        git = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
+            return done.stdout.strip()
     try:
-        git = ["git", "-C", str(project_root())]
-        done = subprocess.run(
-            [*git, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        return done.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        try:
-            return version("lostark-analytics")
-        except PackageNotFoundError:
-            return "unknown"
+        return version("lostark-analytics")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _source_tags() -> dict[str, str]:

@@ -1,7 +1,6 @@
-"""Where messages go: Discord and Slack webhooks, mail. One small class each, one attempt a call.
+"""Channels of alerts: Discord and Slack webhooks, mail. Each call is one attempt; ``deliver`` retries.
 
-What does not belong here: trying again later (``deliver``), wording (``messages``). No error holds an
-address: a webhook's address is its password.
+No error contains an address: a webhook's address is its password.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _DISCORD_TOTAL = 6000
 
 
 class ChannelFailed(Exception):
-    """A channel did not take the message. ``retry_after_s`` where it said how long to wait."""
+    """A channel refused a message. ``retry_after_s`` holds the delay it requested, if any."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         """``reason`` without any address."""
@@ -47,15 +46,17 @@ class ChannelFailed(Exception):
 
 
 class Channel(Protocol):
-    """Something that takes messages."""
+    """A destination of alert messages."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name in settings, logs and the terminal."""
 
     def send(self, text: Text) -> None:
-        """Hand over one message.
+        """Send one message.
 
         Raises:
-            ChannelFailed: it was not taken; it may be another time.
+            ChannelFailed: the channel refused it; a retry may succeed.
         """
 
 
@@ -98,7 +99,8 @@ class Mail:
         try:
             if parts.scheme == "smtps":
                 context = ssl.create_default_context()
-                client = smtplib.SMTP_SSL(host, parts.port or 465, timeout=TIMEOUT_S, context=context)
+                port = parts.port or 465
+                client: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=context)
             else:
                 client = smtplib.SMTP(host, parts.port or 25, timeout=TIMEOUT_S)
             with client:
@@ -111,7 +113,7 @@ class Mail:
                     client.login(user, unquote(parts.password or ""))
                 client.send_message(build_mail(text, user if "@" in user else self.to[0], self.to))
         except smtplib.SMTPResponseException as error:
-            raise ChannelFailed(f"the mail server answered {error.smtp_code}") from None
+            raise ChannelFailed(f"the mail server returned {error.smtp_code}") from None
         except (OSError, smtplib.SMTPException) as error:
             raise ChannelFailed(f"mail could not be sent: {type(error).__name__}") from None
 
@@ -137,14 +139,15 @@ def build_channels(settings: Settings) -> list[Channel]:
 
 
 def discord_body(text: Text) -> dict[str, Any]:
-    """The JSON that a Discord webhook takes, within Discord's limits; nobody is pinged."""
-    fields, room = [], _DISCORD_TOTAL - _DISCORD_TITLE
+    """The JSON that a Discord webhook takes, within Discord's limits; it mentions no user."""
+    fields: list[dict[str, Any]] = []
+    room = _DISCORD_TOTAL - _DISCORD_TITLE
     for label, value in text.facts[:_DISCORD_FIELDS]:
-        entry = {"name": _cut(label, _DISCORD_NAME), "value": _cut(value, _DISCORD_VALUE), "inline": False}
-        room -= len(entry["name"]) + len(entry["value"])
+        name, shown = _cut(label, _DISCORD_NAME), _cut(value, _DISCORD_VALUE)
+        room -= len(name) + len(shown)
         if room < 0:
             break
-        fields.append(entry)
+        fields.append({"name": name, "value": shown, "inline": False})
     return {
         "username": "Lost Ark analytics",
         "allowed_mentions": {"parse": []},
@@ -192,23 +195,23 @@ def build_mail(text: Text, sender: str, to: Sequence[str]) -> EmailMessage:
 
 def _post(url: str, body: dict[str, Any]) -> None:
     try:
-        answer = httpx.post(url, json=body, timeout=TIMEOUT_S, follow_redirects=False)
+        response = httpx.post(url, json=body, timeout=TIMEOUT_S, follow_redirects=False)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ChannelFailed(f"the webhook could not be reached: {type(error).__name__}") from None
-    if not answer.is_success:
-        raise ChannelFailed(f"the webhook answered {answer.status_code}", _retry_after_s(answer))
+    if not response.is_success:
+        raise ChannelFailed(f"the webhook returned {response.status_code}", _retry_after_s(response))
 
 
-def _retry_after_s(answer: httpx.Response) -> float | None:
-    """Seconds to wait, of the header or of Discord's JSON body; capped at an hour."""
-    said: Any = answer.headers.get("retry-after")
-    if said is None and answer.headers.get("content-type", "").startswith("application/json"):
+def _retry_after_s(response: httpx.Response) -> float | None:
+    """Seconds to wait, from the header or Discord's JSON body; capped at an hour."""
+    delay: Any = response.headers.get("retry-after")
+    if delay is None and response.headers.get("content-type", "").startswith("application/json"):
         try:
-            said = answer.json().get("retry_after")
+            delay = response.json().get("retry_after")
         except (ValueError, AttributeError):
-            said = None
+            delay = None
     try:
-        return min(max(float(said), 0.0), _MAX_WAIT_S) if said is not None else None
+        return min(max(float(delay), 0.0), _MAX_WAIT_S) if delay is not None else None
     except (TypeError, ValueError):
         return None
 

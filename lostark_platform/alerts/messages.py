@@ -1,4 +1,4 @@
-"""The words of a message, the same for every channel. What does not belong here: a channel's own format."""
+"""The text of an alert message, the same for every channel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_LINE = 700
 
 @dataclass(frozen=True)
 class Text:
-    """A message in words: ``facts`` are pairs of label and value, in the order in which they are read."""
+    """A rendered message: ``facts`` are pairs of label and value in reading order."""
 
     title: str
     is_over: bool
@@ -46,7 +46,7 @@ def _facts(item: Item, kind: str) -> list[tuple[str, str]]:
     where = (_SUBJECTS.get(kind, "Subject"), problem.subject)
     if item.ended_at is None:
         return [("What", _short(problem.what, _MAX_LINE)), ("Since", at(problem.since)), where]
-    lasted = in_words(item.ended_at - problem.since)
+    lasted = describe_duration(item.ended_at - problem.since)
     return [
         ("What was", _short(problem.what, _MAX_LINE)),
         ("Lasted", f"{lasted}, from {at(problem.since)} to {at(item.ended_at)}"),
@@ -66,15 +66,15 @@ _SUBJECTS = {
 
 
 def at(instant: datetime) -> str:
-    """An instant as people read it, in UTC."""
+    """Format an instant in UTC."""
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def in_words(length: timedelta) -> str:
-    """A length of time with its two largest units: ``3 h 20 min``."""
-    seconds = max(round(length.total_seconds()), 0)
+def describe_duration(duration: timedelta) -> str:
+    """A duration in its two largest units: ``3 h 20 min``."""
+    seconds = max(round(duration.total_seconds()), 0)
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts = []
+    parts: list[str] = []
     for unit, size in units:
         count, seconds = divmod(seconds, size)
         if count or (unit == "s" and not parts):

@@ -15,7 +15,7 @@ from lostark_assets.errors import NotFound, SettingsError
 from lostark_assets.settings import Settings
 from lostark_platform.alerts.channels import ChannelFailed, build_channels
 from lostark_platform.alerts.deliver import Pause
-from lostark_platform.alerts.messages import Text, at, in_words
+from lostark_platform.alerts.messages import Text, at, describe_duration
 from lostark_platform.alerts.problems import KINDS, RUNBOOK, get_anchor
 from lostark_platform.alerts.reconcile import mute as mute_in
 from lostark_platform.alerts.store import load, locked, memory_path, save
@@ -76,7 +76,7 @@ def show_alerts(alerts: Alerts) -> None:
     rows = [
         (
             p["key"],
-            in_words(now - p["since"]),
+            describe_duration(now - p["since"]),
             p["what"],
             p["likely_cause"],
             p["runbook"],
@@ -99,7 +99,7 @@ def show_alerts(alerts: Alerts) -> None:
     if alerts.last_look_at is None:
         say("nobody has looked yet: the sensor `alerts` looks while the platform runs")
     else:
-        say(f"last look {in_words(now - alerts.last_look_at)} ago")
+        say(f"last look {describe_duration(now - alerts.last_look_at)} ago")
 
 
 def mute(settings: Settings, key: str, how_long: str) -> datetime:

@@ -1,7 +1,6 @@
-"""``lostark doctor``: is the installation sound, and what to do where it is not.
+"""``lostark doctor``: checks of the installation, each with what to do when it fails.
 
-Every check looks at one thing and gives one line; a failing check never hides the others. What does not
-belong here: repairing.
+Each check covers one thing and yields one line; a failing check never hides the others.
 """
 
 from __future__ import annotations
@@ -15,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import psycopg2
+from packaging.requirements import Requirement
 from psycopg2.extensions import connection as connection_type
 from rich.markup import escape
 
@@ -27,12 +28,13 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import LostarkError
 from lostark_assets.lake.tables import Lake, open_lake
-from lostark_assets.settings import Settings, get_settings, project_root
+from lostark_assets.settings import Settings, get_settings, project_root, source_checkout
 from lostark_assets.sources.configured import ServiceOrigin, has_sources, service_at
 from lostark_assets.sources.detect import build_limits, find_sources
 from lostark_assets.sources.probe import probe_origin
 from lostark_ml.registry.database import is_database, missing_address, tracking_uri, without_password
-from lostark_platform.services.supervisor import answers
+from lostark_platform.services.dagster import DAGSTER_COMMANDS, code_locations, find_command
+from lostark_platform.services.supervisor import responds
 from lostark_platform.terminal import console
 
 Status = Literal["ok", "warning", "wrong"]
@@ -41,6 +43,7 @@ _MIN_FREE_BYTES = 2 << 30
 _MAX_QUARANTINED = 0.25
 _FTS_SQLITE = (3, 45)
 _LOAD_TIMEOUT_S = 120
+_DISTRIBUTION = "lostark-analytics"
 _WATCHED = (
     "dagster", "dagster-webserver", "dagster-postgres", "sqlalchemy", "psycopg2-binary", "pandas", "pyarrow",
     "deltalake", "duckdb", "polars", "narwhals", "numba", "great-expectations", "marshmallow",
@@ -57,7 +60,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "wrong": "red"}
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check saw, and what to do unless it is ok."""
+    """The result of one check, with advice unless it is ok."""
 
     check: str
     status: Status
@@ -70,20 +73,20 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """All checks, in the order in which one needs the other."""
-    findings = [*_python(), *_packages(), _sqlite()]
+    """Run all checks, each after those it depends on."""
+    findings = [*_python(), *_packages(), _commands(), _sqlite()]
     try:
         settings = get_settings()
     except LostarkError as error:
         return [
             *findings,
-            Finding("settings", "wrong", str(error), "Correct the variable; the rest waits for it."),
+            Finding("settings", "wrong", str(error), "Correct the variable; the other checks need it."),
         ]
     findings.append(Finding("settings", "ok", f"data folder {settings.home}, lake {settings.lake_url}"))
     home = _home(settings)
     findings += [home, _disk(settings)]
     if home.status == "ok":
-        findings += [_postgres(settings), _registry(settings), _definitions(settings)]
+        findings += [_postgres(settings), _registry(settings), *_services(settings)]
     return [*findings, *_lake(open_lake(settings)), *_sources(settings)]
 
 
@@ -95,17 +98,28 @@ def _python() -> Iterator[Finding]:
         yield Finding("Python", "wrong", found, "Needs 3.11 or newer: make env PYTHON=/path/to/python3.12")
 
 
+def _install_advice() -> str:
+    if source_checkout() is not None:
+        return "Run `make env`."
+    return f"Run `{Path(sys.executable).name} -m pip install --upgrade {_DISTRIBUTION}`."
+
+
 def _packages() -> Iterator[Finding]:
     installed = {name: _version(name) for name in _WATCHED}
     missing = [name for name, version in installed.items() if version is None]
     if missing:
-        yield Finding("packages", "wrong", f"missing: {', '.join(missing)}", "Run `make env`.")
+        yield Finding("packages", "wrong", f"missing: {', '.join(missing)}", _install_advice())
     for name, is_fine, why in _BREAKING:
         version = installed[name]
         if version is not None and not is_fine(_numbers(version)):
-            yield Finding(name, "wrong", version, f"Needs {why}. Run `make env`.")
+            yield Finding(name, "wrong", version, f"Needs {why}. {_install_advice()}")
     yield from _dagster_family(installed)
-    yield _against_lock({name: version for name, version in installed.items() if version})
+    checkout = source_checkout()
+    if checkout is not None and (checkout / "requirements.lock").is_file():
+        found = {name: version for name, version in installed.items() if version}
+        yield _compare_with_lock(found, checkout / "requirements.lock")
+    else:
+        yield _compare_with_metadata()
 
 
 def _version(name: str) -> str | None:
@@ -127,20 +141,42 @@ def _dagster_family(installed: dict[str, str | None]) -> Iterator[Finding]:
     _, minor, patch = _numbers(core)
     if webserver != core or _numbers(library) != (0, minor + 16, patch):
         found = f"dagster {core}, dagster-webserver {webserver}, dagster-postgres {library}"
-        yield Finding("dagster family", "wrong", found, "They must be of one release. Run `make env`.")
+        yield Finding("dagster family", "wrong", found, f"They must be of one release. {_install_advice()}")
 
 
-def _against_lock(installed: dict[str, str]) -> Finding:
-    lock = project_root() / "requirements.lock"
-    if not lock.is_file():
-        return Finding(
-            "packages", "ok", f"{len(installed)} watched packages installed; there is no lock beside"
-        )
+def _compare_with_lock(installed: dict[str, str], lock: Path) -> Finding:
     pinned = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE))
     other = [f"{n} {v} (lock: {pinned[n]})" for n, v in installed.items() if n in pinned and pinned[n] != v]
     if other:
-        return Finding("packages", "warning", f"not as locked: {', '.join(other)}", "Run `make env`.")
+        return Finding("packages", "warning", f"not as locked: {', '.join(other)}", _install_advice())
     return Finding("packages", "ok", f"{len(installed)} watched packages are as locked")
+
+
+def _compare_with_metadata() -> Finding:
+    """Compare what is installed with the ranges that the installed wheel declares."""
+    try:
+        declared = importlib.metadata.requires(_DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("packages", "wrong", f"{_DISTRIBUTION} is not installed", _install_advice())
+    needed = [r for r in map(Requirement, declared) if r.marker is None or r.marker.evaluate({"extra": ""})]
+    unmet = []
+    for requirement in needed:
+        version = _version(requirement.name)
+        if version is None or not requirement.specifier.contains(version, prereleases=True):
+            unmet.append(f"{requirement} (found: {version or 'nothing'})")
+    if unmet:
+        return Finding("packages", "wrong", f"unmet: {', '.join(unmet)}", _install_advice())
+    return Finding("packages", "ok", f"{len(needed)} requirements of {_DISTRIBUTION} are met")
+
+
+def _commands() -> Finding:
+    missing = [name for name in DAGSTER_COMMANDS if find_command(name) is None]
+    if missing:
+        folder = Path(sys.executable).parent
+        return Finding(
+            "commands", "wrong", f"missing in {folder} and on PATH: {', '.join(missing)}", _install_advice()
+        )
+    return Finding("commands", "ok", ", ".join(DAGSTER_COMMANDS))
 
 
 def _sqlite() -> Finding:
@@ -206,7 +242,7 @@ def _registry(settings: Settings) -> Finding:
             if address is None:
                 return Finding("model registry", "warning", "no address", str(missing_address()))
             if not is_database(address):
-                found = "answers" if answers(f"{address}/health") else ""
+                found = "responds" if responds(f"{address}/health") else ""
                 found = found and f"{without_password(address)} {found}"
             else:
                 found = _registered(address)
@@ -214,7 +250,7 @@ def _registry(settings: Settings) -> Finding:
         return Finding("model registry", "wrong", " ".join(str(error).split()), _REGISTRY_ADVICE)
     if not found:
         return Finding(
-            "model registry", "wrong", f"{without_password(address)} does not answer", _REGISTRY_ADVICE
+            "model registry", "wrong", f"{without_password(address)} does not respond", _REGISTRY_ADVICE
         )
     return Finding("model registry", "ok", found)
 
@@ -240,9 +276,17 @@ def _registered(address: str) -> str:
     return "; ".join(listed) or "nothing registered yet"
 
 
-def _definitions(settings: Settings) -> Finding:
-    """In a process of its own: a broken import must not take the doctor with it."""
-    code = "import lostark_platform.definitions as d; print(len(list(d.defs.resolve_all_asset_specs())))"
+def _services(settings: Settings) -> Iterator[Finding]:
+    """Import what the services run, each in its own process: a broken import must not end the doctor."""
+    checks = {"API": "import lostark_api.serve; print('its modules load')"}
+    for location in code_locations(settings.home):
+        count = "len(list(d.defs.resolve_all_asset_specs()))"
+        checks[f"code location {location.name}"] = f"import {location.module} as d; print({count}, 'assets')"
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(lambda check: _import_check(check, checks[check], settings), checks)
+
+
+def _import_check(check: str, code: str, settings: Settings) -> Finding:
     try:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", code],
@@ -254,11 +298,11 @@ def _definitions(settings: Settings) -> Finding:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Finding("Dagster definitions", "wrong", f"not loaded after {_LOAD_TIMEOUT_S} s", "Try again.")
+        return Finding(check, "wrong", f"not loaded after {_LOAD_TIMEOUT_S} s", "Try again.")
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        return Finding("Dagster definitions", "wrong", last, "Run `make env`; if it stays, report it.")
-    return Finding("Dagster definitions", "ok", f"{done.stdout.split()[-1]} assets")
+        return Finding(check, "wrong", last, f"{_install_advice()} If it stays, report it.")
+    return Finding(check, "ok", done.stdout.strip().splitlines()[-1])
 
 
 def _lake(lake: Lake) -> Iterator[Finding]:
@@ -267,12 +311,12 @@ def _lake(lake: Lake) -> Iterator[Finding]:
         try:
             version = lake.version(name)
             counts[name] = lake.count(name) if version is not None else 0
-        # Whatever a damaged table makes delta-rs or Arrow raise, it is what we look for.
+        # Anything that delta-rs or Arrow raises on a damaged table is a finding.
         except Exception as error:  # noqa: BLE001
             found = " ".join(str(error).split())
             yield Finding(f"table {name}", "wrong", found, "Restore the lake from a copy, or ingest again.")
         else:
-            text = "nothing yet" if version is None else f"{counts[name]:,} rows, version {version}"
+            text = "empty" if version is None else f"{counts[name]:,} rows, version {version}"
             yield Finding(f"table {name}", "ok", text)
     if counts.get("raw_battle_logs"):
         yield _quarantine(counts.get("core_quarantine", 0), counts["raw_battle_logs"])
@@ -303,7 +347,7 @@ def _service(origin: ServiceOrigin, settings: Settings) -> Finding:
         has_new = probe_origin(origin, settings).has_new
     except LostarkError as error:
         return Finding("source", "wrong", str(error), "Check LOSTARK_BATTLE_LOG_URLS and the token.")
-    return Finding("source", "ok", f"{origin.url} answers, {'something' if has_new else 'nothing'} new")
+    return Finding("source", "ok", f"{origin.url} responds, {'something' if has_new else 'nothing'} new")
 
 
 def _source(path: Path, settings: Settings) -> Finding:
@@ -321,7 +365,7 @@ def _source(path: Path, settings: Settings) -> Finding:
 
 
 def show_findings(findings: list[Finding]) -> None:
-    """One line each, what is wrong with what to do."""
+    """Print one line for each finding, with advice where it is not ok."""
     out = console()
     for finding in findings:
         colour = _COLOURS[finding.status]

@@ -217,8 +217,8 @@ def ingest_paths(
         except OSError as error:
             here.append(_failed(Ingested(shown_path(path)), f"{path}: can't be read: {error}", say))
         if all(file.skipped for file in here):
-            error = f"{path}: expected battle logs, found a folder without any. Check the path."
-            here.append(_failed(Ingested(shown_path(path)), error, say))
+            empty = f"{path}: expected battle logs, found a folder without any. Check the path."
+            here.append(_failed(Ingested(shown_path(path)), empty, say))
         files += here
     return files
 

@@ -98,14 +98,14 @@ def _look(
         listening_since=memory.listening_since or now,
         failed_units=memory.failed_units if known else None,
         collections=collections,
-        activities=refreshed and refreshed.activities,
+        activities=None if refreshed is None else refreshed.activities,
         closed=lake_facts.closed,
-        refusals=refreshed and refreshed.refusals,
+        refusals=None if refreshed is None else refreshed.refusals,
         step_times=None if running is None or not known else [*memory.step_times, *running],
         queue=_try(dagster_facts.queue, instance),
         disks=_try(observe.read_disks, settings),
         reported=_try(ledger.reported_problems),
-        ticking=repository and _try(dagster_facts.ticking, instance, repository, [NAME]),
+        ticking=None if repository is None else _try(dagster_facts.ticking, instance, repository, [NAME]),
     )
     return memory, facts
 
@@ -129,10 +129,10 @@ def _still_due(
 ) -> list[FailedUnit]:
     """``units`` whose days still wait for work; the lake is only asked while a day is failed."""
     of_days = [unit for unit in units if unit.job == FIGHT_DAYS_JOB]
-    asked_at, due = (of_days and _try(lake_facts.due_days, now)) or (None, set())
-    if asked_at is None:
+    read_at, due = (_try(lake_facts.due_days, now) if of_days else None) or (None, set())
+    if read_at is None:
         return list(units)
-    left = {*only_due(of_days, due), *(unit for unit in of_days if unit.ended_at >= asked_at)}
+    left = {*only_due(of_days, due), *(unit for unit in of_days if unit.ended_at >= read_at)}
     return [unit for unit in units if unit.job != FIGHT_DAYS_JOB or unit in left]
 
 

@@ -1,7 +1,4 @@
-"""Facts from Dagster's own records: runs that ended, steps' times, the queue, sensors' ticks.
-
-What does not belong here: judging them (``detect``).
-"""
+"""Observations from Dagster's event log: finished runs, step durations, the queue, ticks of sensors."""
 
 from __future__ import annotations
 
@@ -18,6 +15,8 @@ from dagster import (
     RepositoryDefinition,
     RunRecord,
     RunsFilter,
+    ScheduleDefinition,
+    SensorDefinition,
     TimeWindowPartitionsDefinition,
 )
 
@@ -125,7 +124,11 @@ def ticking(
     out. Of other locations only Dagster's records are known: what they dropped is forgotten after two days.
     """
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
-    ours = {one.name: one for one in (*repository.sensor_defs, *repository.schedule_defs)}
+    definitions: list[SensorDefinition | ScheduleDefinition] = [
+        *repository.sensor_defs,
+        *repository.schedule_defs,
+    ]
+    ours = {one.name: one for one in definitions}
     found = []
     for name in [*ours, *(name for name in states if name not in ours)]:
         state, definition = states.get(name), ours.get(name)

@@ -102,7 +102,8 @@ def _streams(path: Path) -> Iterator[IO[bytes]]:
 def _bytes_pattern(player: str) -> re.Pattern[bytes]:
     """The name in UTF-8 or as JSON writes it in ASCII; not as a part of a longer one, Korean ones too."""
     forms = {form for name in spellings(player) for form in (name, json.dumps(name)[1:-1])}
-    options = b"|".join(sorted((re.escape(form.encode()) for form in forms), key=len, reverse=True))
+    escaped = [re.escape(form.encode()) for form in sorted(forms, key=len, reverse=True)]
+    options = b"|".join(escaped)
     return re.compile(rb"(?<![\w\x80-\xff])(?:" + options + rb")(?![\w\x80-\xff])")
 
 

@@ -144,13 +144,14 @@ def _json(document: Any) -> bytes:
 
 def _unpacked(data: bytes, limit: int) -> tuple[bytes, bool]:
     """What a gzip stream holds as far as it can be read, and whether that is all."""
-    stream, parts = isal_zlib.decompressobj(_GZIP_WINDOW), []
+    stream = isal_zlib.decompressobj(_GZIP_WINDOW)
+    parts: list[bytes] = []
     try:
         for part in _pieces(data):
-            parts.append(stream.decompress(part, limit - sum(map(len, parts)) + 1))
+            parts.append(stream.decompress(part, limit - sum(len(part) for part in parts) + 1))
             if stream.eof:
                 return b"".join(parts), True
-    except (isal_zlib.error, EOFError, ValueError):
+    except (isal_zlib.error, EOFError, ValueError):  # type: ignore[misc]  # typed as an instance
         pass
     return b"".join(parts), False
 

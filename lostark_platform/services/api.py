@@ -1,7 +1,4 @@
-"""The API as one more process of the platform, found by its address alone: this package never imports it.
-
-What does not belong here: the API (``lostark_api``).
-"""
+"""The API as a supervised process; this module never imports it, which keeps the start fast."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ def api_url(settings: Settings, port: int) -> str:
 
 
 def api_service(settings: Settings, port: int, variables: dict[str, str]) -> Service:
-    """The API; the others do without it, and it is started again when it dies."""
+    """The API as an expendable service."""
     return Service(
         API,
         [sys.executable, "-m", "lostark_api.serve", "--host", settings.api_host, "--port", str(port)],

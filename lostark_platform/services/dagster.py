@@ -1,14 +1,14 @@
-"""The Dagster processes of the platform, and how to tell over HTTP that they are well.
+"""The Dagster processes of the platform, and their health over GraphQL.
 
 Webserver and daemon share one code server for each code location instead of starting their own: it halves the
-imports and saves a third of the memory (docs/decisions/0008). What does not belong here: running processes
-(``supervisor``), the order of a start (``up``).
+imports and saves a third of the memory (docs/decisions/0008).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sys
 import time
@@ -16,15 +16,18 @@ import urllib.request
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from lostark_assets.errors import PermanentError
 from lostark_assets.settings import Settings, project_root
 from lostark_platform.config import WORKSPACE_YAML
 from lostark_platform.services.supervisor import DIRECT, Service
 
+DAGSTER_COMMANDS = ("dagster", "dagster-webserver", "dagster-daemon")
 _CODE_SERVER_RESTARTS = 3
-_PATIENCE_WITH_LOCATIONS_S = 10
+_MAX_LOCATION_LOAD_S = 10
 _RUNS_IN_PROGRESS = """{ runsOrError(filter: {statuses: [STARTING, STARTED, CANCELING]}, limit: 1) {
   ... on Runs { results { runId } } } }"""
 _HEALTH = """{
@@ -54,7 +57,7 @@ class CodeLocation:
 
 @dataclass(frozen=True)
 class DagsterUi:
-    """The address of the webserver and what it can be asked."""
+    """The webserver's address, and GraphQL queries about the instance behind it."""
 
     host: str
     port: int
@@ -66,14 +69,14 @@ class DagsterUi:
         return f"http://{host}:{self.port}"
 
     def daemons_are_healthy(self) -> bool:
-        """Whether every daemon that the instance needs has reported lately."""
-        data = self._ask(_HEALTH)
+        """Whether every daemon that the instance needs has reported recently."""
+        data = self._query(_HEALTH)
         statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"] if data else []
         return bool(statuses) and all(status["healthy"] for status in statuses if status["required"])
 
     def broken_locations(self) -> dict[str, str] | None:
-        """Message of each code location that can't be loaded; None while the webserver doesn't answer."""
-        data = self._ask(_HEALTH)
+        """Message of each code location that can't be loaded; None while the webserver doesn't respond."""
+        data = self._query(_HEALTH)
         if not data:
             return None
         entries = data["workspaceOrError"].get("locationEntries", [])
@@ -85,12 +88,12 @@ class DagsterUi:
         }
 
     def has_runs_in_progress(self) -> bool:
-        """Whether the instance holds runs that began and did not end; True if it can't be told."""
-        data = self._ask(_RUNS_IN_PROGRESS)
+        """Whether runs of the instance have started and not ended; True if unknown."""
+        data = self._query(_RUNS_IN_PROGRESS)
         return not data or bool(data["runsOrError"].get("results", True))
 
     def has_settled(self, locations: list[CodeLocation]) -> bool:
-        """Whether every location is loaded, or has had its time since its code server came up."""
+        """Whether every location is loaded, or its code server has been up long enough to load it."""
         broken = self.broken_locations()
         if not broken:
             return broken is not None
@@ -98,21 +101,21 @@ class DagsterUi:
             newest = max(place.socket.stat().st_mtime for place in locations)
         except FileNotFoundError:
             return False
-        return time.time() - newest > _PATIENCE_WITH_LOCATIONS_S
+        return time.time() - newest > _MAX_LOCATION_LOAD_S
 
-    def _ask(self, question: str) -> dict | None:
-        body = json.dumps({"query": question}).encode()
+    def _query(self, query: str) -> dict[str, Any] | None:
+        body = json.dumps({"query": query}).encode()
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(f"{self.url}/graphql", body, headers)  # noqa: S310 - http, see url
         try:
-            with DIRECT.open(request, timeout=10) as answer:
-                return json.load(answer)["data"]
+            with DIRECT.open(request, timeout=10) as response:
+                return json.load(response)["data"]
         except (OSError, ValueError, KeyError):
             return None
 
 
 def code_locations(sockets: Path) -> list[CodeLocation]:
-    """The code locations of the project's ``workspace.yaml``, each with a socket in ``sockets``."""
+    """The code locations of the packaged ``workspace.yaml``, each with a socket in ``sockets``."""
     entries = [entry["python_module"] for entry in yaml.safe_load(WORKSPACE_YAML.read_text())["load_from"]]
     return [
         CodeLocation(entry["location_name"], entry["module_name"], sockets / f"{entry['location_name']}.sock")
@@ -121,7 +124,7 @@ def code_locations(sockets: Path) -> list[CodeLocation]:
 
 
 def write_workspace(settings: Settings, locations: list[CodeLocation]) -> Path:
-    """Write the workspace that points webserver and daemon at the code servers."""
+    """Write the workspace file that names the code servers to webserver and daemon."""
     servers = [
         {"grpc_server": {"host": "localhost", "socket": str(place.socket), "location_name": place.name}}
         for place in locations
@@ -134,17 +137,17 @@ def write_workspace(settings: Settings, locations: list[CodeLocation]) -> Path:
 def dagster_services(
     ui: DagsterUi, variables: dict[str, str], locations: list[CodeLocation], workspace: Path
 ) -> list[Service]:
-    """The code servers, the webserver and the daemon. They can start together and find each other."""
+    """The code servers, the webserver and the daemon, which can all start at once."""
     scripts = Path(sys.executable).parent
     env = {**variables, "PATH": os.pathsep.join([str(scripts), os.environ.get("PATH", os.defpath)])}
     at_root = partial(Service, env=env, cwd=project_root())
-    webserver = [str(scripts / "dagster-webserver"), "-w", str(workspace), "-h", ui.host, "-p", str(ui.port)]
-    daemon = [str(scripts / "dagster-daemon"), "run", "-w", str(workspace)]
+    webserver = [_command("dagster-webserver"), "-w", str(workspace), "-h", ui.host, "-p", str(ui.port)]
+    daemon = [_command("dagster-daemon"), "run", "-w", str(workspace)]
     return [
         *(
             at_root(
                 f"code-{place.name}",
-                _code_server(scripts, place),
+                _code_server(place),
                 ready=place.listens,
                 restarts=_CODE_SERVER_RESTARTS,
             )
@@ -155,8 +158,23 @@ def dagster_services(
     ]
 
 
-def _code_server(scripts: Path, place: CodeLocation) -> list[str]:
-    command = [str(scripts / "dagster"), "api", "grpc", "--socket", str(place.socket)]
+def find_command(name: str) -> str | None:
+    """The command of this environment, else the first one on ``PATH``."""
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+
+
+def _command(name: str) -> str:
+    found = find_command(name)
+    if found is None:
+        raise PermanentError(
+            f"The command {name} is not installed beside {sys.executable}. Nothing was started. "
+            "`lostark doctor` shows what is missing."
+        )
+    return found
+
+
+def _code_server(place: CodeLocation) -> list[str]:
+    command = [_command("dagster"), "api", "grpc", "--socket", str(place.socket)]
     # Lazy: a location that can't be imported shows its error in the UI and stops nothing else.
     names = ["--module-name", place.module, "--location-name", place.name]
     return [*command, *names, "--lazy-load-user-code"]

@@ -1,8 +1,7 @@
 """Dagster's home inside the data folder, and the instance on it.
 
-``dagster.yaml`` of the project is the one configuration; it is copied into the home at every start, so that
-the services, the command line and a run worker all read the same. What does not belong here: definitions,
-processes.
+The packaged ``dagster.yaml`` is copied into the home at every start, so that services, command line and run
+workers share one configuration.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ if TYPE_CHECKING:
 PROCESS_TAG = "lostark/process"
 _LAUNCHED_TAG = ".dagster/grpc_info"
 _TABLES = ("runs", "instance_info", "event_logs", "jobs")
-"""Of each part of Dagster's storage the table that it looks for."""
+"""The table by which each part of Dagster's storage detects its schema."""
 _TABLES_LOCK = 0x10574A8C
-_ALWAYS = {
+_FIXED_VARIABLES = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     **MLFLOW_VARIABLES,
@@ -52,7 +51,7 @@ def prepare_dagster_home(settings: Settings, databases: Databases) -> dict[str, 
         draft.replace(target)
     mlflow = tracking_uri(settings, databases)
     return {
-        **_ALWAYS,
+        **_FIXED_VARIABLES,
         **({f"{PREFIX}MLFLOW_TRACKING_URI": mlflow} if mlflow else {}),
         f"{PREFIX}HOME": str(settings.home),
         "DAGSTER_HOME": str(home),
@@ -61,15 +60,15 @@ def prepare_dagster_home(settings: Settings, databases: Databases) -> dict[str, 
     }
 
 
-def make_dagster_tables(databases: Databases) -> None:
+def create_dagster_tables(databases: Databases) -> None:
     """Create Dagster's tables where they are missing.
 
-    Each of its processes would, at the same moment; whichever loses shows its code as broken until somebody
-    reloads it.
+    Its processes would all create them at once; those that lose the race show their code location as broken
+    until it is reloaded.
 
     Raises:
-        TransientError: PostgreSQL does not answer, or not to this user.
-        PermanentError: it refuses.
+        TransientError: PostgreSQL is unreachable or rejects the user.
+        PermanentError: PostgreSQL rejects the statements.
     """
     engine = create_engine(databases.dagster, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     try:
@@ -91,7 +90,7 @@ def make_dagster_tables(databases: Databases) -> None:
 
 @contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set ``variables`` for this process and its children, and take them back afterwards."""
+    """Set ``variables`` for this process and its children inside the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -106,29 +105,28 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """The Dagster instance of the data folder, for the command line; PostgreSQL runs while it is held."""
+    """The Dagster instance of the data folder, for the command line; PostgreSQL runs inside the block."""
     from dagster import DagsterInstance  # noqa: PLC0415 - 2 s
 
     with ExitStack() as stack:
         databases = stack.enter_context(embedded_postgres(settings))
         stack.enter_context(environment(prepare_dagster_home(settings, databases)))
-        make_dagster_tables(databases)
+        create_dagster_tables(databases)
         yield stack.enter_context(DagsterInstance.from_config(str(settings.dagster_home)))
 
 
 def process_tag() -> dict[str, str]:
-    """Tag for a run that this very process executes, so that a later start can tell if it still lives."""
+    """Tag for a run that this process executes, so that a later start can detect its death."""
     process = psutil.Process()
     return {PROCESS_TAG: f"{process.pid}:{process.create_time():.2f}"}
 
 
 def fail_abandoned_runs(instance: DagsterInstance, platform_started_at: datetime) -> list[str]:
-    """Report runs as failed whose process is gone, and return their ids.
+    """Mark runs as failed whose process is gone, and return their ids.
 
-    Without this a power cut leaves a run that is in progress for ever and blocks the queue. A run is
-    abandoned if the platform launched it before ``platform_started_at`` and nothing was heard since, or if
-    the process of its :func:`process_tag` is gone. Dagster's own retry then starts what the platform had
-    launched once more.
+    Without this a power cut leaves a run in progress forever, which blocks the queue. A run is abandoned if
+    the platform launched it before ``platform_started_at`` and it was not updated since, or if the process
+    of its :func:`process_tag` is gone. Dagster's run retries then relaunch the former.
     """
     from dagster import DagsterRunStatus, RunsFilter  # noqa: PLC0415 - 2 s
 
@@ -136,8 +134,8 @@ def fail_abandoned_runs(instance: DagsterInstance, platform_started_at: datetime
     abandoned = []
     for record in instance.get_run_records(RunsFilter(statuses=statuses)):
         tags = record.dagster_run.tags
-        quiet = record.update_timestamp.astimezone(UTC) < platform_started_at
-        if (_LAUNCHED_TAG in tags and quiet) or not _lives(tags.get(PROCESS_TAG)):
+        is_stale = record.update_timestamp.astimezone(UTC) < platform_started_at
+        if (_LAUNCHED_TAG in tags and is_stale) or not _is_alive(tags.get(PROCESS_TAG)):
             instance.report_run_failed(
                 record.dagster_run, "The process of this run ended before the run did."
             )
@@ -145,7 +143,7 @@ def fail_abandoned_runs(instance: DagsterInstance, platform_started_at: datetime
     return abandoned
 
 
-def _lives(tag: str | None) -> bool:
+def _is_alive(tag: str | None) -> bool:
     if tag is None:
         return True
     pid, _, created = tag.partition(":")

@@ -1,6 +1,6 @@
-"""The demo: without a configured source, the platform collects synthetic fights from the mock server.
+"""Demo mode: without a configured source, the platform collects synthetic fights from the mock server.
 
-It is one more supervised process, found by the settings that would name a real service.
+The mock server is one more supervised process, configured by the settings that name a real service.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import sys
 
 from lostark_assets.settings import PREFIX, Settings, project_root
 from lostark_assets.sources.configured import DEMO_SOURCE, has_sources
-from lostark_platform.services.supervisor import Service, answers
+from lostark_platform.services.supervisor import Service, responds
 from lostark_simulator.mock_server.config import CONTROL_PREFIX, DEMO_OPEN_API_KEY, OPEN_API_PREFIX
 
 MOCK_SERVER = "mock-server"
 _HOST = "127.0.0.1"
 _SEASON = ["--days", "56", "--hits-per-player", "100"]
-"""Enough weeks for a model to learn from, and fights light enough to be in within minutes."""
+"""Enough weeks to train a model, and fights small enough to be collected within minutes."""
 _RETRAINING = {f"{PREFIX}RETRAIN_NEW_FIGHTS": "150", f"{PREFIX}RETRAIN_PAUSE_H": "0.25"}
-"""A demo is looked at for an hour, not for a month."""
+"""A demo runs for an hour, not for a month."""
 
 
 def is_demo(settings: Settings) -> bool:
@@ -26,11 +26,11 @@ def is_demo(settings: Settings) -> bool:
     return not has_sources(settings)
 
 
-def demo_settings(settings: Settings, port: int) -> dict[str, str]:
+def demo_variables(settings: Settings, port: int) -> dict[str, str]:
     """Variables that name the mock server as source and, where no key is configured, as the Open API."""
     url = f"http://{_HOST}:{port}"
     variables = {f"{PREFIX}BATTLE_LOG_URLS": f"{DEMO_SOURCE}={url}"}
-    # Whatever proxy the environment names, it is not for this machine's own services.
+    # A proxy of the environment does not apply to services on this machine.
     variables |= {name: value for name, value in _RETRAINING.items() if not os.environ.get(name)}
     for name in ("NO_PROXY", "no_proxy"):
         variables[name] = ",".join(filter(None, [os.environ.get(name), _HOST]))
@@ -43,14 +43,14 @@ def demo_settings(settings: Settings, port: int) -> dict[str, str]:
 
 
 def mock_server_service(settings: Settings, port: int) -> Service:
-    """The mock server as a service that the others can do without."""
+    """The mock server as an expendable service."""
     command = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()", "simulate", "serve"]
     return Service(
         MOCK_SERVER,
         [*command, "--port", str(port), *_SEASON],
         env={f"{PREFIX}HOME": str(settings.home)},
         cwd=project_root(),
-        ready=lambda: answers(f"http://{_HOST}:{port}{CONTROL_PREFIX}"),
+        ready=lambda: responds(f"http://{_HOST}:{port}{CONTROL_PREFIX}"),
         ready_timeout_s=180.0,
         is_expendable=True,
     )

@@ -1,7 +1,4 @@
-"""Materialising fight days in this process, without a daemon, on the platform's own Dagster instance.
-
-What does not belong here: choosing the days, and fetching.
-"""
+"""Materializes fight days in this process, without a daemon, on the platform's Dagster instance."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass
 class MaterializeResult:
-    """What was run, and what of it failed. ``publish_version``: the last publish, if there was one."""
+    """Runs and their failures; ``publish_version`` is the last publish, if there was one."""
 
     run_ids: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -43,9 +40,9 @@ class MaterializeResult:
 def materialize_days(
     settings: Settings, days: Iterable[date], say: Callable[[str], None]
 ) -> MaterializeResult:
-    """Clean ``days``, compute their statistics and those across days, and publish both for API and pages.
+    """Clean ``days``, compute statistics per day and across days, and publish them for API and pages.
 
-    Days side by side are one run. A range that fails does not stop the others, nor the publish.
+    Adjacent days are one run. A failed range stops neither the others nor the publish.
     """
     days = sorted(set(days))
     result = MaterializeResult()
@@ -94,7 +91,7 @@ def _execute(
 
 
 def _cause(event: dg.DagsterEvent) -> str:
-    """The first line of the error that our code raised, below Dagster's own."""
+    """The first line of the root cause, below Dagster's wrappers."""
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
@@ -102,7 +99,7 @@ def _cause(event: dg.DagsterEvent) -> str:
 
 
 def _report_raw(settings: Settings, instance: dg.DagsterInstance) -> None:
-    """Show sources that were fetched outside of a run as partitions of the raw asset."""
+    """Report sources that were collected outside of a run as partitions of the raw asset."""
     lake = open_lake(settings)
     known = set(instance.get_materialized_partitions(dg.AssetKey(RAW)))
     rows = lake.read(RAW, columns=["source"])

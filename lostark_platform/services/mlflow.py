@@ -1,8 +1,7 @@
-"""MLflow's server as a service of the platform: it shows runs and models, and nobody waits for it.
+"""MLflow's server as a service of the platform: the UI for runs and models; no other service waits for it.
 
-Clients on this machine go to its database directly. ``python -m lostark_platform.services.mlflow`` is
-the service: it makes the tables first, then becomes the server. What does not belong here: running processes
-(``supervisor``), the tables (``mlflow_database``).
+Clients on this machine use its database directly. ``python -m lostark_platform.services.mlflow`` is the
+service: it creates the tables, then replaces itself with the server.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ import sys
 
 from lostark_assets.settings import PREFIX, Settings, get_settings, project_root
 from lostark_ml.registry.database import MLFLOW_VARIABLES, prepare_database
-from lostark_platform.services.supervisor import Service, answers
+from lostark_platform.services.supervisor import Service, responds
 
 MLFLOW = "mlflow"
 _BACKEND, _ROOT = "MLFLOW_BACKEND_STORE_URI", "MLFLOW_DEFAULT_ARTIFACT_ROOT"
 _FIRST_PAGE = "#/models?workflowType=machine_learning"
-"""MLflow's pages begin with those for language models, unless asked."""
+"""MLflow's UI opens the pages for language models by default."""
 _NICENESS = 10
 _READY_TIMEOUT_S = 180.0
 
@@ -27,15 +26,15 @@ def mlflow_ui_url(host: str, port: int) -> str:
     return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104 - compared
 
 
-def first_page(url: str) -> str:
-    """The page that a reviewer begins at: the registered models."""
+def models_page(url: str) -> str:
+    """Address of the list of registered models."""
     return f"{url}/{_FIRST_PAGE}"
 
 
 def mlflow_service(settings: Settings, backend: str, port: int) -> Service:
-    """The server on the database ``backend``, which the others neither need nor wait for.
+    """The server on the database ``backend``; expendable and not awaited.
 
-    The address of the database may hold a password: it goes by environment, which only the owner can read.
+    The database URL may hold a password: it is passed in the environment, which only the owner can read.
     """
     url = mlflow_ui_url(settings.mlflow_host, port)
     command = [sys.executable, "-m", "lostark_platform.services.mlflow"]
@@ -50,7 +49,7 @@ def mlflow_service(settings: Settings, backend: str, port: int) -> Service:
             "OMP_NUM_THREADS": "1",
         },
         cwd=project_root(),
-        ready=lambda: answers(f"{url}/health"),
+        ready=lambda: responds(f"{url}/health"),
         ready_timeout_s=_READY_TIMEOUT_S,
         is_expendable=True,
         is_awaited=False,
@@ -58,11 +57,11 @@ def mlflow_service(settings: Settings, backend: str, port: int) -> Service:
 
 
 def main(host: str, port: str) -> None:
-    """Make the tables, then become the server."""
-    # Dagster starts at the same time and is needed sooner.
+    """Create the tables, then exec the server."""
+    # Dagster starts at the same time and is needed first.
     os.nice(_NICENESS)
     settings = get_settings()
-    # A configured database may be shared: its tables are for its owner to upgrade.
+    # A configured database may be shared: its owner upgrades its tables.
     is_ours = settings.mlflow_tracking_uri is None
     prepare_database(os.environ[_BACKEND], settings.mlflow_artifacts_dir, upgrade=is_ours)
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", port, "--workers", "1"]

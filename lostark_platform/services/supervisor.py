@@ -1,8 +1,7 @@
-"""Runs the platform's services as one foreground process that starts, watches and stops them together.
+"""Supervisor that starts, monitors and stops the platform's services from one foreground process.
 
-Each service leads a session of its own, so that whatever it starts can be found and ended with it, and a
-Ctrl-C of the terminal reaches only the supervisor. What does not belong here: which services there are
-(``up``).
+Each service leads its own session, so that its descendants can be found and stopped with it, and the
+terminal's Ctrl-C reaches only the supervisor.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ _POLL_S = 0.2
 _LOG_LIMIT_BYTES = 5_000_000
 _TAIL_LINES = 15
 _MAX_PAUSE_S = 60.0
-_WELL_AFTER_S = 300.0
-"""An expendable service that lived so long is well again: its deaths before don't count."""
-# Whatever proxy the environment names, it is not for this machine's own services.
+_STABLE_AFTER_S = 300.0
+"""Uptime after which the earlier deaths of an expendable service no longer count."""
+# A proxy of the environment does not apply to services on this machine.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -41,10 +40,10 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Service:
     """One child process.
 
-    ``ready`` tells when it can be used: an address that answers with success, a function, or None for at
-    once. ``restarts`` is how often it may die before everything stops. The others do without an
-    ``is_expendable`` one: it is started again whenever it dies, after ever longer pauses, and nothing stops.
-    Nobody waits for one that is not ``is_awaited``; it is only said when it is ready.
+    ``ready`` is the readiness probe: a URL that must return success, a function, or None for immediately.
+    ``restarts`` limits how often it may die before the whole platform stops. An ``is_expendable`` service is
+    restarted without limit, with exponential backoff. A service that is not ``is_awaited`` does not delay
+    the start; its readiness is only reported.
     """
 
     name: str
@@ -62,8 +61,8 @@ class _Stop(BaseException):
     """Raised in the main thread by a stop signal or the death of a service; not for ``except Exception``."""
 
 
-def answers(url: str) -> bool:
-    """Whether the address answers with success, right now."""
+def responds(url: str) -> bool:
+    """Whether a GET request to ``url`` currently succeeds."""
     try:
         with DIRECT.open(url, timeout=5) as response:
             return 200 <= response.status < 300
@@ -74,26 +73,26 @@ def answers(url: str) -> bool:
 def _is_ready(service: Service) -> bool:
     if callable(service.ready):
         return service.ready()
-    return service.ready is None or answers(service.ready)
+    return service.ready is None or responds(service.ready)
 
 
 def run_services(
     services: Sequence[Service], *, state_dir: Path, logs_dir: Path, on_ready: Callable[[], None], say: Say
 ) -> int:
-    """Start ``services``, call ``on_ready`` once all are ready, and stay until told to stop.
+    """Start ``services``, call ``on_ready`` once all are ready, and block until stopped.
 
     Must run in the main thread. Returns 0 when the user stopped it (SIGINT, SIGTERM, SIGHUP), 1 when a
-    service died or didn't become ready. No process of a service is left when it returns. ``state_dir`` gets
-    a note of the running processes, by which the next start ends what an unclean end left behind.
+    service died or did not become ready. All processes of the services have ended when it returns.
+    ``state_dir`` records the running processes, so that the next start can stop orphaned ones.
     """
     return _Supervisor(services, state_dir, logs_dir, say).run(on_ready)
 
 
-def end_leftovers(state_dir: Path) -> list[str]:
-    """End the services of a supervisor that was killed itself; returns their names."""
-    note = state_dir / "services.json"
+def stop_orphaned_services(state_dir: Path) -> list[str]:
+    """Stop services whose supervisor was killed; returns their names."""
+    state_file = state_dir / "services.json"
     try:
-        recorded = json.loads(note.read_text())
+        recorded = json.loads(state_file.read_text())
     except (FileNotFoundError, ValueError):
         return []
     alive = {
@@ -105,7 +104,7 @@ def end_leftovers(state_dir: Path) -> list[str]:
     while (members := {member for member in members if _is_running(member)}) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     _signal(members, signal.SIGKILL)
-    note.unlink(missing_ok=True)
+    state_file.unlink(missing_ok=True)
     return sorted(alive)
 
 
@@ -114,22 +113,22 @@ class _Supervisor:
 
     def __init__(self, services: Sequence[Service], state_dir: Path, logs_dir: Path, say: Say) -> None:
         self._services = services
-        self._note = state_dir / "services.json"
+        self._state_file = state_dir / "services.json"
         self._logs_dir = logs_dir
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._deaths: dict[str, int] = {}
         self._started_at: dict[str, float] = {}
-        self._start_again_at: dict[str, float] = {}
+        self._restart_at: dict[str, float] = {}
         self._failure: str | None = None
         self._signals_seen = 0
         self._raising = False
         self._finished = threading.Event()
 
     def run(self, on_ready: Callable[[], None]) -> int:
-        """Everything from the first start to the last stop."""
+        """Start, monitor and stop all services."""
         self._logs_dir.mkdir(parents=True, exist_ok=True)
-        self._note.parent.mkdir(parents=True, exist_ok=True)
+        self._state_file.parent.mkdir(parents=True, exist_ok=True)
         watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         with self._signals_handled():
             try:
@@ -155,9 +154,8 @@ class _Supervisor:
 
     @contextmanager
     def _signals_handled(self) -> Iterator[None]:
-        # With our own handlers in place, children begin with the default ones even where a shell that runs
-        # us in the background had SIGINT ignored; Dagster would copy an ignored SIGINT to SIGTERM and never
-        # stop.
+        # A background shell starts us with SIGINT ignored, which children would inherit: Dagster copies an
+        # ignored SIGINT to SIGTERM and never stops. Children reset handled signals to their default.
         before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         try:
@@ -199,17 +197,17 @@ class _Supervisor:
                 start_new_session=True,
             )
         self._started_at[service.name] = time.monotonic()
-        self._write_note()
+        self._write_state()
 
-    def _write_note(self) -> None:
+    def _write_state(self) -> None:
         recorded = []
         for name, process in self._processes.items():
             with suppress(psutil.NoSuchProcess):
                 created_at = psutil.Process(process.pid).create_time()
                 recorded.append({"name": name, "pid": process.pid, "created_at": created_at})
-        draft = self._note.with_suffix(".draft")
+        draft = self._state_file.with_suffix(".draft")
         draft.write_text(json.dumps(recorded))
-        draft.replace(self._note)
+        draft.replace(self._state_file)
 
     def _log(self, service: Service) -> Path:
         return self._logs_dir / f"{service.name}.log"
@@ -225,9 +223,7 @@ class _Supervisor:
                     self._say(f"{service.name} is ready ({elapsed:.0f} s)")
                 elif elapsed > service.ready_timeout_s and service.is_expendable:
                     waiting.remove(service)
-                    self._say(
-                        f"{service.name} is not ready after {elapsed:.0f} s; the others go on without it"
-                    )
+                    self._say(f"{service.name} is not ready after {elapsed:.0f} s; continuing without it")
                 elif elapsed > service.ready_timeout_s:
                     self._fail(service, f"was not ready after {service.ready_timeout_s:.0f} s")
                     raise _Stop
@@ -235,45 +231,42 @@ class _Supervisor:
 
     def _watch(self) -> None:
         begun = time.monotonic()
-        unsaid = [service for service in self._services if service.ready and not service.is_awaited]
+        unreported = [service for service in self._services if service.ready and not service.is_awaited]
         while not self._finished.wait(_POLL_S):
-            for service in [service for service in unsaid if _is_ready(service)]:
-                unsaid.remove(service)
+            for service in [service for service in unreported if _is_ready(service)]:
+                unreported.remove(service)
                 self._say(f"{service.name} is ready ({time.monotonic() - begun:.0f} s)")
             for service in self._services:
                 status = self._processes[service.name].poll()
                 if status is None:
                     continue
                 if service.is_expendable:
-                    self._revive_in_time(service, status)
-                elif not self._revive(service, status):
+                    self._restart_with_backoff(service, status)
+                elif not self._restart(service, status):
                     return
 
-    def _revive_in_time(self, service: Service, status: int) -> None:
+    def _restart_with_backoff(self, service: Service, status: int) -> None:
         now = time.monotonic()
-        if service.name not in self._start_again_at:
+        if service.name not in self._restart_at:
             self._end_session(self._processes[service.name].pid)
             lived_s = now - self._started_at[service.name]
-            deaths = 1 if lived_s > _WELL_AFTER_S else self._deaths.get(service.name, 0) + 1
+            deaths = 1 if lived_s > _STABLE_AFTER_S else self._deaths.get(service.name, 0) + 1
             self._deaths[service.name] = deaths
             pause_s = min(2.0 ** min(deaths - 1, 9), _MAX_PAUSE_S)
-            self._start_again_at[service.name] = now + pause_s
-            self._say(
-                f"{service.name} died ({_in_words(status)}); the others go on, it is started again in "
-                f"{pause_s:.0f} s"
-            )
-        elif now >= self._start_again_at[service.name]:
-            del self._start_again_at[service.name]
+            self._restart_at[service.name] = now + pause_s
+            self._say(f"{service.name} died ({_describe_status(status)}); restarting it in {pause_s:.0f} s")
+        elif now >= self._restart_at[service.name]:
+            del self._restart_at[service.name]
             self._start(service)
 
-    def _revive(self, service: Service, status: int) -> bool:
+    def _restart(self, service: Service, status: int) -> bool:
         self._end_session(self._processes[service.name].pid)
         self._deaths[service.name] = self._deaths.get(service.name, 0) + 1
         if self._deaths[service.name] <= service.restarts:
-            self._say(f"{service.name} died ({_in_words(status)}) and is started again")
+            self._say(f"{service.name} died ({_describe_status(status)}); restarting it")
             self._start(service)
             return True
-        self._fail(service, f"died ({_in_words(status)})")
+        self._fail(service, f"died ({_describe_status(status)})")
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         return False
 
@@ -295,7 +288,7 @@ class _Supervisor:
             time.sleep(_POLL_S / 4)
         for process in self._processes.values():
             self._end_session(process.pid, members)
-        self._note.unlink(missing_ok=True)
+        self._state_file.unlink(missing_ok=True)
 
     def _end_session(self, leader: int, known: Set[psutil.Process] = frozenset()) -> None:
         members = known | _session(leader)
@@ -306,7 +299,7 @@ class _Supervisor:
             time.sleep(_POLL_S / 4)
 
     def _unreaped(self, leader: int | None = None) -> set[psutil.Process]:
-        # A leader can look like a zombie while threads of its own still run: only the wait for it tells.
+        # A session leader can look like a zombie while its threads still run: only poll() is reliable.
         pids = [process.pid for process in self._processes.values() if process.poll() is None]
         unreaped = set()
         for pid in pids if leader is None else {leader} & set(pids):
@@ -316,7 +309,7 @@ class _Supervisor:
 
 
 def _session(leader: int) -> set[psutil.Process]:
-    """The processes of the session that ``leader`` leads, and their descendants, wherever those went."""
+    """The processes of the session that ``leader`` leads, and their descendants in any session."""
     members = set()
     for process in psutil.process_iter():
         with suppress(psutil.Error, ProcessLookupError, PermissionError):
@@ -348,5 +341,5 @@ def _is_process(pid: int, created_at: float) -> bool:
         return False
 
 
-def _in_words(status: int) -> str:
+def _describe_status(status: int) -> str:
     return f"status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"

@@ -24,22 +24,22 @@ from lostark_ml.registry.database import missing_address, runs_our_server, track
 from lostark_platform.services.api import api_service, api_url
 from lostark_platform.services.dagster import DagsterUi, code_locations, dagster_services, write_workspace
 from lostark_platform.services.dagster_home import (
+    create_dagster_tables,
     environment,
     fail_abandoned_runs,
-    make_dagster_tables,
     prepare_dagster_home,
 )
-from lostark_platform.services.demo import demo_settings, is_demo, mock_server_service
-from lostark_platform.services.mlflow import first_page, mlflow_service, mlflow_ui_url
-from lostark_platform.services.supervisor import Say, end_leftovers, run_services
+from lostark_platform.services.demo import demo_variables, is_demo, mock_server_service
+from lostark_platform.services.mlflow import mlflow_service, mlflow_ui_url, models_page
+from lostark_platform.services.supervisor import Say, run_services, stop_orphaned_services
 
-FirstData = Callable[[Settings, Say], None]
+ReportData = Callable[[Settings, Say], None]
 _PORTS_TRIED = 20
 
 
 @dataclass(frozen=True)
 class _PortSetting:
-    """A setting that names a port, which address that is on, and who takes it."""
+    """A setting that names a port, its user, and the address it is bound on."""
 
     name: str
     user: str
@@ -52,31 +52,31 @@ _MLFLOW_PORT = _PortSetting("mlflow_port", "the MLflow UI", lambda settings: set
 _MOCK_SERVER_PORT = _PortSetting("mock_server_port", "the mock server", lambda _: "127.0.0.1")
 
 
-def up(settings: Settings, first_data: FirstData | None = None, console: Console | None = None) -> int:
+def up(settings: Settings, report_data: ReportData | None = None, console: Console | None = None) -> int:
     """Run the platform in the foreground until Ctrl-C; returns the exit code.
 
-    ``first_data`` is called once the services are ready, in this process, while they run; by default
-    ``services.first_data``, which tells when the first fights are in. If it fails,
-    that is said and the services stay.
+    ``report_data`` is called in this process once the services are ready, by default
+    :func:`~lostark_platform.services.initial_data.report_initial_data`. Its failure is reported and does not
+    stop the services.
     """
     console = console or Console()
     say = partial(console.print, markup=False, highlight=False)
-    with _only_one(settings):
-        for name in end_leftovers(settings.home):
-            say(f"{name} was left behind by a start that was killed; ended it")
-        ui = DagsterUi(settings.dagster_host, _free_port(_DAGSTER_PORT, settings, say))
-        api_port = _free_port(_API_PORT, settings, say)
-        demo_port = _free_port(_MOCK_SERVER_PORT, settings, say) if is_demo(settings) else None
-        mlflow_port = _free_port(_MLFLOW_PORT, settings, say) if runs_our_server(settings) else None
+    with _single_instance(settings):
+        for name in stop_orphaned_services(settings.home):
+            say(f"stopped {name}, orphaned by a supervisor that was killed")
+        ui = DagsterUi(settings.dagster_host, _find_free_port(_DAGSTER_PORT, settings, say))
+        api_port = _find_free_port(_API_PORT, settings, say)
+        demo_port = _find_free_port(_MOCK_SERVER_PORT, settings, say) if is_demo(settings) else None
+        mlflow_port = _find_free_port(_MLFLOW_PORT, settings, say) if runs_our_server(settings) else None
         say("starting PostgreSQL")
-        with embedded_postgres(settings) as databases, _sockets(settings) as sockets:
+        with embedded_postgres(settings) as databases, _socket_dir(settings) as sockets:
             variables = prepare_dagster_home(settings, databases)
-            make_dagster_tables(databases)
+            create_dagster_tables(databases)
             extra = [
                 api_service(settings, api_port, variables | _get_registry_variables(settings, databases))
             ]
             if demo_port is not None:
-                variables |= demo_settings(settings, demo_port)
+                variables |= demo_variables(settings, demo_port)
                 extra.append(mock_server_service(settings, demo_port))
             locations = code_locations(sockets)
             workspace = write_workspace(settings, locations)
@@ -96,10 +96,10 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
                     _clean_up_runs(settings, ui, started_at, say)
                 addresses = {"Dagster UI": ui.url, "API": f"{api_url(settings, api_port)}/docs"}
                 if mlflow is not None:
-                    addresses["MLflow UI"] = first_page(without_password(mlflow))
-                console.print(_what_is_where(settings, addresses, demo_port))
+                    addresses["MLflow UI"] = models_page(without_password(mlflow))
+                console.print(_address_table(settings, addresses, demo_port))
                 say("running; stop with Ctrl-C")
-                _tell_first_data(settings, first_data, say)
+                _report_data(settings, report_data, say)
 
             return run_services(
                 services, state_dir=settings.home, logs_dir=settings.logs_dir, on_ready=on_ready, say=say
@@ -107,13 +107,13 @@ def up(settings: Settings, first_data: FirstData | None = None, console: Console
 
 
 def _get_registry_variables(settings: Settings, databases: Databases) -> dict[str, str]:
-    """Where the API finds the champion: the registry's database, or the server that is configured."""
+    """The registry's address for the API: its database, or the configured server."""
     address = tracking_uri(settings, databases)
     return {} if address is None else {f"{PREFIX}MLFLOW_TRACKING_URI": address}
 
 
 @contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
+def _single_instance(settings: Settings) -> Iterator[None]:
     settings.home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(settings.home / "up.lock", timeout=0)
     try:
@@ -129,7 +129,7 @@ def _only_one(settings: Settings) -> Iterator[None]:
         lock.release()
 
 
-def _free_port(port_setting: _PortSetting, settings: Settings, say: Say) -> int:
+def _find_free_port(port_setting: _PortSetting, settings: Settings, say: Say) -> int:
     wanted, host = getattr(settings, port_setting.name), port_setting.host(settings)
     variable = f"{PREFIX}{port_setting.name.upper()}"
     for port in range(wanted, min(wanted + _PORTS_TRIED, 65536)):
@@ -147,17 +147,17 @@ def _free_port(port_setting: _PortSetting, settings: Settings, say: Say) -> int:
             except OSError:
                 continue
         if port != wanted:
-            say(f"port {wanted} is taken, {port_setting.user} takes {port}")
+            say(f"port {wanted} is in use, {port_setting.user} listens on {port}")
         return port
     raise SettingsError(
-        f"{variable}: expected a free port on {host}, found {wanted} and the next {_PORTS_TRIED - 1} taken. "
+        f"{variable}: expected a free port on {host}, found {wanted} and the next {_PORTS_TRIED - 1} in use. "
         "Nothing was started."
     )
 
 
 @contextmanager
-def _sockets(settings: Settings) -> Iterator[Path]:
-    # The same at each start: Dagster knows queued runs and past ticks by the address of their code.
+def _socket_dir(settings: Settings) -> Iterator[Path]:
+    # The same at each start: Dagster identifies queued runs and past ticks by their code server's address.
     folder = short_private_dir(f"lostark-{hashlib.sha256(str(settings.home).encode()).hexdigest()[:12]}")
     try:
         yield folder
@@ -177,24 +177,26 @@ def _clean_up_runs(settings: Settings, ui: DagsterUi, started_at: datetime, say:
 
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         for run_id in fail_abandoned_runs(instance, started_at):
-            say(f"run {run_id} was cut off by the last stop; marked as failed")
+            say(f"run {run_id} was interrupted by the last stop; marked as failed")
 
 
-def _tell_first_data(settings: Settings, first_data: FirstData | None, say: Say) -> None:
+def _report_data(settings: Settings, report: ReportData | None, say: Say) -> None:
     try:
-        if first_data is None:
-            from lostark_platform.services.first_data import first_data  # noqa: PLC0415 - imports the lake
-        first_data(settings, say)
+        if report is None:
+            from lostark_platform.services.initial_data import report_initial_data  # noqa: PLC0415 - the lake
+
+            report = report_initial_data
+        report(settings, say)
     except LostarkError as error:
-        say(f"first data: {error}")
+        say(f"initial data: {error}")
 
 
-def _what_is_where(settings: Settings, addresses: dict[str, str], demo_port: int | None) -> Table:
+def _address_table(settings: Settings, addresses: dict[str, str], demo_port: int | None) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2))
     for name, address in addresses.items():
         table.add_row(name, address)
     if demo_port is not None:
-        table.add_row("DEMO DATA", f"made-up fights from the mock server at http://127.0.0.1:{demo_port}")
+        table.add_row("DEMO DATA", f"synthetic fights from the mock server at http://127.0.0.1:{demo_port}")
     table.add_row("Data", str(settings.home))
     table.add_row("Lake", settings.lake_url)
     table.add_row("Logs", str(settings.logs_dir))

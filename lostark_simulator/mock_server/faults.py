@@ -80,7 +80,7 @@ class FaultyServer:
         elif fault in _SPOILED:
             await self._spoil(fault, scope, receive, dated)
         else:
-            await self._app(scope | {SCOPE_FAULT: fault}, receive, dated)
+            await self._app({**scope, SCOPE_FAULT: fault}, receive, dated)
 
     async def _spoil(self, fault: FaultKind, scope: Scope, receive: Receive, send: Send) -> None:
         status, headers, pieces = 500, [], []

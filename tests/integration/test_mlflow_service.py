@@ -30,8 +30,8 @@ from lostark_ml.registry.database import (
 )
 from lostark_ml.registry.models import Registry, Submission, open_registry
 from lostark_platform.services.dagster_home import prepare_dagster_home
-from lostark_platform.services.mlflow import first_page, mlflow_service
-from lostark_platform.services.supervisor import answers
+from lostark_platform.services.mlflow import mlflow_service, models_page
+from lostark_platform.services.supervisor import responds
 
 PATIENCE_S = 180
 POSTGRES = "postgresql://me:secret@db/x"
@@ -92,7 +92,7 @@ def test_the_service_is_not_waited_for_and_keeps_the_password_out_of_its_command
     assert service.env["MLFLOW_BACKEND_STORE_URI"] == POSTGRES
     assert service.env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert service.env["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    assert first_page("http://x") == "http://x/#/models?workflowType=machine_learning"
+    assert models_page("http://x") == "http://x/#/models?workflowType=machine_learning"
 
 
 def test_tables_that_are_there_are_not_made_again(mlflow_folder, monkeypatch):
@@ -176,7 +176,7 @@ def test_the_service_takes_a_model_over_http_shows_it_and_leaves_nobody_behind(
         while not service.ready() and time.monotonic() < deadline:
             assert process.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.5)
-        assert answers(f"http://127.0.0.1:{port}/health")
+        assert responds(f"http://127.0.0.1:{port}/health")
         remote = Registry(f"http://127.0.0.1:{port}", home / "unused")
         assert remote.versions() == []
         submission = Submission(metrics={"mape": 0.15}, snapshot={"ml_training_set": 3}, pages={"card": "x"})

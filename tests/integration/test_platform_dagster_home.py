@@ -1,4 +1,4 @@
-"""Dagster's home: one configuration, real PostgreSQL storage, and no run that is in progress for ever."""
+"""Dagster's home: one configuration, real PostgreSQL storage, and no run that stays in progress forever."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import pytest
 from dagster_postgres import DagsterPostgresStorage, PostgresRunStorage
 from sqlalchemy import NullPool, create_engine, inspect, text
 
+from lostark_assets import settings as settings_module
 from lostark_assets.database.postgres import Databases, embedded_postgres
 from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.settings import get_settings, project_root
-from lostark_platform.services import dagster_home
+from lostark_platform.services.dagster import code_locations
 from lostark_platform.services.dagster_home import (
+    _TABLES,
     PROCESS_TAG,
+    create_dagster_tables,
     dagster_instance,
     fail_abandoned_runs,
-    make_dagster_tables,
     prepare_dagster_home,
     process_tag,
 )
@@ -44,7 +46,7 @@ def run_in_progress(instance: dg.DagsterInstance, **tags: str) -> str:
     return run.run_id
 
 
-def test_the_home_is_a_copy_of_the_projects_configuration_and_children_are_told(tmp_path):
+def test_the_home_is_a_copy_of_the_projects_configuration_and_children_get_their_variables(tmp_path):
     settings = get_settings(home=tmp_path)
     variables = prepare_dagster_home(
         settings, Databases("postgresql+psycopg2://a", "postgresql+psycopg2://b", None)
@@ -57,26 +59,30 @@ def test_the_home_is_a_copy_of_the_projects_configuration_and_children_are_told(
     assert variables["OMP_NUM_THREADS"] == "1"
 
 
-def test_a_project_without_configuration_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(dagster_home, "project_root", lambda: tmp_path)
+def test_configuration_is_packaged_and_read_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(settings_module, "source_checkout", lambda: None)
+    assert project_root() == tmp_path
 
-    with pytest.raises(PermanentError, match=r"dagster\.yaml is missing"):
-        prepare_dagster_home(get_settings(home=tmp_path / "home"), Databases("a", "b", None))
+    prepare_dagster_home(get_settings(home=tmp_path / "home"), Databases("a", "b", None))
+
+    assert (tmp_path / "home/dagster/dagster.yaml").is_file()
+    assert [location.name for location in code_locations(tmp_path)] == ["lostark_assets", "lostark_ml"]
 
 
-def test_tables_are_there_before_processes_look_for_them_all_at_once(tmp_path):
+def test_concurrent_processes_create_the_tables_once(tmp_path):
     with embedded_postgres(get_settings(home=tmp_path)) as databases:
         engine = create_engine(databases.dagster, poolclass=NullPool)
         assert inspect(engine).get_table_names() == []
 
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(make_dagster_tables, [databases] * 4))
+            list(pool.map(create_dagster_tables, [databases] * 4))
 
         made = set(inspect(engine).get_table_names())
-        assert made > set(dagster_home._TABLES)
+        assert made > set(_TABLES)
         DagsterPostgresStorage(databases.dagster)
         assert set(inspect(engine).get_table_names()) == made
-        make_dagster_tables(databases)
+        create_dagster_tables(databases)
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password():
@@ -84,7 +90,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password():
         gone = Databases(f"postgresql+psycopg2://{address}", "", None)
 
         with pytest.raises(TransientError, match=r"127\.0\.0\.1:9/dagster.* can't be used") as raised:
-            make_dagster_tables(gone)
+            create_dagster_tables(gone)
 
         assert "s3cret" not in str(raised.value)
 
@@ -97,7 +103,7 @@ def test_a_user_who_may_not_make_tables_is_told_so(tmp_path):
         as_reader = engine.url.set(username="reader").render_as_string(hide_password=False)
 
         with pytest.raises(PermanentError, match="permission denied for schema public"):
-            make_dagster_tables(Databases(as_reader, "", None))
+            create_dagster_tables(Databases(as_reader, "", None))
 
 
 def test_the_command_line_gets_an_instance_on_postgresql_and_leaves_no_variables(tmp_path):

@@ -1,4 +1,4 @@
-"""The supervisor against real processes: it starts, watches, stops, and leaves nobody behind."""
+"""The supervisor against real processes: it starts, monitors and stops them all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from lostark_platform.services import supervisor
-from lostark_platform.services.supervisor import end_leftovers
+from lostark_platform.services.supervisor import stop_orphaned_services
 
 PATIENCE_S = 20
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
@@ -148,7 +148,7 @@ def test_a_service_is_started_again_as_often_as_it_may_die(start):
     running = start(("a", SLEEPER, 0), ("b", SLEEPER.replace("600", "0.5"), 1))
 
     assert running.process.wait(PATIENCE_S) == 1
-    assert running.said().count("b died (status 0) and is started again") == 1
+    assert running.said().count("b died (status 0); restarting it") == 1
     assert running.said().count("b died (status 0); everything was stopped") == 1
 
 
@@ -159,7 +159,7 @@ def test_an_expendable_service_comes_back_and_the_others_never_notice(start):
     for pause in (1, 2):
         before = running.pids()["extra"]
         os.kill(before, signal.SIGKILL)
-        running.await_text(f"started again in {pause} s")
+        running.await_text(f"restarting it in {pause} s")
         deadline = time.monotonic() + PATIENCE_S
         while running.pids()["extra"] == before and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -198,13 +198,13 @@ def test_the_next_start_ends_what_a_killed_supervisor_left(start, monkeypatch):
     running.process.wait()
 
     assert len(alive(family)) == 3
-    assert end_leftovers(running.home) == ["a", "parent"]
+    assert stop_orphaned_services(running.home) == ["a", "parent"]
     assert alive(family) == []
-    assert end_leftovers(running.home) == []
+    assert stop_orphaned_services(running.home) == []
 
 
 def test_a_note_about_somebody_elses_process_harms_nobody(tmp_path):
     note = [{"name": "a", "pid": os.getpid(), "created_at": 1.0}]
     (tmp_path / "services.json").write_text(json.dumps(note))
 
-    assert end_leftovers(tmp_path) == []
+    assert stop_orphaned_services(tmp_path) == []

@@ -9,8 +9,8 @@ from lostark_assets.definitions import build_defs
 from lostark_assets.settings import get_settings
 from lostark_assets.sources.configured import configured_origins, has_demo
 from lostark_ml.definitions import build_defs as build_model_defs
-from lostark_platform.services.demo import demo_settings, is_demo, mock_server_service
-from lostark_platform.services.first_data import first_data
+from lostark_platform.services.demo import demo_variables, is_demo, mock_server_service
+from lostark_platform.services.initial_data import report_initial_data
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def home(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_without_a_source_there_is_a_demo_and_no_place_to_collect_from():
+def test_without_a_source_demo_mode_is_on():
     assert is_demo(get_settings())
     assert configured_origins(get_settings()) == []
 
@@ -36,7 +36,7 @@ def test_a_configured_source_switches_the_demo_off(monkeypatch, variable, value)
 
 
 def test_the_demo_is_the_settings_that_would_name_a_real_service(monkeypatch):
-    for name, value in demo_settings(get_settings(), 8751).items():
+    for name, value in demo_variables(get_settings(), 8751).items():
         monkeypatch.setenv(name, value)
 
     [origin] = configured_origins(get_settings())
@@ -54,10 +54,10 @@ def test_the_demo_is_the_settings_that_would_name_a_real_service(monkeypatch):
 def test_a_key_of_the_real_open_api_is_used_for_the_real_one():
     settings = get_settings(open_api_keys="real")
 
-    assert not any("OPEN_API" in name for name in demo_settings(settings, 8751))
+    assert not any("OPEN_API" in name for name in demo_variables(settings, 8751))
 
 
-def test_without_a_key_the_open_api_is_never_asked():
+def test_without_a_key_the_open_api_is_never_requested():
     assert [one.name for one in automation_schedules(get_settings())] == ["upkeep_of_the_lake"]
 
 
@@ -76,7 +76,7 @@ def test_the_demo_is_named_on_every_asset():
     assert all(spec.tags["data"] == "demo" for spec in marked)
 
 
-def test_the_others_can_do_without_the_stand_in():
+def test_the_mock_server_is_expendable():
     service = mock_server_service(get_settings(), 8751)
 
     assert service.is_expendable
@@ -84,18 +84,18 @@ def test_the_others_can_do_without_the_stand_in():
     assert service.argv[-4:] == ["--days", "56", "--hits-per-player", "100"]
 
 
-def test_a_start_says_that_it_is_a_demo_and_waits_no_longer_than_ten_minutes():
-    said, slept = [], []
-    first_data(get_settings(), said.append, sleep=slept.append)
+def test_a_start_reports_demo_mode_and_waits_at_most_ten_minutes():
+    reports, slept = [], []
+    report_initial_data(get_settings(), reports.append, sleep=slept.append)
 
-    assert "demo data" in said[0]
+    assert "demo data" in reports[0]
     assert sum(slept) == 600
-    assert "no statistics yet" in said[-1]
+    assert "no statistics yet" in reports[-1]
 
 
-def test_a_start_with_a_source_names_what_is_missing(tmp_path):
-    said = []
-    first_data(get_settings(sources=(tmp_path / "gone.db",)), said.append, sleep=lambda _: None)
+def test_a_start_reports_a_missing_source(tmp_path):
+    reports = []
+    report_initial_data(get_settings(sources=(tmp_path / "gone.db",)), reports.append, sleep=lambda _: None)
 
-    assert "gone.db" in said[0]
-    assert not any("demo" in text for text in said)
+    assert "gone.db" in reports[0]
+    assert not any("demo" in text for text in reports)

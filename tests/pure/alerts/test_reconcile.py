@@ -6,7 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 from lostark_platform.alerts.detect import Detected
-from lostark_platform.alerts.messages import in_words, render_text
+from lostark_platform.alerts.messages import describe_duration, render_text
 from lostark_platform.alerts.problems import KINDS, Problem
 from lostark_platform.alerts.reconcile import State, mute, reconcile
 
@@ -163,7 +163,7 @@ def test_a_message_of_very_many_problems_stays_short():
     assert ("More", "42 others; `lostark alerts` lists all") in text.facts
 
 
-def test_lengths_in_words():
-    assert in_words(timedelta(seconds=0)) == "0 s"
-    assert in_words(timedelta(minutes=200)) == "3 h 20 min"
-    assert in_words(timedelta(days=2, seconds=61)) == "2 d 1 min"
+def test_durations_in_their_two_largest_units():
+    assert describe_duration(timedelta(seconds=0)) == "0 s"
+    assert describe_duration(timedelta(minutes=200)) == "3 h 20 min"
+    assert describe_duration(timedelta(days=2, seconds=61)) == "2 d 1 min"

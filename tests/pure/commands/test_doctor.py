@@ -8,6 +8,7 @@ import os
 import pytest
 from typer.testing import CliRunner
 
+from lostark_assets.settings import get_settings
 from lostark_platform.cli import doctor
 from lostark_platform.cli.app import app
 from lostark_platform.cli.doctor import Finding
@@ -15,12 +16,12 @@ from lostark_platform.cli.doctor import Finding
 
 @pytest.fixture(autouse=True)
 def quick(tmp_path, monkeypatch):
-    """No server and no Dagster: those two are looked at where they are tested."""
+    """Neither a server nor Dagster: those two have tests of their own."""
     for name in [name for name in os.environ if name.startswith("LOSTARK_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LOSTARK_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(doctor, "_postgres", lambda _: Finding("PostgreSQL", "ok", "18"))
-    monkeypatch.setattr(doctor, "_definitions", lambda _: Finding("Dagster definitions", "ok", "10 assets"))
+    monkeypatch.setattr(doctor, "_services", lambda _: [Finding("code location lostark_assets", "ok", "10")])
 
 
 def examine(code: int = 0) -> dict[str, dict[str, str]]:
@@ -33,7 +34,7 @@ def test_a_sound_installation_has_nothing_wrong():
     findings = examine()
 
     assert {finding["status"] for finding in findings.values()} <= {"ok", "warning"}
-    assert findings["table core_hits"]["found"] == "nothing yet"
+    assert findings["table core_hits"]["found"] == "empty"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_versions_that_break_each_other_are_wrong(monkeypatch, package, version,
     assert "make env" in found[0].advice
 
 
-def test_a_damaged_table_is_wrong_and_the_others_are_still_looked_at(tmp_path):
+def test_a_damaged_table_is_wrong_and_the_others_are_still_checked(tmp_path):
     log = tmp_path / "home/lake/core_hits/_delta_log"
     log.mkdir(parents=True)
     (log / "00000000000000000000.json").write_text("no json")
@@ -69,6 +70,47 @@ def test_a_missing_source_and_a_wrong_setting_are_wrong(tmp_path, monkeypatch):
 
     monkeypatch.setenv("LOSTARK_DAGSTER_PORT", "many")
     assert "LOSTARK_DAGSTER_PORT" in examine(code=1)["settings"]["found"]
+
+
+@pytest.fixture
+def from_a_wheel(monkeypatch):
+    monkeypatch.setattr(doctor, "source_checkout", lambda: None)
+
+
+def test_an_installed_wheel_is_compared_with_its_own_requirements(monkeypatch, from_a_wheel):
+    monkeypatch.setattr(
+        doctor.importlib.metadata,
+        "requires",
+        lambda _: ["pandas>=3", "absent>1", "extra-only; extra == 'demo'"],
+    )
+
+    found = [f for f in doctor._packages() if f.check == "packages"]
+
+    assert [f.status for f in found] == ["wrong"]
+    assert found[0].found == "unmet: absent>1 (found: nothing)"
+    assert "pip install --upgrade lostark-analytics" in found[0].advice
+    assert "make" not in found[0].advice
+
+
+def test_an_installed_wheel_whose_requirements_are_met_is_fine(monkeypatch, from_a_wheel):
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda _: ["pandas>=3", "rich"])
+
+    assert doctor._compare_with_metadata().found == "2 requirements of lostark-analytics are met"
+
+
+def test_a_missing_command_of_dagster_is_wrong(monkeypatch):
+    monkeypatch.setattr(doctor, "find_command", lambda name: None if name == "dagster-daemon" else name)
+
+    assert examine(code=1)["commands"]["found"].endswith(": dagster-daemon")
+
+
+def test_a_service_that_does_not_import_is_wrong(tmp_path):
+    settings = get_settings(home=tmp_path)
+
+    found = doctor._import_check("API", "import lostark_absent", settings)
+
+    assert (found.check, found.status) == ("API", "wrong")
+    assert "lostark_absent" in found.found
 
 
 def test_the_list_for_people_has_a_line_a_check():
