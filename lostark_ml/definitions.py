@@ -17,11 +17,11 @@ from lostark_assets.lake.tables import open_lake
 from lostark_assets.observability.logs import configure_logs
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.configured import has_demo
-from lostark_ml.dagster.jobs import phase_two_jobs
-from lostark_ml.dagster.model_assets import history_spec, ml_assets
-from lostark_ml.dagster.resources import Registries
-from lostark_ml.dagster.sensors import ml_sensors
-from lostark_ml.dagster.style_assets import player_clusters_asset
+from lostark_ml.dagster.jobs import build_model_jobs
+from lostark_ml.dagster.model_assets import build_history_spec, build_ml_assets
+from lostark_ml.dagster.resources import ModelRegistries
+from lostark_ml.dagster.sensors import build_ml_sensors
+from lostark_ml.dagster.style_assets import build_player_clusters_asset
 
 
 def build_defs(
@@ -35,17 +35,17 @@ def build_defs(
         assets=[
             in_group(asset, "ml", is_demo=is_demo)
             for asset in [
-                *ml_assets(fight_days(settings)),
-                player_clusters_asset(),
-                dg.AssetsDefinition(specs=[history_spec()]),
+                *build_ml_assets(fight_days(settings)),
+                build_player_clusters_asset(),
+                dg.AssetsDefinition(specs=[build_history_spec()]),
             ]
         ],
-        jobs=phase_two_jobs(),
-        sensors=ml_sensors(),
+        jobs=build_model_jobs(),
+        sensors=build_ml_sensors(),
         resources={
             "settings": settings,
             "lake": open_lake(settings),
-            "registries": Registries(settings),
+            "registries": ModelRegistries(settings),
             **(resources or {}),
         },
         executor=dg.in_process_executor,

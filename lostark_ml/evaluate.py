@@ -28,7 +28,7 @@ from lostark_assets.sources.collect import collect
 from lostark_assets.sources.detect import find_sources
 from lostark_assets.stats.pipeline import compute_days
 from lostark_ml.features.training_set import TrainingSet, build_training_set
-from lostark_ml.model.evaluation import Evaluation, Metrics, evaluate, walk_forward, weekly_resets
+from lostark_ml.model.evaluation import Evaluation, Metrics, evaluate, list_weekly_resets, walk_forward
 from lostark_ml.model.training import WEEK, fit
 
 TABLE = "player_tables/Aegir_G1_Hard.parquet"
@@ -40,23 +40,23 @@ ENOUGH_OF_SPEC = 100
 TARGETS = {"mape": 0.148, "gain": 0.023, "low": 0.88, "high": 0.92, "walk_mape": 0.153, "walk_bias": 0.04}
 
 
-def data_folder() -> Path:
+def get_data_folder() -> Path:
     """Where real battle logs are: ``LOSTARK_REAL_DATA``, or beside the project."""
     return Path(os.environ.get("LOSTARK_REAL_DATA") or Path(__file__).resolve().parents[2] / "shared/data")
 
 
-def through_the_platform(path: Path, home: Path) -> TrainingSet:
+def build_from_table(path: Path, home: Path) -> TrainingSet:
     """Bring in the table, clean it, compute statistics, and build features."""
     lake = Lake(str(home / "lake"))
     for found in find_sources(path):
         collect(found.source, lake, run_id="evaluate", earliest=date(2022, 1, 1))
-    _tell("collected")
+    _report_progress("collected")
     clean_days(lake, None, Rules(), run_id="evaluate")
-    _tell("cleaned")
+    _report_progress("cleaned")
     compute_days(lake, lake.days("core_encounters"), "polars", run_id="evaluate")
-    _tell("statistics computed")
+    _report_progress("statistics computed")
     training_set = build_training_set(lake)
-    _tell("features built")
+    _report_progress("features built")
     return training_set
 
 
@@ -65,52 +65,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", nargs="?", type=Path, help="a player table; by default the shared one")
     options = parser.parse_args(arguments)
-    path = options.table or data_folder() / TABLE
+    path = options.table or get_data_folder() / TABLE
     try:
         if not path.is_file():
             raise SourceMissing(path)
         with tempfile.TemporaryDirectory(prefix="lostark-evaluate-") as home:
-            training_set = through_the_platform(path, Path(home))
+            training_set = build_from_table(path, Path(home))
             one = evaluate(fit(training_set.frame, CUTOFF), training_set.frame, CUTOFF + WEEK)
-            _tell("first test done")
-            weeks = walk_forward(training_set.frame, weekly_resets(FIRST_RESET, LAST_RESET))
+            _report_progress("first test done")
+            weeks = walk_forward(training_set.frame, list_weekly_resets(FIRST_RESET, LAST_RESET))
     except LostarkError as error:
-        _tell(f"error: {error}")
+        _report_progress(f"error: {error}")
         return 2
-    return print_all(training_set, one, weeks)
+    return print_report(training_set, one, weeks)
 
 
-def print_all(training_set: TrainingSet, one: Evaluation, weeks: list[Evaluation]) -> int:
+def print_report(training_set: TrainingSet, one: Evaluation, weeks: list[Evaluation]) -> int:
     """Population, first test, slices, walk-forward and targets; 1 if a target is missed."""
     out = Console(width=132)
     excluded = ", ".join(f"{n:,} {reason}" for reason, n in sorted(training_set.exclusions.items()))
     out.print(f"{len(training_set.population):,} of {len(training_set.frame):,} player rows; not: {excluded}")
-    out.print(_by_predictor(one))
+    out.print(_build_predictor_table(one))
     out.print(f"refused of the test week: {dict(one.refused) or 'none'}")
     for name in one.slices["slice"].unique():
-        out.print(_slice_table(one.slices[one.slices["slice"] == name], name))
-    out.print(_walk_table(weeks))
+        out.print(_build_slice_table(one.slices[one.slices["slice"] == name], name))
+    out.print(_build_walk_table(weeks))
     return _print_targets(out, one, weeks)
 
 
-def _by_predictor(one: Evaluation) -> Table:
+def _build_predictor_table(one: Evaluation) -> Table:
     title = f"Trained before {one.cutoff:%Y-%m-%d}, tested to {one.until:%Y-%m-%d}"
-    table = _table(title, ["", *_HEADS])
+    table = _create_table(title, ["", *_HEADS])
     for name, metrics in one.overall.items():
-        table.add_row(name, *_cells(vars(metrics)))
+        table.add_row(name, *_format_metrics(vars(metrics)))
     return table
 
 
-def _slice_table(rows: pd.DataFrame, name: str) -> Table:
-    table = _table(f"By {name}", ["", *_HEADS])
+def _build_slice_table(rows: pd.DataFrame, name: str) -> Table:
+    table = _create_table(f"By {name}", ["", *_HEADS])
     for row in rows.to_dict("records"):
-        table.add_row(str(row["value"]), *_cells(row))
+        table.add_row(str(row["value"]), *_format_metrics(row))
     return table
 
 
-def _walk_table(weeks: list[Evaluation]) -> Table:
+def _build_walk_table(weeks: list[Evaluation]) -> Table:
     names = list(weeks[0].overall)
-    table = _table(
+    table = _create_table(
         "Trained anew at each weekly reset, tested on the week after",
         ["reset", "rows", "refused", *(f"MAPE {n}" for n in names), "bias", "R² log", "coverage", "width"],
     )
@@ -152,7 +152,7 @@ def _print_targets(out: Console, one: Evaluation, weeks: list[Evaluation]) -> in
         ("mean MAPE, walk-forward", mape, "<= 15.3 %", mape <= TARGETS["walk_mape"]),
         ("mean absolute bias (log)", bias, "<= 4 %", bias <= TARGETS["walk_bias"]),
     ]
-    table = _table("Targets", ["", "measured", "target", "reached"])
+    table = _create_table("Targets", ["", "measured", "target", "reached"])
     for name, value, target, is_reached in reached:
         table.add_row(name, f"{100 * value:.2f} %", target, "yes" if is_reached else "NO")
     out.print(table)
@@ -162,7 +162,7 @@ def _print_targets(out: Console, one: Evaluation, weeks: list[Evaluation]) -> in
 _HEADS = ["rows", "MAPE", "median APE", "MAE", "R² log", "bias", "coverage", "width"]
 
 
-def _cells(metrics: dict | Metrics) -> list[str]:
+def _format_metrics(metrics: dict | Metrics) -> list[str]:
     m = metrics
     return [
         f"{m['rows']:,}",
@@ -176,7 +176,7 @@ def _cells(metrics: dict | Metrics) -> list[str]:
     ]
 
 
-def _table(title: str, heads: list[str]) -> Table:
+def _create_table(title: str, heads: list[str]) -> Table:
     table = Table(title=title, title_justify="left")
     for place, head in enumerate(heads):
         table.add_column(head, justify="left" if place == 0 else "right")
@@ -186,7 +186,7 @@ def _table(title: str, heads: list[str]) -> Table:
 _STARTED = time.monotonic()
 
 
-def _tell(text: str) -> None:
+def _report_progress(text: str) -> None:
     sys.stderr.write(f"{time.monotonic() - _STARTED:6.0f} s  {text}\n")
 
 

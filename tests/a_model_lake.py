@@ -24,19 +24,19 @@ from lostark_ml.features.columns import CATEGORY_FEATURES
 from lostark_ml.features.training_set import model_input
 from lostark_ml.model.regressor import ModelConfig
 from lostark_ml.model.training import FittedModel, TrainingConfig
-from lostark_ml.registry.champion_history import point, read_history
+from lostark_ml.registry.aliases import read_history, set_alias
 from lostark_ml.registry.lifecycle import (
-    Evaluated,
+    AppliedDecision,
+    ChallengerEvaluation,
     LifecyclePolicy,
-    Outcome,
     TrainingSetRun,
+    apply_decision,
     evaluate_challenger,
     read_training_set,
     refresh_training_set,
-    settle_challenger,
     train_challenger,
 )
-from lostark_ml.registry.models import ModelVersion, Registry, Submission
+from lostark_ml.registry.model_registry import ModelRegistry, ModelVersion, Submission
 from lostark_ml.registry.promotion import PromotionPolicy
 from lostark_simulator.population import Population
 from lostark_simulator.raids import GATES
@@ -129,18 +129,18 @@ class World:
     home: Path
     policy: LifecyclePolicy = POLICY
     now: datetime = RESET + FIRST_WEEKS * WEEK
-    registry: Registry = field(init=False)
+    registry: ModelRegistry = field(init=False)
     lake: Lake = field(init=False)
     made: TrainingSetRun | None = None
-    evaluated: Evaluated | None = None
-    outcome: Outcome | None = None
+    evaluated: ChallengerEvaluation | None = None
+    outcome: AppliedDecision | None = None
 
     def __post_init__(self) -> None:
         self.lake = Lake(str(self.home / "lake"))
-        self.registry = Registry(f"sqlite:///{self.home / 'mlflow.db'}", self.home / "artifacts")
+        self.registry = ModelRegistry(f"sqlite:///{self.home / 'mlflow.db'}", self.home / "artifacts")
 
     @contextlib.contextmanager
-    def open(self, _model_name: str = "lostark_dps") -> Iterator[Registry]:
+    def open(self, _model_name: str = "lostark_dps") -> Iterator[ModelRegistry]:
         """As ``resources.Registries`` does."""
         yield self.registry
 
@@ -180,7 +180,7 @@ class World:
         example = model_input(read_training_set(self.lake, version).head(3))
         submission = Submission(metrics=metrics, snapshot={"ml_training_set": version})
         made = self.registry.submit(model, submission, example)
-        point(
+        set_alias(
             self.registry,
             self.lake,
             "challenger",
@@ -192,10 +192,10 @@ class World:
         )
         return made
 
-    def decide(self) -> Outcome:
+    def decide(self) -> AppliedDecision:
         """Evaluate and settle what is challenger."""
         self.evaluated = evaluate_challenger(self.lake, self.registry, self.policy, self.now)
-        return settle_challenger(self.lake, self.registry, self.now)
+        return apply_decision(self.lake, self.registry, self.now)
 
 
 def new_world(home: Path, registry_template: Path) -> World:

@@ -19,7 +19,7 @@ os.environ["LOSTARK_HOME"] = tempfile.mkdtemp(prefix="lostark-tests-")
 @pytest.fixture(scope="session")
 def registry_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an empty ``mlflow.db``: its migrations take seconds."""
-    from lostark_ml.registry.database import prepare_database
+    from lostark_ml.registry.mlflow_database import prepare_database
 
     folder = tmp_path_factory.mktemp("mlflow-template")
     prepare_database(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lostark_api.database import Row, Snapshot
-from lostark_ml.features.columns import DPS_MODEL
+from lostark_ml.registry.names import DPS_MODEL
 
 _DAYS_SHOWN = 60
 

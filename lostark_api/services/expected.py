@@ -24,11 +24,11 @@ from lostark_assets.game.gates import resolve_named_gate
 from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
 from lostark_assets.settings import Settings
-from lostark_ml.features.planned import NAN, Planned, Role, get_role
+from lostark_ml.features.player_build import NAN, PlayerBuild, Role, get_role
 
 if TYPE_CHECKING:
-    from lostark_ml.registry.models import Registry as ModelRegistry
-    from lostark_ml.serving.builds import Answer, BuildModel
+    from lostark_ml.registry.model_registry import ModelRegistry
+    from lostark_ml.serving.build_predictor import BuildExpectation, BuildPredictor
 
 _MAX_KEPT = 4096
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
@@ -48,9 +48,9 @@ class Champion:
     """A loaded champion that answers builds."""
 
     version: int
-    model: BuildModel
+    model: BuildPredictor
 
-    def expect(self, builds: Sequence[Build | PlainBuild]) -> list[Answer]:
+    def expect(self, builds: Sequence[Build | PlainBuild]) -> list[BuildExpectation]:
         """Expectation with its 90 % interval and parts by build, or the reason why there is none."""
         now_us = time.time_ns() // 1000
         return [self.model.expect(planned(build, now_us)) for build in builds]
@@ -69,16 +69,16 @@ class Champions:
 
     def load(self, version: int) -> Champion:
         """That version, loaded and compiled."""
-        from lostark_ml.serving.builds import BuildModel  # noqa: PLC0415 - scikit-learn takes a second to load
+        from lostark_ml.serving.build_predictor import BuildPredictor  # noqa: PLC0415 - scikit-learn takes a second to load
 
-        return Champion(version, BuildModel(self.registry.load(version)))
+        return Champion(version, BuildPredictor(self.registry.load(version)))
 
 
 def open_champions(settings: Settings) -> Champions | None:
     """The registry that the settings name; None: no one, and no build gets an expectation."""
     if settings.mlflow_tracking_uri is None:
         return None
-    from lostark_ml.registry.models import Registry as ModelRegistry  # noqa: PLC0415 - seconds
+    from lostark_ml.registry.model_registry import ModelRegistry  # noqa: PLC0415 - seconds
 
     uri = settings.mlflow_tracking_uri.get_secret_value()
     return Champions(ModelRegistry(uri, settings.mlflow_artifacts_dir))
@@ -99,7 +99,7 @@ def answer_at_once(predictor: Predictor | None, builds: Sequence[Build | PlainBu
     return _encode({"model_version": predictor.version, "expectations": predictor.expect(builds)})
 
 
-def planned(build: Build | PlainBuild, now_us: int) -> Planned:
+def planned(build: Build | PlainBuild, now_us: int) -> PlayerBuild:
     """The build as models read it: names in English, and a moment (microseconds from 1970)."""
     at, others = build.fight_started_at, []
     for one in build.party:
@@ -114,7 +114,7 @@ def planned(build: Build | PlainBuild, now_us: int) -> Planned:
         build.support_hyper,
     )
     combat_power, is_ark_passive_active, *uptimes = [NAN if number is None else number for number in told]
-    return Planned(
+    return PlayerBuild(
         _place(build.raid_name, build.gate_name, build.difficulty),
         build.region,
         _NEWEST_RULES,

@@ -14,9 +14,9 @@ from lostark_assets.contracts.expectations import Finding
 from lostark_assets.dagster.specs import check_results, check_specs
 from lostark_assets.dagster.stats_checks import same_players
 from lostark_assets.lake.tables import Lake
-from lostark_ml.model.leaks import MAX_ID_GAIN, MAX_SHUFFLED_R2
+from lostark_ml.model.leakage import MAX_ID_GAIN, MAX_SHUFFLED_R2
 from lostark_ml.monitoring.weekly import RULES
-from lostark_ml.registry.lifecycle import BASELINE
+from lostark_ml.registry.lifecycle import BASELINE_PREFIX
 from lostark_ml.styles.refresh import STYLES_ARE_NOT_SPECS
 
 EVERY_PLAYER_IS_SCORED = "ml_expected_dps_rows_equal_stats_player_rows"
@@ -31,12 +31,12 @@ CROSS_RULES = {
 }
 
 
-def ml_check_specs(table: str) -> list[dg.AssetCheckSpec]:
+def build_ml_check_specs(table: str) -> list[dg.AssetCheckSpec]:
     """The contract of the table, and the rules beyond it."""
     return check_specs((table,), {rule: of for rule, of in CROSS_RULES.items() if of[0] == table})
 
 
-def challenger_check_specs() -> list[dg.AssetCheckSpec]:
+def build_challenger_check_specs() -> list[dg.AssetCheckSpec]:
     """Checks about the model. None blocks: the gate refuses what they find, and says why on the card."""
     rules = [rule for rule, (asset, _) in CROSS_RULES.items() if asset == "ml_dps_challenger"]
     return [
@@ -47,14 +47,14 @@ def challenger_check_specs() -> list[dg.AssetCheckSpec]:
     ]
 
 
-def results(
+def build_check_results(
     table: str, findings: Sequence[Finding], lake: Lake, wanted: set[Any]
 ) -> Iterator[dg.AssetCheckResult]:
     """Findings about one asset as Dagster shows them."""
     yield from check_results({table: findings}, lake, CROSS_RULES, wanted)
 
 
-def challenger_findings(metrics: dict[str, float]) -> list[Finding]:
+def build_challenger_findings(metrics: dict[str, float]) -> list[Finding]:
     """What a challenger's own figures say of leaks and baselines."""
     shuffled, gain = (metrics.get(name, math.nan) for name in ("leak_shuffled_r2", "leak_id_gain"))
     leaks = [
@@ -65,9 +65,9 @@ def challenger_findings(metrics: dict[str, float]) -> list[Finding]:
     broken = [row for row in leaks if not row["found"] <= row["at most"]]
     own = metrics["mape"]
     others = {
-        name.removeprefix(BASELINE).removesuffix(".mape"): value
+        name.removeprefix(BASELINE_PREFIX).removesuffix(".mape"): value
         for name, value in metrics.items()
-        if name.startswith(BASELINE) and name.endswith(".mape")
+        if name.startswith(BASELINE_PREFIX) and name.endswith(".mape")
     }
     better = [
         {"baseline": name, "MAPE": value, "model": own} for name, value in others.items() if value <= own
@@ -78,6 +78,6 @@ def challenger_findings(metrics: dict[str, float]) -> list[Finding]:
     ]
 
 
-def every_player_is_scored(lake: Lake, days: Sequence[date]) -> Finding:
+def find_unscored_players(lake: Lake, days: Sequence[date]) -> Finding:
     """Whether every player of the statistics has a row of expectations, and no other."""
     return same_players(lake, days, ("stats_player_dps", "ml_expected_dps"), EVERY_PLAYER_IS_SCORED)

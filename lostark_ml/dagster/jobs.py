@@ -15,7 +15,7 @@ STYLES_JOB = "play_styles"
 _CONCURRENCY_GROUP = {CONCURRENCY_GROUP_TAG: "model"}
 
 
-def phase_two_jobs() -> list[Any]:
+def build_model_jobs() -> list[Any]:
     """All of them; one at a time, beside those of phase 1."""
     return [
         dg.define_asset_job(

@@ -21,30 +21,34 @@ from lostark_assets.ledger import Ledger, open_ledger
 from lostark_assets.markdown import chart_image, markdown_table
 from lostark_assets.settings import Settings
 from lostark_ml.dagster.checks import (
-    challenger_check_specs,
-    challenger_findings,
-    every_player_is_scored,
-    ml_check_specs,
-    results,
+    build_challenger_check_specs,
+    build_challenger_findings,
+    build_check_results,
+    build_ml_check_specs,
+    find_unscored_players,
 )
 from lostark_ml.dagster.policies import build_lifecycle_policy
-from lostark_ml.dagster.resources import Registries
-from lostark_ml.model.plots import by_week, calibration
+from lostark_ml.dagster.resources import ModelRegistries
+from lostark_ml.model.charts import by_week, calibration
 from lostark_ml.monitoring.scoring import EXPECTED, refresh_monitoring, score_days
-from lostark_ml.registry.champion_history import read_history
+from lostark_ml.registry.aliases import read_history
 from lostark_ml.registry.lifecycle import (
     TRAINING_SET,
+    apply_decision,
     evaluate_challenger,
     refresh_training_set,
-    settle_challenger,
     train_challenger,
 )
-from lostark_ml.registry.models import DPS_MODEL
+from lostark_ml.registry.names import DPS_MODEL
 
 ML_VERSION = "1"
 """Raise it when features, model or scores change: assets then show as computed by other code."""
-CHALLENGER, EVALUATION, CHAMPION = "ml_dps_challenger", "ml_dps_evaluation", "ml_dps_champion"
-MONITORING, HISTORY = "ml_dps_monitoring", "ml_champion_history"
+CHALLENGER_ASSET, EVALUATION_ASSET, CHAMPION_ASSET = (
+    "ml_dps_challenger",
+    "ml_dps_evaluation",
+    "ml_dps_champion",
+)
+MONITORING_ASSET, HISTORY_ASSET = "ml_dps_monitoring", "ml_champion_history"
 _TRIGGER_TAGS = {"trigger": "by hand", "because": "materialised by hand", "also_because": ""}
 """Tags of a run (``lostark/…``) that go to the model version, and what they are without a sensor."""
 _UPSTREAM = ["stats_player_dps", "core_players", "core_encounters"]
@@ -53,18 +57,20 @@ _PREVIEWS = {
         "fight_started_at", "gate_difficulty", "player_name", "spec_name", "item_level", "history_fights",
         "history_residual", "dps", "exclusion_reason",
     ],
-    EVALUATION: ["model_version", "predictor", "slice", "value", "rows", "mape", "bias_log", "coverage"],
+    EVALUATION_ASSET: [
+        "model_version", "predictor", "slice", "value", "rows", "mape", "bias_log", "coverage",
+    ],
     EXPECTED: [
         "fight_started_at", "gate_difficulty", "player_name", "spec_name", "dps", "expected_dps",
         "expected_dps_low", "expected_dps_high", "expected_percentile", "refusal_reason", "model_version",
     ],
-    MONITORING: [
+    MONITORING_ASSET: [
         "week_started_at", "slice", "value", "rows", "mape", "bias_log", "coverage", "refused", "is_drifting",
     ],
 }  # fmt: skip
 
 
-def ml_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+def build_ml_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """All assets of phase 2 that concern the expected DPS."""
     return [
         _training_set(),
@@ -76,27 +82,29 @@ def ml_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     ]
 
 
-def history_spec() -> dg.AssetSpec:
+def build_history_spec() -> dg.AssetSpec:
     """The history of the aliases: written by whoever moves one, seen by the sensor."""
-    return asset_spec(HISTORY, version=ML_VERSION, kinds={"mlflow"}, deps=[CHAMPION])
+    return asset_spec(HISTORY_ASSET, version=ML_VERSION, kinds={"mlflow"}, deps=[CHAMPION_ASSET])
 
 
 def _training_set() -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="ml_training_set_table",
         specs=[asset_spec(TRAINING_SET, version=ML_VERSION, kinds={"pandas"}, deps=_UPSTREAM)],
-        check_specs=ml_check_specs(TRAINING_SET),
+        check_specs=build_ml_check_specs(TRAINING_SET),
         can_subset=True,
     )
     def training_set(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[Any]:
         wanted = context.selected_asset_check_keys
         if not context.selected_asset_keys:
-            yield from results(TRAINING_SET, examine(ML_TRAINING_SET, lake.read(TRAINING_SET)), lake, wanted)
+            yield from build_check_results(
+                TRAINING_SET, examine(ML_TRAINING_SET, lake.read(TRAINING_SET)), lake, wanted
+            )
             return
         try:
             run = refresh_training_set(lake)
         except ContractViolated as error:
-            yield from results(TRAINING_SET, error.findings[TRAINING_SET], lake, wanted)
+            yield from build_check_results(TRAINING_SET, error.findings[TRAINING_SET], lake, wanted)
             raise dg.Failure(str(error), allow_retries=False) from error
         excluded = [{"reason": reason, "rows": n} for reason, n in run.exclusions.most_common()]
         columns = _PREVIEWS[TRAINING_SET]
@@ -110,14 +118,14 @@ def _training_set() -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             asset_key=TRAINING_SET, metadata=metadata, data_version=dg.DataVersion(str(run.version))
         )
-        yield from results(TRAINING_SET, run.findings, lake, wanted)
+        yield from build_check_results(TRAINING_SET, run.findings, lake, wanted)
 
     return training_set
 
 
 def _challenger() -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
-        CHALLENGER,
+        CHALLENGER_ASSET,
         description="The newest trained model of expected DPS: a version of `lostark_dps` in MLflow under "
         "the alias `challenger`, with its run, figures and card.",
         deps=[TRAINING_SET],
@@ -126,11 +134,11 @@ def _challenger() -> dg.AssetsDefinition:
         code_version=ML_VERSION,
     )
 
-    @dg.multi_asset(name="ml_dps_challenger_model", specs=[spec], check_specs=challenger_check_specs())
+    @dg.multi_asset(name="ml_dps_challenger_model", specs=[spec], check_specs=build_challenger_check_specs())
     def challenger(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
-        registries: dg.ResourceParam[Registries],
+        registries: dg.ResourceParam[ModelRegistries],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
         given = {name: context.run.tags.get(f"lostark/{name}", none) for name, none in _TRIGGER_TAGS.items()}
@@ -150,7 +158,7 @@ def _challenger() -> dg.AssetsDefinition:
             if name.endswith("mape")
         ]
         yield dg.MaterializeResult(
-            asset_key=CHALLENGER,
+            asset_key=CHALLENGER_ASSET,
             metadata={
                 "version": made.version,
                 "MLflow run": made.run_id,
@@ -163,7 +171,9 @@ def _challenger() -> dg.AssetsDefinition:
             },
             data_version=dg.DataVersion(str(made.version)),
         )
-        yield from results(CHALLENGER, challenger_findings(metrics), lake, context.selected_asset_check_keys)
+        yield from build_check_results(
+            CHALLENGER_ASSET, build_challenger_findings(metrics), lake, context.selected_asset_check_keys
+        )
 
     return challenger
 
@@ -171,28 +181,35 @@ def _challenger() -> dg.AssetsDefinition:
 def _evaluation() -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="ml_dps_evaluation_table",
-        specs=[asset_spec(EVALUATION, version=ML_VERSION, kinds={"pandas"}, deps=[CHALLENGER, TRAINING_SET])],
-        check_specs=ml_check_specs(EVALUATION),
+        specs=[
+            asset_spec(
+                EVALUATION_ASSET, version=ML_VERSION, kinds={"pandas"}, deps=[CHALLENGER_ASSET, TRAINING_SET]
+            )
+        ],
+        check_specs=build_ml_check_specs(EVALUATION_ASSET),
     )
     def evaluation(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
-        registries: dg.ResourceParam[Registries],
+        registries: dg.ResourceParam[ModelRegistries],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
         with registries.open() as registry:
             done = evaluate_challenger(lake, registry, build_lifecycle_policy(settings), datetime.now(UTC))
             card = registry.version(done.version).description
-        rows = lake.read(EVALUATION)
+        rows = lake.read(EVALUATION_ASSET)
         mine = rows.filter(pc.equal(rows["model_version"], done.version))
-        metadata = table_metadata(lake, EVALUATION, mine, rows.num_rows, _PREVIEWS[EVALUATION])
+        metadata = table_metadata(lake, EVALUATION_ASSET, mine, rows.num_rows, _PREVIEWS[EVALUATION_ASSET])
         metadata |= {
             "decision": f"{'promote' if done.decision.promote else 'keep'}: {done.decision.words}",
             "model card": dg.MetadataValue.md(card),
         }
-        yield dg.MaterializeResult(asset_key=EVALUATION, metadata=metadata)
-        yield from results(
-            EVALUATION, examine(CONTRACTS[EVALUATION], rows), lake, context.selected_asset_check_keys
+        yield dg.MaterializeResult(asset_key=EVALUATION_ASSET, metadata=metadata)
+        yield from build_check_results(
+            EVALUATION_ASSET,
+            examine(CONTRACTS[EVALUATION_ASSET], rows),
+            lake,
+            context.selected_asset_check_keys,
         )
 
     return evaluation
@@ -200,19 +217,19 @@ def _evaluation() -> dg.AssetsDefinition:
 
 def _champion() -> dg.AssetsDefinition:
     @dg.asset(
-        name=CHAMPION,
+        name=CHAMPION_ASSET,
         description="The model in force: the version of `lostark_dps` in MLflow under the alias `champion`. "
         "Materialising settles the challenger by its decision; a tie keeps the champion.",
-        deps=[EVALUATION, CHALLENGER],
+        deps=[EVALUATION_ASSET, CHALLENGER_ASSET],
         owners=OWNERS,
         kinds={"mlflow"},
         code_version=ML_VERSION,
     )
     def champion(
-        lake: dg.ResourceParam[Lake], registries: dg.ResourceParam[Registries]
+        lake: dg.ResourceParam[Lake], registries: dg.ResourceParam[ModelRegistries]
     ) -> dg.MaterializeResult:
         with registries.open() as registry:
-            outcome = settle_challenger(lake, registry, datetime.now(UTC))
+            outcome = apply_decision(lake, registry, datetime.now(UTC))
             in_force = registry.champion()
         history = [
             {
@@ -249,10 +266,10 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 EXPECTED,
                 version=ML_VERSION,
                 kinds={"scikitlearn"},
-                deps=["stats_player_dps", CHAMPION, HISTORY],
+                deps=["stats_player_dps", CHAMPION_ASSET, HISTORY_ASSET],
             )
         ],
-        check_specs=ml_check_specs(EXPECTED),
+        check_specs=build_ml_check_specs(EXPECTED),
         partitions_def=fight_days,
         backfill_policy=SINGLE_RUN,
         can_subset=True,
@@ -260,19 +277,21 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     def expected(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
-        registries: dg.ResourceParam[Registries],
+        registries: dg.ResourceParam[ModelRegistries],
     ) -> Iterator[Any]:
         wanted, days = context.selected_asset_check_keys, get_days(context)
         if days is None or not context.selected_asset_keys:
             stored = lake.days(EXPECTED) if days is None else days
             findings = examine(CONTRACTS[EXPECTED], lake.read(EXPECTED, days=stored))
-            yield from results(EXPECTED, [*findings, every_player_is_scored(lake, stored)], lake, wanted)
+            yield from build_check_results(
+                EXPECTED, [*findings, find_unscored_players(lake, stored)], lake, wanted
+            )
             return
         try:
             with registries.open() as registry:
                 run = score_days(lake, registry, days, datetime.now(UTC))
         except ContractViolated as error:
-            yield from results(EXPECTED, error.findings[EXPECTED], lake, wanted)
+            yield from build_check_results(EXPECTED, error.findings[EXPECTED], lake, wanted)
             raise dg.Failure(str(error), allow_retries=False) from error
         rows = lake.read(EXPECTED, days=days)
         metadata = table_metadata(lake, EXPECTED, rows, run.rows, _PREVIEWS[EXPECTED])
@@ -284,7 +303,9 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             chart = calibration(rows.filter(pc.is_valid(rows["expected_dps"])).to_pandas())
             metadata["reached against expected"] = dg.MetadataValue.md(chart_image(chart, "DPS"))
         yield dg.MaterializeResult(asset_key=EXPECTED, metadata=metadata)
-        yield from results(EXPECTED, [*run.findings, every_player_is_scored(lake, days)], lake, wanted)
+        yield from build_check_results(
+            EXPECTED, [*run.findings, find_unscored_players(lake, days)], lake, wanted
+        )
 
     return expected
 
@@ -292,25 +313,33 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 def _monitoring() -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="ml_dps_monitoring_table",
-        specs=[asset_spec(MONITORING, version=ML_VERSION, kinds={"pandas"}, deps=[EXPECTED, CHAMPION])],
-        check_specs=ml_check_specs(MONITORING),
+        specs=[
+            asset_spec(
+                MONITORING_ASSET, version=ML_VERSION, kinds={"pandas"}, deps=[EXPECTED, CHAMPION_ASSET]
+            )
+        ],
+        check_specs=build_ml_check_specs(MONITORING_ASSET),
     )
     def monitoring(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
-        registries: dg.ResourceParam[Registries],
+        registries: dg.ResourceParam[ModelRegistries],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
         ledger: Ledger = open_ledger(settings)
         with registries.open() as registry:
             run = refresh_monitoring(lake, registry, ledger, datetime.now(UTC))
-        metadata = table_metadata(lake, MONITORING, run.rows, run.rows.num_rows, _PREVIEWS[MONITORING])
+        metadata = table_metadata(
+            lake, MONITORING_ASSET, run.rows, run.rows.num_rows, _PREVIEWS[MONITORING_ASSET]
+        )
         listed = [{"kind": p.kind, "subject": p.subject, "what": p.what} for p in run.problems]
         metadata["problems"] = dg.MetadataValue.md(markdown_table(listed) or "none")
         if run.rows.num_rows:
             chart = by_week(run.rows)
             metadata["by week"] = dg.MetadataValue.md(chart_image(chart, "error by week"))
-        yield dg.MaterializeResult(asset_key=MONITORING, metadata=metadata)
-        yield from results(MONITORING, run.findings, lake, context.selected_asset_check_keys)
+        yield dg.MaterializeResult(asset_key=MONITORING_ASSET, metadata=metadata)
+        yield from build_check_results(
+            MONITORING_ASSET, run.findings, lake, context.selected_asset_check_keys
+        )
 
     return monitoring

@@ -9,15 +9,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from lostark_assets.settings import Settings
-from lostark_ml.registry.models import DPS_MODEL, Registry, open_registry
+from lostark_ml.registry.model_registry import ModelRegistry, open_registry
+from lostark_ml.registry.names import DPS_MODEL
 
 
 @dataclass(frozen=True)
-class Registries:
+class ModelRegistries:
     """Opens the registries of the platform's models."""
 
     settings: Settings
 
-    def open(self, model_name: str = DPS_MODEL) -> AbstractContextManager[Registry]:
+    def open(self, model_name: str = DPS_MODEL) -> AbstractContextManager[ModelRegistry]:
         """The registry of one model, for as long as it is held."""
         return open_registry(self.settings, model_name)

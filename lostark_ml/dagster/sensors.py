@@ -25,20 +25,26 @@ from lostark_assets.dagster.ticks import (
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import Settings
 from lostark_ml.dagster.jobs import SCORE_JOB, STYLES_JOB, TRAIN_JOB
-from lostark_ml.dagster.model_assets import HISTORY, ML_VERSION
+from lostark_ml.dagster.model_assets import HISTORY_ASSET, ML_VERSION
 from lostark_ml.dagster.policies import build_retraining_policy
-from lostark_ml.dagster.resources import Registries
-from lostark_ml.monitoring.retraining import Attempt, decide_retraining, reasons_to_train, resting
-from lostark_ml.monitoring.retraining_inputs import gather, in_vain
-from lostark_ml.monitoring.scoring import EXPECTED, STATS, due_scoring_days
-from lostark_ml.registry.champion_history import find_champion, notice_outside_changes, read_history
+from lostark_ml.dagster.resources import ModelRegistries
+from lostark_ml.monitoring.retraining import (
+    Attempt,
+    decide_retraining,
+    find_pause_reason,
+    find_retraining_reasons,
+)
+from lostark_ml.monitoring.retraining_inputs import collect_retraining_inputs, count_unpromoted
+from lostark_ml.monitoring.scoring import EXPECTED, STATS, find_days_to_score
+from lostark_ml.registry.aliases import find_champion, read_history, record_outside_changes
 from lostark_ml.registry.lifecycle import PROMOTE_TAG
-from lostark_ml.registry.models import DPS_MODEL, STYLE_MODEL, Registry
-from lostark_ml.styles.refresh import are_styles_newest
+from lostark_ml.registry.model_registry import ModelRegistry
+from lostark_ml.registry.names import DPS_MODEL, STYLE_MODEL
+from lostark_ml.styles.refresh import are_styles_current
 
 EVERY_S = 60
 SCORE_EVERY_S = 300.0
-FACTS_EVERY_S = 600.0
+INPUTS_EVERY_S = 600.0
 STYLES_EVERY_S = 86_400.0
 INPUT_TAG = "lostark/input"
 _SLACK = timedelta(minutes=15)
@@ -84,7 +90,7 @@ class AliasCursor:
     version: int | None = None
 
 
-def ml_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
+def build_ml_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
     """All sensors of phase 2, switched on by default; ``clock`` gives epoch seconds."""
     return [_due_model(clock), _due_expected_dps(clock), _due_player_clusters(clock), _alias_moves(clock)]
 
@@ -99,21 +105,21 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
     def due_model(
         context: dg.SensorEvaluationContext,
         lake: dg.ResourceParam[Lake],
-        registries: dg.ResourceParam[Registries],
+        registries: dg.ResourceParam[ModelRegistries],
         settings: dg.ResourceParam[Settings],
     ) -> dg.SensorResult:
         now = clock()
         cursor = read_cursor(context.cursor, TrainCursor) or TrainCursor(name=new_memory().name)
         if in_progress(context.instance, TRAIN_JOB):
             return tick_result(context, replace(cursor, looked_at=0.0), "a model is being trained")
-        if now - cursor.looked_at < FACTS_EVERY_S and lake.is_at(STATS, cursor.version):
+        if now - cursor.looked_at < INPUTS_EVERY_S and lake.is_at(STATS, cursor.version):
             return tick_result(context, cursor, cursor.said)
         version = lake.version(STATS)
         if version is None:
             return tick_result(context, cursor, "no statistics yet")
         policy, at = build_retraining_policy(settings), datetime.fromtimestamp(now, UTC)
         with registries.open() as registry:
-            facts = gather(
+            facts = collect_retraining_inputs(
                 lake,
                 registry,
                 at,
@@ -122,8 +128,8 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
             )
         trigger = decide_retraining(facts, policy)
         if trigger is None:
-            reasons = "; ".join(words for _, words in reasons_to_train(facts, policy))
-            why_not = resting(facts, policy)
+            reasons = "; ".join(words for _, words in find_retraining_reasons(facts, policy))
+            why_not = find_pause_reason(facts, policy)
             said = (
                 f"{facts.new_fights:,} new fights are no reason yet (expected {policy.new_fights:,})"
                 if facts.trained_fights is not None
@@ -142,7 +148,7 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
     return due_model
 
 
-def _last_attempt(instance: dg.DagsterInstance, registry: Registry) -> Attempt | None:
+def _last_attempt(instance: dg.DagsterInstance, registry: ModelRegistry) -> Attempt | None:
     """The newest training that ended, whoever started it."""
     records = instance.get_run_records(
         dg.RunsFilter(job_name=TRAIN_JOB, statuses=_ENDED), limit=10, order_by="update_timestamp"
@@ -165,7 +171,7 @@ def _last_attempt(instance: dg.DagsterInstance, registry: Registry) -> Attempt |
         input=tried,
         outcome="failed" if has_failed else "promoted" if promoted else "refused",
         # A run that failed may have registered its version before it did.
-        in_vain=max(in_vain(versions), int(has_failed)),
+        in_vain=max(count_unpromoted(versions), int(has_failed)),
         tries=max(tries, 1),
     )
 
@@ -192,7 +198,7 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         version = lake.version(STATS) if moved else cursor.version
         days = _days_to_look_at(lake, cursor) if moved else {date.fromisoformat(day) for day in cursor.due}
         days |= {date.fromisoformat(day) for day in memory.attempts}
-        due = {day.isoformat(): waits for day, waits in due_scoring_days(lake, days).items()}
+        due = {day.isoformat(): waits for day, waits in find_days_to_score(lake, days).items()}
         memory = update_memory(context.instance, memory, due, now)
         # Statistics that are being computed carry a time before their commit: such days wait for them.
         jobs = (SCORE_JOB, FIGHT_DAYS_JOB)
@@ -234,7 +240,7 @@ def _due_player_clusters(clock: Clock) -> dg.SensorDefinition:
             return tick_result(context, cursor, "play styles were looked for within the last day")
         if in_progress(context.instance, STYLES_JOB) or in_progress(context.instance, SCORE_JOB):
             return tick_result(context, cursor, "fights are being scored, or play styles looked for")
-        if are_styles_newest(lake):
+        if are_styles_current(lake):
             return tick_result(context, cursor, "no fight was scored since play styles were looked for")
         request = dg.RunRequest(run_key=f"{cursor.name}-{cursor.requests}")
         asked = replace(cursor, requests=cursor.requests + 1, asked_at=now)
@@ -248,25 +254,25 @@ def _alias_moves(clock: Clock) -> dg.SensorDefinition:
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Writes down who moved an alias of a model, also where it was done in the MLflow UI.",
-        asset_selection=dg.AssetSelection.assets(HISTORY),
+        asset_selection=dg.AssetSelection.assets(HISTORY_ASSET),
     )
     def alias_moves(
         context: dg.SensorEvaluationContext,
         lake: dg.ResourceParam[Lake],
-        registries: dg.ResourceParam[Registries],
+        registries: dg.ResourceParam[ModelRegistries],
     ) -> dg.SensorResult:
         now = datetime.fromtimestamp(clock(), UTC)
         cursor = read_cursor(context.cursor, AliasCursor) or AliasCursor()
         with registries.open() as registry:
-            noticed = notice_outside_changes(registry, lake, now)
-            noticed += notice_outside_changes(registry.beside(STYLE_MODEL), lake, now)
-        version = lake.version(HISTORY)
+            noticed = record_outside_changes(registry, lake, now)
+            noticed += record_outside_changes(registry.beside(STYLE_MODEL), lake, now)
+        version = lake.version(HISTORY_ASSET)
         if version == cursor.version:
             return tick_result(context, cursor, "no alias has moved")
         rows = read_history(lake)
         newest = rows[-1]
         event = dg.AssetMaterialization(
-            asset_key=HISTORY,
+            asset_key=HISTORY_ASSET,
             metadata={
                 "dagster/row_count": len(rows),
                 "newest": f"{newest.model_name}: {newest.alias} to version {newest.to_version} "

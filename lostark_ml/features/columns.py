@@ -10,8 +10,6 @@ from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.contracts.ml import CATEGORIES, HISTORY, OWN, PARTY, SUPPORT_COUNTS, WHEN
 from lostark_assets.contracts.table import concat
 
-DPS_MODEL, STYLE_MODEL = "lostark_dps", "lostark_play_styles"
-"""Names of the registered models, in MLflow and in ``ml_champion_history``."""
 CATEGORY_FEATURES = [c.name for c in CATEGORIES]
 NUMBER_FEATURES = [c.name for c in concat(OWN, UPTIMES, PARTY, WHEN, HISTORY)]
 TIME_FEATURE = "fought_at_week"

@@ -19,7 +19,7 @@ MIN_PER_CELL = 5
 """A median of fewer players is no measure."""
 
 
-def character_history(
+def compute_history(
     fights: pd.DataFrame, character: np.ndarray, is_source: np.ndarray, ended_us: np.ndarray
 ) -> pd.DataFrame:
     """``history_fights``, ``history_residual`` and ``history_age_days`` of each row.

@@ -124,8 +124,8 @@ def _narrow(left, reach_of, reach, codes, group_of, groups):
 
 
 @njit(cache=True, nogil=True)
-def left_over(codes, group_of, groups, reach_of, reach):
-    """``trees.CompiledPipeline.left_over`` of ``groups``, the one of features in no group included."""
+def remaining_leaves(codes, group_of, groups, reach_of, reach):
+    """``trees.CompiledPipeline.remaining_leaves`` of ``groups``, the one of features in no group included."""
     found = np.empty((len(codes), groups, reach.shape[1]), reach.dtype)
     for row in range(len(codes)):
         for group in range(groups):
@@ -196,14 +196,14 @@ def _add_up(leaves, lows, high, baseline, total):
 
 
 @vectorize(cache=True)
-def mean_of_two(one, other):
+def log_mean(one, other):
     """``parts.logarithmic_mean``."""
     log_ratio = np.log(one / other)
     return other * (np.expm1(log_ratio) / log_ratio if log_ratio != 0 else 1.0)
 
 
 @njit(cache=True, nogil=True)
-def whole_parts(mixtures, shares, start, end):
+def round_parts(mixtures, shares, start, end):
     """Parts (rows, groups) in whole numbers that sum to ``end - start``, whole numbers themselves.
 
     Args:
@@ -215,7 +215,7 @@ def whole_parts(mixtures, shares, start, end):
     rows, groups = len(mixtures), shares.shape[1]
     whole = np.empty((rows, groups))
     for row in range(rows):
-        scale = mean_of_two(max(end[row], 1.0), max(start[row], 1.0))
+        scale = log_mean(max(end[row], 1.0), max(start[row], 1.0))
         left, largest, most = end[row] - start[row], 0, -1.0
         for group in range(groups):
             part = 0.0
@@ -231,7 +231,7 @@ def whole_parts(mixtures, shares, start, end):
 
 
 @njit(cache=True, nogil=True)
-def one_row(usual, values, layout):
+def build_row(usual, values, layout):
     """The features of one player.
 
     Args:
@@ -253,7 +253,7 @@ def one_row(usual, values, layout):
 
 
 @njit(cache=True, nogil=True)
-def one_answer(values, cell, additive, layout, seat, encoding, trees, shares):
+def predict_one(values, cell, additive, layout, seat, encoding, trees, shares):
     """Expected damage/s of one player with the ends of its interval, that of the typical one, and the parts.
 
     Args:
@@ -270,7 +270,7 @@ def one_answer(values, cell, additive, layout, seat, encoding, trees, shares):
     usual_row, start, has_usual_seat, low, high = cell
     group_of, reach_of, reach, leaves, baseline = trees
     without, with_seat = additive
-    row = one_row(usual_row, values, layout)
+    row = build_row(usual_row, values, layout)
     codes = encode_features(row, encoding[0], encoding[1], encoding[2])
     mixtures = sum_trees(start, codes, group_of, reach_of, reach, leaves, baseline)
     own = with_seat if row[0, seat[0]] > 0 else without
@@ -279,7 +279,7 @@ def one_answer(values, cell, additive, layout, seat, encoding, trees, shares):
         mixtures[0, mixture] += own if mixture >> seat[1] & 1 else usual
     log_dps = mixtures[0, -1]
     typical, expected = np.rint(np.exp(mixtures[:, 0])), np.rint(np.exp(mixtures[:, -1]))
-    parts = whole_parts(mixtures, shares, typical, expected)
+    parts = round_parts(mixtures, shares, typical, expected)
     found = np.empty(4 + parts.shape[1], np.int64)
     found[0], found[3] = expected[0], typical[0]
     found[1], found[2] = np.rint(np.exp(log_dps + low)), np.rint(np.exp(log_dps + high))

@@ -26,7 +26,7 @@ from lostark_assets.game.specs import SUPPORT_CLASSES
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats.weeks import HOUR_US, WEEK_US
 from lostark_ml.features.columns import MODEL_FEATURES, NO_SUPPORT, SUPPORT_CODES
-from lostark_ml.features.history import character_history
+from lostark_ml.features.history import compute_history
 from lostark_ml.features.kernels import party_features
 
 PLAYERS_IN_A_PARTY = 4
@@ -129,11 +129,11 @@ def build_features(players: pd.DataFrame) -> pd.DataFrame:
     for name in ("item_level", "combat_power", *_UPTIMES):
         frame[name] = rows[name].astype(float)
     frame["uploader_flag"] = _flag(rows["is_uploader"])
-    for name, moment in moment_features(started_us, week_us).items():
+    for name, moment in compute_moment_features(started_us, week_us).items():
         frame[name] = moment
     frame["log_dps"] = np.log(rows["dps"].astype(float).where(rows["dps"].astype(float) > 0))
-    frame = pd.concat([frame, _party(rows)], axis=1)
-    history = character_history(
+    frame = pd.concat([frame, _compute_party(rows)], axis=1)
+    history = compute_history(
         pd.DataFrame(
             {
                 "started_us": started_us,
@@ -174,7 +174,7 @@ def find_exclusions(rows: pd.DataFrame) -> pd.Series:
     return pd.Series(found, index=rows.index, dtype="str").where(found != "")
 
 
-def _party(rows: pd.DataFrame) -> pd.DataFrame:
+def _compute_party(rows: pd.DataFrame) -> pd.DataFrame:
     """Who else is in the log."""
     _, fight = np.unique(rows["encounter_id"].to_numpy(str), return_inverse=True)
     spec = rows["spec_name"].map(SUPPORT_CODES).to_numpy(float)
@@ -191,7 +191,7 @@ def _party(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, rows.index, PARTY_FEATURES)
 
 
-def moment_features(started_us: Number, week_us: Number) -> dict[str, Number]:
+def compute_moment_features(started_us: Number, week_us: Number) -> dict[str, Number]:
     """When the fight began, from microseconds since 1970 of its start and of the weekly reset before."""
     return {
         "hours_since_reset": (started_us - week_us) / HOUR_US,

@@ -86,7 +86,7 @@ class RidgeOnLog:
         return self._pipeline.predict(frame[MODEL_FEATURES])
 
 
-def all_baselines() -> list[Baseline]:
+def build_baselines() -> list[Baseline]:
     """One of each, unfitted."""
     return [Constant(), RecentMedian(), RidgeOnLog()]
 

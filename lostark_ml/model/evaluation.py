@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from lostark_ml.model.baselines import all_baselines
+from lostark_ml.model.baselines import build_baselines
 from lostark_ml.model.training import WEEK, FittedModel, TrainingConfig, fit
 
 SLICES = ("gate_difficulty", "spec_name", "item_level_bracket", "uploader", "character")
@@ -98,10 +98,10 @@ def evaluate(
     refused = predicted["refusal_reason"].dropna().value_counts().to_dict()
     rows = _with_slices(test.join(predicted))[predicted["refusal_reason"].isna().to_numpy()]
     overall = {MODEL: measure_predictions(rows)}
-    for baseline in all_baselines():
+    for baseline in build_baselines():
         expected = baseline.fit(population, model.cutoff).predict(rows)
         overall[baseline.name] = measure(rows["log_dps"].to_numpy(), expected, rows["fight_id"])
-    return Evaluation(model.cutoff, until, overall, _by_slice(rows, slices), refused, rows)
+    return Evaluation(model.cutoff, until, overall, _measure_slices(rows, slices), refused, rows)
 
 
 def measure_by_slice(
@@ -110,7 +110,7 @@ def measure_by_slice(
     """Metrics of ``model`` on ``rows`` of the population that it answers: overall, and by slice."""
     predicted = model.predict(rows)
     answered = _with_slices(rows.join(predicted))[predicted["refusal_reason"].isna().to_numpy()]
-    return measure_predictions(answered), _by_slice(answered, slices)
+    return measure_predictions(answered), _measure_slices(answered, slices)
 
 
 def walk_forward(
@@ -120,7 +120,7 @@ def walk_forward(
     return [evaluate(fit(frame, reset, config), frame, reset + WEEK) for reset in resets]
 
 
-def weekly_resets(first: datetime, last: datetime) -> list[datetime]:
+def list_weekly_resets(first: datetime, last: datetime) -> list[datetime]:
     """``first`` and every seventh day after it up to ``last``."""
     weeks = (last - first) // timedelta(weeks=1)
     return [first + n * WEEK for n in range(weeks + 1)]
@@ -135,7 +135,7 @@ def _with_slices(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _by_slice(rows: pd.DataFrame, slices: Sequence[str]) -> pd.DataFrame:
+def _measure_slices(rows: pd.DataFrame, slices: Sequence[str]) -> pd.DataFrame:
     """One row a value of each slice, the largest first."""
     found = [
         {"slice": name, "value": value, **vars(measure_predictions(part))}

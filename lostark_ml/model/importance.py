@@ -13,7 +13,7 @@ from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.contracts.ml import HISTORY
 from lostark_ml.features.columns import MODEL_FEATURES
 from lostark_ml.features.training_set import model_input
-from lostark_ml.model.context import GROUPS as CONTEXT_GROUPS
+from lostark_ml.model.context_parts import GROUPS as CONTEXT_GROUPS
 from lostark_ml.model.training import FittedModel
 
 _UPTIMES = tuple(c.name for c in UPTIMES)
@@ -35,7 +35,7 @@ GROUPS = {
 MAX_ROWS = 5000
 
 
-def group_importance(
+def measure_importance(
     model: FittedModel, rows: pd.DataFrame, *, repeats: int = 3, seed: int = 0
 ) -> pd.DataFrame:
     """``group``, ``mape_lost`` (fraction) and its ``sd`` over repeats, the largest first.

@@ -80,7 +80,7 @@ class SeasonRegressor(RegressorMixin, BaseEstimator):
         """Measure the season and the bins; what the trees are then grown on: matrix, target, weights."""
         matrix, target = np.asarray(X, float), np.asarray(y, float)
         week = matrix[:, _AT[TIME_FEATURE]]
-        some = _some(len(matrix), ROWS_FOR_SEASON)
+        some = _sample_rows(len(matrix), ROWS_FOR_SEASON)
         self.season_ = measure_season(
             week[some],
             target[some],
@@ -157,7 +157,7 @@ def build_pipeline(config: ModelConfig, cutoff_week: float) -> Pipeline:
     return Pipeline([("encode", encode), ("regress", regressor)])
 
 
-def _some(rows: int, most: int) -> slice | np.ndarray:
+def _sample_rows(rows: int, most: int) -> slice | np.ndarray:
     """All rows, or ``most`` of them, always the same; not every n-th, since a fight is ordered by name."""
     if rows <= most:
         return slice(None)
@@ -169,7 +169,7 @@ def bin_edges(column: np.ndarray) -> np.ndarray:
     known = np.unique(column[np.isfinite(column)])
     if len(known) <= MAX_BINS:
         return (known[1:] + known[:-1]) / 2 if len(known) > 1 else known
-    sample = column[_some(len(column), ROWS_FOR_BINS)]
+    sample = column[_sample_rows(len(column), ROWS_FOR_BINS)]
     ranks = np.linspace(0, 1, MAX_BINS + 1)[1:-1]
     return np.unique(np.quantile(sample[np.isfinite(sample)], ranks, method="averaged_inverted_cdf"))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from lostark_ml.model.robust import huber_ridge
+from lostark_ml.model.robust_regression import huber_ridge
 
 MIN_PER_BLOCK = 200
 LEVEL_RIDGE = 1e-3

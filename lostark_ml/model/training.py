@@ -18,11 +18,11 @@ from lostark_assets.contracts.ml import UNKNOWN
 from lostark_assets.errors import PermanentError
 from lostark_assets.stats.weeks import WEEK_US
 from lostark_ml.features.training_set import model_input
-from lostark_ml.model.context import Typical, measure_typical
-from lostark_ml.model.gap import GapModel, fit_gap
+from lostark_ml.model.compiled_trees import CompiledPipeline, compile_pipeline
+from lostark_ml.model.context_parts import Typical, measure_typical
+from lostark_ml.model.gap_parts import GapModel, fit_gap
 from lostark_ml.model.intervals import Intervals, calibrate
 from lostark_ml.model.regressor import ModelConfig, build_pipeline
-from lostark_ml.model.trees import CompiledPipeline, compile_pipeline
 
 WEEK = timedelta(weeks=1)
 REFUSALS = {
@@ -65,7 +65,7 @@ class Domain:
         """The reason why a row gets no prediction; null where it gets one. An unknown number is no reason."""
         reason = pd.Series(pd.NA, index=frame.index, dtype="str")
         for name, columns in REFUSALS.items():
-            reason = reason.where(reason.notna() | _joined(frame, columns).isin(self.known[name]), name)
+            reason = reason.where(reason.notna() | _join_columns(frame, columns).isin(self.known[name]), name)
         for column, (low, high) in self.ranges.items():
             is_outside = (frame[column] < low) | (frame[column] > high)
             reason = reason.where(reason.notna() | ~is_outside, OUTSIDE[column])
@@ -136,17 +136,17 @@ def fit(
         TooFewRows: fewer rows than ``config.fewest_rows``, or too few weeks to calibrate on.
     """
     config = config or TrainingConfig()
-    rows = training_rows(frame, cutoff)
+    rows = select_training_rows(frame, cutoff)
     if len(rows) < config.fewest_rows:
         raise TooFewRows(
             f"expected at least {config.fewest_rows} rows before {cutoff:%Y-%m-%d %H:%M}, found {len(rows)}. "
             "No model was trained. Collect more fights, or choose a later cutoff."
         )
-    forecasts = _forecasts(rows, cutoff, config)
+    forecasts = _forecast_newest_weeks(rows, cutoff, config)
     return FittedModel(
         pipeline=fit_pipeline(rows, cutoff, config),
         intervals=calibrate(forecasts["error"].to_numpy(), forecasts["spec_name"], config.interval_level),
-        domain=_domain(rows),
+        domain=_measure_domain(rows),
         cutoff=cutoff,
         trained_rows=len(rows),
         trained_fights=rows["fight_id"].nunique(),
@@ -156,7 +156,7 @@ def fit(
     )
 
 
-def training_rows(frame: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
+def select_training_rows(frame: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
     """The population before ``cutoff``, in an order that does not depend on the frame's.
 
     A fight is known by its earliest log: no fight stands on both sides.
@@ -171,12 +171,12 @@ def week_number(moment: datetime) -> float:
 
 
 def fit_pipeline(rows: pd.DataFrame, cutoff: datetime, config: TrainingConfig) -> Pipeline:
-    """The pipeline alone, on rows that ``training_rows`` gave."""
+    """The pipeline alone, on rows that ``select_training_rows`` gave."""
     pipeline = build_pipeline(config.model, week_number(cutoff))
     return pipeline.fit(model_input(rows), rows["log_dps"].to_numpy())
 
 
-def _forecasts(rows: pd.DataFrame, cutoff: datetime, config: TrainingConfig) -> pd.DataFrame:
+def _forecast_newest_weeks(rows: pd.DataFrame, cutoff: datetime, config: TrainingConfig) -> pd.DataFrame:
     """Errors (true minus expected log DPS) of the newest weeks, each by a model of the rows before it."""
     found = []
     for back in range(1, config.calibration_weeks + 1):
@@ -197,20 +197,20 @@ def _forecasts(rows: pd.DataFrame, cutoff: datetime, config: TrainingConfig) -> 
     return pd.concat(found, ignore_index=True)
 
 
-def _domain(rows: pd.DataFrame) -> Domain:
+def _measure_domain(rows: pd.DataFrame) -> Domain:
     ranges = {
         name: (float(rows[name].min()), float(rows[name].max()))
         for name in RANGES
         if rows[name].notna().any()
     }
     known = {
-        name: sorted(set(_joined(rows[list(columns)].drop_duplicates(), columns)) - {UNKNOWN})
+        name: sorted(set(_join_columns(rows[list(columns)].drop_duplicates(), columns)) - {UNKNOWN})
         for name, columns in REFUSALS.items()
     }
     return Domain(known, ranges, float(rows["fought_at_week"].min()))
 
 
-def _joined(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.Series:
+def _join_columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.Series:
     """The columns as one text; null where one is."""
     joined = frame[columns[0]].astype("str")
     for column in columns[1:]:

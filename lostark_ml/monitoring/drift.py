@@ -56,7 +56,7 @@ class Change:
         return float(np.expm1(self.log))
 
 
-NOTHING = Change(np.nan, np.nan, 0, 0, None)
+NO_CHANGE = Change(np.nan, np.nan, 0, 0, None)
 
 
 @dataclass(frozen=True)
@@ -80,20 +80,22 @@ def measure_drift(rows: pd.DataFrame, week: datetime, policy: DriftPolicy | None
     at = rows["week_started_at"]
     first = week - timedelta(weeks=policy.reference_weeks)
     now, before = rows[at == week], rows[(at >= first) & (at < week)]
-    cells = _of_fight_means(now, CELL).join(_of_fight_means(before, CELL).add_suffix("_before"), how="left")
+    cells = _summarise_fights(now, CELL).join(
+        _summarise_fights(before, CELL).add_suffix("_before"), how="left"
+    )
     cells[["n_before"]] = cells[["n_before"]].fillna(0)
     is_tested = (cells["n"] >= policy.fewest_fights) & (cells["n_before"] >= policy.fewest_fights)
     tested = _with_change(cells[is_tested])
     if len(tested) < policy.fewest_cells:
         # Without company a cell's change can't be told from the level's.
         tested = tested.iloc[:0]
-    common, common_se = _common(tested)
+    common, common_se = _measure_common_change(tested)
     found = {key: _untested(row) for key, row in zip(cells.index, cells.to_dict("records"), strict=True)}
     found |= _judge_cells(tested, common, common_se, policy)
     return Drift(_judge_overall(now, before, common, common_se, policy), found)
 
 
-def _of_fight_means(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _summarise_fights(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Number, mean and variance of fights' mean residuals, by ``keys``."""
     means = rows.groupby([*keys, "fight_id"], observed=True)["residual_log"].mean()
     return means.groupby(level=keys).agg(n="size", mean="mean", variance="var")
@@ -110,7 +112,7 @@ def _with_change(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _common(tested: pd.DataFrame) -> tuple[float, float]:
+def _measure_common_change(tested: pd.DataFrame) -> tuple[float, float]:
     """The change that cells share, as their median, and its standard error."""
     if tested.empty:
         return np.nan, np.nan
@@ -124,7 +126,7 @@ def _judge_cells(
     if tested.empty:
         return {}
     change = (tested["change"] - common).to_numpy()
-    chance = _chance(change, np.hypot(tested["se"], common_se).to_numpy(), tested["freedom"], policy)
+    chance = _p_value(change, np.hypot(tested["se"], common_se).to_numpy(), tested["freedom"], policy)
     p_value = stats.false_discovery_control(chance, method="bh")
     # A cell that comes back to what is expected is mended, not drifting: its mean must have gone away.
     level = (tested["mean"] - tested["mean"].median()).to_numpy() * np.sign(change)
@@ -148,12 +150,12 @@ def _judge_overall(
     sides = [rows.groupby("fight_id")["residual_log"].mean() for rows in (now, before)]
     se = max(common_se, float(np.sqrt(sum(side.var() / len(side) for side in sides))))
     freedom = min(len(side) for side in sides) - 1
-    chance = float(_chance(np.array([common]), np.array([se]), freedom, policy)[0])
+    chance = float(_p_value(np.array([common]), np.array([se]), freedom, policy)[0])
     is_drifting = abs(common) >= np.log1p(policy.smallest_change) and chance < policy.false_alarms
     return Change(common, chance, fights, reference, bool(is_drifting))
 
 
-def _chance(
+def _p_value(
     change: np.ndarray, se: np.ndarray, freedom: pd.Series | float, policy: DriftPolicy
 ) -> np.ndarray:
     """How likely a change of at least that size is where none exceeds the usual one; both sides."""

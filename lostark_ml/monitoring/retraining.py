@@ -63,7 +63,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RetrainingInputs:
     """What is known. ``input`` is a digest of the data and code that a training now would read.
 
     ``new_fights`` is counted since the snapshot of the newest version, champion or challenger;
@@ -94,19 +94,19 @@ class Trigger:
         return {"lostark/trigger": self.kind, "lostark/because": self.why} | also
 
 
-def decide_retraining(facts: Facts, policy: RetrainingPolicy | None = None) -> Trigger | None:
+def decide_retraining(facts: RetrainingInputs, policy: RetrainingPolicy | None = None) -> Trigger | None:
     """The weightiest reason to train now; None without one, or while it is not the time."""
     policy = policy or RetrainingPolicy()
-    if resting(facts, policy) is not None:
+    if find_pause_reason(facts, policy) is not None:
         return None
-    reasons = reasons_to_train(facts, policy)
+    reasons = find_retraining_reasons(facts, policy)
     if not reasons:
         return None
     (kind, why), *others = reasons
     return Trigger(kind, why, tuple(words for _, words in others))
 
 
-def resting(facts: Facts, policy: RetrainingPolicy | None = None) -> str | None:
+def find_pause_reason(facts: RetrainingInputs, policy: RetrainingPolicy | None = None) -> str | None:
     """Why nothing is trained now whatever the reasons; None if nothing stands against it."""
     policy, last = policy or RetrainingPolicy(), facts.last
     if facts.trained_fights is not None and facts.new_fights < policy.fewest_new_fights:
@@ -119,29 +119,31 @@ def resting(facts: Facts, policy: RetrainingPolicy | None = None) -> str | None:
         return f"the newest training read the same data and code, and was {last.outcome}"
     if last.input == facts.input and last.tries >= policy.tries_of_failed:
         return f"training on the same data and code failed {last.tries} times"
-    until = last.ended_at + pause_after(last.in_vain, policy)
+    until = last.ended_at + compute_pause(last.in_vain, policy)
     return f"it pauses until {until:%Y-%m-%d %H:%M} UTC" if facts.now < until else None
 
 
-def pause_after(in_vain: int, policy: RetrainingPolicy) -> timedelta:
+def compute_pause(in_vain: int, policy: RetrainingPolicy) -> timedelta:
     """The pause after a training: the usual one, doubled for each attempt in a row in vain."""
     return min(policy.pause * 2 ** min(in_vain, 16), policy.longest_pause)
 
 
-def reasons_to_train(facts: Facts, policy: RetrainingPolicy) -> list[tuple[TriggerKind, str]]:
+def find_retraining_reasons(
+    facts: RetrainingInputs, policy: RetrainingPolicy
+) -> list[tuple[TriggerKind, str]]:
     """Every reason that holds, with its words, the weightiest first."""
     if facts.trained_fights is None:
         words = f"no model yet, and {facts.fights:,} fights (expected {policy.first_fights:,})"
         return [("first", words)] if facts.fights >= policy.first_fights else []
-    finders: tuple[Callable[[Facts, RetrainingPolicy], list[tuple[TriggerKind, str]]], ...] = (
-        _new_fights,
-        _problems,
-        _patches,
+    finders: tuple[Callable[[RetrainingInputs, RetrainingPolicy], list[tuple[TriggerKind, str]]], ...] = (
+        _find_new_fights,
+        _find_problems,
+        _find_patches,
     )
     return [reason for find in finders for reason in find(facts, policy)]
 
 
-def _new_fights(facts: Facts, policy: RetrainingPolicy) -> list[tuple[TriggerKind, str]]:
+def _find_new_fights(facts: RetrainingInputs, policy: RetrainingPolicy) -> list[tuple[TriggerKind, str]]:
     trained = facts.trained_fights or 0
     enough = max(policy.new_fights, round(policy.new_fights_share * trained))
     if facts.new_fights < enough:
@@ -150,7 +152,7 @@ def _new_fights(facts: Facts, policy: RetrainingPolicy) -> list[tuple[TriggerKin
     return [("new_fights", f"{since}, which knew {trained:,} (expected {enough:,})")]
 
 
-def _problems(facts: Facts, policy: RetrainingPolicy) -> list[tuple[TriggerKind, str]]:
+def _find_problems(facts: RetrainingInputs, policy: RetrainingPolicy) -> list[tuple[TriggerKind, str]]:
     """A wrong level and specs that drift are degradation; refusals are mended by new fights alone.
 
     Whatever the newest training changed has to show first.
@@ -163,7 +165,7 @@ def _problems(facts: Facts, policy: RetrainingPolicy) -> list[tuple[TriggerKind,
     return found
 
 
-def _patches(facts: Facts, policy: RetrainingPolicy) -> list[tuple[TriggerKind, str]]:
+def _find_patches(facts: RetrainingInputs, policy: RetrainingPolicy) -> list[tuple[TriggerKind, str]]:
     ripe = [patch for patch in facts.patches if patch.fights_after >= policy.fights_after_patch]
     return [
         (

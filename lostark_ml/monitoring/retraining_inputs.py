@@ -14,11 +14,11 @@ from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.lake.tables import Lake
 from lostark_ml.features.training_set import find_exclusions
 from lostark_ml.model.training import WEEK
-from lostark_ml.monitoring.retraining import Attempt, Facts, Patch
-from lostark_ml.monitoring.scoring import EXPECTED, judge_champion
+from lostark_ml.monitoring.retraining import Attempt, Patch, RetrainingInputs
+from lostark_ml.monitoring.scoring import EXPECTED, check_champion
 from lostark_ml.monitoring.weekly import ModelProblem, game_week
 from lostark_ml.registry.lifecycle import FIGHTS_TAG, PROMOTE_TAG, UNTIL_TAG
-from lostark_ml.registry.models import ModelVersion, Registry
+from lostark_ml.registry.model_registry import ModelRegistry, ModelVersion
 
 _EVENTS = "core_game_events"
 _LOOK_BACK = 6 * WEEK
@@ -28,32 +28,32 @@ _JUDGED = [
 ]  # fmt: skip
 
 
-def gather(
+def collect_retraining_inputs(
     lake: Lake,
-    registry: Registry,
+    registry: ModelRegistry,
     now: datetime,
     *,
     input_digest: str,
     last: Attempt | None,
-) -> Facts:
+) -> RetrainingInputs:
     """The facts, with what Dagster knows of the newest attempt given."""
     versions = registry.versions()
     newest = versions[0] if versions else None
-    fights = population_fights(lake)
+    fights = read_population_fights(lake)
     trained = None if newest is None else int(newest.tags.get(FIGHTS_TAG, "0"))
-    return Facts(
+    return RetrainingInputs(
         now=now,
         input=input_digest,
         fights=len(fights),
         new_fights=max(len(fights) - (trained or 0), 0),
         trained_fights=trained,
-        problems=problems_of_champion(lake, registry, now),
-        patches=patches_since(lake, newest, list(fights.values())),
+        problems=find_champion_problems(lake, registry, now),
+        patches=find_patches_since(lake, newest, list(fights.values())),
         last=last,
     )
 
 
-def population_fights(lake: Lake) -> dict[str, datetime]:
+def read_population_fights(lake: Lake) -> dict[str, datetime]:
     """Fights that a model would learn from, with their starts."""
     rows = lake.read(STATS_PLAYER_DPS.name, columns=["fight_id", "fight_started_at", *_JUDGED]).to_pandas()
     kept = rows[find_exclusions(rows).isna().to_numpy()]
@@ -61,7 +61,7 @@ def population_fights(lake: Lake) -> dict[str, datetime]:
     return dict(zip(starts.index, starts.dt.to_pydatetime(), strict=True))
 
 
-def in_vain(versions: Sequence[ModelVersion]) -> int:
+def count_unpromoted(versions: Sequence[ModelVersion]) -> int:
     """How many of the newest versions in a row did not become champion."""
     count = 0
     for version in versions:
@@ -71,17 +71,17 @@ def in_vain(versions: Sequence[ModelVersion]) -> int:
     return count
 
 
-def problems_of_champion(lake: Lake, registry: Registry, now: datetime) -> list[ModelProblem]:
+def find_champion_problems(lake: Lake, registry: ModelRegistry, now: datetime) -> list[ModelProblem]:
     """What is wrong with the champion by the newest weeks."""
     where = pc.field("fight_date") >= (now - _LOOK_BACK).date()
     expected = lake.read(EXPECTED, where=where)
     if not expected.num_rows:
         return []
     weeks = sorted(game_week(expected["week_started_at"].to_pandas()).unique())[-2:]
-    return judge_champion(registry, expected, weeks)[0]
+    return check_champion(registry, expected, weeks)[0]
 
 
-def patches_since(lake: Lake, newest: ModelVersion | None, starts: Sequence[datetime]) -> list[Patch]:
+def find_patches_since(lake: Lake, newest: ModelVersion | None, starts: Sequence[datetime]) -> list[Patch]:
     """Named patches since the fights that the newest version knew, with the fights after each."""
     known_until = None if newest is None else newest.tags.get(UNTIL_TAG)
     if known_until is None:

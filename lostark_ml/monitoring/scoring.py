@@ -22,20 +22,21 @@ from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import Ledger
 from lostark_ml.features.training_set import build_training_set
-from lostark_ml.model.gap import EXECUTION, KEY
+from lostark_ml.model.gap_parts import EXECUTION, KEY
 from lostark_ml.model.training import WEEK, FittedModel
 from lostark_ml.monitoring.weekly import (
+    EvaluatedChampion,
     ModelProblem,
-    Promised,
     build_findings,
     build_reports,
+    find_problems,
     game_week,
-    judge,
-    monitor,
+    measure_weeks,
 )
-from lostark_ml.registry.champion_history import AliasChange, find_champion, read_history
-from lostark_ml.registry.models import CHAMPION, Registry
-from lostark_ml.serving.expected import score
+from lostark_ml.registry.aliases import AliasChange, find_champion, read_history
+from lostark_ml.registry.model_registry import ModelRegistry
+from lostark_ml.registry.names import CHAMPION
+from lostark_ml.serving.score_rows import score_rows
 
 EXPECTED, STATS = ML_EXPECTED_DPS.name, STATS_PLAYER_DPS.name
 MEASURED_WEEKS = 4
@@ -67,7 +68,7 @@ class MonitoringRun:
     findings: list[Finding]
 
 
-def champion_of_day(history: Sequence[AliasChange], day: date) -> int | None:
+def find_champion_of_day(history: Sequence[AliasChange], day: date) -> int | None:
     """Version in force at the end of that UTC day; the first one there ever was, before it."""
     end = datetime.combine(day, time.min, UTC) + timedelta(days=1)
     first = next((change for change in history if change.alias == CHAMPION), None)
@@ -76,7 +77,7 @@ def champion_of_day(history: Sequence[AliasChange], day: date) -> int | None:
     return find_champion(history, end)
 
 
-def score_days(lake: Lake, registry: Registry, days: Iterable[date], now: datetime) -> ScoringRun:
+def score_days(lake: Lake, registry: ModelRegistry, days: Iterable[date], now: datetime) -> ScoringRun:
     """Expected DPS of everybody who fought on ``days``, in one pass for each champion.
 
     Raises:
@@ -85,7 +86,7 @@ def score_days(lake: Lake, registry: Registry, days: Iterable[date], now: dateti
     """
     run = ScoringRun(sorted(set(days)))
     history = read_history(lake, registry.model_name)
-    of_day = {day: champion_of_day(history, day) for day in run.days}
+    of_day = {day: find_champion_of_day(history, day) for day in run.days}
     if None in of_day.values() or not of_day:
         raise NoChampion(
             f"{registry.model_name}: expected a champion, found none. No fight was scored. Materialise "
@@ -103,7 +104,9 @@ def score_days(lake: Lake, registry: Registry, days: Iterable[date], now: dateti
             rows = frame[frame["fight_date"].isin(mine)]
             is_seen = (rows["fight_started_at"] < model.cutoff).to_numpy()
             parts.append(
-                score(model, rows, players, model_version=version, is_seen_in_training=is_seen, scored_at=now)
+                score_rows(
+                    model, rows, players, model_version=version, is_seen_in_training=is_seen, scored_at=now
+                )
             )
             run.versions |= dict.fromkeys(mine, version)
         table = pa.concat_tables(parts)
@@ -114,7 +117,7 @@ def score_days(lake: Lake, registry: Registry, days: Iterable[date], now: dateti
     return run
 
 
-def due_scoring_days(lake: Lake, days: Iterable[date] | None = None) -> dict[date, str]:
+def find_days_to_score(lake: Lake, days: Iterable[date] | None = None) -> dict[date, str]:
     """Fight days (of ``days``, where given) whose scores are older than their statistics.
 
     With each, what waits: the newest statistics' time, and how many players.
@@ -133,7 +136,7 @@ def due_scoring_days(lake: Lake, days: Iterable[date] | None = None) -> dict[dat
 
 
 def refresh_monitoring(
-    lake: Lake, registry: Registry, ledger: Ledger, now: datetime, *, newest_weeks: int = MEASURED_WEEKS
+    lake: Lake, registry: ModelRegistry, ledger: Ledger, now: datetime, *, newest_weeks: int = MEASURED_WEEKS
 ) -> MonitoringRun:
     """Measure the newest weeks anew, judge the champion by them, and report what is wrong to the alerts.
 
@@ -147,7 +150,7 @@ def refresh_monitoring(
     expected = lake.read(EXPECTED, where=where)
     weeks = sorted(game_week(expected["week_started_at"].to_pandas()).unique())
     due = [week for week in weeks if is_first or week >= measured_from]
-    new = monitor(expected, due)
+    new = measure_weeks(expected, due)
     kept = before.filter(
         pc.less(before["week_started_at"], pa.scalar(measured_from, before["week_started_at"].type))
     )
@@ -155,23 +158,23 @@ def refresh_monitoring(
     findings = examine_or_raise(ML_DPS_MONITORING, rows)
     with lake.lock(ML_DPS_MONITORING.name):
         lake.replace_all(ML_DPS_MONITORING, rows)
-    problems, of_champion = judge_champion(registry, expected, due)
+    problems, of_champion = check_champion(registry, expected, due)
     for kind, reports in build_reports(problems).items():
         ledger.report(kind, reports)
     return MonitoringRun(rows, problems, [*findings, *build_findings(problems, of_champion)])
 
 
-def judge_champion(
-    registry: Registry, expected: pa.Table, weeks: Sequence[datetime]
+def check_champion(
+    registry: ModelRegistry, expected: pa.Table, weeks: Sequence[datetime]
 ) -> tuple[list[ModelProblem], pa.Table]:
     """What is wrong with the champion in force, by what it said itself; and the table that says so."""
     champion = registry.champion()
     if champion is None:
         return [], ML_DPS_MONITORING.empty()
-    table = monitor(expected, weeks, model_version=champion.version)
+    table = measure_weeks(expected, weeks, model_version=champion.version)
     mape = registry.metrics(champion).get("mape")
-    promised = None if mape is None else Promised(champion.version, mape)
-    return judge(table, promised), table
+    promised = None if mape is None else EvaluatedChampion(champion.version, mape)
+    return find_problems(table, promised), table
 
 
 def _get_week(moment: datetime) -> datetime:

@@ -1,6 +1,6 @@
 """Monitoring: how well the champion in force foretold each week, and what is wrong with it now.
 
-Measured are fights that no model had seen, overall and by slice, with standard errors by fight. ``judge``
+Measured are fights that no model had seen, overall and by slice, with standard errors by fight. ``find_problems``
 makes problems of the newest week: error, level, interval, specs, refusals. What does not belong here: scoring
 (``ml_expected_dps`` is given), the statistics of drift (``drift``), and what a problem leads to
 (``retraining``, alerts).
@@ -68,7 +68,7 @@ class MonitoringPolicy:
 
 
 @dataclass(frozen=True)
-class Promised:
+class EvaluatedChampion:
     """What the champion reached in its own evaluation."""
 
     model_version: int
@@ -93,7 +93,7 @@ def game_week(week_started_at: pd.Series) -> pd.Series:
     return pd.Series(nearest.astype("datetime64[us]"), index=week_started_at.index).dt.tz_localize("UTC")
 
 
-def monitor(
+def measure_weeks(
     expected: pa.Table | pd.DataFrame,
     weeks: Iterable[datetime] | None = None,
     policy: MonitoringPolicy | None = None,
@@ -109,7 +109,7 @@ def monitor(
         model_version: measure only what this version said, to judge it; drift compares with all before.
     """
     policy = policy or MonitoringPolicy()
-    rows = _asked(expected)
+    rows = _select_evaluable(expected)
     measured = rows if model_version is None else rows[rows["model_version"].eq(model_version)]
     found = []
     for week in sorted(rows["week_started_at"].unique() if weeks is None else set(weeks)):
@@ -117,12 +117,14 @@ def monitor(
         changes = {(OVERALL, OVERALL): drift.overall} | {
             (SPEC_ON_GATE, _JOIN.join(cell)): change for cell, change in drift.cells.items()
         }
-        found += _of_week(measured[measured["week_started_at"] == week], week, changes)
+        found += _measure_week(measured[measured["week_started_at"] == week], week, changes)
     return ML_DPS_MONITORING.conform(pa.Table.from_pylist(found, schema=ML_DPS_MONITORING.schema))
 
 
-def judge(
-    table: pa.Table | pd.DataFrame, promised: Promised | None = None, policy: MonitoringPolicy | None = None
+def find_problems(
+    table: pa.Table | pd.DataFrame,
+    promised: EvaluatedChampion | None = None,
+    policy: MonitoringPolicy | None = None,
 ) -> list[ModelProblem]:
     """What is wrong in the newest week of ``ml_dps_monitoring`` that has enough fights; worst kinds first.
 
@@ -130,21 +132,21 @@ def judge(
     """
     policy = policy or MonitoringPolicy()
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-    week = newest_judged_week(frame, policy)
+    week = find_newest_week(frame, policy)
     if week is None:
         return []
     now = frame[frame["week_started_at"] == week]
     overall = now[now["slice"] == OVERALL].to_dict("records")[0]
     problems: list[ModelProblem] = []
     if promised is not None:
-        problems += _degraded(overall, promised, policy)
-    problems += _biased(overall, policy)
-    problems += _coverage_lost(overall, now, policy)
-    problems += _drifting(now)
-    return problems + _refusing(overall, _weeks_before(frame, week, policy), policy)
+        problems += _find_degraded(overall, promised, policy)
+    problems += _find_biased(overall, policy)
+    problems += _find_coverage_lost(overall, now, policy)
+    problems += _find_drifting(now)
+    return problems + _find_refusing(overall, _weeks_before(frame, week, policy), policy)
 
 
-def newest_judged_week(table: pd.DataFrame, policy: MonitoringPolicy) -> datetime | None:
+def find_newest_week(table: pd.DataFrame, policy: MonitoringPolicy) -> datetime | None:
     """The newest week with enough fights, answered or refused, to say anything."""
     overall = table[table["slice"] == OVERALL]
     enough = overall[(overall["fights"] >= policy.fewest_fights) | (overall["refused"] >= policy.slice_rows)]
@@ -179,7 +181,7 @@ def build_reports(problems: Sequence[ModelProblem]) -> dict[str, list[ReportedPr
 # Measuring -----------------------------------------------------------------------------------------
 
 
-def _asked(expected: pa.Table | pd.DataFrame) -> pd.DataFrame:
+def _select_evaluable(expected: pa.Table | pd.DataFrame) -> pd.DataFrame:
     """Population rows that a model was asked for and had not learnt from, with what slices need."""
     frame = expected if isinstance(expected, pd.DataFrame) else expected.to_pandas()
     is_seen = frame["is_seen_in_training"].astype("boolean").fillna(value=False)
@@ -211,7 +213,7 @@ def _drift_rows(rows: pd.DataFrame, measured: pd.DataFrame, week: datetime) -> p
     return both.loc[both["is_answered"], COLUMNS]
 
 
-def _of_week(
+def _measure_week(
     rows: pd.DataFrame, week: datetime, changes: Mapping[tuple[str, str], Change]
 ) -> list[dict[str, Any]]:
     found = []
@@ -266,7 +268,7 @@ def _number(value: float) -> float | int | None:
 # Judging -------------------------------------------------------------------------------------------
 
 
-def _ends(row: Mapping[str, Any], policy: MonitoringPolicy) -> Callable[[str], float]:
+def _margin_of_error(row: Mapping[str, Any], policy: MonitoringPolicy) -> Callable[[str], float]:
     """How far a figure of the row may be off by chance."""
     freedom = max(row["fights"] - 1, 1)
     quantile = float(stats.t.ppf(policy.certainty, freedom))
@@ -281,9 +283,11 @@ def _players(row: Mapping[str, Any]) -> str:
     return f"{row['rows']:,.0f} players in {row['fights']:,.0f} fights"
 
 
-def _degraded(row: Mapping[str, Any], promised: Promised, policy: MonitoringPolicy) -> list[ModelProblem]:
+def _find_degraded(
+    row: Mapping[str, Any], promised: EvaluatedChampion, policy: MonitoringPolicy
+) -> list[ModelProblem]:
     limit = promised.mape + policy.mape_margin
-    if not row["mape"] - _ends(row, policy)("mape") > limit:
+    if not row["mape"] - _margin_of_error(row, policy)("mape") > limit:
         return []
     return [
         ModelProblem(
@@ -297,9 +301,9 @@ def _degraded(row: Mapping[str, Any], promised: Promised, policy: MonitoringPoli
     ]
 
 
-def _biased(row: Mapping[str, Any], policy: MonitoringPolicy) -> list[ModelProblem]:
+def _find_biased(row: Mapping[str, Any], policy: MonitoringPolicy) -> list[ModelProblem]:
     bias = row["bias_log"]
-    if not abs(bias) - _ends(row, policy)("bias_log") > policy.bias_limit:
+    if not abs(bias) - _margin_of_error(row, policy)("bias_log") > policy.bias_limit:
         return []
     direction = "above" if bias > 0 else "below"
     return [
@@ -314,25 +318,29 @@ def _biased(row: Mapping[str, Any], policy: MonitoringPolicy) -> list[ModelProbl
     ]
 
 
-def _coverage_lost(
+def _find_coverage_lost(
     overall: Mapping[str, Any], now: pd.DataFrame, policy: MonitoringPolicy
 ) -> list[ModelProblem]:
     problems = []
     off = abs(overall["coverage"] - policy.interval_level)
-    if off > policy.coverage_margin and _coverage_chance(overall, policy.interval_level, "two-sided") < (
+    if off > policy.coverage_margin and _coverage_p_value(overall, policy.interval_level, "two-sided") < (
         1 - policy.certainty
     ):
-        problems.append(_coverage_problem(OVERALL, overall, policy.interval_level, policy.coverage_margin))
+        problems.append(
+            _build_coverage_problem(OVERALL, overall, policy.interval_level, policy.coverage_margin)
+        )
     slices = now[now["slice"].isin(("gate_difficulty", "spec_name")) & (now["rows"] >= policy.slice_rows)]
     for row in slices.to_dict("records"):
         is_low = row["coverage"] < policy.slice_coverage
-        chance = _coverage_chance(row, policy.slice_coverage, "less") * len(slices)
+        chance = _coverage_p_value(row, policy.slice_coverage, "less") * len(slices)
         if is_low and chance < 1 - policy.certainty:
-            problems.append(_coverage_problem(row["value"], row, policy.slice_coverage, 0.0))
+            problems.append(_build_coverage_problem(row["value"], row, policy.slice_coverage, 0.0))
     return problems
 
 
-def _coverage_problem(subject: str, row: Mapping[str, Any], level: float, margin: float) -> ModelProblem:
+def _build_coverage_problem(
+    subject: str, row: Mapping[str, Any], level: float, margin: float
+) -> ModelProblem:
     expected = f"expected {level:.0%} ± {margin:.0%}" if margin else f"expected at least {level:.0%}"
     return ModelProblem(
         "coverage_lost",
@@ -343,7 +351,7 @@ def _coverage_problem(subject: str, row: Mapping[str, Any], level: float, margin
     )
 
 
-def _coverage_chance(row: Mapping[str, Any], level: float, side: Literal["two-sided", "less"]) -> float:
+def _coverage_p_value(row: Mapping[str, Any], level: float, side: Literal["two-sided", "less"]) -> float:
     """Binomial, on as many players as would tell as much if those of a fight were independent."""
     share, rows, se = row["coverage"], int(row["rows"]), row["coverage_se"]
     # Without spread the error is unknown, not 0: then a fight counts as one player.
@@ -352,7 +360,7 @@ def _coverage_chance(row: Mapping[str, Any], level: float, side: Literal["two-si
     return float(stats.binomtest(round(share * n), n, level, side).pvalue)
 
 
-def _drifting(now: pd.DataFrame) -> list[ModelProblem]:
+def _find_drifting(now: pd.DataFrame) -> list[ModelProblem]:
     """One problem a spec, however many gates it drifts on."""
     cells = now[(now["slice"] == SPEC_ON_GATE) & now["is_drifting"].eq(other=True)]
     problems = []
@@ -382,7 +390,9 @@ def _weeks_before(frame: pd.DataFrame, week: datetime, policy: MonitoringPolicy)
     return frame[(frame["slice"] == OVERALL) & (at < week) & (at >= first)]
 
 
-def _refusing(row: Mapping[str, Any], before: pd.DataFrame, policy: MonitoringPolicy) -> list[ModelProblem]:
+def _find_refusing(
+    row: Mapping[str, Any], before: pd.DataFrame, policy: MonitoringPolicy
+) -> list[ModelProblem]:
     """The share of refused players has at least doubled, clearly; without a past, most are refused."""
     asked = int(row["rows"] + row["refused"])
     share, low = row["refused"] / asked, share_bounds(int(row["refused"]), asked, _Z)[0]

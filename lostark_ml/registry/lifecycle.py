@@ -24,31 +24,28 @@ from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake
 from lostark_ml.features.columns import MODEL_FEATURES
 from lostark_ml.features.training_set import SOURCES, build_training_set, model_input, read_players
+from lostark_ml.model.charts import draw_all
 from lostark_ml.model.evaluation import MODEL, SLICES, Evaluation, Metrics, evaluate, measure_by_slice
-from lostark_ml.model.gap import EXECUTION, KEY
-from lostark_ml.model.importance import group_importance
-from lostark_ml.model.leaks import LeakReport, look_for_leaks
-from lostark_ml.model.plots import draw_all
+from lostark_ml.model.gap_parts import EXECUTION, KEY
+from lostark_ml.model.importance import measure_importance
+from lostark_ml.model.leakage import LeakageReport, measure_leakage
 from lostark_ml.model.training import FittedModel, TooFewRows, TrainingConfig, fit
-from lostark_ml.registry.card import CardFacts, model_card
-from lostark_ml.registry.champion_history import AliasChange, point
-from lostark_ml.registry.models import (
-    CHALLENGER,
-    CHAMPION,
-    SNAPSHOT_TAG,
-    TRAINING_SET_TAG,
-    ModelVersion,
-    Registry,
-    Submission,
-    code_version,
+from lostark_ml.registry.aliases import AliasChange, set_alias
+from lostark_ml.registry.model_card import CardInputs, build_model_card
+from lostark_ml.registry.model_registry import ModelRegistry, ModelVersion, Submission, get_code_version
+from lostark_ml.registry.names import CHALLENGER, CHAMPION, SNAPSHOT_TAG, TRAINING_SET_TAG
+from lostark_ml.registry.promotion import (
+    PromotionDecision,
+    PromotionPolicy,
+    decide_promotion,
+    predict_holdout,
 )
-from lostark_ml.registry.promotion import Decision, PromotionPolicy, decide, held_out
 
 TRAINING_SET = ML_TRAINING_SET.name
 GATE = "promotion gate"
 PROMOTE_TAG, DECISION_TAG, AGAINST_TAG = "promote", "decision", "decided_against_version"
 FIGHTS_TAG, CUTOFF_TAG, UNTIL_TAG = "population_fights", "cutoff_at", "until_at"
-BASELINE = "baseline."
+BASELINE_PREFIX = "baseline."
 """What a run's metrics of baselines begin with; those without are the model's own."""
 LEAK_WINDOW = timedelta(weeks=8)
 """Leak tests train four models more: on fights since the day that is so long before the cutoff."""
@@ -56,7 +53,7 @@ _OVERALL = "overall"
 _MOMENT = timedelta(microseconds=1)
 
 
-class NothingToDecide(PermanentError):
+class ChallengerNotReady(PermanentError):
     """There is no challenger, or nobody has tested it."""
 
 
@@ -83,17 +80,17 @@ class TrainingSetRun:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class ChallengerEvaluation:
     """A challenger's test."""
 
     version: int
     champion_version: int | None
     evaluation: Evaluation
-    decision: Decision
+    decision: PromotionDecision
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AppliedDecision:
     """What became of a challenger: ``change`` where it was promoted, and why or why not."""
 
     version: int
@@ -153,7 +150,7 @@ def choose_cutoff(frame: pd.DataFrame, policy: LifecyclePolicy) -> datetime:
 
 
 def train_challenger(
-    lake: Lake, registry: Registry, policy: LifecyclePolicy, tags: Mapping[str, str], now: datetime
+    lake: Lake, registry: ModelRegistry, policy: LifecyclePolicy, tags: Mapping[str, str], now: datetime
 ) -> ModelVersion:
     """Train on the newest training set, test against the baselines, register, and make it the challenger.
 
@@ -163,7 +160,7 @@ def train_challenger(
         TooFewRows: there is not enough to learn from or to test on.
         RegistryUnavailable: nothing was registered.
     """
-    version = _training_set_version(lake)
+    version = _get_training_set_version(lake)
     sources = {name: int(v) for name, v in lake.commit_metadata(TRAINING_SET, version).items() if v.isdigit()}
     frame = read_training_set(lake, version)
     cutoff = choose_cutoff(frame, policy)
@@ -173,15 +170,15 @@ def train_challenger(
     model = fit(frame, cutoff, policy.training, execution=execution)
     until = _get_end(frame)
     test = evaluate(model, frame, until)
-    leaks = _leaks(lake, sources, cutoff, until, policy.training)
+    leaks = _measure_leakage(lake, sources, cutoff, until, policy.training)
     population = frame[frame["exclusion_reason"].isna()]
     submitted = registry.submit(
         model,
         Submission(
-            params=_parameters(model, policy),
-            metrics=_metrics(test, leaks),
-            tables={"slices": test.slices, "exclusions": _exclusions(frame)},
-            figures=_figures(model, test),
+            params=_collect_parameters(model, policy),
+            metrics=_collect_metrics(test, leaks),
+            tables={"slices": test.slices, "exclusions": _build_exclusion_table(frame)},
+            figures=_draw_figures(model, test),
             snapshot={TRAINING_SET: version, **sources},
             features=MODEL_FEATURES,
             tags={
@@ -197,99 +194,101 @@ def train_challenger(
         model_input(population.tail(5)),
     )
     why = tags.get("because", "trained by hand")
-    point(registry, lake, CHALLENGER, submitted.version, by="training", why=why, action="submit", now=now)
+    set_alias(registry, lake, CHALLENGER, submitted.version, by="training", why=why, action="submit", now=now)
     return submitted
 
 
-def evaluate_challenger(lake: Lake, registry: Registry, policy: LifecyclePolicy, now: datetime) -> Evaluated:
+def evaluate_challenger(
+    lake: Lake, registry: ModelRegistry, policy: LifecyclePolicy, now: datetime
+) -> ChallengerEvaluation:
     """Test the challenger beside champion and baselines; decision and card are written on its version.
 
     Raises:
         NothingToDecide: there is no challenger.
     """
-    entry = _challenger(registry)
+    entry = _get_challenger(registry)
     challenger = registry.load(entry)
     incumbent = registry.champion()
     if incumbent is not None and incumbent.version == entry.version:
-        raise NothingToDecide(
+        raise ChallengerNotReady(
             f"{registry.model_name}: version {entry.version} is champion already. Nothing was compared. "
             "Train a new challenger."
         )
     champion = None if incumbent is None else registry.load(incumbent)
     version = entry.training_set_version
-    frame = read_training_set(lake, _training_set_version(lake) if version is None else version)
+    frame = read_training_set(lake, _get_training_set_version(lake) if version is None else version)
     until = _get_end(frame)
     figures = registry.metrics(entry)
     # What nobody measured is not clean.
-    leaks = LeakReport(*(figures.get(name, math.nan) for name in ("leak_shuffled_r2", "leak_id_gain")))
-    test = held_out(challenger, champion, frame, until)
-    decision = decide(test, policy.promotion, leaks=leaks)
+    leaks = LeakageReport(*(figures.get(name, math.nan) for name in ("leak_shuffled_r2", "leak_id_gain")))
+    test = predict_holdout(challenger, champion, frame, until)
+    decision = decide_promotion(test, policy.promotion, leaks=leaks)
     evaluation = evaluate(challenger, frame, until)
     against = None if incumbent is None else incumbent.version
-    rows = _evaluation_rows(entry, challenger, evaluation, now)
+    rows = _build_challenger_rows(entry, challenger, evaluation, now)
     if champion is not None and incumbent is not None:
-        rows += _champion_rows(entry, incumbent.version, champion, test.rows, evaluation, now)
+        rows += _build_champion_rows(entry, incumbent.version, champion, test.rows, evaluation, now)
     with lake.lock(ML_DPS_EVALUATION.name):
-        _replace_run(lake, entry.run_id, rows)
+        _replace_evaluation_rows(lake, entry.run_id, rows)
     registry.tag(
         entry.version,
         {
             PROMOTE_TAG: "yes" if decision.promote else "no",
             DECISION_TAG: decision.words,
             AGAINST_TAG: "none" if against is None else str(against),
-            "decision_numbers": _numbers(decision),
+            "decision_numbers": _dump_numbers(decision),
         },
     )
     registry.describe(
         entry.version,
-        model_card(
-            CardFacts(
+        build_model_card(
+            CardInputs(
                 model=challenger,
                 evaluation=evaluation,
                 decision=decision,
-                exclusions=_exclusion_counts(frame),
-                versions=_snapshot(entry),
-                code_version=entry.tags.get("code_version", code_version()),
+                exclusions=_count_exclusions(frame),
+                versions=_read_snapshot(entry),
+                get_code_version=entry.tags.get("code_version", get_code_version()),
                 leaks=leaks,
                 trigger=entry.tags.get("because", "trained by hand"),
             )
         ),
     )
-    return Evaluated(entry.version, against, evaluation, decision)
+    return ChallengerEvaluation(entry.version, against, evaluation, decision)
 
 
-def settle_challenger(lake: Lake, registry: Registry, now: datetime) -> Outcome:
+def apply_decision(lake: Lake, registry: ModelRegistry, now: datetime) -> AppliedDecision:
     """Promote the challenger if its decision says so and the champion is still the one it was tested with.
 
     Raises:
         NothingToDecide: there is no challenger, or it was not evaluated.
     """
-    entry = _challenger(registry)
+    entry = _get_challenger(registry)
     verdict, why = entry.tags.get(PROMOTE_TAG), entry.tags.get(DECISION_TAG, "")
     if verdict is None:
-        raise NothingToDecide(
+        raise ChallengerNotReady(
             f"{registry.model_name} version {entry.version}: expected a decision, found none. No alias was "
             "moved. Materialise ml_dps_evaluation first."
         )
     incumbent = registry.aliases().get(CHAMPION)
     if incumbent == entry.version:
-        return Outcome(entry.version, None, f"version {entry.version} is champion already")
+        return AppliedDecision(entry.version, None, f"version {entry.version} is champion already")
     if verdict != "yes":
-        return Outcome(entry.version, None, why)
+        return AppliedDecision(entry.version, None, why)
     tested_with = entry.tags.get(AGAINST_TAG)
     now_there = "none" if incumbent is None else str(incumbent)
     if tested_with != now_there:
-        return Outcome(
+        return AppliedDecision(
             entry.version,
             None,
             f"it was tested against version {tested_with}, and the champion is version {now_there} by now; "
             "evaluate it again",
         )
-    change = point(registry, lake, CHAMPION, entry.version, by=GATE, why=why, action="promote", now=now)
-    return Outcome(entry.version, change, why)
+    change = set_alias(registry, lake, CHAMPION, entry.version, by=GATE, why=why, action="promote", now=now)
+    return AppliedDecision(entry.version, change, why)
 
 
-def _training_set_version(lake: Lake) -> int:
+def _get_training_set_version(lake: Lake) -> int:
     version = lake.version(TRAINING_SET)
     if version is None:
         raise TooFewRows(
@@ -299,10 +298,10 @@ def _training_set_version(lake: Lake) -> int:
     return version
 
 
-def _challenger(registry: Registry) -> ModelVersion:
+def _get_challenger(registry: ModelRegistry) -> ModelVersion:
     entry = registry.challenger()
     if entry is None:
-        raise NothingToDecide(
+        raise ChallengerNotReady(
             f"{registry.model_name}: expected a version under the alias {CHALLENGER}, found none. No alias "
             "was moved. Materialise ml_dps_challenger first."
         )
@@ -314,28 +313,28 @@ def _get_end(frame: pd.DataFrame) -> datetime:
     return pd.Timestamp(population["fight_started_at"].max()).to_pydatetime() + _MOMENT
 
 
-def _leaks(
+def _measure_leakage(
     lake: Lake, sources: Mapping[str, int], cutoff: datetime, until: datetime, config: TrainingConfig
-) -> LeakReport:
+) -> LeakageReport:
     since = (cutoff - LEAK_WINDOW).date()
     players = read_players(lake, since=since, versions={name: sources.get(name) for name in SOURCES})
-    return look_for_leaks(players, cutoff, until, config)
+    return measure_leakage(players, cutoff, until, config)
 
 
-def _exclusion_counts(frame: pd.DataFrame) -> Counter[str]:
+def _count_exclusions(frame: pd.DataFrame) -> Counter[str]:
     return Counter(frame["exclusion_reason"].dropna().value_counts().to_dict())
 
 
-def _exclusions(frame: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(_exclusion_counts(frame).most_common(), columns=["reason", "rows"])
+def _build_exclusion_table(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(_count_exclusions(frame).most_common(), columns=["reason", "rows"])
 
 
-def _figures(model: FittedModel, test: Evaluation) -> dict[str, bytes]:
-    drawn = draw_all(test, group_importance(model, test.predictions))
+def _draw_figures(model: FittedModel, test: Evaluation) -> dict[str, bytes]:
+    drawn = draw_all(test, measure_importance(model, test.predictions))
     return {name.removesuffix(".png"): image for name, image in drawn.items()}
 
 
-def _parameters(model: FittedModel, policy: LifecyclePolicy) -> dict[str, object]:
+def _collect_parameters(model: FittedModel, policy: LifecyclePolicy) -> dict[str, object]:
     training = asdict(policy.training)
     own = training.pop("model")
     return {
@@ -348,9 +347,11 @@ def _parameters(model: FittedModel, policy: LifecyclePolicy) -> dict[str, object
     }
 
 
-def _metrics(test: Evaluation, leaks: LeakReport) -> dict[str, float]:
+def _collect_metrics(test: Evaluation, leaks: LeakageReport) -> dict[str, float]:
     found = {
-        f"{'' if predictor == MODEL else BASELINE + predictor.replace(' ', '_') + '.'}{name}": float(value)
+        f"{'' if predictor == MODEL else BASELINE_PREFIX + predictor.replace(' ', '_') + '.'}{name}": float(
+            value
+        )
         for predictor, metrics in test.overall.items()
         for name, value in vars(metrics).items()
     }
@@ -362,10 +363,10 @@ def _metrics(test: Evaluation, leaks: LeakReport) -> dict[str, float]:
     }
 
 
-def _evaluation_rows(
+def _build_challenger_rows(
     entry: ModelVersion, challenger: FittedModel, evaluation: Evaluation, now: datetime
 ) -> list[dict]:
-    base = _base(entry, challenger.cutoff, evaluation.until, now)
+    base = _build_base_columns(entry, challenger.cutoff, evaluation.until, now)
     rows = [
         base
         | {
@@ -378,10 +379,10 @@ def _evaluation_rows(
         for name, metrics in evaluation.overall.items()
     ]
     own = {"predictor": CHALLENGER, "predictor_version": entry.version}
-    return rows + [base | own | _slice(row) for row in evaluation.slices.to_dict("records")]
+    return rows + [base | own | _build_slice_columns(row) for row in evaluation.slices.to_dict("records")]
 
 
-def _champion_rows(
+def _build_champion_rows(
     entry: ModelVersion,
     version: int,
     champion: FittedModel,
@@ -390,17 +391,17 @@ def _champion_rows(
     now: datetime,
 ) -> list[dict]:
     overall, slices = measure_by_slice(champion, rows, SLICES)
-    own = _base(entry, evaluation.cutoff, evaluation.until, now) | {
+    own = _build_base_columns(entry, evaluation.cutoff, evaluation.until, now) | {
         "predictor": CHAMPION,
         "predictor_version": version,
     }
     return [
         own | {"slice": _OVERALL, "value": _OVERALL, **vars(overall)},
-        *(own | _slice(row) for row in slices.to_dict("records")),
+        *(own | _build_slice_columns(row) for row in slices.to_dict("records")),
     ]
 
 
-def _base(entry: ModelVersion, cutoff: datetime, until: datetime, now: datetime) -> dict:
+def _build_base_columns(entry: ModelVersion, cutoff: datetime, until: datetime, now: datetime) -> dict:
     return {
         "run_id": entry.run_id,
         "model_version": entry.version,
@@ -410,7 +411,7 @@ def _base(entry: ModelVersion, cutoff: datetime, until: datetime, now: datetime)
     }
 
 
-def _slice(row: dict) -> dict:
+def _build_slice_columns(row: dict) -> dict:
     value = row["value"]
     names = Metrics.__dataclass_fields__
     return {
@@ -420,7 +421,7 @@ def _slice(row: dict) -> dict:
     }
 
 
-def _replace_run(lake: Lake, run_id: str, rows: list[dict]) -> None:
+def _replace_evaluation_rows(lake: Lake, run_id: str, rows: list[dict]) -> None:
     """Put the rows of one evaluation in place of an earlier one of the same challenger."""
     finite = [{k: None if isinstance(v, float) and v != v else v for k, v in row.items()} for row in rows]  # noqa: PLR0124 - NaN
     new = pa.Table.from_pylist(finite, schema=ML_DPS_EVALUATION.schema)
@@ -429,10 +430,10 @@ def _replace_run(lake: Lake, run_id: str, rows: list[dict]) -> None:
     lake.replace_all(ML_DPS_EVALUATION, pa.concat_tables([others, new]))
 
 
-def _numbers(decision: Decision) -> str:
+def _dump_numbers(decision: PromotionDecision) -> str:
     worst = [asdict(one) for one in decision.slices[:5]]
     return json.dumps({"comparisons": [asdict(one) for one in decision.comparisons], "worst_slices": worst})
 
 
-def _snapshot(entry: ModelVersion) -> dict[str, int | None]:
+def _read_snapshot(entry: ModelVersion) -> dict[str, int | None]:
     return json.loads(entry.tags.get(SNAPSHOT_TAG, "{}"))

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from lostark_assets.errors import SettingsError
-from lostark_ml.model.baselines import all_baselines
-from lostark_ml.model.leaks import MAX_ID_GAIN, MAX_SHUFFLED_R2, LeakReport
+from lostark_ml.model.baselines import build_baselines
+from lostark_ml.model.leakage import MAX_ID_GAIN, MAX_SHUFFLED_R2, LeakageReport
 from lostark_ml.model.training import FittedModel
+from lostark_ml.registry.names import CHAMPION
 
-CHAMPION = "champion"
 REASONS = {
     "better": "better than the champion, and no slice pays for it",
     "first_champion": "there is no champion, and every baseline is beaten",
@@ -35,8 +35,8 @@ REASONS = {
 }
 """Codes of what a decision can rest on; the first two promote."""
 SLICE_LIMITS = {"gate_difficulty": 0.005, "spec_name": 0.015, "item_level_bracket": 0.01}
-FIGHTS_AT_ONCE = 4096
-WORST_SHOWN = 3
+FIGHTS_PER_BLOCK = 4096
+MAX_SLICES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class PromotionPolicy:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HoldoutTest:
     """Fights for the test, a row a player; predictions are log DPS in the order of ``rows``.
 
     ``rows`` has fight_id, fight_started_at, log_dps (the truth) and the columns of the policy's slices. NaN
@@ -127,7 +127,7 @@ class SliceChange:
     limit: float
 
     @property
-    def is_too_much(self) -> bool:
+    def exceeds_limit(self) -> bool:
         """Worse by more than the limit, and not by chance."""
         return self.worse_low > self.limit
 
@@ -141,7 +141,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Decision:
+class PromotionDecision:
     """What is to be done, why, and the numbers behind it; slices are worst first."""
 
     promote: bool
@@ -158,9 +158,9 @@ class Decision:
         return "; ".join(reason.words for reason in self.reasons)
 
 
-def held_out(
+def predict_holdout(
     challenger: FittedModel, champion: FittedModel | None, frame: pd.DataFrame, until: datetime
-) -> HeldOut:
+) -> HoldoutTest:
     """Everybody's predictions for the population of ``frame`` after both models' cutoffs, up to ``until``.
 
     Args:
@@ -176,21 +176,21 @@ def held_out(
     baselines = {}
     if len(rows):
         baselines = {
-            one.name: one.fit(population, challenger.cutoff).predict(rows) for one in all_baselines()
+            one.name: one.fit(population, challenger.cutoff).predict(rows) for one in build_baselines()
         }
-    return HeldOut(
+    return HoldoutTest(
         rows=rows,
-        challenger=_predictions(challenger, rows),
-        champion=None if champion is None else _predictions(champion, rows),
+        challenger=_predict_log_dps(challenger, rows),
+        champion=None if champion is None else _predict_log_dps(champion, rows),
         baselines=baselines,
         challenger_cutoff=challenger.cutoff,
         champion_cutoff=None if champion is None else champion.cutoff,
     )
 
 
-def decide(
-    test: HeldOut, policy: PromotionPolicy | None = None, *, leaks: LeakReport | None = None
-) -> Decision:
+def decide_promotion(
+    test: HoldoutTest, policy: PromotionPolicy | None = None, *, leaks: LeakageReport | None = None
+) -> PromotionDecision:
     """Whether the challenger is promoted. The same test and policy give the same decision.
 
     Args:
@@ -200,10 +200,10 @@ def decide(
     """
     policy = policy or PromotionPolicy()
     at = test.rows["fight_started_at"]
-    span = (_moment(at.min()), _moment(at.max())) if len(at) else (None, None)
-    impossible = _why_no_test(test, policy, span[0])
+    span = (_to_datetime(at.min()), _to_datetime(at.max())) if len(at) else (None, None)
+    impossible = _find_test_defects(test, policy, span[0])
     if impossible:
-        return Decision(
+        return PromotionDecision(
             promote=False,
             reasons=impossible,
             comparisons=(),
@@ -214,18 +214,20 @@ def decide(
         )
     errors = _Errors.of(test)
     pairs, slices = errors.pairs(), errors.slices(policy)
-    drawn = _resampled(np.vstack([pairs.sums, slices.sums]), policy)
+    drawn = _resample_fights(np.vstack([pairs.sums, slices.sums]), policy)
     comparisons = pairs.comparisons(drawn[: len(pairs.sums)], policy)
     changes = slices.changes(drawn[len(pairs.sums) :], policy)
-    against = _objections(test, policy, leaks, comparisons, changes)
-    reasons = against or (_in_favour(comparisons, policy, is_first=test.champion is None),)
-    return Decision(not against, reasons, comparisons, changes, *span, policy)
+    against = _find_objections(test, policy, leaks, comparisons, changes)
+    reasons = against or (_build_positive_reason(comparisons, policy, is_first=test.champion is None),)
+    return PromotionDecision(not against, reasons, comparisons, changes, *span, policy)
 
 
-def _why_no_test(test: HeldOut, policy: PromotionPolicy, first: datetime | None) -> tuple[Reason, ...]:
+def _find_test_defects(
+    test: HoldoutTest, policy: PromotionPolicy, first: datetime | None
+) -> tuple[Reason, ...]:
     cutoffs = {"challenger": test.challenger_cutoff, CHAMPION: test.champion_cutoff}
     seen = [
-        _reason(
+        _build_reason(
             "seen_fights",
             f"expected fights after the {who}'s cutoff {cutoff:%Y-%m-%d %H:%M}, found one of "
             f"{first:%Y-%m-%d %H:%M}: nothing was compared",
@@ -241,14 +243,14 @@ def _why_no_test(test: HeldOut, policy: PromotionPolicy, first: datetime | None)
     fights = test.rows["fight_id"][answered].nunique()
     if fights < policy.fewest_fights:
         words = f"expected at least {policy.fewest_fights} fights to test on, found {fights}"
-        return (_reason("too_few_fights", words),)
+        return (_build_reason("too_few_fights", words),)
     return ()
 
 
-def _objections(
-    test: HeldOut,
+def _find_objections(
+    test: HoldoutTest,
     policy: PromotionPolicy,
-    leaks: LeakReport | None,
+    leaks: LeakageReport | None,
     comparisons: tuple[Comparison, ...],
     slices: tuple[SliceChange, ...],
 ) -> tuple[Reason, ...]:
@@ -256,7 +258,7 @@ def _objections(
     found = []
     if leaks is not None and not leaks.is_clean:
         found.append(
-            _reason(
+            _build_reason(
                 "leak",
                 f"expected R² of shuffled DPS at most {MAX_SHUFFLED_R2}, found {leaks.shuffled_r2:.3f}; "
                 f"gain by a random id at most {_points(MAX_ID_GAIN)}, found {_points(leaks.id_gain)}",
@@ -264,42 +266,42 @@ def _objections(
         )
     if test.champion is None:
         found += [
-            _reason("baseline_not_beaten", _too_little(c, policy))
+            _build_reason("baseline_not_beaten", _describe_shortfall(c, policy))
             for c in comparisons
             if c.gain_low <= policy.margin
         ]
     else:
         found += [
-            _reason("below_margin" if c.gain_low > 0 else "not_better", _too_little(c, policy))
+            _build_reason("below_margin" if c.gain_low > 0 else "not_better", _describe_shortfall(c, policy))
             for c in comparisons
             if c.against == CHAMPION and c.gain_low <= policy.margin
         ]
-        found += _slice_reasons(slices)
-        found += _refusal_reasons(test, policy)
+        found += _find_worse_slices(slices)
+        found += _find_extra_refusals(test, policy)
     return tuple(found)
 
 
-def _slice_reasons(slices: tuple[SliceChange, ...]) -> list[Reason]:
-    too_much = [one for one in slices if one.is_too_much]
+def _find_worse_slices(slices: tuple[SliceChange, ...]) -> list[Reason]:
+    too_much = [one for one in slices if one.exceeds_limit]
     found = [
-        _reason(
+        _build_reason(
             "slice_worse",
             f"expected {one.value} ({one.slice}) to get worse by at most {_points(one.limit)}, found "
             f"{_points(one.worse)} (at least {_points(one.worse_low)}) in {one.rows:,} rows",
         )
-        for one in too_much[:WORST_SHOWN]
+        for one in too_much[:MAX_SLICES_SHOWN]
     ]
     more = len(too_much) - len(found)
-    return [*found, _reason("slice_worse", f"and {more} more slices")] if more else found
+    return [*found, _build_reason("slice_worse", f"and {more} more slices")] if more else found
 
 
-def _refusal_reasons(test: HeldOut, policy: PromotionPolicy) -> list[Reason]:
+def _find_extra_refusals(test: HoldoutTest, policy: PromotionPolicy) -> list[Reason]:
     known = np.isfinite(test.champion)
     refused = int((known & ~np.isfinite(test.challenger)).sum())
     if refused <= policy.most_refused * known.sum():
         return []
     return [
-        _reason(
+        _build_reason(
             "answers_fewer",
             f"expected to refuse at most {policy.most_refused:.1%} of the {int(known.sum()):,} rows that the "
             f"champion answers, found {refused / known.sum():.1%}",
@@ -307,16 +309,20 @@ def _refusal_reasons(test: HeldOut, policy: PromotionPolicy) -> list[Reason]:
     ]
 
 
-def _in_favour(comparisons: tuple[Comparison, ...], policy: PromotionPolicy, *, is_first: bool) -> Reason:
+def _build_positive_reason(
+    comparisons: tuple[Comparison, ...], policy: PromotionPolicy, *, is_first: bool
+) -> Reason:
     if is_first:
         hardest = min(comparisons, key=lambda c: c.gain_low, default=None)
         if hardest is None:
-            return _reason("first_champion", "there is no champion and no baseline to beat")
-        return _reason("first_champion", f"no champion yet; {_gain_words(hardest, policy)}")
-    return _reason("better", _gain_words(next(c for c in comparisons if c.against == CHAMPION), policy))
+            return _build_reason("first_champion", "there is no champion and no baseline to beat")
+        return _build_reason("first_champion", f"no champion yet; {_describe_gain(hardest, policy)}")
+    return _build_reason(
+        "better", _describe_gain(next(c for c in comparisons if c.against == CHAMPION), policy)
+    )
 
 
-def _too_little(c: Comparison, policy: PromotionPolicy) -> str:
+def _describe_shortfall(c: Comparison, policy: PromotionPolicy) -> str:
     return (
         f"expected MAPE below the {c.against}'s by more than {_points(policy.margin)} in "
         f"{policy.confidence:.0%} of resamples, found {_points(c.gain)}, at least {_points(c.gain_low)} "
@@ -324,7 +330,7 @@ def _too_little(c: Comparison, policy: PromotionPolicy) -> str:
     )
 
 
-def _gain_words(c: Comparison, policy: PromotionPolicy) -> str:
+def _describe_gain(c: Comparison, policy: PromotionPolicy) -> str:
     return (
         f"MAPE {100 * c.mape:.2f} % against the {c.against}'s {100 * c.mape_of_other:.2f} %: better by "
         f"{_points(c.gain)}, by at least {_points(c.gain_low)} where more than {_points(policy.margin)} is "
@@ -343,7 +349,7 @@ class _Errors:
     fights: int
 
     @classmethod
-    def of(cls, test: HeldOut) -> _Errors:
+    def of(cls, test: HoldoutTest) -> _Errors:
         true = test.rows["log_dps"].to_numpy(float)
         predicted = {} if test.champion is None else {CHAMPION: test.champion}
         others = {
@@ -413,7 +419,7 @@ class _Pairs:
     sums: np.ndarray
 
     def comparisons(self, drawn: np.ndarray, policy: PromotionPolicy) -> tuple[Comparison, ...]:
-        gains = _ratios(drawn)
+        gains = _divide_sums(drawn)
         lows = [float(np.nanquantile(gain, 1 - policy.confidence)) for gain in gains]
         return tuple(Comparison(**one, gain_low=low) for one, low in zip(self.facts, lows, strict=True))
 
@@ -433,7 +439,7 @@ class _Slices:
         if not self.facts:
             return ()
         rises = np.array([one["worse"] for one in self.facts])
-        off = np.nan_to_num(_ratios(drawn) - rises[:, None])
+        off = np.nan_to_num(_divide_sums(drawn) - rises[:, None])
         spread = off.std(axis=1)
         largest = (off / np.where(spread > 0, spread, np.inf)[:, None]).max(axis=0)
         lows = rises - np.quantile(largest, policy.confidence) * spread
@@ -441,26 +447,26 @@ class _Slices:
         return tuple(sorted(found, key=lambda s: (s.limit - s.worse_low, s.slice, s.value)))
 
 
-def _ratios(drawn: np.ndarray) -> np.ndarray:
+def _divide_sums(drawn: np.ndarray) -> np.ndarray:
     """Means by draw from rows of sums and of counts by turns; NaN where nothing was drawn."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return drawn[0::2] / drawn[1::2]
 
 
-def _resampled(sums: np.ndarray, policy: PromotionPolicy) -> np.ndarray:
+def _resample_fights(sums: np.ndarray, policy: PromotionPolicy) -> np.ndarray:
     """Totals of ``sums`` (figures, fights) over fights drawn anew: (figures, draws).
 
     How often a fight is drawn is Poisson of 1, apart for each fight: so memory is bounded.
     """
     random = np.random.default_rng(policy.seed)
     totals = np.zeros((len(sums), policy.draws))
-    for first in range(0, sums.shape[1], FIGHTS_AT_ONCE):
-        block = sums[:, first : first + FIGHTS_AT_ONCE].astype(float)
+    for first in range(0, sums.shape[1], FIGHTS_PER_BLOCK):
+        block = sums[:, first : first + FIGHTS_PER_BLOCK].astype(float)
         totals += block @ random.poisson(1.0, (block.shape[1], policy.draws)).astype(float)
     return totals
 
 
-def _predictions(model: FittedModel, rows: pd.DataFrame) -> np.ndarray:
+def _predict_log_dps(model: FittedModel, rows: pd.DataFrame) -> np.ndarray:
     return model.predict(rows)["expected_log_dps"].to_numpy(float)
 
 
@@ -468,11 +474,11 @@ def _ape(true_log: np.ndarray, expected_log: np.ndarray) -> np.ndarray:
     return np.abs(np.expm1(expected_log - true_log))
 
 
-def _moment(value: pd.Timestamp) -> datetime:
+def _to_datetime(value: pd.Timestamp) -> datetime:
     return value.to_pydatetime()
 
 
-def _reason(code: str, words: str) -> Reason:
+def _build_reason(code: str, words: str) -> Reason:
     return Reason(code, f"{REASONS[code]}: {words}")
 
 

@@ -39,7 +39,7 @@ FEATURES = (
 )
 _CELL = ["spec_name", "raid_name", "gate_name", "difficulty"]
 _MIN_PER_CELL = 5
-_FURTHEST = 4.0
+_MAX_DEVIATION = 4.0
 """Standard deviations; what lies beyond counts as that: one odd character is no style."""
 
 
@@ -97,7 +97,7 @@ class Shape:
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
         """``scores`` as a bell, feature by feature."""
-        return (_powered(scores, self.powers) - self.means) / self.deviations
+        return (_power_transform(scores, self.powers) - self.means) / self.deviations
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ class Scale:
         """One row a character; a feature that is not known is that of the spec's middle."""
         place = pd.Index(self.specs).get_indexer(characters["spec_name"])
         return np.clip(
-            self.shape.apply(_beside_its_spec(characters, self.features, self.middle, self.weight, place)),
-            -_FURTHEST,
-            _FURTHEST,
+            self.shape.apply(_centre_in_spec(characters, self.features, self.middle, self.weight, place)),
+            -_MAX_DEVIATION,
+            _MAX_DEVIATION,
         )
 
     def knows(self, characters: pd.DataFrame) -> np.ndarray:
@@ -191,7 +191,7 @@ def model_input(characters: pd.DataFrame) -> pd.DataFrame:
     return characters[["spec_name", *FEATURES]]
 
 
-def style_features(
+def compute_style_features(
     stats: pd.DataFrame, expected: pd.DataFrame | None = None, policy: StylePolicy | None = None
 ) -> pd.DataFrame:
     """Features of each character and spec with enough counted clears, dealers only, in order of ``KEY``.
@@ -206,12 +206,12 @@ def style_features(
         fight shows above the median of its spec on its gate, plus the spec's median.
     """
     policy = policy or StylePolicy()
-    rows = _counted(stats)
-    rows = rows.assign(**_of_fights(rows), residual_spread=np.nan)
+    rows = _select_counted(stats)
+    rows = rows.assign(**_compute_fight_figures(rows), residual_spread=np.nan)
     if expected is not None:
-        rows["residual_spread"] = _residuals(rows, expected)
+        rows["residual_spread"] = _compute_residuals(rows, expected)
     named = [name for name in FEATURES if name != "residual_spread"]
-    rows[named] = _beside_its_cell(rows, named)
+    rows[named] = _centre_in_cell(rows, named)
     groups = rows.groupby(KEY, sort=True)
     found = groups[named].mean()
     spread = groups["residual_spread"].agg(["std", "count"])
@@ -232,21 +232,21 @@ def find_styles(
     """
     policy = policy or StylePolicy()
     characters = characters.sort_values(KEY, ignore_index=True)
-    scale = _scale(characters, policy)
+    scale = _fit_scale(characters, policy)
     rows = characters[scale.knows(characters)] if scale else characters.iloc[:0]
     if scale is None or len(rows) < policy.fewest_characters:
-        return StyleModel(_too_little(len(rows), scale, policy))
+        return StyleModel(_build_insufficient_evidence(len(rows), scale, policy))
     points = scale.standardise(rows)
-    mixture = _best(points, policy)
-    evidence = _evidence(points, mixture, rows["spec_name"], scale, policy)
-    model = StyleModel(evidence, scale, _axes(points))
+    mixture = _fit_best_mixture(points, policy)
+    evidence = _measure_evidence(points, mixture, rows["spec_name"], scale, policy)
+    model = StyleModel(evidence, scale, _find_axes(points))
     if not evidence.is_accepted:
         return model
     model = replace(model, mixture=mixture)
-    return replace(model, names=_names(model, before, policy))
+    return replace(model, names=_choose_names(model, before, policy))
 
 
-def player_clusters(
+def build_player_clusters(
     model: StyleModel, characters: pd.DataFrame, *, model_version: int | None, computed_at: datetime
 ) -> pa.Table:
     """``characters`` with their styles by the contract of ``ml_player_clusters``.
@@ -288,7 +288,7 @@ def match_labels(new: pd.DataFrame, old: pd.DataFrame, furthest: float) -> dict[
 # Features ------------------------------------------------------------------------------------------
 
 
-def _counted(stats: pd.DataFrame) -> pd.DataFrame:
+def _select_counted(stats: pd.DataFrame) -> pd.DataFrame:
     """Counted clears of dealers with a name and a spec."""
     holds = stats["spec_name"].notna() & stats["class_name"].notna()
     for column, wanted in (("is_counted", True), ("is_cleared", True), ("is_name_known", True)):
@@ -298,7 +298,7 @@ def _counted(stats: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(region=rows["region"].fillna(UNKNOWN)).reset_index(drop=True)
 
 
-def _of_fights(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+def _compute_fight_figures(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """What each fight shows; NaN where its log does not tell."""
 
     def number(name: str) -> np.ndarray:
@@ -323,7 +323,7 @@ def _of_fights(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     }
 
 
-def _residuals(rows: pd.DataFrame, expected: pd.DataFrame) -> np.ndarray:
+def _compute_residuals(rows: pd.DataFrame, expected: pd.DataFrame) -> np.ndarray:
     """Log DPS above the expected one, where there is an expectation."""
     key = ["encounter_id", "player_name"]
     answered = expected[expected["refusal_reason"].isna() & expected["is_population"].astype(bool)]
@@ -334,7 +334,7 @@ def _residuals(rows: pd.DataFrame, expected: pd.DataFrame) -> np.ndarray:
         )
 
 
-def _beside_its_cell(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+def _centre_in_cell(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """``names`` without what the gate does to the spec; a gate seen too seldom stays as it is."""
     cell = rows.groupby(_CELL, dropna=False)[names]
     of_cell = cell.transform("median").where(cell.transform("count") >= _MIN_PER_CELL)
@@ -342,11 +342,11 @@ def _beside_its_cell(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return rows[names] - of_cell.fillna(of_spec) + of_spec
 
 
-def _scale(characters: pd.DataFrame, policy: StylePolicy) -> Scale | None:
+def _fit_scale(characters: pd.DataFrame, policy: StylePolicy) -> Scale | None:
     """How to compare within specs; None without enough characters or features that tell anything."""
     counts = characters.groupby("spec_name").size()
     rows = characters[characters["spec_name"].isin(counts.index[counts >= policy.fewest_of_spec])]
-    features = tuple(name for name in FEATURES if _tells(rows, name, policy))
+    features = tuple(name for name in FEATURES if _is_informative(rows, name, policy))
     if rows.empty or len(features) < policy.fewest_features:
         return None
     groups = rows.groupby("spec_name")[list(features)]
@@ -356,31 +356,31 @@ def _scale(characters: pd.DataFrame, policy: StylePolicy) -> Scale | None:
     weight = (1 / spread).where(spread > 0.05 * pooled, 0.0, axis=0)
     numbers = middle.to_numpy(float), weight.to_numpy(float)
     place = middle.index.get_indexer(rows["spec_name"])
-    shape = _shape(_beside_its_spec(rows, features, *numbers, place))
+    shape = _fit_shape(_centre_in_spec(rows, features, *numbers, place))
     return Scale(features, tuple(map(str, middle.index)), *numbers, shape)
 
 
-def _beside_its_spec(
+def _centre_in_spec(
     rows: pd.DataFrame, features: tuple[str, ...], middle: np.ndarray, weight: np.ndarray, place: np.ndarray
 ) -> np.ndarray:
     """Departures from the spec's middle in its standard deviations; 0 where a figure is not known."""
     scores = (rows[list(features)].to_numpy(float) - middle[place]) * weight[place]
-    return np.nan_to_num(np.clip(scores, -_FURTHEST, _FURTHEST))
+    return np.nan_to_num(np.clip(scores, -_MAX_DEVIATION, _MAX_DEVIATION))
 
 
-def _shape(scores: np.ndarray) -> Shape:
+def _fit_shape(scores: np.ndarray) -> Shape:
     powers = PowerTransformer(standardize=False).fit(scores).lambdas_
-    powered = _powered(scores, powers)
+    powered = _power_transform(scores, powers)
     deviations = powered.std(axis=0)
     return Shape(powers, powered.mean(axis=0), np.where(deviations > 0, deviations, 1.0))
 
 
-def _powered(scores: np.ndarray, powers: np.ndarray) -> np.ndarray:
+def _power_transform(scores: np.ndarray, powers: np.ndarray) -> np.ndarray:
     columns = [yeojohnson(column, lmbda=power) for column, power in zip(scores.T, powers, strict=True)]
     return np.column_stack(columns)
 
 
-def _tells(rows: pd.DataFrame, name: str, policy: StylePolicy) -> bool:
+def _is_informative(rows: pd.DataFrame, name: str, policy: StylePolicy) -> bool:
     """Known of most characters, and not the same of most of them: many zeros are no style."""
     known = rows[name].dropna()
     if len(known) < max(policy.known_share * len(rows), 2):
@@ -391,13 +391,15 @@ def _tells(rows: pd.DataFrame, name: str, policy: StylePolicy) -> bool:
 # Fitting and judging -------------------------------------------------------------------------------
 
 
-def _best(points: np.ndarray, policy: StylePolicy, seed: int | None = None, tries: int = 1) -> Mixture:
+def _fit_best_mixture(
+    points: np.ndarray, policy: StylePolicy, seed: int | None = None, tries: int = 1
+) -> Mixture:
     """The mixture of the lowest BIC."""
     seed = policy.seed if seed is None else seed
     return min((fit_mixture(points, k, seed, tries) for k in policy.styles), key=lambda m: m.bic(points))
 
 
-def _evidence(
+def _measure_evidence(
     points: np.ndarray, mixture: Mixture, spec: pd.Series, scale: Scale, policy: StylePolicy
 ) -> Evidence:
     """Gain and stability of ``mixture``, and what they are on data without groups."""
@@ -406,11 +408,12 @@ def _evidence(
     if len(points) > policy.tested_characters:
         tested = points[np.sort(random.choice(len(points), policy.tested_characters, replace=False))]
     styles = mixture.groups
-    gain, stability = _figures(tested, styles, random, policy)
+    gain, stability = _measure_gain_and_stability(tested, styles, random, policy)
     nulls = [
-        _figures(_without_groups(tested, random), styles, random, policy) for _ in range(policy.null_draws)
+        _measure_gain_and_stability(_draw_null(tested, random), styles, random, policy)
+        for _ in range(policy.null_draws)
     ]
-    gain_limit, stability_limit = (_limit([n[i] for n in nulls], policy.level) for i in range(2))
+    gain_limit, stability_limit = (_find_limit([n[i] for n in nulls], policy.level) for i in range(2))
     evidence = Evidence(
         characters=len(points),
         features=scale.features,
@@ -422,10 +425,10 @@ def _evidence(
         ami_spec=float(adjusted_mutual_info_score(spec, mixture.labels(points))),
         reason="",
     )
-    return replace(evidence, reason=_reason(evidence))
+    return replace(evidence, reason=_describe_evidence(evidence))
 
 
-def _figures(
+def _measure_gain_and_stability(
     points: np.ndarray, styles: int, random: np.random.Generator, policy: StylePolicy
 ) -> tuple[float, float]:
     """Gain of BIC a character of the best number of styles, and stability of ``styles``."""
@@ -441,7 +444,7 @@ def _figures(
     return gain, float(np.mean(agreement))
 
 
-def _without_groups(points: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _draw_null(points: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Points of the same covariance and the same distances from the middle, in every direction alike."""
     middle = points.mean(axis=0)
     root = np.linalg.cholesky(np.cov(points, rowvar=False) + 1e-9 * np.eye(points.shape[1]))
@@ -451,14 +454,14 @@ def _without_groups(points: np.ndarray, random: np.random.Generator) -> np.ndarr
     return middle + (directions * random.permutation(distances)[:, None]) @ root.T
 
 
-def _limit(values: list[float], level: float) -> float:
+def _find_limit(values: list[float], level: float) -> float:
     """What all but a share ``level`` of draws, counting the data as one of them, stay at or below."""
     ordered = np.sort(values)
     allowed = int(np.floor(level * (len(ordered) + 1))) - 1
     return float(ordered[-1 - allowed]) if allowed >= 0 else float("inf")
 
 
-def _reason(found: Evidence) -> str:
+def _describe_evidence(found: Evidence) -> str:
     figures = (
         f"gain {found.gain:.3f} (without groups at most {found.gain_limit:.3f}), "
         f"stability {found.stability:.2f} (at most {found.stability_limit:.2f})"
@@ -466,7 +469,7 @@ def _reason(found: Evidence) -> str:
     return f"{found.styles} styles: {figures}" if found.is_accepted else f"a continuum: {figures}"
 
 
-def _too_little(characters: int, scale: Scale | None, policy: StylePolicy) -> Evidence:
+def _build_insufficient_evidence(characters: int, scale: Scale | None, policy: StylePolicy) -> Evidence:
     features = scale.features if scale else ()
     reason = (
         f"too little to say: {characters:,} characters (expected {policy.fewest_characters:,}) with "
@@ -476,7 +479,7 @@ def _too_little(characters: int, scale: Scale | None, policy: StylePolicy) -> Ev
     return Evidence(characters, features, 0, nothing, nothing, nothing, nothing, nothing, reason)
 
 
-def _axes(points: np.ndarray) -> np.ndarray:
+def _find_axes(points: np.ndarray) -> np.ndarray:
     """The two directions in which characters differ most; signs are fixed by the largest part."""
     _, _, directions = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     axes = directions[:2]
@@ -484,7 +487,7 @@ def _axes(points: np.ndarray) -> np.ndarray:
     return axes * np.sign(largest)[:, None]
 
 
-def _names(model: StyleModel, before: StyleModel | None, policy: StylePolicy) -> tuple[str, ...]:
+def _choose_names(model: StyleModel, before: StyleModel | None, policy: StylePolicy) -> tuple[str, ...]:
     """Names of the styles before, where they are the same ones; else by what stands out."""
     kept = {}
     if before is not None and not before.is_continuum:

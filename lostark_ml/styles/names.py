@@ -23,7 +23,7 @@ WORDS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
 }
 """Of each feature, what much and little of it is called."""
 BALANCED = ("Balanced", "균형")
-FAINTEST = 0.35
+MIN_DEPARTURE = 0.35
 """Standard deviations from the middle of all; what is nearer does not stand out."""
 
 
@@ -37,28 +37,28 @@ def name_styles(centroids: pd.DataFrame, kept: Mapping[int, str] | None = None) 
     strength = centroids.abs().max(axis=1).to_numpy()
     for place in sorted(range(len(centroids)), key=lambda i: (-strength[i], i)):
         if place not in names:
-            names[place] = _free_name(centroids.iloc[place], set(names.values()))
+            names[place] = _find_free_name(centroids.iloc[place], set(names.values()))
     return tuple(names[place] for place in range(len(centroids)))
 
 
-def outstanding(centroid: pd.Series) -> list[tuple[str, float]]:
+def find_outstanding(centroid: pd.Series) -> list[tuple[str, float]]:
     """Features that stand out with their departures, the most outstanding first."""
     order = sorted(centroid.items(), key=lambda item: (-abs(item[1]), item[0]))
-    return [(str(name), float(value)) for name, value in order if abs(value) >= FAINTEST]
+    return [(str(name), float(value)) for name, value in order if abs(value) >= MIN_DEPARTURE]
 
 
-def _free_name(centroid: pd.Series, taken: set[str]) -> str:
-    words = [WORDS[name][0 if value > 0 else 1] for name, value in outstanding(centroid)] or [BALANCED]
+def _find_free_name(centroid: pd.Series, taken: set[str]) -> str:
+    words = [WORDS[name][0 if value > 0 else 1] for name, value in find_outstanding(centroid)] or [BALANCED]
     for count in range(1, len(words) + 1):
-        name = _joined(words[:count])
+        name = _join_words(words[:count])
         if name not in taken:
             return name
     number = 2
-    while f"{_joined(words)} {number}" in taken:
+    while f"{_join_words(words)} {number}" in taken:
         number += 1
-    return f"{_joined(words)} {number}"
+    return f"{_join_words(words)} {number}"
 
 
-def _joined(words: list[tuple[str, str]]) -> str:
+def _join_words(words: list[tuple[str, str]]) -> str:
     english = ", ".join(word if i == 0 else word[0].lower() + word[1:] for i, (word, _) in enumerate(words))
     return f"{english} · {', '.join(korean for _, korean in words)}"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from lostark_ml.registry.card import MAX, cut_to_fit
+from lostark_ml.registry.model_card import MAX_CHARACTERS, truncate
 from lostark_ml.styles.clusters import StyleModel
-from lostark_ml.styles.names import WORDS, outstanding
+from lostark_ml.styles.names import WORDS, find_outstanding
 
 CONTINUUM = "A continuum · 연속체"
 _WHAT = (
@@ -49,49 +49,49 @@ MEANINGS: dict[str, tuple[str, Callable[[float], str]]] = {
 """Of each feature, what it is called on a page, and how its value is written."""
 
 
-def style_pages(model: StyleModel, characters: pd.DataFrame) -> dict[str, str]:
+def build_style_pages(model: StyleModel, characters: pd.DataFrame) -> dict[str, str]:
     """A page by style; of a continuum one page that says so.
 
     ``characters``: rows of ``clusters.style_features``, those that the styles were found in or newer ones.
     """
     if model.is_continuum or model.scale is None:
-        return {CONTINUUM: _continuum_page(model)}
+        return {CONTINUUM: _build_continuum_page(model)}
     likely = model.probabilities(characters).dropna()
     style = likely.idxmax(axis=1)
     known = characters.loc[likely.index]
-    return {name: _style_page(model, name, known, likely[name], style == name) for name in model.names}
+    return {name: _build_style_page(model, name, known, likely[name], style == name) for name in model.names}
 
 
-def style_description(model: StyleModel, pages: Mapping[str, str], why: str) -> str:
+def build_style_description(model: StyleModel, pages: Mapping[str, str], why: str) -> str:
     """All ``pages`` in one text that MLflow can hold: what is long goes first, and is in the pages' files.
 
     ``why``: what this version is, in words; a continuum's page says so itself.
     """
     if model.is_continuum:
-        return cut_to_fit(f"{_WHAT}\n\n{_nested(pages[CONTINUUM])}")
-    head = f"{_WHAT}\n\n{why}\n\n{_evidence_words(model)}"
-    parts = [_nested(_without(page, _WHY)) for page in pages.values()]
+        return truncate(f"{_WHAT}\n\n{_nest(pages[CONTINUUM])}")
+    head = f"{_WHAT}\n\n{why}\n\n{_describe_evidence(model)}"
+    parts = [_nest(_drop_section(page, _WHY)) for page in pages.values()]
     for section in (None, *(f"#{name}" for name in _SECTIONS)):
-        parts = parts if section is None else [_without(part, section) for part in parts]
+        parts = parts if section is None else [_drop_section(part, section) for part in parts]
         text = "\n\n".join([head, *(part.strip() for part in parts)])
-        if len(text) <= MAX:
+        if len(text) <= MAX_CHARACTERS:
             break
-    return cut_to_fit(text)
+    return truncate(text)
 
 
-def axis_words(model: StyleModel) -> list[str]:
+def describe_axes(model: StyleModel) -> list[str]:
     """What each axis of the map says: features with their parts, the largest first."""
     if model.axes is None or model.scale is None:
         return []
     words = []
     for axis in model.axes:
-        parts = outstanding(pd.Series(axis, index=list(model.scale.features)))
+        parts = find_outstanding(pd.Series(axis, index=list(model.scale.features)))
         named = [f"{WORDS[name][0 if value > 0 else 1][0].lower()} ({value:+.2f})" for name, value in parts]
         words.append(", ".join(named) or "a little of everything")
     return words
 
 
-def evidence_rows(model: StyleModel) -> list[dict[str, object]]:
+def build_evidence_rows(model: StyleModel) -> list[dict[str, object]]:
     """What was measured beside what data without groups stays below; empty where too little was there."""
     found = model.evidence
     if found.styles == 0:
@@ -106,7 +106,7 @@ def evidence_rows(model: StyleModel) -> list[dict[str, object]]:
     ]
 
 
-def _without(page: str, heading: str) -> str:
+def _drop_section(page: str, heading: str) -> str:
     """``page`` without the section under ``heading``."""
     lines, is_left_out = [], False
     level = heading[: heading.index(" ") + 1]
@@ -118,12 +118,12 @@ def _without(page: str, heading: str) -> str:
     return "\n".join(lines)
 
 
-def _nested(page: str) -> str:
+def _nest(page: str) -> str:
     """``page`` one level down."""
     return "\n".join(f"#{line}" if line.startswith("#") else line for line in page.split("\n"))
 
 
-def _style_page(
+def _build_style_page(
     model: StyleModel, name: str, known: pd.DataFrame, probability: pd.Series, is_mine: pd.Series
 ) -> str:
     mine = known[is_mine]
@@ -133,25 +133,25 @@ def _style_page(
         "",
         f"{len(mine):,} of {len(known):,} characters ({share:.0%}), counted once for each spec they play.",
         "",
-        *_features_table(model, name, mine),
+        *_build_features_table(model, name, mine),
         "",
         "## Specs",
         "",
-        *_specs_table(known, mine),
+        *_build_specs_table(known, mine),
         "",
         "## Examples",
         "",
-        *_examples(model, name, mine, probability[is_mine]),
+        *_build_examples(model, name, mine, probability[is_mine]),
         "",
         _WHY,
         "",
-        _evidence_words(model),
+        _describe_evidence(model),
         "",
     ]
     return "\n".join(lines)
 
 
-def _features_table(model: StyleModel, name: str, mine: pd.DataFrame) -> list[str]:
+def _build_features_table(model: StyleModel, name: str, mine: pd.DataFrame) -> list[str]:
     """What stands out: mean of the style's characters beside what is usual in their specs."""
     assert model.scale is not None
     usual = model.scale.usual(mine["spec_name"])
@@ -159,7 +159,7 @@ def _features_table(model: StyleModel, name: str, mine: pd.DataFrame) -> list[st
         "| Stands out by | this style | usual in the same specs | departure |",
         "| --- | ---: | ---: | ---: |",
     ]
-    found = outstanding(model.centroids.loc[name])
+    found = find_outstanding(model.centroids.loc[name])
     for feature, departure in found:
         meaning, write = MEANINGS[feature]
         values = write(mine[feature].mean()), write(usual[feature].mean())
@@ -167,7 +167,7 @@ def _features_table(model: StyleModel, name: str, mine: pd.DataFrame) -> list[st
     return lines if found else ["Nothing stands out: these characters play as their specs usually do."]
 
 
-def _specs_table(known: pd.DataFrame, mine: pd.DataFrame) -> list[str]:
+def _build_specs_table(known: pd.DataFrame, mine: pd.DataFrame) -> list[str]:
     """The specs that play so most, beside their share of all characters."""
     among = mine["spec_name"].value_counts()
     of_all = known["spec_name"].value_counts()
@@ -177,10 +177,10 @@ def _specs_table(known: pd.DataFrame, mine: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _examples(model: StyleModel, name: str, mine: pd.DataFrame, probability: pd.Series) -> list[str]:
+def _build_examples(model: StyleModel, name: str, mine: pd.DataFrame, probability: pd.Series) -> list[str]:
     """The most typical characters, without their names."""
     lines = []
-    shown = [feature for feature, _ in outstanding(model.centroids.loc[name])][:3]
+    shown = [feature for feature, _ in find_outstanding(model.centroids.loc[name])][:3]
     typical = probability.sort_values(ascending=False, kind="stable").index[:_EXAMPLES]
     for place in typical:
         one = mine.loc[place]
@@ -190,21 +190,21 @@ def _examples(model: StyleModel, name: str, mine: pd.DataFrame, probability: pd.
     return lines
 
 
-def _continuum_page(model: StyleModel) -> str:
+def _build_continuum_page(model: StyleModel) -> str:
     lines = [
         f"# {CONTINUUM}",
         "",
         "Characters differ in how they play, but there are no groups: every mixture between the extremes is",
         "played. Each character has a place on two axes instead of a style.",
         "",
-        _evidence_words(model),
+        _describe_evidence(model),
         "",
     ]
-    lines += [f"* Axis {number}: {words}" for number, words in enumerate(axis_words(model), start=1)]
+    lines += [f"* Axis {number}: {words}" for number, words in enumerate(describe_axes(model), start=1)]
     return "\n".join([*lines, ""])
 
 
-def _evidence_words(model: StyleModel) -> str:
+def _describe_evidence(model: StyleModel) -> str:
     found = model.evidence
     if found.styles == 0:
         return f"{found.reason[0].upper()}{found.reason[1:]}."

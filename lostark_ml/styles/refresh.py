@@ -1,7 +1,7 @@
 """From statistics and scores to play styles in the registry and the lake table ``ml_player_clusters``.
 
 Styles have no gate: what the newest characters show is in force, unless a person chose a version. What does
-not belong here: finding styles (``clusters``), describing them (``style_pages``), and Dagster.
+not belong here: finding styles (``clusters``), describing them (``build_style_pages``), and Dagster.
 """
 
 from __future__ import annotations
@@ -20,27 +20,21 @@ from lostark_assets.contracts.expectations import Finding, examine_or_raise
 from lostark_assets.contracts.ml import ML_EXPECTED_DPS, ML_PLAYER_CLUSTERS
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.lake.tables import Lake
-from lostark_ml.model.plots import as_png
-from lostark_ml.registry.champion_history import AliasChange, notice_outside_changes, point, read_history
+from lostark_ml.model.charts import as_png
+from lostark_ml.registry.aliases import AliasChange, read_history, record_outside_changes, set_alias
 from lostark_ml.registry.model_file import ModelRefused
-from lostark_ml.registry.models import (
-    CHALLENGER,
-    CHAMPION,
-    ModelVersion,
-    Registry,
-    Submission,
-    UnknownModelVersion,
-)
+from lostark_ml.registry.model_registry import ModelRegistry, ModelVersion, Submission, UnknownModelVersion
+from lostark_ml.registry.names import CHALLENGER, CHAMPION
 from lostark_ml.styles.clusters import (
     StyleModel,
     StylePolicy,
+    build_player_clusters,
+    compute_style_features,
     find_styles,
     model_input,
-    player_clusters,
-    style_features,
 )
-from lostark_ml.styles.map import map_of_styles
-from lostark_ml.styles.pages import evidence_rows, style_description, style_pages
+from lostark_ml.styles.pages import build_evidence_rows, build_style_description, build_style_pages
+from lostark_ml.styles.style_map import draw_style_map
 
 CLUSTERS = ML_PLAYER_CLUSTERS.name
 STYLES_ARE_NOT_SPECS = "styles_are_not_specs"
@@ -79,7 +73,7 @@ class StylesRun:
 
 
 def refresh_styles(
-    lake: Lake, registry: Registry, now: datetime, policy: StylePolicy | None = None
+    lake: Lake, registry: ModelRegistry, now: datetime, policy: StylePolicy | None = None
 ) -> StylesRun:
     """Look for styles in the newest snapshot, register what is new, and place every character.
 
@@ -97,51 +91,51 @@ def refresh_styles(
         RegistryUnavailable: MLflow does not answer; the table stays as it was.
     """
     with lake.lock(CLUSTERS):
-        return _refreshed(lake, registry, now, policy or StylePolicy())
+        return _refresh(lake, registry, now, policy or StylePolicy())
 
 
-def _refreshed(lake: Lake, registry: Registry, now: datetime, policy: StylePolicy) -> StylesRun:
+def _refresh(lake: Lake, registry: ModelRegistry, now: datetime, policy: StylePolicy) -> StylesRun:
     snapshot = {name: lake.version(name) for name in (_STATS, _EXPECTED)}
-    characters = _characters(lake, snapshot, policy)
-    notice_outside_changes(registry, lake, now)
-    versions, digest = registry.versions(), _digest(characters, policy)
+    characters = _read_characters(lake, snapshot, policy)
+    record_outside_changes(registry, lake, now)
+    versions, digest = registry.versions(), _compute_input_digest(characters, policy)
     champion = registry.champion()
-    before, trouble = _loaded(registry, champion)
+    before, trouble = _try_load(registry, champion)
     newest = next((version for version in versions if version.tags.get(INPUT_TAG) == digest), None)
-    model = before if newest == champion else _loaded(registry, newest)[0]
+    model = before if newest == champion else _try_load(registry, newest)[0]
     made = None
     if newest is not None and model is not None:
         why = f"the same characters as of version {newest.version}"
     else:
         model = find_styles(characters, policy, before)
-        why = " ".join(filter(None, [_words(model, before), trouble]))
+        why = " ".join(filter(None, [_describe(model, before), trouble]))
         # Before anything is registered: a table that breaks its contract must leave nothing behind.
         examine_or_raise(
-            ML_PLAYER_CLUSTERS, player_clusters(model, characters, model_version=None, computed_at=now)
+            ML_PLAYER_CLUSTERS, build_player_clusters(model, characters, model_version=None, computed_at=now)
         )
         if model.evidence.styles:
             tags = {INPUT_TAG: digest, "style_names": ", ".join(model.names)}
-            submission = _submission(model, characters, snapshot, policy, tags, why, now, lake.url)
+            submission = _build_submission(model, characters, snapshot, policy, tags, why, now, lake.url)
             made = registry.submit(model, submission, model_input(characters).head(_EXAMPLE_ROWS))
         newest = made
     change = None
     if newest is not None and newest.version != (champion.version if champion else None):
-        is_chosen = champion is not None and _is_chosen(registry, lake, champion, versions)
-        change = _point(registry, lake, newest, why, now, is_chosen=is_chosen)
+        is_chosen = champion is not None and _was_chosen_by_person(registry, lake, champion, versions)
+        change = _update_alias(registry, lake, newest, why, now, is_chosen=is_chosen)
     in_force = registry.champion()
     if in_force is not None and (newest is None or in_force.version != newest.version):
         kept = before if champion and in_force.version == champion.version else None
         model = kept if kept is not None else registry.load(in_force, StyleModel)
         why = f"{why}; version {in_force.version} stays in force"
     number = in_force.version if in_force else None
-    rows = player_clusters(model, characters, model_version=number, computed_at=now)
+    rows = build_player_clusters(model, characters, model_version=number, computed_at=now)
     findings = examine_or_raise(ML_PLAYER_CLUSTERS, rows)
     lake.replace_all(ML_PLAYER_CLUSTERS, rows, metadata={name: str(v) for name, v in snapshot.items()})
-    pages = style_pages(model, characters)
+    pages = build_style_pages(model, characters)
     return StylesRun(in_force, model, rows, pages, [*findings, styles_are_not_specs(rows)], made, change, why)
 
 
-def are_styles_newest(lake: Lake) -> bool:
+def are_styles_current(lake: Lake) -> bool:
     """Whether ``ml_player_clusters`` is of the newest scores."""
     version = lake.version(CLUSTERS)
     return version is not None and lake.commit_metadata(CLUSTERS, version).get(_EXPECTED) == str(
@@ -158,19 +152,19 @@ def styles_are_not_specs(rows: pa.Table) -> Finding:
     return Finding(STYLES_ARE_NOT_SPECS, "warn", len(frame), int(is_broken), worst if is_broken else [])
 
 
-def _characters(lake: Lake, snapshot: Mapping[str, int | None], policy: StylePolicy) -> pd.DataFrame:
+def _read_characters(lake: Lake, snapshot: Mapping[str, int | None], policy: StylePolicy) -> pd.DataFrame:
     stats = lake.read(_STATS, columns=_STATS_COLUMNS, version=snapshot[_STATS]).to_pandas()
     expected = lake.read(_EXPECTED, columns=_EXPECTED_COLUMNS, version=snapshot[_EXPECTED]).to_pandas()
-    return style_features(stats, expected, policy)
+    return compute_style_features(stats, expected, policy)
 
 
-def _digest(characters: pd.DataFrame, policy: StylePolicy) -> str:
+def _compute_input_digest(characters: pd.DataFrame, policy: StylePolicy) -> str:
     """Of what styles are found in; blind to the last bits, which the order of a file's rows can move."""
     text = characters.to_csv(index=False, float_format="%.9g") + repr(policy)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _loaded(registry: Registry, version: ModelVersion | None) -> tuple[StyleModel | None, str]:
+def _try_load(registry: ModelRegistry, version: ModelVersion | None) -> tuple[StyleModel | None, str]:
     """The model of ``version``; where its files can't be used, none, and words about it."""
     if version is None:
         return None, ""
@@ -180,8 +174,8 @@ def _loaded(registry: Registry, version: ModelVersion | None) -> tuple[StyleMode
         return None, f"Names start anew: {error}"
 
 
-def _is_chosen(
-    registry: Registry, lake: Lake, champion: ModelVersion, versions: Sequence[ModelVersion]
+def _was_chosen_by_person(
+    registry: ModelRegistry, lake: Lake, champion: ModelVersion, versions: Sequence[ModelVersion]
 ) -> bool:
     """Whether a person made it champion while there was a newer one: then it was meant."""
     changes = [c for c in read_history(lake, registry.model_name) if c.alias == CHAMPION]
@@ -190,18 +184,18 @@ def _is_chosen(
     return last.changed_by != BY and bool(newer)
 
 
-def _point(
-    registry: Registry, lake: Lake, version: ModelVersion, why: str, now: datetime, *, is_chosen: bool
+def _update_alias(
+    registry: ModelRegistry, lake: Lake, version: ModelVersion, why: str, now: datetime, *, is_chosen: bool
 ) -> AliasChange | None:
     """Make ``version`` champion; challenger where a person chose the champion."""
     if not is_chosen:
-        return point(registry, lake, CHAMPION, version.version, by=BY, why=why, action="promote", now=now)
+        return set_alias(registry, lake, CHAMPION, version.version, by=BY, why=why, action="promote", now=now)
     if registry.aliases().get(CHALLENGER) == version.version:
         return None
-    return point(registry, lake, CHALLENGER, version.version, by=BY, why=why, action="submit", now=now)
+    return set_alias(registry, lake, CHALLENGER, version.version, by=BY, why=why, action="submit", now=now)
 
 
-def _words(model: StyleModel, before: StyleModel | None) -> str:
+def _describe(model: StyleModel, before: StyleModel | None) -> str:
     if model.is_continuum:
         return f"{model.evidence.reason}."
     known = set(before.names) if before else set()
@@ -210,7 +204,7 @@ def _words(model: StyleModel, before: StyleModel | None) -> str:
     return f"{told}; {len(kept)} are those of the version before." if before else f"{told}."
 
 
-def _submission(
+def _build_submission(
     model: StyleModel,
     characters: pd.DataFrame,
     snapshot: Mapping[str, int | None],
@@ -220,8 +214,10 @@ def _submission(
     now: datetime,
     lake_url: str,
 ) -> Submission:
-    found, pages = model.evidence, style_pages(model, characters)
-    chart = map_of_styles(player_clusters(model, characters, model_version=None, computed_at=now), model)
+    found, pages = model.evidence, build_style_pages(model, characters)
+    chart = draw_style_map(
+        build_player_clusters(model, characters, model_version=None, computed_at=now), model
+    )
     measured = {
         "gain": found.gain,
         "gain_limit": found.gain_limit,
@@ -229,7 +225,7 @@ def _submission(
         "stability_limit": found.stability_limit,
         "ami_spec": found.ami_spec,
     }
-    tables = {"evidence": pd.DataFrame(evidence_rows(model)).astype(str)}
+    tables = {"evidence": pd.DataFrame(build_evidence_rows(model)).astype(str)}
     if not model.is_continuum:
         tables["centroids"] = model.centroids.rename_axis("style").reset_index()
     return Submission(
@@ -237,16 +233,16 @@ def _submission(
         metrics={**measured, "characters": found.characters, "styles": len(model.names)},
         tables=tables,
         figures={"map": as_png(chart)},
-        pages={_file_name(model, place): page for place, page in enumerate(pages.values(), start=1)},
+        pages={_get_file_name(model, place): page for place, page in enumerate(pages.values(), start=1)},
         snapshot=snapshot,
         features=found.features,
         tags=tags,
-        description=style_description(model, pages, why),
+        description=build_style_description(model, pages, why),
         run_name=f"play styles {now:%Y-%m-%d %H:%M}",
         lake_url=lake_url,
     )
 
 
-def _file_name(model: StyleModel, place: int) -> str:
+def _get_file_name(model: StyleModel, place: int) -> str:
     """Names of styles are in two scripts; names of files are plain."""
     return "continuum" if model.is_continuum else f"style_{place}"

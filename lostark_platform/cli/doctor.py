@@ -32,7 +32,12 @@ from lostark_assets.settings import Settings, get_settings, project_root, source
 from lostark_assets.sources.configured import ServiceOrigin, has_sources, service_at
 from lostark_assets.sources.detect import build_limits, find_sources
 from lostark_assets.sources.probe import probe_origin
-from lostark_ml.registry.database import is_database, missing_address, tracking_uri, without_password
+from lostark_ml.registry.mlflow_database import (
+    build_missing_address_error,
+    is_database,
+    strip_password,
+    tracking_uri,
+)
 from lostark_platform.services.dagster import DAGSTER_COMMANDS, code_locations, find_command
 from lostark_platform.services.supervisor import responds
 from lostark_platform.terminal import console
@@ -240,17 +245,17 @@ def _registry(settings: Settings) -> Finding:
         with embedded_postgres(settings) as databases:
             address = tracking_uri(settings, databases)
             if address is None:
-                return Finding("model registry", "warning", "no address", str(missing_address()))
+                return Finding("model registry", "warning", "no address", str(build_missing_address_error()))
             if not is_database(address):
                 found = "responds" if responds(f"{address}/health") else ""
-                found = found and f"{without_password(address)} {found}"
+                found = found and f"{strip_password(address)} {found}"
             else:
                 found = _registered(address)
     except (LostarkError, psycopg2.Error, OSError, subprocess.SubprocessError) as error:
         return Finding("model registry", "wrong", " ".join(str(error).split()), _REGISTRY_ADVICE)
     if not found:
         return Finding(
-            "model registry", "wrong", f"{without_password(address)} does not respond", _REGISTRY_ADVICE
+            "model registry", "wrong", f"{strip_password(address)} does not respond", _REGISTRY_ADVICE
         )
     return Finding("model registry", "ok", found)
 

@@ -12,8 +12,15 @@ from typing import Any
 
 from lostark_assets.errors import NotFound, PermanentError
 from lostark_assets.lake.tables import Lake
-from lostark_ml.registry.champion_history import AliasChange, champion_before, point, read_history, roll_back
-from lostark_ml.registry.models import CHAMPION, ModelVersion, Registry
+from lostark_ml.registry.aliases import (
+    AliasChange,
+    find_previous_champion,
+    read_history,
+    roll_back,
+    set_alias,
+)
+from lostark_ml.registry.model_registry import ModelRegistry, ModelVersion
+from lostark_ml.registry.names import CHAMPION
 from lostark_platform import terminal
 
 Load = Callable[[ModelVersion], Any]
@@ -68,14 +75,14 @@ def change_document(change: AliasChange) -> dict[str, Any]:
     return dict(vars(change))
 
 
-def list_versions(registry: Registry, limit: int) -> list[Line]:
+def list_versions(registry: ModelRegistry, limit: int) -> list[Line]:
     """The newest versions, and those that an alias points to, however old."""
     versions = registry.versions()
     shown = [v for place, v in enumerate(versions) if place < limit or v.aliases]
     return [Line(version, registry.metrics(version)) for version in shown]
 
 
-def details(registry: Registry, lake: Lake, number: int | None) -> Details:
+def details(registry: ModelRegistry, lake: Lake, number: int | None) -> Details:
     """That version; by default the champion, or the newest where there is none.
 
     Raises:
@@ -99,7 +106,7 @@ def details(registry: Registry, lake: Lake, number: int | None) -> Details:
 
 
 def promote(
-    registry: Registry, lake: Lake, number: int, *, by: str, why: str, now: datetime, load: Load
+    registry: ModelRegistry, lake: Lake, number: int, *, by: str, why: str, now: datetime, load: Load
 ) -> AliasChange:
     """Make that version champion, if it can be loaded.
 
@@ -109,10 +116,12 @@ def promote(
     """
     _ask_for_reason(why)
     load(registry.version(number))
-    return point(registry, lake, CHAMPION, number, by=by, why=why, action="promote", now=now)
+    return set_alias(registry, lake, CHAMPION, number, by=by, why=why, action="promote", now=now)
 
 
-def rollback(registry: Registry, lake: Lake, *, by: str, why: str, now: datetime, load: Load) -> AliasChange:
+def rollback(
+    registry: ModelRegistry, lake: Lake, *, by: str, why: str, now: datetime, load: Load
+) -> AliasChange:
     """Make the champion before the present one champion again, if it can be loaded.
 
     Raises:
@@ -120,7 +129,7 @@ def rollback(registry: Registry, lake: Lake, *, by: str, why: str, now: datetime
         ModelRefused: its files can't be loaded; the champion stays.
     """
     _ask_for_reason(why)
-    before = champion_before(read_history(lake, registry.model_name))
+    before = find_previous_champion(read_history(lake, registry.model_name))
     if before is not None:
         load(registry.version(before))
     return roll_back(registry, lake, by=by, why=why, now=now)

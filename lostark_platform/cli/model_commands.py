@@ -19,7 +19,7 @@ from lostark_platform.cli.options import AsJson
 
 if TYPE_CHECKING:
     from lostark_assets.lake.tables import Lake
-    from lostark_ml.registry.models import Registry
+    from lostark_ml.registry.model_registry import ModelRegistry
 
 model = typer.Typer(no_args_is_help=True, help="The registered models of expected DPS, and which is in use.")
 
@@ -100,10 +100,10 @@ def rollback(*, why: Why, by: By = None, as_json: AsJson = False) -> None:
 
 
 @contextlib.contextmanager
-def _registry() -> Iterator[tuple[Registry, Lake]]:
+def _registry() -> Iterator[tuple[ModelRegistry, Lake]]:
     from lostark_assets.lake.tables import open_lake
     from lostark_assets.settings import get_settings
-    from lostark_ml.registry.models import open_registry
+    from lostark_ml.registry.model_registry import open_registry
 
     settings = get_settings()
     with open_registry(settings) as registry:

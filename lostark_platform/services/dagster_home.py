@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from lostark_assets.database.postgres import Databases, embedded_postgres
 from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.settings import PREFIX, Settings
-from lostark_ml.registry.database import MLFLOW_VARIABLES, tracking_uri, without_password
+from lostark_ml.registry.mlflow_database import MLFLOW_VARIABLES, strip_password, tracking_uri
 from lostark_platform.config import DAGSTER_YAML
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def create_dagster_tables(databases: Databases) -> None:
     except DBAPIError as error:
         kind = TransientError if isinstance(error, OperationalError) else PermanentError
         raise kind(
-            f"Dagster's database {without_password(databases.dagster)} can't be used: "
+            f"Dagster's database {strip_password(databases.dagster)} can't be used: "
             f"{str(error.orig).strip()}. Nothing was started. Start PostgreSQL, correct "
             "LOSTARK_DAGSTER_POSTGRES_URL or its user's rights, or unset it to use the embedded one."
         ) from error

@@ -10,7 +10,7 @@ import os
 import sys
 
 from lostark_assets.settings import PREFIX, Settings, get_settings, project_root
-from lostark_ml.registry.database import MLFLOW_VARIABLES, prepare_database
+from lostark_ml.registry.mlflow_database import MLFLOW_VARIABLES, prepare_database
 from lostark_platform.services.supervisor import Service, responds
 
 MLFLOW = "mlflow"

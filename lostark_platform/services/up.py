@@ -20,7 +20,12 @@ from rich.table import Table
 from lostark_assets.database.postgres import Databases, embedded_postgres, short_private_dir
 from lostark_assets.errors import LostarkError, PermanentError, SettingsError
 from lostark_assets.settings import PREFIX, Settings
-from lostark_ml.registry.database import missing_address, runs_our_server, tracking_uri, without_password
+from lostark_ml.registry.mlflow_database import (
+    build_missing_address_error,
+    starts_own_server,
+    strip_password,
+    tracking_uri,
+)
 from lostark_platform.services.api import api_service, api_url
 from lostark_platform.services.dagster import DagsterUi, code_locations, dagster_services, write_workspace
 from lostark_platform.services.dagster_home import (
@@ -67,7 +72,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
         ui = DagsterUi(settings.dagster_host, _find_free_port(_DAGSTER_PORT, settings, say))
         api_port = _find_free_port(_API_PORT, settings, say)
         demo_port = _find_free_port(_MOCK_SERVER_PORT, settings, say) if is_demo(settings) else None
-        mlflow_port = _find_free_port(_MLFLOW_PORT, settings, say) if runs_our_server(settings) else None
+        mlflow_port = _find_free_port(_MLFLOW_PORT, settings, say) if starts_own_server(settings) else None
         say("starting PostgreSQL")
         with embedded_postgres(settings) as databases, _socket_dir(settings) as sockets:
             variables = prepare_dagster_home(settings, databases)
@@ -83,7 +88,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
             services = [*extra, *dagster_services(ui, variables, locations, workspace)]
             mlflow = tracking_uri(settings, databases)
             if mlflow is None:
-                say(str(missing_address()))
+                say(str(build_missing_address_error()))
             elif mlflow_port is not None:
                 services.append(mlflow_service(settings, mlflow, mlflow_port))
                 mlflow = mlflow_ui_url(settings.mlflow_host, mlflow_port)
@@ -96,7 +101,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
                     _clean_up_runs(settings, ui, started_at, say)
                 addresses = {"Dagster UI": ui.url, "API": f"{api_url(settings, api_port)}/docs"}
                 if mlflow is not None:
-                    addresses["MLflow UI"] = models_page(without_password(mlflow))
+                    addresses["MLflow UI"] = models_page(strip_password(mlflow))
                 console.print(_address_table(settings, addresses, demo_port))
                 say("running; stop with Ctrl-C")
                 _report_data(settings, report_data, say)

@@ -39,8 +39,8 @@ from lostark_assets.marts.publish import find_pending, publish
 from lostark_assets.settings import get_settings
 from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model.training import fit
-from lostark_ml.registry.database import prepare_database
-from lostark_ml.registry.models import Registry, Submission
+from lostark_ml.registry.mlflow_database import prepare_database
+from lostark_ml.registry.model_registry import ModelRegistry, Submission
 from lostark_simulator.raids import GATES
 from tests.pure.ml.a_simulated_season import RESET as SEASON_START
 from tests.pure.ml.a_simulated_season import simulated_players
@@ -150,7 +150,7 @@ def crown(uri: str, folder: Path) -> list[bytes]:
     frame = build_features(players)
     model = fit(frame, SEASON_START + timedelta(weeks=WEEKS - 1))
     prepare_database(uri, folder / "mlflow" / "artifacts")
-    registry = Registry(uri, folder / "mlflow" / "artifacts")
+    registry = ModelRegistry(uri, folder / "mlflow" / "artifacts")
     registry.move_alias("champion", registry.submit(model, Submission(), model_input(frame.head(5))).version)
     requests = []
     for _, fight in players.groupby("encounter_id"):

@@ -23,7 +23,7 @@ from lostark_assets.contracts.ml import SUPPORT_COUNTS, UNKNOWN
 from lostark_ml.features.columns import MODEL_FEATURES
 from lostark_ml.features.training_set import WEEK_US, model_input
 from lostark_ml.model.regressor import ModelConfig, build_pipeline
-from lostark_ml.model.training import fit, training_rows, week_number
+from lostark_ml.model.training import fit, select_training_rows, week_number
 
 CUTOFF = datetime(2025, 1, 15, 10, tzinfo=UTC)
 WEEKS, GATES, SPECS = 26, 12, 56
@@ -66,7 +66,7 @@ def train(frame: pd.DataFrame) -> float:
 
 def bare(frame: pd.DataFrame) -> float:
     """Seconds of CPU of the trees alone, on the matrix and target that training gives them."""
-    rows = training_rows(frame, CUTOFF)
+    rows = select_training_rows(frame, CUTOFF)
     pipeline = build_pipeline(ModelConfig(), week_number(CUTOFF))
     encoded = pipeline.named_steps["encode"].fit_transform(model_input(rows))
     problem = pipeline.named_steps["regress"].prepare(encoded, rows["log_dps"].to_numpy())

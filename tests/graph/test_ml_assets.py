@@ -19,8 +19,8 @@ from lostark_ml.dagster.checks import (
     BASELINES_ARE_BEATEN,
     EVERY_PLAYER_IS_SCORED,
     NO_FEATURE_KNOWS_THE_ANSWER,
-    challenger_findings,
-    every_player_is_scored,
+    build_challenger_findings,
+    find_unscored_players,
 )
 from lostark_ml.dagster.jobs import SCORE_JOB, TRAIN_JOB
 from lostark_ml.definitions import build_defs
@@ -125,13 +125,13 @@ def test_scores_that_break_their_contract_leave_the_days_as_they_were(
     with run(world, SCORE_JOB, tags) as first:
         assert first.success
     before = world.lake.read("ml_expected_dps")
-    score = scoring.score
+    score = scoring.score_rows
 
     def broken(*arguments, **options):
         table = score(*arguments, **options)
         return pa.concat_tables([table, table.slice(0, 1)])
 
-    monkeypatch.setattr(scoring, "score", broken)
+    monkeypatch.setattr(scoring, "score_rows", broken)
     with run(world, SCORE_JOB, tags) as second:
         passed = get_checks(second)
 
@@ -144,11 +144,11 @@ def test_a_player_without_a_row_of_expectations_fails_the_check(world: World) ->
     days = get_days(world, 0, 2)
     with run(world, SCORE_JOB, range_tags(str(days[0]), str(days[-1]))) as result:
         assert result.success
-    assert every_player_is_scored(world.lake, days).passed
+    assert find_unscored_players(world.lake, days).passed
     rows = world.lake.read("ml_expected_dps", days=days[:1])
     world.lake.replace_days(ML_EXPECTED_DPS, rows.slice(1), days[:1])
 
-    found = every_player_is_scored(world.lake, days)
+    found = find_unscored_players(world.lake, days)
 
     assert (found.passed, found.failed, found.severity) == (False, 1, "error")
 
@@ -186,7 +186,7 @@ GOOD = {
     ],
 )
 def test_leaks_and_unbeaten_baselines_are_found_in_the_figures(changed, broken) -> None:
-    found = challenger_findings({**GOOD, **changed})
+    found = build_challenger_findings({**GOOD, **changed})
 
     assert [(f.rule, f.failed, f.severity) for f in found if not f.passed] == broken
     assert [f.checked for f in found] == [2, 2]
@@ -195,6 +195,6 @@ def test_leaks_and_unbeaten_baselines_are_found_in_the_figures(changed, broken) 
 def test_a_leak_that_could_not_be_measured_is_no_pass() -> None:
     measured = {name: value for name, value in GOOD.items() if name != "leak_shuffled_r2"}
 
-    [leak, _] = challenger_findings(measured)
+    [leak, _] = build_challenger_findings(measured)
 
     assert not leak.passed

@@ -15,11 +15,16 @@ from lostark_assets.dagster.runs import RANGE_END, RANGE_START
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
 from lostark_ml.dagster.jobs import SCORE_JOB, TRAIN_JOB
-from lostark_ml.dagster.sensors import FACTS_EVERY_S, INPUT_TAG, SCORE_EVERY_S, ml_sensors
+from lostark_ml.dagster.sensors import INPUT_TAG, INPUTS_EVERY_S, SCORE_EVERY_S, build_ml_sensors
 from lostark_ml.definitions import build_defs
-from lostark_ml.monitoring.retraining_inputs import gather, in_vain, patches_since, population_fights
-from lostark_ml.monitoring.scoring import due_scoring_days, score_days
-from lostark_ml.registry.champion_history import read_history
+from lostark_ml.monitoring.retraining_inputs import (
+    collect_retraining_inputs,
+    count_unpromoted,
+    find_patches_since,
+    read_population_fights,
+)
+from lostark_ml.monitoring.scoring import find_days_to_score, score_days
+from lostark_ml.registry.aliases import read_history
 from lostark_ml.registry.lifecycle import FIGHTS_TAG, PROMOTE_TAG, UNTIL_TAG
 from tests.a_model_lake import World, write_statistics
 
@@ -34,7 +39,7 @@ class Ticking:
         self.settings = get_settings(home=world.home, sources=(), **settings)
         # Runs and files bear the real time: ours begins there.
         self.now = datetime.now(UTC).timestamp()
-        self.sensors = {s.name: s for s in ml_sensors(clock=lambda: self.now)}
+        self.sensors = {s.name: s for s in build_ml_sensors(clock=lambda: self.now)}
         self.cursors: dict[str, str | None] = {}
         self.defs = build_defs(settings=self.settings)
         self.repository = self.defs.get_repository_def()
@@ -86,7 +91,7 @@ def ticking(world: World, instance: dg.DagsterInstance) -> Ticking:
 
 def test_the_first_model_waits_for_enough_fights_and_is_asked_for_once(season, tmp_path, instance) -> None:
     world = season.copy(tmp_path / "world")
-    fights = len(population_fights(world.lake))
+    fights = len(read_population_fights(world.lake))
     waiting = Ticking(world, instance, retrain_first_fights=fights + 1)
     assert f"the first model waits for {fights + 1:,}" in waiting.tick("due_model").skip_message
     ticking = Ticking(world, instance, retrain_first_fights=fights)
@@ -108,7 +113,7 @@ def test_new_fights_are_a_reason_once_and_the_same_data_never_again(ticking: Tic
     assert "expected 10" in ticking.tick("due_model").skip_message
     known = int(world.registry.version(1).tags[FIGHTS_TAG])
     world.play()
-    new = len(population_fights(world.lake)) - known
+    new = len(read_population_fights(world.lake)) - known
 
     [request] = ticking.tick("due_model").run_requests
 
@@ -143,7 +148,7 @@ def test_an_idle_tick_reads_neither_statistics_nor_registry(ticking: Ticking, mo
     monkeypatch.setattr(Lake, "read", None)
     monkeypatch.setattr(World, "open", None)
 
-    assert ticking.tick("due_model", after=FACTS_EVERY_S - 1).skip_message == said
+    assert ticking.tick("due_model", after=INPUTS_EVERY_S - 1).skip_message == said
 
 
 def test_a_registry_without_statistics_or_a_lake_without_them_asks_for_nothing(
@@ -160,7 +165,7 @@ def test_a_registry_without_statistics_or_a_lake_without_them_asks_for_nothing(
 
 def test_facts_count_the_population_and_what_is_new_since_the_newest_version(world: World) -> None:
     played = world.play()
-    facts = gather(world.lake, world.registry, world.now, input_digest="x", last=None)
+    facts = collect_retraining_inputs(world.lake, world.registry, world.now, input_digest="x", last=None)
     rows = world.players()
     clear = rows[rows["is_cleared"] & rows["is_counted"] & ~rows["is_dead"] & ~rows["is_support"]]
 
@@ -185,10 +190,10 @@ def test_patches_since_the_newest_version_count_the_fights_after_them(world: Wor
     world.lake.append(CORE_GAME_EVENTS, CORE_GAME_EVENTS.conform(table))
     starts = [until + timedelta(hours=h) for h in (1, 23, 25, 48)]
 
-    [patch] = patches_since(world.lake, newest, starts)
+    [patch] = find_patches_since(world.lake, newest, starts)
 
     assert (patch.name, patch.fights_after) == ("Balance", 2)
-    assert patches_since(world.lake, None, starts) == []
+    assert find_patches_since(world.lake, None, starts) == []
 
 
 def test_attempts_in_vain_are_counted_back_to_the_last_promotion(world: World) -> None:
@@ -197,9 +202,9 @@ def test_attempts_in_vain_are_counted_back_to_the_last_promotion(world: World) -
     def with_tags(*verdicts: str | None) -> list:
         return [replace(one, tags={} if v is None else {PROMOTE_TAG: v}) for v in verdicts]
 
-    assert in_vain(with_tags("no", None, "yes", "no")) == 2
-    assert in_vain(with_tags("yes", "no")) == 0
-    assert in_vain([]) == 0
+    assert count_unpromoted(with_tags("no", None, "yes", "no")) == 2
+    assert count_unpromoted(with_tags("yes", "no")) == 0
+    assert count_unpromoted([]) == 0
 
 
 # due_expected_dps ------------------------------------------------------------------------------------
@@ -215,7 +220,7 @@ def test_exactly_the_days_whose_statistics_changed_are_scored_and_at_most_every_
     assert ticking.tick("due_expected_dps").run_requests == []
     ticking.score(request)
     assert ticking.tick("due_expected_dps").run_requests == []
-    assert due_scoring_days(world.lake) == {}
+    assert find_days_to_score(world.lake) == {}
     assert ticking.tick("due_expected_dps").skip_message == "no fight day waits for its scores"
 
     rows = world.players()

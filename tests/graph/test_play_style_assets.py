@@ -14,11 +14,12 @@ from lostark_assets.contracts.expectations import Finding
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
 from lostark_ml.dagster.jobs import SCORE_JOB, STYLES_JOB
-from lostark_ml.dagster.resources import Registries
-from lostark_ml.dagster.sensors import ml_sensors
-from lostark_ml.dagster.style_assets import player_clusters_asset
+from lostark_ml.dagster.resources import ModelRegistries
+from lostark_ml.dagster.sensors import build_ml_sensors
+from lostark_ml.dagster.style_assets import build_player_clusters_asset
 from lostark_ml.definitions import build_defs
-from lostark_ml.registry.models import STYLE_MODEL, Registry
+from lostark_ml.registry.model_registry import ModelRegistry
+from lostark_ml.registry.names import STYLE_MODEL
 from lostark_ml.styles.clusters import StylePolicy
 from lostark_ml.styles.refresh import CLUSTERS, refresh_styles
 from tests.pure.ml.planted_styles import characters, write
@@ -27,7 +28,7 @@ DAY_S = 86_400
 QUICK = StylePolicy(styles=(2, 3), tries=2, resamples=2)
 
 
-class RegistriesOnDisk(Registries):
+class RegistriesOnDisk(ModelRegistries):
     """Those of one SQLite file."""
 
     def __init__(self, settings, folder):
@@ -35,12 +36,14 @@ class RegistriesOnDisk(Registries):
         object.__setattr__(self, "folder", folder)
 
     def open(self, model_name="lostark_dps"):
-        return nullcontext(Registry(f"sqlite:///{self.folder / 'mlflow.db'}", self.folder / "a", model_name))
+        return nullcontext(
+            ModelRegistry(f"sqlite:///{self.folder / 'mlflow.db'}", self.folder / "a", model_name)
+        )
 
 
 @pytest.fixture(scope="module")
 def empty_mlflow(tmp_path_factory):
-    from lostark_ml.registry.database import prepare_database
+    from lostark_ml.registry.mlflow_database import prepare_database
 
     folder = tmp_path_factory.mktemp("mlflow")
     prepare_database(f"sqlite:///{folder / 'mlflow.db'}", folder / "a")
@@ -57,7 +60,7 @@ class Platform:
         self.resources = {"lake": self.lake, "settings": settings, "registries": self.registries}
         self.defs = build_defs(settings=settings, resources=self.resources)
         self.now = datetime.now(UTC).timestamp()
-        self.sensors = {sensor.name: sensor for sensor in ml_sensors(clock=lambda: self.now)}
+        self.sensors = {sensor.name: sensor for sensor in build_ml_sensors(clock=lambda: self.now)}
         self.cursors = {}
 
     def tick(self, name, *, remember=True):
@@ -78,7 +81,7 @@ class Platform:
 
     def materialise(self):
         return dg.materialize(
-            [player_clusters_asset()],
+            [build_player_clusters_asset()],
             instance=self.instance,
             resources={name: self.resources[name] for name in ("lake", "registries")},
             raise_on_error=False,

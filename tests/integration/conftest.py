@@ -30,6 +30,6 @@ def mlflow_folder(tmp_path, registry_template):
 @pytest.fixture
 def registry(mlflow_folder):
     """A registry of its own."""
-    from lostark_ml.registry.models import Registry
+    from lostark_ml.registry.model_registry import ModelRegistry
 
-    return Registry(f"sqlite:///{mlflow_folder / 'mlflow.db'}", mlflow_folder / "artifacts")
+    return ModelRegistry(f"sqlite:///{mlflow_folder / 'mlflow.db'}", mlflow_folder / "artifacts")

@@ -21,23 +21,23 @@ from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.stats.pipeline import compute_days
 from lostark_ml.features import training_set as features
 from lostark_ml.features.training_set import build_training_set, model_input
-from lostark_ml.model.leaks import look_for_leaks
+from lostark_ml.model.leakage import measure_leakage
 from lostark_ml.model.training import TooFewRows, fit
 from lostark_ml.registry import lifecycle, model_file
-from lostark_ml.registry.champion_history import (
-    AlreadyThere,
-    notice_outside_changes,
-    point,
+from lostark_ml.registry.aliases import (
+    AliasUnchanged,
     read_history,
+    record_outside_changes,
     roll_back,
+    set_alias,
 )
 from lostark_ml.registry.lifecycle import (
-    NothingToDecide,
+    ChallengerNotReady,
+    apply_decision,
     choose_cutoff,
     evaluate_challenger,
     read_training_set,
     refresh_training_set,
-    settle_challenger,
     train_challenger,
 )
 from lostark_ml.registry.promotion import PromotionPolicy
@@ -232,9 +232,9 @@ def test_nothing_is_decided_without_a_challenger_or_without_its_test(season, tmp
     world = season.copy(tmp_path / "world")
     for ask in (
         lambda: evaluate_challenger(world.lake, world.registry, POLICY, world.now),
-        lambda: settle_challenger(world.lake, world.registry, world.now),
+        lambda: apply_decision(world.lake, world.registry, world.now),
     ):
-        with pytest.raises(NothingToDecide, match="ml_dps_challenger first"):
+        with pytest.raises(ChallengerNotReady, match="ml_dps_challenger first"):
             ask()
     with pytest.raises(TooFewRows, match="Materialise it first"):
         train_challenger(world.lake, world.registry, POLICY, {}, world.now)
@@ -257,7 +257,7 @@ def test_a_retrain_on_the_same_data_is_the_same_model_and_a_tie_keeps_the_champi
     mine = rows[(rows["model_version"] == 2) & (rows["slice"] == "overall")].set_index("predictor")
     assert mine.loc["champion", "predictor_version"] == 1
     assert mine.loc["champion", "mape"] == mine.loc["challenger", "mape"]
-    assert settle_challenger(world.lake, world.registry, world.now).change is None
+    assert apply_decision(world.lake, world.registry, world.now).change is None
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ def poor_champion(world):
     """Version 2, made champion by hand, expects a sixth too much of everybody; and the good model."""
     good = world.registry.load(1)
     world.submit(spoiled(good, by_log=0.16), **CLEAN)
-    point(
+    set_alias(
         world.registry, world.lake, "champion", 2, by="ann", why="a mistake", action="promote", now=world.now
     )
     return good
@@ -297,7 +297,7 @@ def test_a_planted_regression_of_one_spec_is_refused_though_the_whole_gets_bette
     assert against.gain > 0
     assert "slice_worse" in [r.code for r in decision.reasons]
     assert (decision.slices[0].slice, decision.slices[0].value) == ("spec_name", "Igniter")
-    assert [s.value for s in decision.slices if s.is_too_much] == ["Igniter"]
+    assert [s.value for s in decision.slices if s.exceeds_limit] == ["Igniter"]
     assert outcome.change is None
     assert "Igniter" in world.registry.version(3).tags["decision"]
     assert world.registry.aliases()["champion"] == 2
@@ -312,7 +312,7 @@ def test_a_planted_leak_is_caught_by_the_leak_tests_and_refused(world, monkeypat
         return frame.assign(history_residual=frame["log_dps"] - 18.0)
 
     monkeypatch.setattr(features, "build_features", leaking)
-    monkeypatch.setattr(lifecycle, "look_for_leaks", partial(look_for_leaks, build=leaking))
+    monkeypatch.setattr(lifecycle, "measure_leakage", partial(measure_leakage, build=leaking))
     made = world.train()
 
     outcome = world.decide()
@@ -337,9 +337,11 @@ def test_a_challenger_whose_leaks_nobody_measured_is_not_promoted(world, poor_ch
 def test_a_champion_that_moved_since_the_test_is_not_replaced_before_another_test(world, poor_champion):
     world.submit(poor_champion, **CLEAN)
     evaluate_challenger(world.lake, world.registry, world.policy, world.now)
-    point(world.registry, world.lake, "champion", 1, by="ann", why="back", action="promote", now=world.now)
+    set_alias(
+        world.registry, world.lake, "champion", 1, by="ann", why="back", action="promote", now=world.now
+    )
 
-    outcome = settle_challenger(world.lake, world.registry, world.now)
+    outcome = apply_decision(world.lake, world.registry, world.now)
 
     assert outcome.change is None
     assert "tested against version 2, and the champion is version 1 by now" in outcome.why
@@ -357,15 +359,15 @@ def test_a_reviewers_move_in_mlflow_is_respected_and_noticed(world, poor_champio
     assert outcome.change is None
     assert world.registry.version(3).tags["decided_against_version"] == "1"
     assert ("champion", 2, 1, "outside") in world.history()
-    assert notice_outside_changes(world.registry, world.lake, world.now) == []
+    assert record_outside_changes(world.registry, world.lake, world.now) == []
     assert world.registry.aliases()["champion"] == 1
 
 
 def test_a_champion_that_is_the_challenger_is_not_compared_with_itself(world):
-    with pytest.raises(NothingToDecide, match="champion already"):
+    with pytest.raises(ChallengerNotReady, match="champion already"):
         evaluate_challenger(world.lake, world.registry, world.policy, world.now)
 
-    assert settle_challenger(world.lake, world.registry, world.now).why == "version 1 is champion already"
+    assert apply_decision(world.lake, world.registry, world.now).why == "version 1 is champion already"
 
 
 def test_a_rollback_makes_the_champion_before_champion_again_and_says_who_and_why(world, poor_champion):
@@ -375,8 +377,8 @@ def test_a_rollback_makes_the_champion_before_champion_again_and_says_who_and_wh
     assert (change.from_version, change.to_version, change.action) == (2, 1, "rollback")
     assert read_history(world.lake, "lostark_dps")[-1] == change
     assert world.registry.champion().version == 1
-    with pytest.raises(AlreadyThere):
-        point(world.registry, world.lake, "champion", 1, by="ann", why="x", action="promote", now=later)
+    with pytest.raises(AliasUnchanged):
+        set_alias(world.registry, world.lake, "champion", 1, by="ann", why="x", action="promote", now=later)
 
 
 def test_too_few_fights_to_test_on_keep_the_champion(world, poor_champion):

@@ -16,7 +16,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.stats.pipeline import refresh_distribution, refresh_progression
 from lostark_ml.monitoring.scoring import score_days
 from lostark_ml.registry.lifecycle import refresh_training_set
-from lostark_ml.registry.models import STYLE_MODEL
+from lostark_ml.registry.names import STYLE_MODEL
 from lostark_ml.styles.refresh import refresh_styles
 from lostark_platform.erasure import forget
 from tests.a_model_lake import World

@@ -19,16 +19,16 @@ from lostark_assets.database.postgres import Databases
 from lostark_assets.errors import SettingsError
 from lostark_assets.settings import get_settings
 from lostark_ml.features.training_set import model_input
-from lostark_ml.registry import database as mlflow_database
-from lostark_ml.registry.database import (
+from lostark_ml.registry import mlflow_database
+from lostark_ml.registry.mlflow_database import (
+    build_missing_address_error,
     is_database,
-    missing_address,
     prepare_database,
-    runs_our_server,
+    starts_own_server,
+    strip_password,
     tracking_uri,
-    without_password,
 )
-from lostark_ml.registry.models import Registry, Submission, open_registry
+from lostark_ml.registry.model_registry import ModelRegistry, Submission, open_registry
 from lostark_platform.services.dagster_home import prepare_dagster_home
 from lostark_platform.services.mlflow import mlflow_service, models_page
 from lostark_platform.services.supervisor import responds
@@ -49,7 +49,7 @@ def test_clients_go_to_the_configured_address_or_else_to_the_embedded_database(t
 
 def test_a_server_of_our_own_runs_where_there_is_a_database_and_no_server(tmp_path):
     def runs(**settings):
-        return runs_our_server(get_settings(home=tmp_path, **settings))
+        return starts_own_server(get_settings(home=tmp_path, **settings))
 
     assert runs()
     assert runs(dagster_postgres_url=POSTGRES)
@@ -64,7 +64,7 @@ def test_where_models_can_not_be_kept_it_is_said_what_to_do(tmp_path):
         open_registry(get_settings(home=tmp_path, **BOTH)),
     ):
         pass
-    assert "collection and statistics work" in str(missing_address())
+    assert "collection and statistics work" in str(build_missing_address_error())
 
 
 def test_every_process_of_the_platform_is_told_where_models_are_and_to_load_no_pickles(tmp_path):
@@ -80,8 +80,8 @@ def test_every_process_of_the_platform_is_told_where_models_are_and_to_load_no_p
 def test_addresses_are_told_apart_and_shown_without_a_password():
     assert is_database("postgresql+psycopg2://me:secret@db/x")
     assert not is_database("https://mlflow")
-    assert without_password("postgresql+psycopg2://me:secret@db:5/x") == "postgresql+psycopg2://db:5/x"
-    assert without_password("http://127.0.0.1:5000") == "http://127.0.0.1:5000"
+    assert strip_password("postgresql+psycopg2://me:secret@db:5/x") == "postgresql+psycopg2://db:5/x"
+    assert strip_password("http://127.0.0.1:5000") == "http://127.0.0.1:5000"
 
 
 def test_the_service_is_not_waited_for_and_keeps_the_password_out_of_its_command_line(tmp_path):
@@ -135,7 +135,7 @@ def platform_home(tmp_path_factory):
 def test_two_first_users_of_the_embedded_registry_at_once_both_get_a_whole_one(platform_home):
     code = (
         "from lostark_assets.settings import get_settings\n"
-        "from lostark_ml.registry.models import open_registry\n"
+        "from lostark_ml.registry.model_registry import open_registry\n"
         "with open_registry(get_settings()) as registry: print(registry.versions())"
     )
     env = {**os.environ, "LOSTARK_HOME": str(platform_home)}
@@ -177,12 +177,12 @@ def test_the_service_takes_a_model_over_http_shows_it_and_leaves_nobody_behind(
             assert process.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.5)
         assert responds(f"http://127.0.0.1:{port}/health")
-        remote = Registry(f"http://127.0.0.1:{port}", home / "unused")
+        remote = ModelRegistry(f"http://127.0.0.1:{port}", home / "unused")
         assert remote.versions() == []
         submission = Submission(metrics={"mape": 0.15}, snapshot={"ml_training_set": 3}, pages={"card": "x"})
         made = remote.submit(model, submission, model_input(frame).head(3))
         remote.move_alias("champion", made.version)
-        local = Registry(backend, home / "mlflow" / "artifacts")
+        local = ModelRegistry(backend, home / "mlflow" / "artifacts")
         assert local.champion() == remote.champion()
         assert remote.metrics(made) == {"mape": 0.15}
         wanted = model.predict(frame.head(9))
@@ -201,7 +201,7 @@ def test_mlflows_variables_do_not_overrule_what_a_person_set(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
 
-    mlflow_database.use_mlflow_variables()
+    mlflow_database.set_mlflow_variables()
 
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"

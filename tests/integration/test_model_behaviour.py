@@ -13,17 +13,17 @@ import pytest
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
 from lostark_assets.errors import ContractViolated
 from lostark_assets.ledger import Ledger
-from lostark_ml.model.parts import logarithmic_mean
+from lostark_ml.model.decomposition import logarithmic_mean
 from lostark_ml.monitoring import scoring
 from lostark_ml.monitoring.scoring import (
     NoChampion,
-    champion_of_day,
-    due_scoring_days,
+    find_champion_of_day,
+    find_days_to_score,
     refresh_monitoring,
     score_days,
 )
-from lostark_ml.monitoring.weekly import OVERALL, SPEC_ON_GATE, judge, monitor
-from lostark_ml.registry.champion_history import point, read_history, roll_back
+from lostark_ml.monitoring.weekly import OVERALL, SPEC_ON_GATE, find_problems, measure_weeks
+from lostark_ml.registry.aliases import read_history, roll_back, set_alias
 from tests.a_model_lake import (
     FIRST_WEEKS,
     PLAYED,
@@ -120,28 +120,28 @@ def test_what_the_champion_cannot_know_is_refused_with_the_reason(
 def test_a_day_is_due_again_only_when_its_statistics_changed(spoilt: World) -> None:
     lake = spoilt.lake
     days = lake.days("stats_player_dps")
-    assert due_scoring_days(lake) == {}
+    assert find_days_to_score(lake) == {}
     late = season_players(1, first_week=1, fights=(3,)).assign(fight_date=days[5])
     late["encounter_id"] = "late" + late["encounter_id"]
     before = spoilt.players()
     day = before[before["fight_date"] == days[5]].drop(columns=["computed_at"])
     write_statistics(lake, pd.concat([day.assign(is_ark_passive_active=True), late], ignore_index=True))
 
-    due = due_scoring_days(lake)
+    due = find_days_to_score(lake)
     others = lake.read("ml_expected_dps", where=pc.field("fight_date") != days[5])
     score_days(lake, spoilt.registry, due, datetime.now(UTC))
 
     assert set(due) == {days[5]}
     assert due[days[5]].startswith(f"{len(day) + len(late)} players")
-    assert due_scoring_days(lake) == {}
+    assert find_days_to_score(lake) == {}
     assert lake.read("ml_expected_dps", where=pc.field("fight_date") != days[5]).equals(others)
 
 
 def test_days_before_any_champion_are_scored_by_the_first(crowned: World) -> None:
     history = read_history(crowned.lake, "lostark_dps")
 
-    assert champion_of_day(history, RESET.date()) == 1
-    assert champion_of_day([c for c in history if c.alias != "champion"], RESET.date()) is None
+    assert find_champion_of_day(history, RESET.date()) == 1
+    assert find_champion_of_day([c for c in history if c.alias != "champion"], RESET.date()) is None
 
 
 def test_each_day_is_scored_by_the_champion_in_force_at_its_end_also_after_a_rollback(spoilt: World) -> None:
@@ -151,7 +151,7 @@ def test_each_day_is_scored_by_the_champion_in_force_at_its_end_also_after_a_rol
     noon = [datetime.combine(day, time(12), UTC) for day in days]
     spoilt.now = noon[-4]
     spoilt.submit(spoiled(registry.load(1), by_log=0.2))
-    point(registry, lake, "champion", 2, by="ann", why="a try", action="promote", now=noon[-4])
+    set_alias(registry, lake, "champion", 2, by="ann", why="a try", action="promote", now=noon[-4])
     roll_back(registry, lake, by="ann", why="no good", now=noon[-2])
 
     run = score_days(lake, registry, days[-5:], datetime.now(UTC))
@@ -179,8 +179,8 @@ def test_a_day_without_fights_is_scored_as_no_rows(spoilt: World) -> None:
 
 def test_scores_that_break_a_rule_leave_the_day_as_it_was(spoilt: World, monkeypatch) -> None:
     before = spoilt.lake.read("ml_expected_dps")
-    score = scoring.score
-    monkeypatch.setattr(scoring, "score", lambda *a, **o: pa.concat_tables([score(*a, **o)] * 2))
+    score = scoring.score_rows
+    monkeypatch.setattr(scoring, "score_rows", lambda *a, **o: pa.concat_tables([score(*a, **o)] * 2))
 
     with pytest.raises(ContractViolated):
         score_days(spoilt.lake, spoilt.registry, spoilt.lake.days("stats_player_dps")[:1], spoilt.now)
@@ -217,7 +217,7 @@ def test_gap_parts_recover_deaths_and_a_doctored_crit_rate(spoilt: World) -> Non
     spoilt.now = cutoff = RESET + (FIRST_WEEKS + 1) * WEEK
     spoilt.train()
     assert spoilt.registry.load(2).cutoff == cutoff
-    point(spoilt.registry, spoilt.lake, "champion", 2, by="ann", why="x", action="promote", now=cutoff)
+    set_alias(spoilt.registry, spoilt.lake, "champion", 2, by="ann", why="x", action="promote", now=cutoff)
     days = sorted(set(doctored.loc[doctored["fight_started_at"] >= cutoff, "fight_date"]))
     score_days(spoilt.lake, spoilt.registry, days[1:], datetime.now(UTC))
 
@@ -242,7 +242,7 @@ def test_a_nerf_of_three_specs_raises_drift_for_those_three_and_no_other(spoilt:
         days = sorted(set(changed["fight_date"]))
         write_statistics(spoilt.lake, changed[changed["fight_date"] != days[0]])
         score_days(spoilt.lake, spoilt.registry, days[1:], datetime.now(UTC))
-        table = monitor(spoilt.lake.read("ml_expected_dps"), [week], model_version=1).to_pandas()
+        table = measure_weeks(spoilt.lake.read("ml_expected_dps"), [week], model_version=1).to_pandas()
         ledger = Ledger(spoilt.home / f"{name}.db")
         run = refresh_monitoring(spoilt.lake, spoilt.registry, ledger, week + WEEK)
         ledgers[name] = (table, run, ledger)
@@ -253,7 +253,7 @@ def test_a_nerf_of_three_specs_raises_drift_for_those_three_and_no_other(spoilt:
 
     assert drifting(ledgers["before"][0]) == set()
     assert drifting(ledgers["nerfed"][0]) == set(NERFED)
-    assert {p.subject for p in judge(ledgers["nerfed"][0]) if p.kind == "drift"} == set(NERFED)
+    assert {p.subject for p in find_problems(ledgers["nerfed"][0]) if p.kind == "drift"} == set(NERFED)
     drift = ledgers["nerfed"][0].set_index(["slice", "value"])["drift_log"]
     assert drift.loc[(OVERALL, OVERALL)] == pytest.approx(0, abs=0.05)
     for name, expected in (("before", set()), ("nerfed", set(NERFED))):
@@ -269,7 +269,7 @@ def test_reports_disappear_when_the_champion_is_well_again(spoilt: World) -> Non
     spoilt.now = early
     spoilt.submit(spoiled(spoilt.registry.load(1), by_log=0.4), mape=0.18)
     newest = [day for day in spoilt.lake.days("stats_player_dps") if day >= early.date()]
-    point(spoilt.registry, spoilt.lake, "champion", 2, by="ann", why="x", action="promote", now=early)
+    set_alias(spoilt.registry, spoilt.lake, "champion", 2, by="ann", why="x", action="promote", now=early)
     score_days(spoilt.lake, spoilt.registry, newest, datetime.now(UTC))
     ill = refresh_monitoring(spoilt.lake, spoilt.registry, ledger, end)
     subjects = {p.subject for p in ledger.reported_problems()}

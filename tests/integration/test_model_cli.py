@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from lostark_assets.lake.tables import Lake
 from lostark_ml.features.training_set import model_input
-from lostark_ml.registry import models as registry_module
-from lostark_ml.registry.champion_history import read_history
+from lostark_ml.registry import model_registry as registry_module
+from lostark_ml.registry.aliases import read_history
 from lostark_ml.registry.model_file import FIELDS_FILE
-from lostark_ml.registry.models import Submission
+from lostark_ml.registry.model_registry import Submission
 from lostark_platform.cli.app import app
 
 

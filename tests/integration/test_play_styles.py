@@ -19,12 +19,12 @@ from lostark_assets.contracts.ml import ML_PLAYER_CLUSTERS
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
 from lostark_ml.registry import model_file
-from lostark_ml.registry.champion_history import point, read_history
+from lostark_ml.registry.aliases import read_history, set_alias
 from lostark_ml.registry.model_file import FIELDS_FILE, PIPELINE_FILE, ModelRefused
-from lostark_ml.registry.models import STYLE_MODEL
+from lostark_ml.registry.names import STYLE_MODEL
 from lostark_ml.styles import refresh as style_refresh
 from lostark_ml.styles.clusters import FEATURES, StyleModel, StylePolicy, find_styles, model_input
-from lostark_ml.styles.refresh import are_styles_newest, refresh_styles, styles_are_not_specs
+from lostark_ml.styles.refresh import are_styles_current, refresh_styles, styles_are_not_specs
 from tests.pure.ml.planted_styles import characters, write
 
 QUICK = StylePolicy(styles=(2, 3), tries=2, resamples=2)
@@ -93,7 +93,7 @@ def test_planted_styles_are_registered_put_in_force_and_written(lake, styles, pl
     assert set(rows["style"].to_pylist()) == set(loaded.names)
     assert set(rows["model_version"].to_pylist()) == {1}
     assert [str(f) for f in run.findings if not f.passed] == []
-    assert are_styles_newest(lake)
+    assert are_styles_current(lake)
 
 
 def test_a_version_tells_its_reviewer_what_the_styles_are_and_names_no_player(lake, styles):
@@ -130,7 +130,7 @@ def test_the_same_characters_make_no_second_version(lake, styles):
 def test_names_stay_with_their_styles_from_one_version_to_the_next(lake, styles, planted):
     first = look(lake, styles)
     write(lake, a_week_later(planted))
-    assert not are_styles_newest(lake)
+    assert not are_styles_current(lake)
     second = look(lake, styles)
 
     assert styles.aliases() == {"champion": 2}
@@ -181,7 +181,7 @@ def test_a_version_that_a_person_chose_stays_until_the_newest_is_chosen(lake, st
     assert set(third.rows["model_version"].to_pylist()) == {1}
     assert look(lake, styles).change is None
 
-    point(
+    set_alias(
         styles, lake, "champion", 3, by="reviewer", why="looks right", action="promote", now=datetime.now(UTC)
     )
     write(lake, a_week_later(planted, 4))
@@ -193,7 +193,7 @@ def test_a_look_that_was_cut_off_after_registering_is_finished_by_the_next(lake,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(style_refresh, "point", cut_off)
+        patch.setattr(style_refresh, "set_alias", cut_off)
         with pytest.raises(KeyboardInterrupt):
             look(lake, styles)
     assert (len(styles.versions()), styles.aliases()) == (1, {})

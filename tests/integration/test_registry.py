@@ -22,12 +22,12 @@ from lostark_ml.features.training_set import model_input
 from lostark_ml.model.training import FittedModel
 from lostark_ml.registry import model_file
 from lostark_ml.registry.model_file import FIELDS_FILE, PIPELINE_FILE, ModelRefused
-from lostark_ml.registry.models import (
-    Registry,
+from lostark_ml.registry.model_registry import (
+    ModelRegistry,
     RegistryUnavailable,
     Submission,
     UnknownModelVersion,
-    code_version,
+    get_code_version,
 )
 from lostark_ml.styles.clusters import StyleModel
 
@@ -244,7 +244,7 @@ def test_a_submission_is_recorded_whole(registry, fitted):
     assert run.info.status == "FINISHED"
     assert run.data.params == {"seed": "0", "model": '{"leaves": 6}'}
     assert run.data.metrics == registry.metrics(done) == {"mape": 0.151, "coverage": 0.9}
-    assert run.data.tags["mlflow.source.git.commit"] == code_version() == done.tags["code_version"]
+    assert run.data.tags["mlflow.source.git.commit"] == get_code_version() == done.tags["code_version"]
     assert run.inputs.dataset_inputs[0].dataset.digest == "version 3"
     paths = {
         file.path
@@ -293,7 +293,7 @@ def test_aliases_tags_and_cards_are_kept_by_version(registry, fitted):
 
 
 def test_registered_models_of_one_mlflow_do_not_mix(registry, fitted, mlflow_folder):
-    styles = Registry(
+    styles = ModelRegistry(
         f"sqlite:///{mlflow_folder / 'mlflow.db'}", mlflow_folder / "artifacts", "lostark_play_styles"
     )
     submit(registry, fitted)
@@ -317,10 +317,10 @@ def test_an_unknown_version_is_said_clearly(registry, fitted):
 )
 def test_a_registry_that_does_not_answer_is_said_in_seconds_and_without_its_password(address, tmp_path):
     with pytest.raises(RegistryUnavailable, match=r"127\.0\.0\.1:9.*Nothing was registered") as caught:
-        Registry(address, tmp_path).versions()
+        ModelRegistry(address, tmp_path).versions()
 
     assert "secret" not in str(caught.value)
-    assert "secret" not in repr(Registry(address, tmp_path))
+    assert "secret" not in repr(ModelRegistry(address, tmp_path))
 
 
 def test_a_submission_that_fails_is_a_failed_run_without_a_version(registry, fitted):
@@ -344,7 +344,7 @@ def test_models_are_found_after_the_whole_folder_has_moved(registry, fitted, mlf
     shutil.copytree(mlflow_folder, elsewhere)
     shutil.rmtree(mlflow_folder)
 
-    moved = Registry(f"sqlite:///{elsewhere / 'mlflow.db'}", elsewhere / "artifacts")
+    moved = ModelRegistry(f"sqlite:///{elsewhere / 'mlflow.db'}", elsewhere / "artifacts")
 
     pd.testing.assert_frame_equal(moved.load(1).predict(frame), model.predict(frame), check_exact=True)
     assert submit(moved, fitted).version == 2
@@ -364,7 +364,7 @@ def test_neither_the_working_folder_nor_mlflows_global_registry_is_touched(
 
 def test_importing_the_registry_does_not_import_mlflow():
     heavy = "{'mlflow', 'sklearn', 'dagster'}"
-    code = f"import sys, lostark_ml.registry.champion_history; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, lostark_ml.registry.aliases; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"

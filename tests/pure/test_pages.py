@@ -20,9 +20,9 @@ from lostark_assets.contracts.core import CORE_QUARANTINE, DETAIL_LEVELS
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, REFUSALS
 from lostark_assets.contracts.raw import LOG_FORMATS
 from lostark_assets.contracts.reasons import REASONS
-from lostark_ml.model.baselines import all_baselines
-from lostark_ml.registry.champion_history import ACTIONS, OUTSIDE
-from lostark_ml.registry.models import ALIASES
+from lostark_ml.model.baselines import build_baselines
+from lostark_ml.registry.aliases import ACTIONS, OUTSIDE
+from lostark_ml.registry.names import ALIASES
 
 FOLDER = Path(pages.__file__).parent
 SOURCES = {p: p.read_text() for p in [*FOLDER.glob("*.py"), *FOLDER.glob("templates/*.html")]}
@@ -77,7 +77,7 @@ def test_every_code_that_a_page_names_has_words_in_both_languages():
         "model.action": (*ACTIONS, OUTSIDE),
         "model.alias": ALIASES,
         "model.by": ("promotion gate", "training", "unknown"),
-        "model.predictor": ("challenger", "champion", *(baseline.name for baseline in all_baselines())),
+        "model.predictor": ("challenger", "champion", *(baseline.name for baseline in build_baselines())),
     }
     for kind, known in codes.items():
         for code in known:

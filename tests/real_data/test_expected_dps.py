@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from lostark_assets.lake.tables import Lake
-from lostark_ml.evaluate import CUTOFF, FIRST_RESET, LAST_RESET, MEDIAN, TABLE, through_the_platform
+from lostark_ml.evaluate import CUTOFF, FIRST_RESET, LAST_RESET, MEDIAN, TABLE, build_from_table
 from lostark_ml.features.training_set import build_features, model_input, read_players
-from lostark_ml.model.evaluation import evaluate, walk_forward, weekly_resets
-from lostark_ml.model.leaks import look_for_leaks
+from lostark_ml.model.evaluation import evaluate, list_weekly_resets, walk_forward
+from lostark_ml.model.leakage import measure_leakage
 from lostark_ml.model.training import WEEK, fit
 
 DATA = Path(os.environ.get("LOSTARK_REAL_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
@@ -30,7 +30,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def training_set(home):
-    return through_the_platform(DATA / TABLE, home)
+    return build_from_table(DATA / TABLE, home)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_r2_is_not_that_of_a_leak(week_after):
 
 def test_walk_forward_over_the_season(training_set):
     """Every second week of the ten, which are 15.4 %; ``make evaluate`` holds all ten to 15.3 %."""
-    weeks = walk_forward(training_set.frame, weekly_resets(FIRST_RESET, LAST_RESET)[::2])
+    weeks = walk_forward(training_set.frame, list_weekly_resets(FIRST_RESET, LAST_RESET)[::2])
 
     assert len(weeks) == 5
     assert np.mean([w.model.mape for w in weeks]) <= 0.155
@@ -71,7 +71,7 @@ def players(home, training_set):
 @pytest.mark.parametrize("cutoff", [FIRST_RESET, CUTOFF])
 def test_the_leak_tests_pass(players, cutoff):
     """The first weeks are those in which characters are named; later ones have stand-ins only."""
-    found = look_for_leaks(players, cutoff, cutoff + WEEK)
+    found = measure_leakage(players, cutoff, cutoff + WEEK)
 
     assert found.is_clean, found
 

@@ -21,7 +21,7 @@ from lostark_api.services.expected import Champions
 from lostark_assets.game.gates import resolve_named_gate
 from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model.training import fit
-from lostark_ml.serving.builds import BuildModel
+from lostark_ml.serving.build_predictor import BuildPredictor
 from tests.pure.ml import the_slow_way
 from tests.pure.ml.a_season import CUTOFF, SMALL, make_players
 
@@ -50,7 +50,7 @@ def model(players):
 
 @pytest.fixture(scope="module")
 def champion(model):
-    return Loaded(3, BuildModel(model))
+    return Loaded(3, BuildPredictor(model))
 
 
 def as_builds(fight: pd.DataFrame) -> list[dict]:

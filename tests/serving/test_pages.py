@@ -23,7 +23,7 @@ from lostark_api.queries.state import DPS_MODEL
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
 from lostark_assets.marts.migrate import libpq_url
 from lostark_assets.settings import get_settings
-from lostark_ml.registry import models as registry
+from lostark_ml.registry import names
 from tests.serving.conftest import Client
 
 READER = {"Accept": "text/html"}
@@ -281,7 +281,7 @@ def test_the_model_page_tells_its_own_history_in_the_readers_language_and_no_oth
             connection.execute("DELETE FROM marts.champion_history")
 
     assert known["champion_version"] == 2
-    assert {change["model_name"] for change in known["history"]} == {DPS_MODEL} == {registry.DPS_MODEL}
+    assert {change["model_name"] for change in known["history"]} == {DPS_MODEL} == {names.DPS_MODEL}
     assert "더 나은 모델. 평균 오차 11.62%" in korean
     assert "better by" not in korean
     assert "주체: 승격 심사" in korean

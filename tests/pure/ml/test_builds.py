@@ -16,12 +16,12 @@ from lostark_assets.game.classes import CLASSES
 from lostark_assets.game.specs import SPECS
 from lostark_assets.stats.weeks import week_start_us
 from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES
-from lostark_ml.features.kernels import one_row
-from lostark_ml.features.training_set import build_features, model_input, moment_features
-from lostark_ml.model.context import Typical
+from lostark_ml.features.kernels import build_row
+from lostark_ml.features.training_set import build_features, compute_moment_features, model_input
+from lostark_ml.model.context_parts import Typical
 from lostark_ml.model.regressor import ModelConfig
 from lostark_ml.model.training import TrainingConfig, fit
-from lostark_ml.serving.builds import _LAYOUT, FIGURES, PARTS, BuildModel
+from lostark_ml.serving.build_predictor import _LAYOUT, FIGURES, PARTS, BuildPredictor
 from lostark_simulator.raids import GATES
 from tests.pure.ml import the_slow_way
 from tests.pure.ml.a_simulated_season import RESET, simulated_players
@@ -44,7 +44,7 @@ def model(season):
 
 @pytest.fixture(scope="module")
 def fast(model):
-    return BuildModel(model)
+    return BuildPredictor(model)
 
 
 def ask(fast, builds):
@@ -119,8 +119,8 @@ def test_features_are_those_of_frames(season, fast):
     for row, build in zip(wanted.to_numpy(float), builds, strict=True):
         one = planned(Build.model_validate(build), 0)
         week_us = week_start_us(one.started_us, int(one.region == "KR"))
-        values = fast._values(one, moment_features(one.started_us, week_us))
-        found = one_row(np.full(len(MODEL_FEATURES), np.nan), values, _LAYOUT)[0]
+        values = fast._values(one, compute_moment_features(one.started_us, week_us))
+        found = build_row(np.full(len(MODEL_FEATURES), np.nan), values, _LAYOUT)[0]
         np.testing.assert_array_equal(found[-len(row) :], row)
 
 
@@ -181,7 +181,7 @@ def test_without_typical_players_there_are_figures_and_no_parts(season, model):
     from dataclasses import replace
 
     build = somebody(season)
-    (whole,), (found,) = (ask(BuildModel(m), [build]) for m in (model, replace(model, typical=Typical())))
+    (whole,), (found,) = (ask(BuildPredictor(m), [build]) for m in (model, replace(model, typical=Typical())))
 
     assert {name: found[name] for name in FIGURES} == {name: whole[name] for name in FIGURES}
     assert {found[name] for name in PARTS} == {None}

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from lostark_ml.model.evaluation import evaluate
-from lostark_ml.model.gap import GapModel
-from lostark_ml.model.leaks import LeakReport
+from lostark_ml.model.gap_parts import GapModel
+from lostark_ml.model.leakage import LeakageReport
 from lostark_ml.model.training import fit
-from lostark_ml.registry.card import CUT, MAX, CardFacts, model_card
-from lostark_ml.registry.promotion import PromotionPolicy, SliceChange, decide, held_out
+from lostark_ml.registry.model_card import CUT, MAX_CHARACTERS, CardInputs, build_model_card
+from lostark_ml.registry.promotion import PromotionPolicy, SliceChange, decide_promotion, predict_holdout
 from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
 
 MLFLOW_KEEPS = 5000
@@ -25,22 +25,24 @@ def facts(season_frame):
     until = CUTOFF + timedelta(weeks=1)
     model = fit(season_frame, CUTOFF, SMALL)
     champion = fit(season_frame, RESET + timedelta(weeks=4), SMALL)
-    decision = decide(held_out(model, champion, season_frame, until), PromotionPolicy(slice_rows=40))
+    decision = decide_promotion(
+        predict_holdout(model, champion, season_frame, until), PromotionPolicy(slice_rows=40)
+    )
     evaluation = evaluate(model, season_frame, until)
-    return CardFacts(
+    return CardInputs(
         model=model,
         evaluation=evaluation,
         decision=decision,
         exclusions={"support": 840, "dead": 1200},
         versions={"core_players": 7, "stats_player_dps": 12, "core_encounters": None},
         code_version="abc1234",
-        leaks=LeakReport(0.004, 0.0001),
+        leaks=LeakageReport(0.004, 0.0001),
         trigger="4,000 new fights",
     )
 
 
 def test_the_card_says_what_a_decision_needs(facts):
-    card = model_card(facts)
+    card = build_model_card(facts)
     mape = f"{100 * facts.evaluation.model.mape:.1f} %"
 
     assert card.startswith("# Expected DPS · 기대 DPS")
@@ -60,11 +62,11 @@ def test_the_card_says_what_a_decision_needs(facts):
         "## Known limits",
     ):
         assert part in card, part
-    assert len(card) < MAX < MLFLOW_KEEPS
+    assert len(card) < MAX_CHARACTERS < MLFLOW_KEEPS
 
 
 def test_slices_stand_worst_first_with_their_change_against_the_champion(facts):
-    card = model_card(facts)
+    card = build_model_card(facts)
     slices = facts.evaluation.slices
     worst = slices[slices["rows"] >= 100].sort_values("mape", ascending=False)["value"].astype(str)
     places = [card.index(f"| {value} (") for value in worst]
@@ -77,7 +79,7 @@ def test_slices_stand_worst_first_with_their_change_against_the_champion(facts):
 
 def test_a_slice_that_pays_too_much_stands_above_all(facts):
     bad = SliceChange("gate_difficulty", "Aegir G1 Hard", 360, 60, 0.1, 0.05, 0.05, 0.04, 0.005)
-    card = model_card(replace(facts, decision=replace(facts.decision, slices=(bad,))))
+    card = build_model_card(replace(facts, decision=replace(facts.decision, slices=(bad,))))
     first = card.split("## Slices, worst first")[1].splitlines()[4]
 
     assert first.startswith("| Aegir G1 Hard (gate) |")
@@ -91,7 +93,7 @@ def test_however_many_slices_and_reasons_mlflow_keeps_the_card(facts, slices):
         value=[f"직업 {n}" for n in range(slices)], mape=np.linspace(0.3, 0.1, slices), rows=200
     )
     reason = replace(facts.decision.reasons[0], words="x" * 900)
-    card = model_card(
+    card = build_model_card(
         replace(
             facts,
             evaluation=replace(facts.evaluation, slices=rows),
@@ -99,7 +101,7 @@ def test_however_many_slices_and_reasons_mlflow_keeps_the_card(facts, slices):
         )
     )
 
-    assert len(card) <= MAX
+    assert len(card) <= MAX_CHARACTERS
     assert "- and 3 more reasons" in card
     assert "| 직업 0 (" in card
     assert ("slices with a smaller error are left out" in card) == (slices == 500)
@@ -107,15 +109,17 @@ def test_however_many_slices_and_reasons_mlflow_keeps_the_card(facts, slices):
 
 
 def test_what_does_not_fit_at_all_is_cut_and_says_so(facts):
-    card = model_card(replace(facts, trigger="y" * 9000))
+    card = build_model_card(replace(facts, trigger="y" * 9000))
 
-    assert len(card) == MAX
+    assert len(card) == MAX_CHARACTERS
     assert card.endswith(CUT)
 
 
 def test_what_is_not_known_is_said(facts):
     model = replace(facts.model, gap=GapModel())
-    card = model_card(replace(facts, model=model, decision=None, leaks=None, exclusions={}, versions={}))
+    card = build_model_card(
+        replace(facts, model=model, decision=None, leaks=None, exclusions={}, versions={})
+    )
 
     assert "## Decision: none yet" in card
     assert "Leak tests: not run." in card
@@ -125,10 +129,10 @@ def test_what_is_not_known_is_said(facts):
 
 
 def test_a_leak_is_shouted(facts):
-    assert "**NOT CLEAN**" in model_card(replace(facts, leaks=LeakReport(0.5, 0.0)))
+    assert "**NOT CLEAN**" in build_model_card(replace(facts, leaks=LeakageReport(0.5, 0.0)))
 
 
 def test_slopes_of_the_gap_are_told(facts):
     model = replace(facts.model, gap=GapModel(slopes={"gap_crit_dps": 0.7, "gap_dead_dps": 1.02}))
 
-    assert "log living time: crit 0.70, dead 1.02." in model_card(replace(facts, model=model))
+    assert "log living time: crit 0.70, dead 1.02." in build_model_card(replace(facts, model=model))

@@ -10,19 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.lake.tables import Lake
-from lostark_ml.registry import champion_history
-from lostark_ml.registry.champion_history import (
+from lostark_ml.registry import aliases
+from lostark_ml.registry.aliases import (
     AliasChange,
-    AlreadyThere,
-    NothingToRollBackTo,
-    champion_before,
+    AliasUnchanged,
+    NoPreviousChampion,
     find_champion,
-    notice_outside_changes,
-    point,
+    find_previous_champion,
     read_history,
+    record_outside_changes,
     roll_back,
+    set_alias,
 )
-from lostark_ml.registry.models import ModelVersion, UnknownModelVersion
+from lostark_ml.registry.model_registry import ModelVersion, UnknownModelVersion
 
 NOW = datetime(2026, 9, 9, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -75,7 +75,7 @@ def lake(tmp_path):
 
 
 def promote(registry, lake, version, now=NOW, action="promote"):
-    return point(registry, lake, "champion", version, by="gate", why="better", action=action, now=now)
+    return set_alias(registry, lake, "champion", version, by="gate", why="better", action=action, now=now)
 
 
 def rows(lake):
@@ -115,7 +115,7 @@ def test_a_version_that_is_not_there_moves_nothing(registry, lake):
 def test_moving_an_alias_to_where_it_is_is_refused(registry, lake):
     promote(registry, lake, 3)
 
-    with pytest.raises(AlreadyThere, match="version 3 already"):
+    with pytest.raises(AliasUnchanged, match="version 3 already"):
         promote(registry, lake, 3, NOW + HOUR)
     assert len(rows(lake)) == 1
 
@@ -129,7 +129,7 @@ def test_a_reviewers_move_is_respected_and_noticed_once(registry, lake):
     promote(registry, lake, 1)
     registry.pointers["champion"] = 4
 
-    (found,) = notice_outside_changes(registry, lake, NOW + HOUR)
+    (found,) = record_outside_changes(registry, lake, NOW + HOUR)
 
     assert (found.from_version, found.to_version, found.action, found.changed_by) == (
         1,
@@ -138,7 +138,7 @@ def test_a_reviewers_move_is_respected_and_noticed_once(registry, lake):
         "unknown",
     )
     assert (found.changed_at, found.training_set_version) == (NOW + HOUR, 104)
-    assert notice_outside_changes(registry, lake, NOW + 2 * HOUR) == []
+    assert record_outside_changes(registry, lake, NOW + 2 * HOUR) == []
     assert registry.pointers == {"champion": 4}
 
 
@@ -146,11 +146,11 @@ def test_an_alias_that_was_removed_is_noticed(registry, lake):
     promote(registry, lake, 1)
     registry.pointers.clear()
 
-    (found,) = notice_outside_changes(registry, lake, NOW + HOUR)
+    (found,) = record_outside_changes(registry, lake, NOW + HOUR)
 
     assert (found.from_version, found.to_version, found.action) == (1, None, "outside")
     assert find_champion(read_history(lake, "lostark_dps"), NOW + HOUR) is None
-    assert champion_before(read_history(lake, "lostark_dps")) == 1
+    assert find_previous_champion(read_history(lake, "lostark_dps")) == 1
 
 
 def test_a_move_first_writes_down_what_others_did_before_it(registry, lake):
@@ -168,12 +168,12 @@ def test_a_crash_anywhere_in_a_move_loses_nothing(registry, lake, monkeypatch, p
     registry.fails_at = place
     with monkeypatch.context() as patched:
         if place == "write":
-            patched.setattr(champion_history, "_write", interrupt_if_anything)
+            patched.setattr(aliases, "_append_history", interrupt_if_anything)
         with pytest.raises(KeyboardInterrupt):
             promote(registry, lake, 2, NOW + HOUR)
     registry.fails_at = None
 
-    noticed = notice_outside_changes(registry, lake, NOW + 2 * HOUR)
+    noticed = record_outside_changes(registry, lake, NOW + 2 * HOUR)
 
     if place in ("note", "before move"):
         assert (noticed, registry.pointers["champion"]) == ([], 1)
@@ -181,7 +181,7 @@ def test_a_crash_anywhere_in_a_move_loses_nothing(registry, lake, monkeypatch, p
         (found,) = noticed
         assert registry.pointers["champion"] == 2
         assert (found.changed_at, found.action, found.changed_by) == (NOW + HOUR, "promote", "gate")
-        assert found.reason == f"better ({champion_history.LATE})"
+        assert found.reason == f"better ({aliases.RECORDED_LATE})"
     assert rows(lake)[-1][2] == registry.pointers["champion"]
 
 
@@ -195,7 +195,7 @@ def test_an_old_note_does_not_explain_a_reviewers_move(registry, lake):
         promote(registry, lake, version, NOW + hour * HOUR)
     registry.pointers["champion"] = 2
 
-    (found,) = notice_outside_changes(registry, lake, NOW + 5 * HOUR)
+    (found,) = record_outside_changes(registry, lake, NOW + 5 * HOUR)
 
     assert (found.from_version, found.action) == (3, "outside")
 
@@ -225,17 +225,17 @@ def test_each_rollback_goes_one_champion_further_back(registry, lake):
     ]
 
     assert (back, registry.pointers["champion"]) == ([2, 1], 1)
-    with pytest.raises(NothingToRollBackTo, match="Nothing was changed"):
+    with pytest.raises(NoPreviousChampion, match="Nothing was changed"):
         roll_back(registry, lake, by="me", why="worse", now=NOW + 9 * HOUR)
     promote(registry, lake, 7, NOW + 10 * HOUR)
-    assert champion_before(read_history(lake, "lostark_dps")) == 1
+    assert find_previous_champion(read_history(lake, "lostark_dps")) == 1
 
 
 def test_without_any_champion_there_is_nothing_to_roll_back_to(registry, lake):
-    with pytest.raises(NothingToRollBackTo):
+    with pytest.raises(NoPreviousChampion):
         roll_back(registry, lake, by="me", why="worse", now=NOW)
     promote(registry, lake, 1)
-    with pytest.raises(NothingToRollBackTo):
+    with pytest.raises(NoPreviousChampion):
         roll_back(registry, lake, by="me", why="worse", now=NOW + HOUR)
 
 
@@ -263,12 +263,12 @@ def test_after_any_moves_the_history_ends_where_the_registry_stands_and_has_no_g
             if kind == "outside":
                 registry.pointers["champion"] = version
             elif kind == "look":
-                notice_outside_changes(registry, lake, now)
+                record_outside_changes(registry, lake, now)
             else:
                 promote(registry, lake, version, now)
-        except (AlreadyThere, KeyboardInterrupt):
+        except (AliasUnchanged, KeyboardInterrupt):
             pass
-    notice_outside_changes(registry, lake, NOW + 99 * HOUR)
+    record_outside_changes(registry, lake, NOW + 99 * HOUR)
 
     history = read_history(lake, "lostark_dps")
     assert (history[-1].to_version if history else None) == registry.pointers.get("champion")

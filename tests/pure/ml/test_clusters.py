@@ -14,14 +14,14 @@ from lostark_assets.contracts.ml import ML_PLAYER_CLUSTERS
 from lostark_ml.styles.clusters import (
     FEATURES,
     StylePolicy,
+    build_player_clusters,
+    compute_style_features,
     find_styles,
     match_labels,
-    player_clusters,
-    style_features,
 )
 from lostark_ml.styles.mixture import fit_mixture
 from lostark_ml.styles.names import name_styles
-from lostark_ml.styles.pages import CONTINUUM, MEANINGS, style_pages
+from lostark_ml.styles.pages import CONTINUUM, MEANINGS, build_style_pages
 from tests.pure.ml.planted_styles import characters
 
 NOW = datetime(2025, 1, 8, tzinfo=UTC)
@@ -110,8 +110,8 @@ def test_a_new_character_gets_probabilities_and_one_of_an_unknown_spec_none(plan
 
 
 def test_the_table_keeps_its_contract_with_styles_and_without(planted, model, continuum):
-    styled = player_clusters(model, planted, model_version=2, computed_at=NOW)
-    plain = player_clusters(continuum, planted, model_version=2, computed_at=NOW)
+    styled = build_player_clusters(model, planted, model_version=2, computed_at=NOW)
+    plain = build_player_clusters(continuum, planted, model_version=2, computed_at=NOW)
 
     for table in (styled, plain):
         assert table.column_names == ML_PLAYER_CLUSTERS.names
@@ -122,7 +122,7 @@ def test_the_table_keeps_its_contract_with_styles_and_without(planted, model, co
 
 
 def test_pages_describe_each_style_without_naming_players(planted, model):
-    pages = style_pages(model, planted)
+    pages = build_style_pages(model, planted)
 
     assert set(pages) == set(model.names)
     burst = next(page for name, page in pages.items() if name.startswith(("Burst", "Strong opener")))
@@ -132,7 +132,7 @@ def test_pages_describe_each_style_without_naming_players(planted, model):
 
 
 def test_a_continuum_has_one_page_that_says_why(continuum, planted):
-    pages = style_pages(continuum, planted)
+    pages = build_style_pages(continuum, planted)
 
     assert list(pages) == [CONTINUUM]
     assert "without groups at most" in pages[CONTINUUM]
@@ -144,8 +144,10 @@ def test_too_few_characters_are_a_continuum_that_says_so():
 
     assert model.is_continuum
     assert "60 characters (expected 100)" in model.evidence.reason
-    assert "Too little to say" in style_pages(model, characters(60, specs=2))[CONTINUUM]
-    assert player_clusters(model, characters(60, specs=2), model_version=1, computed_at=NOW).num_rows == 60
+    assert "Too little to say" in build_style_pages(model, characters(60, specs=2))[CONTINUUM]
+    assert (
+        build_player_clusters(model, characters(60, specs=2), model_version=1, computed_at=NOW).num_rows == 60
+    )
 
 
 def test_two_styles_of_one_outstanding_feature_get_two_names():
@@ -189,7 +191,7 @@ def fights(n=12, **changes):
 
 
 def test_features_are_means_of_counted_clears():
-    found = style_features(fights()).iloc[0]
+    found = compute_style_features(fights()).iloc[0]
 
     assert (found["fights"], found["class_name"]) == (12, "Slayer")
     expected = {
@@ -209,16 +211,18 @@ def test_what_does_not_count_is_no_clear_and_supports_have_no_style(column):
     rows = fights()
     rows.loc[:7, column] = False
 
-    assert len(style_features(rows)) == 0
-    assert len(style_features(fights(4))) == 0
-    assert len(style_features(fights(is_support=True))) == 0
+    assert len(compute_style_features(rows)) == 0
+    assert len(compute_style_features(fights(4))) == 0
+    assert len(compute_style_features(fights(is_support=True))) == 0
 
 
 def test_a_gate_that_suits_everybody_of_a_spec_is_no_style_of_those_who_fight_there():
     here = fights(gate_name="G1", crit_rate=0.6)
     there = fights(gate_name="G2", crit_rate=0.8, player_name="B")
 
-    found = style_features(pd.concat([here, there], ignore_index=True)).set_index("player_name")["crit_rate"]
+    found = compute_style_features(pd.concat([here, there], ignore_index=True)).set_index("player_name")[
+        "crit_rate"
+    ]
 
     assert found["A"] == pytest.approx(found["B"])
 
@@ -229,5 +233,7 @@ def test_variability_is_that_of_dps_against_the_expected():
         expected_dps=rows["dps"] / np.exp([0.1, -0.1] * 6), refusal_reason=None, is_population=True
     )
 
-    assert style_features(rows, expected).iloc[0]["residual_spread"] == pytest.approx(0.1 * np.sqrt(12 / 11))
-    assert np.isnan(style_features(rows, expected.head(4)).iloc[0]["residual_spread"])
+    assert compute_style_features(rows, expected).iloc[0]["residual_spread"] == pytest.approx(
+        0.1 * np.sqrt(12 / 11)
+    )
+    assert np.isnan(compute_style_features(rows, expected.head(4)).iloc[0]["residual_spread"])

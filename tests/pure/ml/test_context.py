@@ -10,7 +10,7 @@ import pytest
 from lostark_assets.contracts.ml import CONTEXT_PARTS
 from lostark_ml.features.columns import MODEL_FEATURES
 from lostark_ml.features.training_set import model_input
-from lostark_ml.model.context import (
+from lostark_ml.model.context_parts import (
     ALL_GROUPS,
     OWN_FEATURES,
     TOGETHER,
@@ -18,7 +18,7 @@ from lostark_ml.model.context import (
     explain_context,
     measure_typical,
 )
-from lostark_ml.model.training import fit, training_rows
+from lostark_ml.model.training import fit, select_training_rows
 from tests.pure.ml import the_slow_way
 from tests.pure.ml.a_season import CUTOFF, SMALL
 
@@ -79,7 +79,7 @@ def test_one_changed_feature_moves_only_the_part_of_its_group(model, later, chan
 
 
 def test_typical_is_the_median_of_gate_and_spec_in_the_newest_weeks(season_frame):
-    rows = training_rows(season_frame, CUTOFF)
+    rows = select_training_rows(season_frame, CUTOFF)
     typical = measure_typical(rows, CUTOFF)
     recent = rows[rows["week_started_at"] >= rows["week_started_at"].max() - pd.Timedelta(weeks=3)]
     of_spec = recent[recent["spec_name"] == "Igniter"]
@@ -100,7 +100,7 @@ def test_typical_is_the_median_of_gate_and_spec_in_the_newest_weeks(season_frame
 
 
 def test_a_rare_spec_is_compared_with_the_gate(season_frame):
-    rows = training_rows(season_frame, CUTOFF)
+    rows = select_training_rows(season_frame, CUTOFF)
     is_rare = (rows["spec_name"] == "Igniter") & (np.arange(len(rows)) >= 20)
     typical = measure_typical(rows[~is_rare], CUTOFF)
 
@@ -111,7 +111,7 @@ def test_a_rare_spec_is_compared_with_the_gate(season_frame):
 
 
 def test_a_gate_not_fought_lately_is_measured_on_all_weeks(season_frame):
-    rows = training_rows(season_frame, CUTOFF)
+    rows = select_training_rows(season_frame, CUTOFF)
     is_first_week = rows["week_started_at"] == rows["week_started_at"].min()
     old = rows.assign(gate_difficulty=rows["gate_difficulty"].mask(is_first_week, "Old G1 Hard"))
 

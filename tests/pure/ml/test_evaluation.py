@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lostark_ml.model.baselines import Constant, RecentMedian
-from lostark_ml.model.evaluation import SLICES, evaluate, measure, walk_forward, weekly_resets
+from lostark_ml.model.evaluation import SLICES, evaluate, list_weekly_resets, measure, walk_forward
 from lostark_ml.model.training import fit
 from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
 
@@ -71,7 +71,7 @@ def test_refused_rows_are_counted_and_not_scored(season_frame):
 
 
 def test_walk_forward_trains_at_each_reset(season_frame):
-    resets = weekly_resets(RESET + timedelta(weeks=6), RESET + timedelta(weeks=7))
+    resets = list_weekly_resets(RESET + timedelta(weeks=6), RESET + timedelta(weeks=7))
 
     found = walk_forward(season_frame, resets, SMALL)
 

@@ -13,12 +13,12 @@ from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, ML_EXPECTED_DPS, REFUSALS
 from lostark_assets.errors import ContractViolated
 from lostark_ml.features.training_set import build_features
-from lostark_ml.model.context import Typical
-from lostark_ml.model.parts import logarithmic_mean
+from lostark_ml.model.context_parts import Typical
+from lostark_ml.model.decomposition import logarithmic_mean
 from lostark_ml.model.regressor import ModelConfig
 from lostark_ml.model.training import OUTSIDE, TrainingConfig, fit
 from lostark_ml.model.training import REFUSALS as DOMAIN_REFUSALS
-from lostark_ml.serving.expected import check_sums, score
+from lostark_ml.serving.score_rows import check_sums, score_rows
 from tests.pure.ml.a_season import CUTOFF, SMALL, make_players
 from tests.pure.ml.a_simulated_season import RESET as SIMULATED_RESET
 from tests.pure.ml.a_simulated_season import simulated_players
@@ -60,7 +60,7 @@ def later(frame):
 
 
 def scored(model, rows, players, *, version=3, seen=False):
-    return score(model, rows, players, model_version=version, is_seen_in_training=seen, scored_at=NOW)
+    return score_rows(model, rows, players, model_version=version, is_seen_in_training=seen, scored_at=NOW)
 
 
 def test_every_row_is_scored_or_refused_by_contract_and_in_its_order(model, later, players):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lostark_assets.contracts.ml import GAP_PARTS
-from lostark_ml.model.gap import GapModel, compute_figures, explain_gap, fit_gap
+from lostark_ml.model.gap_parts import GapModel, compute_figures, explain_gap, fit_gap
 
 PARTS = [c.name for c in GAP_PARTS]
 UNEXPLAINED = "gap_unexplained_dps"

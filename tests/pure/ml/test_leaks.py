@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lostark_ml.features.training_set import build_features
-from lostark_ml.model.leaks import look_for_leaks, shuffle_dps
+from lostark_ml.model.leakage import measure_leakage, shuffle_dps
 from tests.pure.ml.a_season import CUTOFF, SMALL
 
 UNTIL = CUTOFF + timedelta(weeks=1)
@@ -24,13 +24,13 @@ def builder_whose_history_holds_the_fight_itself(players):
 
 
 def test_the_builder_is_clean(season_players):
-    found = look_for_leaks(season_players, CUTOFF, UNTIL, SMALL)
+    found = measure_leakage(season_players, CUTOFF, UNTIL, SMALL)
 
     assert found.is_clean, found
 
 
 def test_a_feature_made_of_the_fights_own_dps_is_caught(season_players):
-    found = look_for_leaks(season_players, CUTOFF, UNTIL, SMALL, build=builder_with_a_leak)
+    found = measure_leakage(season_players, CUTOFF, UNTIL, SMALL, build=builder_with_a_leak)
 
     assert found.shuffled_r2 > 0.5
     assert not found.is_clean
@@ -39,7 +39,7 @@ def test_a_feature_made_of_the_fights_own_dps_is_caught(season_players):
 def test_a_characters_mean_over_all_rows_is_caught(season_players):
     build = builder_whose_history_holds_the_fight_itself
 
-    assert look_for_leaks(season_players, CUTOFF, UNTIL, SMALL, build=build).shuffled_r2 > 0.1
+    assert measure_leakage(season_players, CUTOFF, UNTIL, SMALL, build=build).shuffled_r2 > 0.1
 
 
 def test_shuffling_moves_dps_inside_its_cell_only(season_players):

@@ -14,20 +14,20 @@ from lostark_assets.ledger import Ledger
 from lostark_ml.monitoring.weekly import (
     RULES,
     SLICES,
+    EvaluatedChampion,
     ModelProblem,
     MonitoringPolicy,
-    Promised,
     build_findings,
     build_reports,
+    find_problems,
     game_week,
-    judge,
-    monitor,
+    measure_weeks,
 )
 from lostark_platform.alerts.problems import KINDS
 
 WEEK = datetime(2024, 12, 4, 10, tzinfo=UTC)
 KOREAN = datetime(2024, 12, 3, 21, tzinfo=UTC)
-PROMISED = Promised(3, 0.13)
+PROMISED = EvaluatedChampion(3, 0.13)
 SPREAD = 0.16
 HALF = 1.645 * SPREAD
 SPECS = [f"Spec {n:02}" for n in range(12)]
@@ -84,7 +84,7 @@ def refused(rows, mask, reason="spec_unknown"):
 
 
 def kinds(rows, promised=PROMISED, policy=None):
-    return [p.kind for p in judge(monitor(rows, policy=policy), promised, policy)]
+    return [p.kind for p in find_problems(measure_weeks(rows, policy=policy), promised, policy)]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def table(rows):
-    return monitor(rows).to_pandas()
+    return measure_weeks(rows).to_pandas()
 
 
 def test_every_week_and_slice_is_measured_and_slices_add_up(rows, table):
@@ -119,7 +119,7 @@ def test_figures_are_those_of_the_rows(rows, table):
 
 
 def test_the_table_keeps_its_contract(rows):
-    table = monitor(rows)
+    table = measure_weeks(rows)
 
     assert (table.column_names, table.schema.types) == (
         ML_DPS_MONITORING.names,
@@ -145,7 +145,7 @@ def test_what_was_learnt_from_and_who_is_not_of_the_population_is_not_measured(r
         is_population=rows["player_name"].astype(int) % 6 != 2,
     )
 
-    overall = monitor(changed).to_pandas().query("slice == 'overall'")
+    overall = measure_weeks(changed).to_pandas().query("slice == 'overall'")
 
     assert (overall["rows"] == 1000).all()
 
@@ -155,7 +155,9 @@ def test_refused_are_counted_and_rows_that_no_model_was_asked_for_are_not(rows):
     changed = refused(rows, is_new)
     changed.loc[rows["spec_name"] == "Spec 01", "refusal_reason"] = "no_champion"
 
-    newest = monitor(changed).to_pandas().query("week_started_at == @WEEK").set_index(["slice", "value"])
+    newest = (
+        measure_weeks(changed).to_pandas().query("week_started_at == @WEEK").set_index(["slice", "value"])
+    )
     mine = rows[in_newest(rows)]["spec_name"]
 
     assert newest.loc[("overall", "overall"), "refused"] == (mine == "Spec 00").sum()
@@ -170,7 +172,7 @@ def test_regions_reset_at_their_own_hours_and_share_a_week(rows):
         )
     )
 
-    overall = monitor(korean).to_pandas().query("slice == 'overall'")
+    overall = measure_weeks(korean).to_pandas().query("slice == 'overall'")
 
     assert len(overall) == 5
     assert (game_week(korean["week_started_at"]) == rows["week_started_at"]).all()
@@ -180,20 +182,22 @@ def test_a_version_is_judged_by_its_own_words(rows):
     changed = rows.assign(model_version=np.where(in_newest(rows) & (rows["fight_id"] % 2 == 0), 4, 3))
     worse = dealing(changed, changed["model_version"] == 4, 0.4)
 
-    newest = monitor(worse, [WEEK], model_version=3)
+    newest = measure_weeks(worse, [WEEK], model_version=3)
 
     assert newest.to_pandas().query("slice == 'overall'")["rows"].item() == 750
-    assert judge(newest, PROMISED) == []
-    assert "degraded" in [p.kind for p in judge(monitor(worse, [WEEK], model_version=4), PROMISED)]
+    assert find_problems(newest, PROMISED) == []
+    assert "degraded" in [
+        p.kind for p in find_problems(measure_weeks(worse, [WEEK], model_version=4), PROMISED)
+    ]
 
 
 def test_a_model_that_is_right_has_no_problem(table):
-    assert judge(table, PROMISED) == []
+    assert find_problems(table, PROMISED) == []
 
 
 def test_a_model_that_is_right_is_blamed_in_few_weeks_of_many():
     seasons = (scored(seed, weeks=2, fights=120) for seed in range(100, 140))
-    blamed = [bool(judge(monitor(season, [WEEK]), PROMISED)) for season in seasons]
+    blamed = [bool(find_problems(measure_weeks(season, [WEEK]), PROMISED)) for season in seasons]
 
     assert np.mean(blamed) <= 0.05
 
@@ -202,7 +206,7 @@ def test_an_error_clearly_above_what_was_promised_is_named_with_n(rows):
     random = np.random.default_rng(1)
     noisy = rows.assign(dps=(rows["dps"] * np.exp(random.normal(0, 0.15, len(rows)))).astype(int))
 
-    problems = judge(monitor(noisy), PROMISED)
+    problems = find_problems(measure_weeks(noisy), PROMISED)
 
     assert problems[0].kind == "degraded"
     assert "1,500 players in 250 fights" in problems[0].what
@@ -221,7 +225,7 @@ def test_a_few_fights_do_not_prove_an_error():
 
 
 def test_a_level_that_is_off_is_named_with_its_direction(rows):
-    problems = judge(monitor(dealing(rows, in_newest(rows), 0.12)), PROMISED)
+    problems = find_problems(measure_weeks(dealing(rows, in_newest(rows), 0.12)), PROMISED)
 
     bias = next(p for p in problems if p.kind == "bias")
     assert "below" in bias.what
@@ -239,8 +243,10 @@ def test_a_lost_interval_is_named_overall_and_by_slice(rows):
         ).astype(int)
     )
 
-    lost = judge(monitor(narrow), PROMISED)
-    of_one = [p.subject for p in judge(monitor(one_spec), PROMISED) if p.kind == "coverage_lost"]
+    lost = find_problems(measure_weeks(narrow), PROMISED)
+    of_one = [
+        p.subject for p in find_problems(measure_weeks(one_spec), PROMISED) if p.kind == "coverage_lost"
+    ]
 
     assert lost[0].kind == "coverage_lost"
     assert "expected 90% ± 2%" in lost[0].what
@@ -257,7 +263,7 @@ def test_wide_intervals_are_no_interval_of_90_percent_either(rows):
 def test_a_nerfed_spec_is_one_problem_that_names_its_gates(rows):
     nerfed = dealing(rows, in_newest(rows) & (rows["spec_name"] == "Spec 05"), -0.129)
 
-    found = [p for p in judge(monitor(nerfed), PROMISED) if p.kind == "drift"]
+    found = [p for p in find_problems(measure_weeks(nerfed), PROMISED) if p.kind == "drift"]
 
     assert [p.subject for p in found] == ["Spec 05"]
     assert "Aegir G1 Hard -1" in found[0].what
@@ -268,7 +274,7 @@ def test_a_jump_of_refusals_is_named_against_what_was_usual(rows):
     is_new = in_newest(rows) & (rows["spec_name"].isin(SPECS[:2]))
     always = rows["spec_name"] == SPECS[0]
 
-    problems = judge(monitor(refused(rows, is_new)), PROMISED)
+    problems = find_problems(measure_weeks(refused(rows, is_new)), PROMISED)
 
     assert [p.kind for p in problems] == ["refusals"]
     assert "before: 0.0% of 6,000" in problems[0].what
@@ -283,7 +289,7 @@ def test_refusing_nearly_everybody_is_named_without_a_past():
 
 
 def test_findings_say_of_each_rule_whether_it_holds(rows, table):
-    problems = judge(monitor(dealing(rows, in_newest(rows), 0.12)), PROMISED)
+    problems = find_problems(measure_weeks(dealing(rows, in_newest(rows), 0.12)), PROMISED)
 
     broken = {f.rule: f.failed for f in build_findings(problems, table) if not f.passed}
     holding = build_findings([], table)
@@ -319,10 +325,10 @@ def test_problems_reach_the_ledger_under_the_kinds_that_alerts_know(tmp_path):
 
 
 def test_nothing_scored_is_an_empty_table_without_problems():
-    table = monitor(ML_EXPECTED_DPS.empty())
+    table = measure_weeks(ML_EXPECTED_DPS.empty())
 
     assert table.num_rows == 0
-    assert judge(table, PROMISED) == []
+    assert find_problems(table, PROMISED) == []
 
 
 def test_the_policy_decides(rows):

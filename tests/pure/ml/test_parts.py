@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lostark_ml.features.kernels import whole_parts
-from lostark_ml.model.parts import logarithmic_mean, shapley_shares
+from lostark_ml.features.kernels import round_parts
+from lostark_ml.model.decomposition import logarithmic_mean, shapley_shares
 from tests.pure.ml.the_slow_way import build_mixtures
 
 weights = st.lists(st.floats(-3, 3), min_size=4, max_size=4)
@@ -39,7 +39,7 @@ def test_whole_parts_sum_exactly_and_are_the_rounded_ones_but_for_the_largest(ro
     mixtures = np.array(rows)
     start, end = np.rint(np.exp(mixtures[:, 0])), np.rint(np.exp(mixtures[:, -1]))
 
-    whole = whole_parts(mixtures, shapley_shares(3), start, end)
+    whole = round_parts(mixtures, shapley_shares(3), start, end)
 
     assert (whole.sum(axis=1) == end - start).all()
     assert (whole == np.rint(whole)).all()

@@ -10,9 +10,7 @@ import pandas as pd
 import pytest
 
 from lostark_ml.features.columns import MODEL_FEATURES, TIME_FEATURE
-from lostark_ml.model.evaluation import evaluate
-from lostark_ml.model.importance import GROUPS, MAX_ROWS, group_importance
-from lostark_ml.model.plots import (
+from lostark_ml.model.charts import (
     as_png,
     calibration,
     draw_all,
@@ -20,6 +18,8 @@ from lostark_ml.model.plots import (
     interval_width,
     residuals_by,
 )
+from lostark_ml.model.evaluation import evaluate
+from lostark_ml.model.importance import GROUPS, MAX_ROWS, measure_importance
 from lostark_ml.model.training import fit
 from tests.pure.ml.a_season import CUTOFF, SMALL
 
@@ -38,7 +38,7 @@ def evaluation(season_frame, model):
 
 @pytest.fixture(scope="module")
 def importance(model, evaluation):
-    return group_importance(model, evaluation.predictions, repeats=2)
+    return measure_importance(model, evaluation.predictions, repeats=2)
 
 
 def get_data(chart, place=0):
@@ -68,7 +68,7 @@ def test_what_moves_the_dps_matters_and_what_does_not_is_near_none(importance):
 def test_the_same_seed_gives_the_same_importance_and_many_rows_are_drawn_from(model, evaluation):
     rows = evaluation.predictions
     many = pd.concat([rows] * (MAX_ROWS // len(rows) + 2), ignore_index=True)
-    first, again, other = (group_importance(model, many, repeats=1, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (measure_importance(model, many, repeats=1, seed=seed) for seed in (1, 1, 2))
 
     pd.testing.assert_frame_equal(first, again)
     assert not first.equals(other)
@@ -124,7 +124,7 @@ def test_every_picture_is_a_png_of_a_size_to_look_at(evaluation, importance):
 
 
 def test_no_rows_draw_empty_pictures(model, evaluation, importance):
-    assert group_importance(model, evaluation.predictions.head(0)).empty
+    assert measure_importance(model, evaluation.predictions.head(0)).empty
     empty = evaluation.predictions.head(0)
 
     for chart in (

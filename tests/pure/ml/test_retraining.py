@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from lostark_ml.monitoring.retraining import (
     Attempt,
-    Facts,
     Patch,
+    RetrainingInputs,
     RetrainingPolicy,
+    compute_pause,
     decide_retraining,
-    pause_after,
-    resting,
+    find_pause_reason,
 )
 from lostark_ml.monitoring.weekly import ModelProblem
 
 NOW = datetime(2024, 12, 4, 12, tzinfo=UTC)
 POLICY = RetrainingPolicy()
-QUIET = Facts(now=NOW, input="data 7", fights=2100, new_fights=100, trained_fights=2000)
+QUIET = RetrainingInputs(now=NOW, input="data 7", fights=2100, new_fights=100, trained_fights=2000)
 NAMED = Patch("Balance patch 2024-12-04", NOW - timedelta(hours=9), 250)
 
 
@@ -102,7 +102,7 @@ def test_whatever_is_wrong_without_new_fights_there_is_nothing_to_learn(new_figh
     facts = replace(QUIET, new_fights=new_fights, problems=[problem("degraded")], patches=[NAMED])
 
     assert decide_retraining(facts) is None
-    assert "new fights" in resting(facts)
+    assert "new fights" in find_pause_reason(facts)
 
 
 @pytest.mark.parametrize("outcome", ["promoted", "refused"])
@@ -120,7 +120,7 @@ def test_an_input_that_failed_is_tried_three_times():
         )
 
     assert [get_kind(facts(tries)) for tries in (1, 2, 3)] == ["new_fights", "new_fights", None]
-    assert "failed 3 times" in resting(facts(3))
+    assert "failed 3 times" in find_pause_reason(facts(3))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_pauses_double_with_each_attempt_in_vain_up_to_a_week(in_vain, hours):
     last = Attempt(NOW - timedelta(hours=hours), "data 6", "refused", in_vain)
     due = replace(QUIET, new_fights=900, last=last)
 
-    assert pause_after(in_vain, POLICY) == timedelta(hours=hours)
+    assert compute_pause(in_vain, POLICY) == timedelta(hours=hours)
     assert get_kind(due) == "new_fights"
     assert decide_retraining(replace(due, now=NOW - timedelta(seconds=1))) is None
 
@@ -162,7 +162,7 @@ class World:
         )
         patches = [Patch("Patch", patch, self.fights() - self.fights(patch))] if is_news else []
         problems = self.problems(self) if callable(self.problems) else self.problems
-        return Facts(
+        return RetrainingInputs(
             now=self.now,
             input=str(self.fights()),
             fights=self.fights(),

@@ -14,11 +14,11 @@ from sklearn.pipeline import Pipeline
 
 from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES, NUMBER_FEATURES, TIME_FEATURE
 from lostark_ml.features.training_set import build_features, model_input
-from lostark_ml.model import trees
-from lostark_ml.model.context import ALL_GROUPS, GROUP_COLUMNS
+from lostark_ml.model import compiled_trees
+from lostark_ml.model.compiled_trees import MAX_LEAVES, NotCompiled, compile_pipeline
+from lostark_ml.model.context_parts import ALL_GROUPS, GROUP_COLUMNS
 from lostark_ml.model.regressor import ModelConfig, build_pipeline
-from lostark_ml.model.training import TrainingConfig, fit_pipeline, training_rows, week_number
-from lostark_ml.model.trees import MAX_LEAVES, NotCompiled, compile_pipeline
+from lostark_ml.model.training import TrainingConfig, fit_pipeline, select_training_rows, week_number
 from tests.pure.ml.a_season import CUTOFF
 from tests.pure.ml.a_simulated_season import RESET, simulated_players
 from tests.pure.ml.the_slow_way import build_mixtures
@@ -27,7 +27,7 @@ CUTOFF_OF_RICH = RESET + timedelta(weeks=3)
 
 
 def trained(frame, cutoff, **config):
-    rows = training_rows(frame, cutoff)
+    rows = select_training_rows(frame, cutoff)
     return fit_pipeline(rows, cutoff, TrainingConfig(model=ModelConfig(**config)))
 
 
@@ -171,9 +171,9 @@ def test_other_predictions_than_those_of_scikit_learn_are_refused(poor, monkeypa
 
 def test_trees_of_more_leaves_than_there_are_bits_are_refused(poor, monkeypatch):
     pipeline, _ = poor
-    monkeypatch.setattr(trees, "MAX_LEAVES", 8)
+    monkeypatch.setattr(compiled_trees, "MAX_LEAVES", 8)
     compile_pipeline(pipeline)
-    monkeypatch.setattr(trees, "MAX_LEAVES", 7)
+    monkeypatch.setattr(compiled_trees, "MAX_LEAVES", 7)
 
     with pytest.raises(NotCompiled, match="at most 7 leaves and 255 codes, found 8"):
         compile_pipeline(pipeline)

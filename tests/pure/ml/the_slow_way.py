@@ -15,8 +15,8 @@ from lostark_assets.game.specs import is_support, resolve_spec
 from lostark_assets.game.versions import measurement_rules
 from lostark_assets.stats.weeks import week_start_us
 from lostark_ml.features.training_set import build_features, model_input
-from lostark_ml.model.context import ALL_GROUPS, GROUP_COLUMNS
-from lostark_ml.model.parts import logarithmic_mean, shapley_shares
+from lostark_ml.model.context_parts import ALL_GROUPS, GROUP_COLUMNS
+from lostark_ml.model.decomposition import logarithmic_mean, shapley_shares
 
 FIGURES = ["expected_dps", "expected_dps_low", "expected_dps_high"]
 

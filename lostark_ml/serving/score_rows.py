@@ -15,8 +15,8 @@ import pyarrow as pa
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, ML_EXPECTED_DPS
 from lostark_assets.contracts.table import BOOL, FLOAT, INSTANT, INT, Column
 from lostark_assets.errors import ContractViolated
-from lostark_ml.model.context import explain_context
-from lostark_ml.model.gap import EXECUTION, KEY, explain_gap
+from lostark_ml.model.context_parts import explain_context
+from lostark_ml.model.gap_parts import EXECUTION, KEY, explain_gap
 from lostark_ml.model.training import FittedModel
 
 NO_CHAMPION = "no_champion"
@@ -29,7 +29,7 @@ _GAP = [c.name for c in GAP_PARTS]
 _ENDS = ["expected_dps", "expected_dps_low", "expected_dps_high"]
 
 
-def score(
+def score_rows(
     model: FittedModel | None,
     frame: pd.DataFrame,
     players: pd.DataFrame,
@@ -53,7 +53,7 @@ def score(
         ContractViolated: parts don't sum to what they explain: a defect of this module.
     """
     rows = frame.reset_index(drop=True)
-    reason = _refusals(model, rows)
+    reason = _find_refusals(model, rows)
     scored = rows[_FROM_FRAME].assign(
         is_population=rows["exclusion_reason"].isna(),
         model_version=pd.array([model_version] * len(rows), dtype="Int64"),
@@ -63,7 +63,7 @@ def score(
     )
     answered = rows[reason.isna()]
     if model is not None and len(answered):
-        scored = scored.join(_answers(model, answered, players))
+        scored = scored.join(_predict_rows(model, answered, players))
     table = _conform(scored)
     check_sums(table)
     return table
@@ -89,7 +89,7 @@ def check_sums(table: pa.Table) -> None:
         raise ContractViolated(ML_EXPECTED_DPS.name, [problem])
 
 
-def _refusals(model: FittedModel | None, rows: pd.DataFrame) -> pd.Series:
+def _find_refusals(model: FittedModel | None, rows: pd.DataFrame) -> pd.Series:
     """Why a row gets no expectation: what it is, or what the model never saw; null where it gets one."""
     if model is None:
         return pd.Series(NO_CHAMPION, index=rows.index, dtype="str")
@@ -101,7 +101,7 @@ def _refusals(model: FittedModel | None, rows: pd.DataFrame) -> pd.Series:
     return reason.where(reason != "", model.domain.refusals(rows))
 
 
-def _answers(model: FittedModel, rows: pd.DataFrame, players: pd.DataFrame) -> pd.DataFrame:
+def _predict_rows(model: FittedModel, rows: pd.DataFrame, players: pd.DataFrame) -> pd.DataFrame:
     """Expectation, interval, percentile and parts of rows that the model answers."""
     predicted = model.predict(rows)
     found = predicted[_ENDS].apply(np.rint).astype("Int64")

@@ -15,17 +15,17 @@ import numpy as np
 import pandas as pd
 
 from lostark_ml.features.training_set import build_features, model_input
-from lostark_ml.model.training import TrainingConfig, fit_pipeline, training_rows
+from lostark_ml.model.training import TrainingConfig, fit_pipeline, select_training_rows
 
 CELL = ["gate_difficulty", "spec_name", "week_started_at"]
 _RAW_CELL = ["raid_name", "gate_name", "difficulty", "spec_name", "week_started_at", "is_dead"]
 MAX_SHUFFLED_R2 = 0.02
 MAX_ID_GAIN = 0.003
-SURE, DRAWS = 0.99, 1000
+CONFIDENCE, DRAWS = 0.99, 1000
 
 
 @dataclass(frozen=True)
-class LeakReport:
+class LeakageReport:
     """``shuffled_r2``: of shuffled log DPS inside its cells; ``id_gain``: MAPE won by a random id.
 
     Both are what is surely there, in 99 % of resamples of fights: on few fights chance gains a little.
@@ -40,20 +40,20 @@ class LeakReport:
         return self.shuffled_r2 <= MAX_SHUFFLED_R2 and self.id_gain <= MAX_ID_GAIN
 
 
-def look_for_leaks(
+def measure_leakage(
     players: pd.DataFrame,
     cutoff: datetime,
     until: datetime,
     config: TrainingConfig | None = None,
     *,
     build: Callable[[pd.DataFrame], pd.DataFrame] = build_features,
-) -> LeakReport:
+) -> LeakageReport:
     """Both tests on ``players`` as ``features.read_players`` gives them, trained before ``cutoff``."""
     config = config or TrainingConfig()
     shuffled = build(shuffle_dps(players, config.model.seed))
-    return LeakReport(
-        shuffled_r2=_shuffled_r2(shuffled, cutoff, until, config),
-        id_gain=random_id_gain(build(players), cutoff, until, config),
+    return LeakageReport(
+        shuffled_r2=_measure_shuffled_r2(shuffled, cutoff, until, config),
+        id_gain=measure_random_id_gain(build(players), cutoff, until, config),
     )
 
 
@@ -67,7 +67,9 @@ def shuffle_dps(players: pd.DataFrame, seed: int) -> pd.DataFrame:
     return players.assign(dps=mixed)
 
 
-def random_id_gain(frame: pd.DataFrame, cutoff: datetime, until: datetime, config: TrainingConfig) -> float:
+def measure_random_id_gain(
+    frame: pd.DataFrame, cutoff: datetime, until: datetime, config: TrainingConfig
+) -> float:
     """By how much MAPE surely falls with a random number for each character in place of its history.
 
     Where characters return often a number finds out how good each is; their earlier fights tell that too, so
@@ -82,16 +84,18 @@ def random_id_gain(frame: pd.DataFrame, cutoff: datetime, until: datetime, confi
     without, with_one = (_forecast(one, cutoff, until, config) for one in (frame, with_id))
     # The same rows in the same order: only one column differs.
     gain = np.abs(np.expm1(without.error)) - np.abs(np.expm1(with_one.error))
-    return _surely(gain, np.ones(len(gain)), without.fight)
+    return _lower_bound(gain, np.ones(len(gain)), without.fight)
 
 
-def _shuffled_r2(frame: pd.DataFrame, cutoff: datetime, until: datetime, config: TrainingConfig) -> float:
+def _measure_shuffled_r2(
+    frame: pd.DataFrame, cutoff: datetime, until: datetime, config: TrainingConfig
+) -> float:
     """R² of log DPS inside cells, as far as it is surely there."""
     found = _forecast(frame, cutoff, until, config)
     true = found.true - found.true.groupby(found.cells).transform("mean")
     expected = (found.true + found.error).groupby(found.cells).transform(lambda one: one - one.mean())
     explained = true**2 - (expected - true) ** 2
-    return _surely(explained.to_numpy(), (true**2).to_numpy(), found.fight)
+    return _lower_bound(explained.to_numpy(), (true**2).to_numpy(), found.fight)
 
 
 @dataclass(frozen=True)
@@ -106,18 +110,18 @@ class _Forecast:
 
 def _forecast(frame: pd.DataFrame, cutoff: datetime, until: datetime, config: TrainingConfig) -> _Forecast:
     """What a model trained before ``cutoff`` says of the rows up to ``until``."""
-    pipeline = fit_pipeline(training_rows(frame, cutoff), cutoff, config)
-    test = training_rows(frame, until)
+    pipeline = fit_pipeline(select_training_rows(frame, cutoff), cutoff, config)
+    test = select_training_rows(frame, until)
     test = test[test["fight_started_at"] >= cutoff]
     error = pd.Series(pipeline.predict(model_input(test)), index=test.index) - test["log_dps"]
     return _Forecast(test["log_dps"], error, [test[name] for name in CELL], pd.factorize(test["fight_id"])[0])
 
 
-def _surely(part: np.ndarray, whole: np.ndarray, fight: np.ndarray) -> float:
+def _lower_bound(part: np.ndarray, whole: np.ndarray, fight: np.ndarray) -> float:
     """The ratio of two sums that 99 % of resamples of fights stay above; NaN without rows."""
     if not len(part):
         return np.nan
     sums = np.vstack([np.bincount(fight, np.asarray(one, float)) for one in (part, whole)])
     drawn = sums @ np.random.default_rng(0).poisson(1.0, (sums.shape[1], DRAWS))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return float(np.nanquantile(drawn[0] / drawn[1], 1 - SURE))
+        return float(np.nanquantile(drawn[0] / drawn[1], 1 - CONFIDENCE))

@@ -19,21 +19,21 @@ from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.contracts.ml import CONTEXT_PARTS, HISTORY
 from lostark_assets.stats.weeks import KOREA, WEEK_US, week_start_us
 from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES, NO_SUPPORT, TIME_FEATURE
-from lostark_ml.features.kernels import one_answer
-from lostark_ml.features.planned import NAN, Planned, get_role
+from lostark_ml.features.kernels import predict_one
+from lostark_ml.features.player_build import NAN, PlayerBuild, get_role
 from lostark_ml.features.training_set import (
     PARTY_FEATURES,
     PLAYERS_IN_A_PARTY,
+    compute_moment_features,
     join_gate_difficulty,
-    moment_features,
 )
-from lostark_ml.model.context import ALL_GROUPS, GROUP_COLUMNS, PART_SHARES
+from lostark_ml.model.compiled_trees import map_features_to_groups
+from lostark_ml.model.context_parts import ALL_GROUPS, GROUP_COLUMNS, PART_SHARES
 from lostark_ml.model.training import BEFORE_TRAINING, OUTSIDE, REFUSALS, FittedModel
-from lostark_ml.model.trees import group_of_features
 
 FIGURES = ("expected_dps", "expected_dps_low", "expected_dps_high")
 PARTS = ("typical_dps", *(c.name for c in CONTEXT_PARTS))
-Answer = msgspec.defstruct(
+BuildExpectation = msgspec.defstruct(
     "Answer",
     [("refusal_reason", str | None, None), *((name, int | None, None) for name in (*FIGURES, *PARTS))],
     namespace={"__doc__": "Whole damage/s of one player, or the reason why there is none."},
@@ -42,23 +42,23 @@ Answer = msgspec.defstruct(
 )
 _MAX_KEPT = 4096
 _CELL = ("gate_difficulty", "class_name", "spec_name")
-_MOMENT = tuple(moment_features(0, 0))
-_TOLD = (
+_MOMENT = tuple(compute_moment_features(0, 0))
+_PLAYER_FEATURES = (
     "region", "measurement_rules", "item_level", "combat_power", "uploader_flag", *(c.name for c in UPTIMES),
     *_MOMENT,
 )  # fmt: skip
-assert {*_CELL, *_TOLD, *PARTY_FEATURES, *(c.name for c in HISTORY)} == set(MODEL_FEATURES), (
+assert {*_CELL, *_PLAYER_FEATURES, *PARTY_FEATURES, *(c.name for c in HISTORY)} == set(MODEL_FEATURES), (
     "the contract has other features: BuildModel._values must have them too"
 )
 
 
-def _places(names: Iterable[str]) -> np.ndarray:
+def _find_columns(names: Iterable[str]) -> np.ndarray:
     return np.array([MODEL_FEATURES.index(name) for name in names])
 
 
-_CELL_PLACES = _places(_CELL)
-_LAYOUT = (_places(_TOLD), _places(PARTY_FEATURES), NO_SUPPORT, PLAYERS_IN_A_PARTY)
-_GROUPS = group_of_features(GROUP_COLUMNS)
+_CELL_PLACES = _find_columns(_CELL)
+_LAYOUT = (_find_columns(_PLAYER_FEATURES), _find_columns(PARTY_FEATURES), NO_SUPPORT, PLAYERS_IN_A_PARTY)
+_GROUPS = map_features_to_groups(GROUP_COLUMNS)
 _SEAT_AT = MODEL_FEATURES.index("support_seat_flag")
 _SEAT = (_SEAT_AT, int(_GROUPS[_SEAT_AT]))
 """Place and group of the one feature of a group that not only the trees read."""
@@ -67,7 +67,7 @@ _SEAT = (_SEAT_AT, int(_GROUPS[_SEAT_AT]))
 class _Cell(msgspec.Struct, frozen=True, gc=False):
     """What a model has to say of everybody of one spec at one gate.
 
-    ``codes`` are of the categories that name it, ``numbers`` the ``cell`` of ``kernels.one_answer``.
+    ``codes`` are of the categories that name it, ``numbers`` the ``cell`` of ``kernels.predict_one``.
     """
 
     refusal_reason: str | None
@@ -75,7 +75,7 @@ class _Cell(msgspec.Struct, frozen=True, gc=False):
     numbers: tuple[np.ndarray, np.ndarray, bool, float, float] | None = None
 
 
-class BuildModel:
+class BuildPredictor:
     """A model to ask of one player at a time; an answer takes some ten microseconds."""
 
     def __init__(self, model: FittedModel) -> None:
@@ -100,37 +100,37 @@ class BuildModel:
         names = {column: category for column, known in self._categories.items() for category in known}
         role = get_role(names["class_name"], names["spec_name"], is_support=False)
         at_cutoff = int(self._cutoff_week * WEEK_US) + 1
-        self._answer(self._known_cell(names), Planned(("", "", ""), "", "", at_cutoff, role, NAN))
+        self._answer(self._known_cell(names), PlayerBuild(("", "", ""), "", "", at_cutoff, role, NAN))
 
-    def expect(self, player: Planned) -> Answer:
+    def expect(self, player: PlayerBuild) -> BuildExpectation:
         """``refusal_reason``, ``FIGURES`` and ``PARTS`` in whole damage/s; None where there is none."""
         role = player.role
         if role.is_support:
-            return refusal("support")
+            return refuse("support")
         cell = self._cell(*player.place, role.class_name, role.spec_name)
         if cell.refusal_reason is not None:
-            return refusal(cell.refusal_reason)
+            return refuse(cell.refusal_reason)
         return self._answer(cell, player)
 
-    def _answer(self, cell: _Cell, player: Planned) -> Answer:
+    def _answer(self, cell: _Cell, player: PlayerBuild) -> BuildExpectation:
         week_us = week_start_us(player.started_us, int(player.region == KOREA))
-        moment = moment_features(player.started_us, week_us)
+        moment = compute_moment_features(player.started_us, week_us)
         week = moment[TIME_FEATURE]
         for name, low, high in self._ranges:
             value = getattr(player, name)
             if value < low or value > high:
-                return refusal(OUTSIDE[name])
+                return refuse(OUTSIDE[name])
         if week < self._first_week:
-            return refusal(BEFORE_TRAINING)
+            return refuse(BEFORE_TRAINING)
         additive = self._additive(cell.codes, math.floor(week - self._cutoff_week))
-        found = one_answer(
+        found = predict_one(
             self._values(player, moment), cell.numbers, additive, _LAYOUT, _SEAT, self._encoding, self._trees,
             PART_SHARES,
         ).tolist()  # fmt: skip
-        return Answer(None, *(found if self._has_typical else found[: len(FIGURES)]))
+        return BuildExpectation(None, *(found if self._has_typical else found[: len(FIGURES)]))
 
-    def _values(self, player: Planned, moment: Mapping[str, float]) -> np.ndarray:
-        """What is ``_TOLD`` of a player, encoded; then all seats."""
+    def _values(self, player: PlayerBuild, moment: Mapping[str, float]) -> np.ndarray:
+        """What is ``_PLAYER_FEATURES`` of a player, encoded; then all seats."""
         values = [
             self._regions.get(player.region, NAN),
             self._rules.get(player.measurement_rules, NAN),
@@ -146,7 +146,7 @@ class BuildModel:
         ]
         # Faster than np.array, which looks at each value's type first.
         found = np.empty(len(values))
-        _packer(len(values))(found, 0, *values)
+        _get_packer(len(values))(found, 0, *values)
         return found
 
     def _get_cell(self, raid: str, gate: str, difficulty: str, class_name: str, spec_name: str) -> _Cell:
@@ -173,7 +173,7 @@ class BuildModel:
             for name, category in typical.categories[gate].items():
                 usual[name] = self._categories[name].get(category, NAN)
         row = np.array([[usual.get(name, NAN) for name in MODEL_FEATURES]])
-        start = self._compiled.left_over(self._compiled.codes(row), _GROUPS, len(ALL_GROUPS))
+        start = self._compiled.remaining_leaves(self._compiled.codes(row), _GROUPS, len(ALL_GROUPS))
         own = np.full(len(MODEL_FEATURES), NAN)
         own[_CELL_PLACES] = codes
         has_usual_seat = usual.get("support_seat_flag", 0.0) > 0
@@ -194,12 +194,12 @@ class BuildModel:
 
 
 @cache
-def refusal(reason: str) -> Answer:
+def refuse(reason: str) -> BuildExpectation:
     """The answer where there is no expectation."""
-    return Answer(reason)
+    return BuildExpectation(reason)
 
 
 @cache
-def _packer(count: int) -> Callable[..., None]:
+def _get_packer(count: int) -> Callable[..., None]:
     """What writes so many numbers into a buffer: (buffer, offset, *numbers)."""
     return struct.Struct(f"{count}d").pack_into

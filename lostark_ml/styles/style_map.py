@@ -8,7 +8,7 @@ import pandas as pd
 
 from lostark_assets.charts import finish
 from lostark_ml.styles.clusters import StyleModel
-from lostark_ml.styles.pages import axis_words
+from lostark_ml.styles.pages import describe_axes
 
 if TYPE_CHECKING:
     import altair as alt
@@ -21,7 +21,7 @@ _MAX_TITLE, _TALLEST_TITLE = 70, 40
 """Characters that fit beside an axis of the chart."""
 
 
-def map_of_styles(rows: pa.Table, model: StyleModel) -> alt.Chart:
+def draw_style_map(rows: pa.Table, model: StyleModel) -> alt.Chart:
     """Characters of ``ml_player_clusters`` by place, coloured by style; a sample where there are many."""
     import altair as alt  # noqa: PLC0415 - a second, only where a picture is drawn
 
@@ -29,7 +29,7 @@ def map_of_styles(rows: pa.Table, model: StyleModel) -> alt.Chart:
     table = table.sample(MAX_POINTS, random_state=_SEED) if len(table) > MAX_POINTS else table
     table = table.assign(style=table["style"].astype(object).where(table["style"].notna(), NO_STYLE))
     order = sorted(table["style"].unique(), key=lambda name: (name == NO_STYLE, name))
-    words = [*axis_words(model), "", ""]
+    words = [*describe_axes(model), "", ""]
     points = (
         alt.Chart(pd.DataFrame(table))
         .mark_circle(size=30, opacity=0.6)

@@ -17,10 +17,10 @@ import pandas as pd
 from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.contracts.ml import CONTEXT_PARTS, HISTORY, SUPPORT_COUNTS
 from lostark_ml.features.columns import MODEL_FEATURES, NUMBER_FEATURES, TIME_FEATURE
-from lostark_ml.features.kernels import whole_parts
+from lostark_ml.features.kernels import round_parts
 from lostark_ml.features.training_set import model_input
-from lostark_ml.model.parts import shapley_shares
-from lostark_ml.model.trees import CompiledPipeline
+from lostark_ml.model.compiled_trees import CompiledPipeline
+from lostark_ml.model.decomposition import shapley_shares
 
 RECENT = timedelta(weeks=4)
 MIN_PER_CELL = 30
@@ -134,7 +134,7 @@ def explain_context(model: CompiledPipeline, typical: Typical, rows: pd.DataFram
     usual, own = model.matrix(typical.rows(rows)), model.matrix(model_input(rows))
     mixtures = model.mixtures(usual, own, GROUP_COLUMNS)
     typical_dps, expected_dps = (np.rint(np.exp(mixtures[:, at])) for at in (0, -1))
-    parts = whole_parts(mixtures, PART_SHARES, typical_dps, expected_dps)
+    parts = round_parts(mixtures, PART_SHARES, typical_dps, expected_dps)
     found = pd.DataFrame(parts, index=rows.index, columns=list(ALL_GROUPS))
     return found.assign(typical_dps=typical_dps).astype("Int64")
 

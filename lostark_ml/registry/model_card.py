@@ -14,11 +14,12 @@ import numpy as np
 from lostark_assets.contracts.ml import EXCLUSIONS
 from lostark_assets.markdown import markdown_table
 from lostark_ml.model.evaluation import MODEL, Evaluation, Metrics
-from lostark_ml.model.leaks import MAX_ID_GAIN, MAX_SHUFFLED_R2, LeakReport
+from lostark_ml.model.leakage import MAX_ID_GAIN, MAX_SHUFFLED_R2, LeakageReport
 from lostark_ml.model.training import FittedModel
-from lostark_ml.registry.promotion import CHAMPION, Decision, SliceChange
+from lostark_ml.registry.names import CHAMPION
+from lostark_ml.registry.promotion import PromotionDecision, SliceChange
 
-MAX = 4900
+MAX_CHARACTERS = 4900
 """Below the 5,000 characters of MLflow's column; characters, not bytes, so Korean counts as Latin."""
 SLICE_ROWS = 100
 SLICE_NAMES = ("gate_difficulty", "spec_name", "item_level_bracket", "uploader", "character")
@@ -44,7 +45,7 @@ LIMITS = (
 
 
 @dataclass(frozen=True)
-class CardFacts:
+class CardInputs:
     """Everything that a card tells.
 
     ``exclusions`` counts rows by reason; ``versions`` are Delta versions of the tables by name; ``trigger``
@@ -53,29 +54,29 @@ class CardFacts:
 
     model: FittedModel
     evaluation: Evaluation
-    decision: Decision | None
+    decision: PromotionDecision | None
     exclusions: Mapping[str, int]
     versions: Mapping[str, int | None]
     code_version: str
-    leaks: LeakReport | None = None
+    leaks: LeakageReport | None = None
     trigger: str = ""
 
 
-def model_card(facts: CardFacts) -> str:
-    """The card, at most ``MAX`` characters."""
-    head, tail = _head(facts), _tail(facts)
-    rows = _slice_rows(facts)
+def build_model_card(facts: CardInputs) -> str:
+    """The card, at most ``MAX_CHARACTERS`` characters."""
+    head, tail = _build_head(facts), _build_tail(facts)
+    rows = _build_slice_rows(facts)
     shown = len(rows)
     card = _assemble(head, rows, shown, tail)
-    while len(card) > MAX and shown:
+    while len(card) > MAX_CHARACTERS and shown:
         shown -= 1
         card = _assemble(head, rows, shown, tail)
-    return cut_to_fit(card)
+    return truncate(card)
 
 
-def cut_to_fit(text: str) -> str:
-    """At most ``MAX`` characters, and where the rest is."""
-    return text if len(text) <= MAX else text[: MAX - len(CUT)] + CUT
+def truncate(text: str) -> str:
+    """At most ``MAX_CHARACTERS`` characters, and where the rest is."""
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - len(CUT)] + CUT
 
 
 def _assemble(head: str, rows: list[dict[str, str]], shown: int, tail: str) -> str:
@@ -87,25 +88,25 @@ def _assemble(head: str, rows: list[dict[str, str]], shown: int, tail: str) -> s
     return f"{head}\n\n## Slices, worst first{table}{more}\n\n{tail}"
 
 
-def _head(facts: CardFacts) -> str:
+def _build_head(facts: CardInputs) -> str:
     model, test = facts.model, facts.evaluation
     parts = [
         "# Expected DPS · 기대 DPS",
         WHAT,
         f"Trained on **{model.trained_rows:,} players of {model.trained_fights:,} fights** before "
         f"{model.cutoff:%Y-%m-%d %H:%M} UTC" + (f", because: {facts.trigger}." if facts.trigger else "."),
-        _decision(facts.decision),
+        _describe_decision(facts.decision),
         f"## Test: {test.cutoff:%Y-%m-%d} to {test.until:%Y-%m-%d}, fights never seen",
-        markdown_table(_test_rows(facts)),
+        markdown_table(_build_test_rows(facts)),
     ]
     return "\n\n".join(parts)
 
 
-def _decision(decision: Decision | None) -> str:
+def _describe_decision(decision: PromotionDecision | None) -> str:
     if decision is None:
         return "## Decision: none yet\n\nIt was not compared with a champion."
     title = "promote" if decision.promote else "do not promote"
-    reasons = [f"- {_short(reason.words)}" for reason in decision.reasons[:MAX_REASONS]]
+    reasons = [f"- {_shorten(reason.words)}" for reason in decision.reasons[:MAX_REASONS]]
     more = len(decision.reasons) - len(reasons)
     lines = [*reasons, *([f"- and {more} more reasons"] if more else [])]
     policy = decision.policy
@@ -116,17 +117,17 @@ def _decision(decision: Decision | None) -> str:
     return f"## Decision: {title}\n\n" + "\n".join(lines) + f"\n\n{rule}"
 
 
-def _test_rows(facts: CardFacts) -> list[dict[str, str]]:
+def _build_test_rows(facts: CardInputs) -> list[dict[str, str]]:
     rows = []
     for name, m in facts.evaluation.overall.items():
-        rows.append({"": "**this model**" if name == MODEL else name, **_cells(m)})
+        rows.append({"": "**this model**" if name == MODEL else name, **_format_metrics(m)})
     comparisons = facts.decision.comparisons if facts.decision else ()
     rows += [
         {
             "": "champion (rows that both answer)",
-            **dict.fromkeys(_cells(facts.evaluation.model), ""),
+            **dict.fromkeys(_format_metrics(facts.evaluation.model), ""),
             "players": f"{c.rows:,}",
-            "MAPE": _percent(c.mape_of_other),
+            "MAPE": _format_percent(c.mape_of_other),
         }
         for c in comparisons
         if c.against == CHAMPION
@@ -134,20 +135,20 @@ def _test_rows(facts: CardFacts) -> list[dict[str, str]]:
     return rows
 
 
-def _cells(m: Metrics) -> dict[str, str]:
+def _format_metrics(m: Metrics) -> dict[str, str]:
     return {
         "players": f"{m.rows:,}",
-        "MAPE": _percent(m.mape),
-        "median": _percent(m.median_ape),
+        "MAPE": _format_percent(m.mape),
+        "median": _format_percent(m.median_ape),
         "MAE": "" if np.isnan(m.mae) else f"{m.mae / 1e6:.1f}M",
         "R² log": "" if np.isnan(m.r2_log) else f"{m.r2_log:.2f}",
-        "bias": _percent(m.bias_log),
-        "in interval": _percent(m.coverage),
-        "width": _percent(m.width),
+        "bias": _format_percent(m.bias_log),
+        "in interval": _format_percent(m.coverage),
+        "width": _format_percent(m.width),
     }
 
 
-def _slice_rows(facts: CardFacts) -> list[dict[str, str]]:
+def _build_slice_rows(facts: CardInputs) -> list[dict[str, str]]:
     table = facts.evaluation.slices
     changes = {(c.slice, c.value): c for c in (facts.decision.slices if facts.decision else ())}
     table = table[table["slice"].isin(SLICE_NAMES) & (table["rows"] >= SLICE_ROWS)]
@@ -155,28 +156,28 @@ def _slice_rows(facts: CardFacts) -> list[dict[str, str]]:
         (changes.get((row["slice"], str(row["value"]))), row)
         for row in table.sort_values("mape", ascending=False).to_dict("records")
     ]
-    rows.sort(key=lambda one: one[0] is None or not one[0].is_too_much)
+    rows.sort(key=lambda one: one[0] is None or not one[0].exceeds_limit)
     found = []
     for change, row in rows:
         found.append(
             {
-                "slice": f"{row['value']} ({_word(row['slice'])})",
+                "slice": f"{row['value']} ({_name_slice(row['slice'])})",
                 "players": f"{row['rows']:,}",
-                "MAPE": _percent(row["mape"]),
-                "against champion (+ worse)": "" if change is None else _change(change),
-                "bias": _percent(row["bias_log"]),
-                "in interval": _percent(row["coverage"]),
+                "MAPE": _format_percent(row["mape"]),
+                "against champion (+ worse)": "" if change is None else _format_change(change),
+                "bias": _format_percent(row["bias_log"]),
+                "in interval": _format_percent(row["coverage"]),
             }
         )
     return found
 
 
-def _change(change: SliceChange) -> str:
-    mark = " **too much**" if change.is_too_much else ""
+def _format_change(change: SliceChange) -> str:
+    mark = " **too much**" if change.exceeds_limit else ""
     return f"{100 * change.worse:+.2f}{mark}"
 
 
-def _tail(facts: CardFacts) -> str:
+def _build_tail(facts: CardInputs) -> str:
     model = facts.model
     versions = ", ".join(
         f"{name} {'-' if version is None else version}" for name, version in sorted(facts.versions.items())
@@ -187,20 +188,20 @@ def _tail(facts: CardFacts) -> str:
     )
     lines = {
         "Snapshot (Delta versions)": f"{versions or 'unknown'}; code {facts.code_version}",
-        "Left out": _counted({EXCLUSIONS.get(why, why): n for why, n in facts.exclusions.items()}),
+        "Left out": _format_counts({EXCLUSIONS.get(why, why): n for why, n in facts.exclusions.items()}),
         "Interval": f"{model.intervals.level:.0%}, conformal, from {model.intervals.rows:,} errors of "
         "forecasts of the newest weeks; specs have their own ends, shrunk to all",
-        "Leak tests": _leaks(facts.leaks),
+        "Leak tests": _describe_leakage(facts.leaks),
         "Gap, log DPS by unit of crit rate, positional rate, log casts, log living time": slopes
         or "no log told enough; it stays unexplained",
-        "Refuses": f"{REFUSES}; in the test: {_counted(facts.evaluation.refused)}",
+        "Refuses": f"{REFUSES}; in the test: {_format_counts(facts.evaluation.refused)}",
     }
     method = "\n".join(f"- {name}: {text}." for name, text in lines.items())
     limits = "\n".join(f"- {limit}" for limit in LIMITS)
     return f"## Data and method\n\n{method}\n\n## Known limits\n\n{limits}"
 
 
-def _leaks(leaks: LeakReport | None) -> str:
+def _describe_leakage(leaks: LeakageReport | None) -> str:
     if leaks is None:
         return "not run"
     verdict = "clean" if leaks.is_clean else "**NOT CLEAN**"
@@ -210,23 +211,23 @@ def _leaks(leaks: LeakReport | None) -> str:
     )
 
 
-def _counted(rows: Mapping[str, int]) -> str:
+def _format_counts(rows: Mapping[str, int]) -> str:
     """Counts by reason, the largest first."""
     ordered = sorted(rows.items(), key=lambda one: -one[1])
     return ", ".join(f"{n:,} {why}" for why, n in ordered) or "none"
 
 
-def _word(slice_name: str) -> str:
+def _name_slice(slice_name: str) -> str:
     return {"gate_difficulty": "gate", "spec_name": "spec", "item_level_bracket": "item level"}.get(
         slice_name, slice_name
     )
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= MAX_REASON else text[: MAX_REASON - 1] + "…"
 
 
-def _percent(fraction: float) -> str:
+def _format_percent(fraction: float) -> str:
     return "" if np.isnan(fraction) else f"{100 * fraction:.1f} %"
 
 

@@ -15,8 +15,8 @@ import pandas as pd
 from scipy import sparse
 
 from lostark_assets.contracts.ml import GAP_PARTS
-from lostark_ml.model.parts import logarithmic_mean
-from lostark_ml.model.robust import huber_ridge, robust_sd
+from lostark_ml.model.decomposition import logarithmic_mean
+from lostark_ml.model.robust_regression import huber_ridge, robust_sd
 
 KEY = ["encounter_id", "player_name"]
 EXECUTION = (
@@ -121,13 +121,13 @@ def fit_gap(forecasts: pd.DataFrame, population: pd.DataFrame, execution: pd.Dat
     execution = execution[[*KEY, *EXECUTION]]
     recent = population.tail(USUAL_ROWS).merge(execution, on=KEY)
     rows = forecasts.merge(execution, on=KEY, how="left")
-    position = _positions(recent)
+    position = _find_positions(recent)
     seen = compute_figures(recent, position)
     usual = GapModel(
         forecasts=len(rows),
         position=position,
-        usual=_usual_by_gate(seen, recent["gate_difficulty"], recent["spec_name"]),
-        usual_of_spec=_usual(seen, recent["spec_name"]),
+        usual=_measure_usual_by_gate(seen, recent["gate_difficulty"], recent["spec_name"]),
+        usual_of_spec=_measure_usual(seen, recent["spec_name"]),
     )
     departures = usual.departures(rows)
     known = [name for name in PRIORS if departures[name].notna().sum() >= MIN_FORECASTS]
@@ -137,15 +137,15 @@ def fit_gap(forecasts: pd.DataFrame, population: pd.DataFrame, execution: pd.Dat
         if name != UNLIMITED
     }
     clipped = pd.DataFrame({name: departures[name].clip(*limits.get(name, (None, None))) for name in known})
-    slopes = _slopes(
-        _within(clipped, rows).fillna(0.0).to_numpy(),
-        _within(rows[["error"]], rows)["error"].to_numpy(),
+    slopes = _fit_slopes(
+        _centre_within_fight(clipped, rows).fillna(0.0).to_numpy(),
+        _centre_within_fight(rows[["error"]], rows)["error"].to_numpy(),
         [PRIORS[name] for name in known],
     )
     return replace(usual, slopes=dict(zip(known, slopes, strict=True)), limits=limits)
 
 
-def _within(values: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def _centre_within_fight(values: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What is left of ``values`` within gate and spec, and then within the fight."""
     values = values - values.groupby([rows["gate_difficulty"], rows["spec_name"]]).transform("mean")
     return values - values.groupby(rows["encounter_id"]).transform("mean")
@@ -191,7 +191,7 @@ def explain_gap(model: GapModel, rows: pd.DataFrame, dps: np.ndarray, expected: 
     return pd.DataFrame({**parts, UNEXPLAINED: rest}, index=rows.index).astype("Int64")
 
 
-def _positions(rows: pd.DataFrame) -> dict[str, str]:
+def _find_positions(rows: pd.DataFrame) -> dict[str, str]:
     sides = rows.groupby("spec_name")[["back_attack_rate", "front_attack_rate"]].median().astype(float)
     back, front = sides["back_attack_rate"].fillna(0.0), sides["front_attack_rate"].fillna(0.0)
     side = np.where(back >= front, "back", "front")
@@ -199,13 +199,13 @@ def _positions(rows: pd.DataFrame) -> dict[str, str]:
     return dict(zip(sides.index.astype(str), np.where(is_any, side, "none").tolist(), strict=True))
 
 
-def _usual_by_gate(
+def _measure_usual_by_gate(
     figures: pd.DataFrame, gate: pd.Series, spec: pd.Series
 ) -> dict[str, dict[str, dict[str, float]]]:
-    return {str(name): _usual(part, spec[part.index]) for name, part in figures.groupby(gate)}
+    return {str(name): _measure_usual(part, spec[part.index]) for name, part in figures.groupby(gate)}
 
 
-def _usual(figures: pd.DataFrame, spec: pd.Series) -> dict[str, dict[str, float]]:
+def _measure_usual(figures: pd.DataFrame, spec: pd.Series) -> dict[str, dict[str, float]]:
     """Medians by spec of the figures that enough of its rows tell."""
     by_spec = figures.groupby(spec)
     medians, counts = by_spec.median(), by_spec.count()
@@ -220,7 +220,7 @@ def _usual(figures: pd.DataFrame, spec: pd.Series) -> dict[str, dict[str, float]
     return {name: usual for name, usual in found.items() if usual}
 
 
-def _slopes(departures: np.ndarray, error: np.ndarray, priors: list[Prior]) -> list[float]:
+def _fit_slopes(departures: np.ndarray, error: np.ndarray, priors: list[Prior]) -> list[float]:
     """Robust slopes, drawn to their priors as far as the errors leave them open; never below 0."""
     start = np.array([prior.slope for prior in priors])
     ridge = robust_sd(error) ** 2 / np.array([prior.sd for prior in priors]) ** 2

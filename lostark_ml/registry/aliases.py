@@ -19,20 +19,21 @@ import pyarrow.compute as pc
 from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY
 from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake
-from lostark_ml.registry.models import ALIASES, CHAMPION, Registry, UnknownModelVersion
+from lostark_ml.registry.model_registry import ModelRegistry, UnknownModelVersion
+from lostark_ml.registry.names import ALIASES, CHAMPION
 
 OUTSIDE = "outside"
 ACTIONS = tuple(a for a in ML_CHAMPION_HISTORY.by_name["action"].allowed or () if a != OUTSIDE)
-LATE = "written later: the process ended before it could write this"
+RECORDED_LATE = "written later: the process ended before it could write this"
 _MOMENT = timedelta(microseconds=1)
 _MAX_REASON = 2000
 
 
-class NothingToRollBackTo(PermanentError):
+class NoPreviousChampion(PermanentError):
     """The history knows no champion before the one in force."""
 
 
-class AlreadyThere(PermanentError):
+class AliasUnchanged(PermanentError):
     """The alias points to that version."""
 
 
@@ -58,8 +59,8 @@ def read_history(lake: Lake, model_name: str | None = None) -> list[AliasChange]
     return [AliasChange(**row) for row in rows.sort_by("changed_at").to_pylist()]
 
 
-def point(
-    registry: Registry,
+def set_alias(
+    registry: ModelRegistry,
     lake: Lake,
     alias: str,
     version: int,
@@ -90,15 +91,15 @@ def point(
         message = f"expected one of {ACTIONS} on one of {ALIASES}, found {action} on {alias}"
         raise ValueError(message)
     with lake.lock(ML_CHAMPION_HISTORY.name):
-        _notice(registry, lake, now)
+        _record_outside_changes(registry, lake, now)
         target = registry.version(version)
         current = registry.aliases().get(alias)
         if current == version:
-            raise AlreadyThere(
+            raise AliasUnchanged(
                 f"{registry.model_name}: {alias} is version {version} already. Nothing was changed."
             )
         change = AliasChange(
-            changed_at=_after(read_history(lake), now),
+            changed_at=_next_instant(read_history(lake), now),
             model_name=registry.model_name,
             alias=alias,
             from_version=current,
@@ -110,18 +111,18 @@ def point(
         )
         registry.note(_get_intent_key(alias), json.dumps(asdict(change), default=str, ensure_ascii=False))
         registry.move_alias(alias, version)
-        _write(lake, [change])
+        _append_history(lake, [change])
     return change
 
 
-def notice_outside_changes(registry: Registry, lake: Lake, now: datetime) -> list[AliasChange]:
+def record_outside_changes(registry: ModelRegistry, lake: Lake, now: datetime) -> list[AliasChange]:
     """Write down what became of the aliases since the last row; returns what is new.
 
     A move that :func:`point` made and was cut off before it could record is recorded as what it was. Anything
     else is ``outside``. Moves that were taken back between two looks are not seen.
     """
     with lake.lock(ML_CHAMPION_HISTORY.name):
-        return _notice(registry, lake, now)
+        return _record_outside_changes(registry, lake, now)
 
 
 def find_champion(history: Sequence[AliasChange], at: datetime | None = None) -> int | None:
@@ -133,7 +134,7 @@ def find_champion(history: Sequence[AliasChange], at: datetime | None = None) ->
     return changes[-1].to_version if changes else None
 
 
-def champion_before(history: Sequence[AliasChange]) -> int | None:
+def find_previous_champion(history: Sequence[AliasChange]) -> int | None:
     """The champion that the one in force took over from; None if the history knows none.
 
     A rollback takes back one takeover: a second one goes to the champion before that. Where the alias was
@@ -154,23 +155,23 @@ def champion_before(history: Sequence[AliasChange]) -> int | None:
     return stack[-2] if len(stack) > 1 else None
 
 
-def roll_back(registry: Registry, lake: Lake, *, by: str, why: str, now: datetime) -> AliasChange:
+def roll_back(registry: ModelRegistry, lake: Lake, *, by: str, why: str, now: datetime) -> AliasChange:
     """Make the champion before the present one champion again.
 
     Raises:
         NothingToRollBackTo: there was none.
     """
-    notice_outside_changes(registry, lake, now)
-    version = champion_before(read_history(lake, registry.model_name))
+    record_outside_changes(registry, lake, now)
+    version = find_previous_champion(read_history(lake, registry.model_name))
     if version is None:
-        raise NothingToRollBackTo(
+        raise NoPreviousChampion(
             f"{registry.model_name}: expected a champion before the present one in ml_champion_history, "
             "found none. Nothing was changed. `lostark model promote VERSION` makes any version champion."
         )
-    return point(registry, lake, CHAMPION, version, by=by, why=why, action="rollback", now=now)
+    return set_alias(registry, lake, CHAMPION, version, by=by, why=why, action="rollback", now=now)
 
 
-def _notice(registry: Registry, lake: Lake, now: datetime) -> list[AliasChange]:
+def _record_outside_changes(registry: ModelRegistry, lake: Lake, now: datetime) -> list[AliasChange]:
     history, aliases = read_history(lake, registry.model_name), registry.aliases()
     found: list[AliasChange] = []
     for alias in ALIASES:
@@ -178,8 +179,8 @@ def _notice(registry: Registry, lake: Lake, now: datetime) -> list[AliasChange]:
         before, current = (last.to_version if last else None), aliases.get(alias)
         if current == before:
             continue
-        change = _intended(registry, alias, current, last) or AliasChange(
-            changed_at=_after([*read_history(lake), *found], now),
+        change = _find_interrupted_change(registry, alias, current, last) or AliasChange(
+            changed_at=_next_instant([*read_history(lake), *found], now),
             model_name=registry.model_name,
             alias=alias,
             from_version=before,
@@ -190,14 +191,14 @@ def _notice(registry: Registry, lake: Lake, now: datetime) -> list[AliasChange]:
             training_set_version=_read_training_set(registry, current),
         )
         found.append(change)
-    _write(lake, found)
+    _append_history(lake, found)
     return found
 
 
-def _intended(
-    registry: Registry, alias: str, current: int | None, last: AliasChange | None
+def _find_interrupted_change(
+    registry: ModelRegistry, alias: str, current: int | None, last: AliasChange | None
 ) -> AliasChange | None:
-    """The change that ``point`` was making when it was cut off, if that is what happened."""
+    """The change that ``set_alias`` was making when it was cut off, if that is what happened."""
     text = None if current is None else registry.notes().get(_get_intent_key(alias))
     if text is None:
         return None
@@ -210,26 +211,26 @@ def _intended(
         or change.from_version != (last.to_version if last else None)
     ):
         return None
-    return AliasChange(**{**asdict(change), "reason": f"{change.reason} ({LATE})"})
+    return AliasChange(**{**asdict(change), "reason": f"{change.reason} ({RECORDED_LATE})"})
 
 
 def _get_intent_key(alias: str) -> str:
     return f"last_move_of_{alias}"
 
 
-def _read_training_set(registry: Registry, version: int | None) -> int | None:
+def _read_training_set(registry: ModelRegistry, version: int | None) -> int | None:
     try:
         return None if version is None else registry.version(version).training_set_version
     except UnknownModelVersion:
         return None
 
 
-def _after(history: Sequence[AliasChange], now: datetime) -> datetime:
+def _next_instant(history: Sequence[AliasChange], now: datetime) -> datetime:
     """``now``, but after every row there is: a clock that was put back must not reorder the history."""
     return max([now, *(change.changed_at + _MOMENT for change in history)])
 
 
-def _write(lake: Lake, changes: Sequence[AliasChange]) -> None:
+def _append_history(lake: Lake, changes: Sequence[AliasChange]) -> None:
     if changes:
         rows = pa.Table.from_pylist([asdict(c) for c in changes], schema=ML_CHAMPION_HISTORY.schema)
         lake.append(ML_CHAMPION_HISTORY, rows)

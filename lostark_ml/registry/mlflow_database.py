@@ -1,7 +1,7 @@
 """Where MLflow's data is, and its tables: made or brought up to date by exactly one process.
 
 MLflow's own first use takes seconds, and two of them at once break each other. What does not belong here: the
-server (``mlflow_service``), models (``lostark_ml.registry.models``).
+server (``mlflow_service``), models (``lostark_ml.registry.model_registry``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MLFLOW_VARIABLES = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """For every process that uses MLflow, the server too."""
-_NOTE = "prepared.json"
+_STATE_FILE = "prepared.json"
 _LOCATIONS = {
     "experiments": ("artifact_location",),
     "runs": ("artifact_uri",),
@@ -48,19 +48,19 @@ def is_database(tracking_uri: str) -> bool:
     return not tracking_uri.startswith(("http://", "https://"))
 
 
-def without_password(tracking_uri: str) -> str:
+def strip_password(tracking_uri: str) -> str:
     """The address as it may be shown."""
     parts = urlsplit(tracking_uri)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def use_mlflow_variables() -> None:
+def set_mlflow_variables() -> None:
     """Set what every process that uses MLflow needs, before the first import of it."""
     for name, value in MLFLOW_VARIABLES.items():
         os.environ.setdefault(name, value)
 
 
-def runs_our_server(settings: Settings) -> bool:
+def starts_own_server(settings: Settings) -> bool:
     """Whether the platform itself starts an MLflow server: there is a database, and no server configured."""
     if settings.mlflow_tracking_uri is not None:
         return is_database(settings.mlflow_tracking_uri.get_secret_value())
@@ -77,7 +77,7 @@ def tracking_uri(settings: Settings, databases: Databases) -> str | None:
     return databases.mlflow
 
 
-def missing_address() -> SettingsError:
+def build_missing_address_error() -> SettingsError:
     """What to do where there is nowhere to keep models."""
     return SettingsError(
         f"{PREFIX}MLFLOW_TRACKING_URI: expected an address, found nothing, while both PostgreSQL addresses "
@@ -96,12 +96,12 @@ def prepare_database(url: str, artifact_root: Path, *, upgrade: bool = False) ->
             last time, the addresses in the database follow.
         upgrade: bring tables of an older MLflow up to date; for a database that is ours alone.
     """
-    use_mlflow_variables()
+    set_mlflow_variables()
     artifact_root.mkdir(parents=True, exist_ok=True)
-    note = artifact_root.parent / _NOTE
+    note = artifact_root.parent / _STATE_FILE
     with FileLock(artifact_root.parent / "prepare.lock"), _quiet_alembic():
-        before = _read_note(note)
-        if before and before == _state(artifact_root, _revision(url)):
+        before = _read_state(note)
+        if before and before == _build_state(artifact_root, _read_revision(url)):
             return
         from mlflow.store.db import utils  # noqa: PLC0415 - seconds
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
@@ -110,13 +110,13 @@ def prepare_database(url: str, artifact_root: Path, *, upgrade: bool = False) ->
             _upgrade(url, utils)
         SqlAlchemyStore(url, artifact_root.as_uri())
         if before and before["artifact_root"] != artifact_root.as_uri():
-            _follow_move(url, before["artifact_root"], artifact_root.as_uri())
+            _update_locations(url, before["artifact_root"], artifact_root.as_uri())
         draft = note.with_suffix(".draft")
-        draft.write_text(json.dumps(_state(artifact_root, _revision(url))), encoding="utf-8")
+        draft.write_text(json.dumps(_build_state(artifact_root, _read_revision(url))), encoding="utf-8")
         draft.replace(note)
 
 
-def _state(artifact_root: Path, revision: str | None) -> dict[str, str | None]:
+def _build_state(artifact_root: Path, revision: str | None) -> dict[str, str | None]:
     return {
         "artifact_root": artifact_root.as_uri(),
         "mlflow": importlib.metadata.version("mlflow"),
@@ -124,14 +124,14 @@ def _state(artifact_root: Path, revision: str | None) -> dict[str, str | None]:
     }
 
 
-def _read_note(note: Path) -> dict[str, str] | None:
+def _read_state(note: Path) -> dict[str, str] | None:
     try:
         return json.loads(note.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
 
 
-def _revision(url: str) -> str | None:
+def _read_revision(url: str) -> str | None:
     """What the database itself says of its tables; None where there are none."""
     from sqlalchemy import create_engine, inspect, text  # noqa: PLC0415
 
@@ -155,7 +155,7 @@ def _upgrade(url: str, utils: ModuleType) -> None:
         engine.dispose()
 
 
-def _follow_move(url: str, before: str, now: str) -> None:
+def _update_locations(url: str, before: str, now: str) -> None:
     """MLflow keeps absolute addresses: after a move of the data folder they would point to the old place."""
     from sqlalchemy import create_engine, text  # noqa: PLC0415
 

@@ -36,7 +36,7 @@ def get_role(class_name: str, spec_name: str, *, is_support: bool | None) -> Rol
     return Role(class_name, spec_name, supports, tuple(map(float, flags)))
 
 
-class Planned(msgspec.Struct, frozen=True, gc=False):
+class PlayerBuild(msgspec.Struct, frozen=True, gc=False):
     """A player before a fight. Names are English; numbers are NaN where they are not known.
 
     ``uptimes`` stand in the order of the contract; ``others`` are the ``kernels.SEAT_NUMBERS`` of everybody

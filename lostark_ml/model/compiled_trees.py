@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from lostark_assets.errors import PermanentError
 from lostark_ml.features.columns import CATEGORY_FEATURES, MODEL_FEATURES
-from lostark_ml.features.kernels import MISSING, encode_features, left_over, sum_trees
+from lostark_ml.features.kernels import MISSING, encode_features, remaining_leaves, sum_trees
 from lostark_ml.model.regressor import ADDITIVE_FEATURES, SeasonRegressor
 
 NARROW_LEAVES, MAX_LEAVES = 32, 64
@@ -84,11 +84,11 @@ class CompiledPipeline:
         Column m is that of ``start`` with the columns of those groups taken from ``end`` whose bits are in m.
         Groups share no column; columns in none of them are those of ``start``.
         """
-        group_of = group_of_features(groups)
+        group_of = map_features_to_groups(groups)
         found = np.empty((len(start), 2 ** len(groups)))
         for first in range(0, len(start), _BLOCK):
             some = slice(first, first + _BLOCK)
-            left = self.left_over(self.codes(start[some]), group_of, len(groups))
+            left = self.remaining_leaves(self.codes(start[some]), group_of, len(groups))
             found[some] = self.sums(left, self.codes(end[some]), group_of)
         touching = [n for n, columns in enumerate(groups) if _ADDITIVE & set(columns)]
         bits = sum(1 << n for n in touching)
@@ -106,9 +106,9 @@ class CompiledPipeline:
         matrix = np.ascontiguousarray(matrix, np.float64)
         return encode_features(matrix, len(CATEGORY_FEATURES), self.edges, self.edge_starts)
 
-    def left_over(self, codes: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
+    def remaining_leaves(self, codes: np.ndarray, group_of: np.ndarray, groups: int) -> np.ndarray:
         """Leaves that each group's features leave over (rows, groups + 1, trees); last, those of no group."""
-        return left_over(codes, group_of, groups + 1, self.reach_of, self.reach)
+        return remaining_leaves(codes, group_of, groups + 1, self.reach_of, self.reach)
 
     def sums(self, start: np.ndarray, codes: np.ndarray, group_of: np.ndarray) -> np.ndarray:
         """The trees' part of :meth:`mixtures` (rows, 2 ** groups).
@@ -121,7 +121,7 @@ class CompiledPipeline:
         return sum_trees(start, codes, group_of, self.reach_of, self.reach, self.leaves, self.baseline)
 
 
-def group_of_features(groups: Sequence[Sequence[int]]) -> np.ndarray:
+def map_features_to_groups(groups: Sequence[Sequence[int]]) -> np.ndarray:
     """The number of the group of each feature; of those in none, the number of groups."""
     found = np.full(_FEATURES, len(groups), np.int64)
     for number, columns in enumerate(groups):
@@ -137,7 +137,7 @@ def compile_pipeline(pipeline: Pipeline) -> CompiledPipeline:
     """
     try:
         compiled = _compile(pipeline)
-        probes = _probes(pipeline[-1])
+        probes = _build_probes(pipeline[-1])
         found = compiled.mixtures(probes, probes, [])[:, 0]
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise NotCompiled(
@@ -156,7 +156,7 @@ def compile_pipeline(pipeline: Pipeline) -> CompiledPipeline:
 def _compile(pipeline: Pipeline) -> CompiledPipeline:
     trees, edges = pipeline[-1].trees_, pipeline[-1].edges_
     predictors = [one for (one,) in trees._predictors]  # noqa: SLF001 - see NotCompiled
-    own_codes = _codes_inside(trees)
+    own_codes = _map_category_codes(trees)
     most_leaves = max(one.get_n_leaf_nodes() for one in predictors)
     most_codes = max([*map(len, own_codes), *(len(one) + 1 for one in edges)])
     if most_leaves > MAX_LEAVES or most_codes > MISSING:
@@ -167,8 +167,8 @@ def _compile(pipeline: Pipeline) -> CompiledPipeline:
     bits = np.dtype(np.uint32 if most_leaves <= NARROW_LEAVES else np.uint64)
     table = np.full((_FEATURES, len(predictors), _BYTES), np.iinfo(bits).max, bits)
     for number, predictor in enumerate(predictors):
-        _fill(table[:, number], leaves[number], predictor, own_codes)
-    reach, reach_of = _distinct(table)
+        _fill_tree(table[:, number], leaves[number], predictor, own_codes)
+    reach, reach_of = _find_distinct_rows(table)
     return CompiledPipeline(
         pipeline,
         float(np.asarray(trees._baseline_prediction).item()),  # noqa: SLF001
@@ -180,7 +180,7 @@ def _compile(pipeline: Pipeline) -> CompiledPipeline:
     )
 
 
-def _codes_inside(trees: Any) -> list[dict[int, int]]:
+def _map_category_codes(trees: Any) -> list[dict[int, int]]:
     """By category feature: the code that scikit-learn's trees count with, by the code that they are given."""
     encoder = trees._preprocessor.named_transformers_["encoder"]  # noqa: SLF001
     return [
@@ -189,7 +189,9 @@ def _codes_inside(trees: Any) -> list[dict[int, int]]:
     ]
 
 
-def _fill(table: np.ndarray, leaves: np.ndarray, predictor: Any, own_codes: list[dict[int, int]]) -> None:
+def _fill_tree(
+    table: np.ndarray, leaves: np.ndarray, predictor: Any, own_codes: list[dict[int, int]]
+) -> None:
     """Take from ``table`` (features, bytes) of one tree the leaves that each byte excludes."""
     nodes, count = predictor.nodes, 0
 
@@ -220,7 +222,7 @@ def _goes_left(predictor: Any, node: Any, own_codes: list[dict[int, int]]) -> np
     return goes_left
 
 
-def _distinct(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find_distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct rows of ``table`` (features, trees, bytes), and which of them each byte has."""
     numbers = {np.full(table.shape[1], np.iinfo(table.dtype).max, table.dtype).tobytes(): 0}
     reach_of = np.empty((table.shape[0], _BYTES), np.int64)
@@ -231,10 +233,10 @@ def _distinct(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(b"".join(numbers), table.dtype).reshape(len(numbers), -1).copy(), reach_of
 
 
-def _probes(regressor: SeasonRegressor) -> np.ndarray:
+def _build_probes(regressor: SeasonRegressor) -> np.ndarray:
     """Rows on both sides of the bins' edges and on them, without values, and of all categories."""
     random = np.random.default_rng(0)
-    sizes = [len(codes) for codes in _codes_inside(regressor.trees_)]
+    sizes = [len(codes) for codes in _map_category_codes(regressor.trees_)]
     columns = [random.integers(-1, size, _PROBES).astype(float) for size in sizes]
     columns = [np.where(column < 0, np.nan, column) for column in columns]
     for edges in regressor.edges_:

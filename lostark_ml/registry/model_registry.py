@@ -28,25 +28,28 @@ import pandas as pd
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import LostarkError, NotFound, PermanentError, TransientError
 from lostark_assets.settings import Settings, source_checkout
-from lostark_ml.features.columns import DPS_MODEL, STYLE_MODEL
 from lostark_ml.registry import model_file
-from lostark_ml.registry.database import (
+from lostark_ml.registry.mlflow_database import (
+    build_missing_address_error,
     is_database,
-    missing_address,
     prepare_database,
+    set_mlflow_variables,
+    strip_password,
     tracking_uri,
-    use_mlflow_variables,
-    without_password,
+)
+from lostark_ml.registry.names import (
+    CHALLENGER,
+    CHAMPION,
+    DIGEST_TAG,
+    DPS_MODEL,
+    SNAPSHOT_TAG,
+    STYLE_MODEL,
+    TRAINING_SET_TAG,
 )
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CHAMPION, CHALLENGER = "champion", "challenger"
-ALIASES = (CHAMPION, CHALLENGER)
-TRAINING_SET_TAG = "ml_training_set_version"
-SNAPSHOT_TAG = "data_snapshot"
-DIGEST_TAG = "model_sha256"
 _RUN_DESCRIPTION = "mlflow.note.content"
 # Without it MLflow's pages take the runs for those of a language model.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -116,7 +119,7 @@ class Submission:
     lake_url: str = ""
 
 
-class Registry:
+class ModelRegistry:
     """One registered model: its experiment, runs, versions and aliases."""
 
     def __init__(self, tracking_uri: str, artifact_root: Path, model_name: str = DPS_MODEL) -> None:
@@ -132,16 +135,16 @@ class Registry:
         self.model_name = model_name
 
     def __repr__(self) -> str:
-        return f"Registry({self.model_name!r} at {self.address})"
+        return f"ModelRegistry({self.model_name!r} at {self.address})"
 
     @property
     def address(self) -> str:
         """Where it is, without a password."""
-        return without_password(self._uri)
+        return strip_password(self._uri)
 
-    def beside(self, model_name: str) -> Registry:
+    def beside(self, model_name: str) -> ModelRegistry:
         """Another registered model of the same MLflow."""
-        return Registry(self._uri, self._artifact_root, model_name)
+        return ModelRegistry(self._uri, self._artifact_root, model_name)
 
     def check(self) -> int:
         """Ask for the versions; how many there are.
@@ -300,7 +303,7 @@ class Registry:
     @cached_property
     def _client(self) -> MlflowClient:
         _probe(self._uri, self.address)
-        use_mlflow_variables()
+        set_mlflow_variables()
         if is_database(self._uri):
             prepare_database(self._uri, self._artifact_root)
         from mlflow import MlflowClient  # noqa: PLC0415 - 4 s
@@ -384,7 +387,7 @@ class Registry:
             **submission.tags,
             **_snapshot_tags(submission.snapshot),
             DIGEST_TAG: digest,
-            "code_version": code_version(),
+            "code_version": get_code_version(),
         }
         self._ensure_registered_model()
         registered = client.create_model_version(
@@ -443,7 +446,7 @@ class Registry:
 
 
 @contextlib.contextmanager
-def open_registry(settings: Settings, model_name: str = DPS_MODEL) -> Iterator[Registry]:
+def open_registry(settings: Settings, model_name: str = DPS_MODEL) -> Iterator[ModelRegistry]:
     """The registry that the settings name, with the embedded PostgreSQL running while it is held.
 
     Raises:
@@ -452,13 +455,13 @@ def open_registry(settings: Settings, model_name: str = DPS_MODEL) -> Iterator[R
     with embedded_postgres(settings) as databases:
         address = tracking_uri(settings, databases)
         if address is None:
-            raise missing_address()
+            raise build_missing_address_error()
         if settings.mlflow_tracking_uri is None:
             prepare_database(address, settings.mlflow_artifacts_dir, upgrade=True)
-        yield Registry(address, settings.mlflow_artifacts_dir, model_name)
+        yield ModelRegistry(address, settings.mlflow_artifacts_dir, model_name)
 
 
-def code_version() -> str:
+def get_code_version() -> str:
     """The commit that runs, marked where files differ from it; the package's version without git."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
@@ -475,7 +478,7 @@ def code_version() -> str:
 
 
 def _source_tags() -> dict[str, str]:
-    commit = code_version()
+    commit = get_code_version()
     return {"code_version": commit, "mlflow.source.name": "lostark_ml", "mlflow.source.git.commit": commit}
 
 

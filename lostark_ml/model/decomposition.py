@@ -10,12 +10,12 @@ from math import comb
 
 import numpy as np
 
-from lostark_ml.features.kernels import mean_of_two
+from lostark_ml.features.kernels import log_mean
 
 
 def logarithmic_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """(one - other) / (ln one - ln other), the scale between differences of logs and of numbers; both > 0."""
-    return mean_of_two(np.asarray(one, float), np.asarray(other, float))
+    return log_mean(np.asarray(one, float), np.asarray(other, float))
 
 
 @cache
