@@ -1,1 +1,1 @@
-"""Dagster wiring of phase 2: assets, checks, jobs, sensors, resources."""
+"""Dagster wiring of the models: assets, checks, jobs, sensors, resources."""

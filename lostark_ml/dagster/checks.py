@@ -1,7 +1,4 @@
-"""The checks of the ml layer: specs for Dagster, and what their results show.
-
-What does not belong here: the rules themselves (contracts, ``leaks``, ``promotion``, ``monitoring``).
-"""
+"""Asset checks of the ml layer: their specs, and findings as check results."""
 
 import math
 from collections.abc import Iterator, Sequence

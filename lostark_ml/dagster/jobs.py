@@ -1,7 +1,4 @@
-"""The jobs of phase 2: training to champion, scoring to monitoring, play styles.
-
-What does not belong here: when they run (``sensors``), and their assets.
-"""
+"""Dagster jobs of the ml layer: training, scoring with monitoring, play styles."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Monitoring: how well the champion in force foretold each week, and what is wrong with it now.
 
-Measured are fights that no model had seen, overall and by slice, with standard errors by fight. ``find_problems``
-makes problems of the newest week: error, level, interval, specs, refusals. What does not belong here: scoring
+Measured are fights that no model had seen, overall and by slice, with standard errors by fight.
+``find_problems`` makes problems of the newest week: error, level, interval, specs, refusals. What does not belong here: scoring
 (``ml_expected_dps`` is given), the statistics of drift (``drift``), and what a problem leads to
 (``retraining``, alerts).
 """

@@ -248,7 +248,7 @@ def evaluate_challenger(
                 decision=decision,
                 exclusions=_count_exclusions(frame),
                 versions=_read_snapshot(entry),
-                get_code_version=entry.tags.get("code_version", get_code_version()),
+                code_version=entry.tags.get("code_version", get_code_version()),
                 leaks=leaks,
                 trigger=entry.tags.get("because", "trained by hand"),
             )
