@@ -1,7 +1,6 @@
-"""The code location of phase 2: everything about models that Dagster shows, on one screen.
+"""The Dagster code location of the models.
 
-It stands apart from phase 1, so that a broken model dependency never stops collection. What does not belong
-here: any asset's body, and anything that connects or writes at import.
+It is separate from the data pipeline, so that a broken model dependency never stops collection.
 """
 
 from __future__ import annotations

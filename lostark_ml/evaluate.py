@@ -1,7 +1,7 @@
-"""``python -m lostark_ml.evaluate``: the model's figures on a real player table, through the whole platform.
+"""``python -m lostark_ml.evaluate``: the model's metrics on a real player table, through the whole pipeline.
 
-Ingest, clean, statistics, features, training and tests at weekly resets, in a temporary data folder that goes
-afterwards. Tables go to stdout, progress to stderr. What does not belong here: any figure's definition.
+Ingestion, cleaning, statistics, features, training and tests at weekly resets run in a temporary data
+folder. Tables go to stdout, progress to stderr.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Phase 2 as Dagster assets: training set, challenger, evaluation, champion, expected DPS, monitoring.
-
-What does not belong here: the steps themselves (``lifecycle``, ``scoring``), and when they run (``sensors``).
-"""
+"""Dagster assets of the expected-DPS model, from training set to monitoring."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,7 +1,4 @@
-"""The thresholds that the settings name, as the policies that decide by them.
-
-What does not belong here: what a threshold does (``lifecycle``, ``promotion``, ``retraining``).
-"""
+"""Policies built from the settings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the assets and sensors of phase 2 are given beside those of phase 1.
+"""Dagster resources of the ml layer.
 
-What does not belong here: connecting; a registry is opened by who uses it.
+A registry is opened where it is used: nothing connects when definitions load.
 """
 
 from __future__ import annotations

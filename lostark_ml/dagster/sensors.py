@@ -1,7 +1,6 @@
-"""The sensors of phase 2: a model when it is worth it, scores for new fights, play styles, moved aliases.
+"""Dagster sensors of the ml layer: train, score new fight days, refresh play styles, record moved aliases.
 
-A sensor gathers facts (``facts``, ``scoring``), asks a pure decision, and requests runs. What does not belong
-here: any of that itself.
+A sensor collects the inputs, calls a pure decision function, and requests runs.
 """
 
 import time

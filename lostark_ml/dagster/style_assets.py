@@ -1,7 +1,4 @@
-"""Play styles as a Dagster asset.
-
-What does not belong here: looking for them (``style_refresh``), and when that is done (``sensors``).
-"""
+"""The Dagster asset ``ml_player_clusters``: play styles."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

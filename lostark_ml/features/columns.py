@@ -1,8 +1,4 @@
-"""What the model reads, by kind: ``features`` fills these columns and ``model`` reads them.
-
-What does not belong here: the training frame's contract (``lostark_assets.contracts.ml``), which these lists
-are made from, and how a feature is computed.
-"""
+"""Feature columns of the model by kind: ``features`` fills them, ``model`` reads them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What a character's earlier fights tell, at the moment that a fight begins. Pure, vectorised.
+"""Features from a character's earlier fights, as known when a fight begins. Pure, vectorised.
 
-A fight counts as earlier if it *ended* before this one began. How good it was is its log DPS against the
-median of the same gate, difficulty and spec: of its own week once that week is over at this fight's reset,
-before that of the newest week that was over when it was fought. So no figure looks past the fight that it is
-for. What does not belong here: who is in the population.
+A fight counts as earlier if it *ended* before this one began. Its residual is its log DPS minus the median
+of the same gate, difficulty and spec: of its own week once that week was over at this fight's reset, before
+that of the newest week that was over when it was fought. So no feature uses data from after the fight it
+describes.
 """
 
 from __future__ import annotations

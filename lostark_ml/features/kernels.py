@@ -1,9 +1,8 @@
-"""Compiled loops: over players, trees and parts. In one file, on purpose.
+"""Numba kernels over players, trees and parts.
 
-Numba keeps what it compiled until the file of the called function changes; it does not see that a function or
-a number of another file did. So loops that call each other stand here, and whatever other modules decide
-comes as an argument. What does not belong here: what the numbers mean (``features``, ``trees``, ``parts``,
-``builds``: each calls its own loops).
+Numba's cache is invalidated only when the file of the called function changes, not when a callee or a
+global in another file does. So kernels that call each other share this file, and everything else is an
+argument.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A player before a fight, as a model is asked about it. Light: whoever asks need not load a model.
+"""A player before a fight: the input of a single prediction.
 
-What does not belong here: the answer (``builds``).
+Importing this loads no model library, so that the API can build inputs before a model is loaded.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The one builder of features: training, evaluation, scoring and serving all call it.
+"""Feature engineering, shared by training, evaluation, batch scoring and serving.
 
-It reads players of all logs at named versions of the lake's tables and says of each what was known before and
-around the fight. What the fight made (damage, shares, length, deaths, ranks) never becomes a feature. What
-does not belong here: what the model makes of it (``model``).
+It reads the players of all logs at given versions of the lake's tables and computes what was known before
+and around each fight. Outcomes of the fight (damage, shares, duration, deaths, ranks) are never features.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The expected-DPS model itself: pipeline, training, evaluation, leak tests, and the gap explained."""
+"""The expected-DPS model: regressor, training, evaluation, leakage tests, explanations."""

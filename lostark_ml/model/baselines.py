@@ -1,7 +1,6 @@
-"""The three models that any other must beat: a constant, a recent median, and a ridge regression.
+"""Baselines that a model must beat: a constant, a recent median, and a ridge regression.
 
-Each has ``fit(frame, cutoff)`` and ``predict(frame)`` in log DPS, on rows of ``ml_training_set``. What does
-not belong here: the model itself.
+Each has ``fit(frame, cutoff)`` and ``predict(frame)`` in log DPS, on rows of ``ml_training_set``.
 """
 
 from __future__ import annotations

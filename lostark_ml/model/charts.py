@@ -1,7 +1,4 @@
-"""Pictures of a model for its reviewer, as Altair charts and as PNG. What they show is computed elsewhere.
-
-Altair is loaded by who draws. What does not belong here: which pictures go where (``registry``).
-"""
+"""Charts of an evaluation for the MLflow UI and Dagster."""
 
 from __future__ import annotations
 

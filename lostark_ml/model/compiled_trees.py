@@ -1,11 +1,9 @@
-"""The fitted pipeline as arrays and one compiled loop: scikit-learn's numbers, bit for bit, in less time.
+"""The fitted pipeline as arrays and compiled loops: bit-equal to scikit-learn, and faster on single rows.
 
-Scikit-learn is made for matrices: one row costs it a millisecond, and an explanation asks for 32. Here every
-feature is a byte (the code of a category, the bin of a number, or missing), and of every byte it is known
-which leaves of each tree can still be reached, a bit a leaf. What all features of a row leave over is one
-leaf a tree. A mixture of two rows takes some features from one and the others from the other, so 32 mixtures
-share most of the work. What does not belong here: training (``model``), and what the mixtures mean
-(``context``).
+Scikit-learn is made for matrices: one row costs it a millisecond, and an explanation needs 32 predictions.
+Here each feature is one byte (category code, bin number, or missing), and a bit mask per byte and tree
+marks the leaves that are still reachable. The AND over all features leaves one leaf per tree. A mixture
+takes some features from one row and the rest from another, so 32 mixtures share most of the work.
 """
 
 from __future__ import annotations

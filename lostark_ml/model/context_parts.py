@@ -1,9 +1,8 @@
-"""Why more or less is expected of a player than of a typical one of the spec: parts that sum exactly. Pure.
+"""Explains expected minus typical DPS: parts that sum exactly. Pure.
 
-A typical player is of the same gate, spec and moment, with everything else as it usually is there. Between
-typical and expected stand groups of features; each group's part is its Shapley value: what changing it
-brings, averaged over all orders of changing the groups one after the other. What does not belong here: why
-the player reached something else than expected (``gap``).
+A typical player has the same gate, spec and moment, and the usual value of every other feature. Each group
+of features gets its Shapley value: the effect of changing it, averaged over all orders of changing the
+groups.
 """
 
 from __future__ import annotations

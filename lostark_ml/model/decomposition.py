@@ -1,7 +1,4 @@
-"""Differences of logarithms as whole damage/s that sum exactly. Pure.
-
-What does not belong here: what the differences are of (``context``, ``gap``).
-"""
+"""Differences of logarithms as whole damage/s that sum exactly. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How good a model is: every figure overall and by slice, beside the baselines, on fights that came later.
+"""Evaluation of a model: metrics overall and by slice, beside the baselines, on later fights.
 
-A test is the week after a cutoff at a weekly reset, so that no fight and no later news is on both sides. What
-does not belong here: deciding on promotion.
+The test set is the week after a cutoff at a weekly reset, so that no fight and no later information is on
+both sides.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Why a player reached more or less than expected: the gap in parts that sum exactly to it. Pure.
+"""Explains actual minus expected DPS: parts that sum exactly. Pure.
 
-Crits, attacks from behind or the front, casts and time spent dead are compared with what the spec usually
-does at the gate; how much log DPS each is worth was measured on errors of forecasts. Length of the fight is
-never among them: it is the boss's health over the team's DPS, so the answer itself. What does not belong
-here: why more or less was expected (``context``).
+Crit rate, positional hits, casts and time spent dead are compared with the usual values of the spec at the
+gate; their effects on log DPS are regressed on forecast errors. Fight duration is never among them: it is
+the boss's health divided by the team's DPS, so the target in disguise.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What a model leans on: by how much it gets worse when a group of features is shuffled. Pure.
+"""Permutation importance of groups of features. Pure.
 
-Features that say the same are shuffled together: apart, each would seem to matter little. What does not
-belong here: why one player is expected to reach more than another (``context``).
+Correlated features are shuffled together: shuffled one by one, each would seem unimportant.
 """
 
 from __future__ import annotations

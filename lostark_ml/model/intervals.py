@@ -1,8 +1,8 @@
-"""Intervals that hold: conformal, from forecasts of later weeks that the model had not seen.
+"""Conformal prediction intervals, from forecasts of weeks that the model had not seen.
 
-For each of the newest weeks a model of the weeks before it forecasts it, as in use; the quantiles of those
-errors are the interval's ends. Specs have quantiles of their own, shrunk to the global ones by their number
-of rows. What does not belong here: fitting those models (``training``).
+Each of the newest weeks is forecast by a model of the weeks before it, as in production; quantiles of those
+errors are the ends of the interval. Each spec has its own quantiles, shrunk to the global ones by its
+number of rows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Leak tests: what must hold for a model that knows nothing that it should not. Pure.
+"""Leakage tests: a model must not learn where there is nothing to learn. Pure.
 
-With the DPS of players shuffled within spec, gate and week *before* features are built, nothing is left to
-learn: the R² inside those cells must be about 0, and is not where a feature is made of the fight's own DPS.
-And an id drawn at random for each character can't help. What does not belong here: what follows from a leak.
+The DPS of players is shuffled within spec, gate and week *before* features are built: the R² within those
+cells must be about 0, unless a feature contains the fight's own DPS. And a random id for each character
+must not help.
 """
 
 from __future__ import annotations

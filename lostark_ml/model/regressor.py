@@ -1,8 +1,8 @@
-"""The model itself: one scikit-learn Pipeline from feature columns to expected log DPS.
+"""The regressor: one scikit-learn Pipeline from feature columns to expected log DPS.
 
-Categories are encoded natively, missing values stay missing, and the trees learn what the season's level
-and the additive effects leave over. Squared error only: with a quantile or absolute-error loss scikit-learn
-breaks monotonic constraints without a word. What does not belong here: which rows it sees (``training``).
+Categories are encoded natively, missing values stay missing, and the trees are fitted to the residuals of
+the season level and the additive effects. Squared error only: with a quantile or absolute-error loss
+scikit-learn silently breaks monotonic constraints.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Regression that outliers don't pull. What does not belong here: what it is fitted to."""
+"""Ridge regression that is robust to outliers."""
 
 from __future__ import annotations
 

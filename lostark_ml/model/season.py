@@ -1,9 +1,8 @@
-"""The season's level: how DPS as a whole moves from week to week, and where it will stand next week.
+"""The season level: the weekly trend of DPS, and its forecast.
 
-Trees can't continue a trend, and DPS rises all season. So the trend is measured apart, as a robust additive
-model of log DPS (gate, spec, support seat, weekday, uploader, item level, and a level for each week back from
-the cutoff), and continued with a damped step. Only rows before the cutoff are read. What does not belong
-here: what the trees learn on top (``model``).
+Trees can't extrapolate, and DPS rises all season. So the trend is estimated separately, as a robust
+additive model of log DPS (gate, spec, support seat, weekday, uploader, item level, and a level for each
+week before the cutoff), and continued with a damped step. Only rows before the cutoff are used.
 """
 
 from __future__ import annotations

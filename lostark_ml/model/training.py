@@ -1,7 +1,6 @@
-"""Training: from the frame and a cutoff to a fitted model that predicts with an interval, or refuses.
+"""Training: from a frame and a cutoff to a fitted model that predicts with an interval, or refuses.
 
-The same rows, cutoff and configuration give the same model bit for bit, whatever the order of the rows. What
-does not belong here: where the frame comes from (``features``), whether the model is good (``evaluation``).
+The same rows, cutoff and configuration give a bit-identical model, whatever the order of the rows.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Scores against what happened: weekly error and coverage, drift, and the reasons to retrain."""
+"""Monitoring of predictions: weekly error and coverage, drift, and when to retrain."""

@@ -1,9 +1,8 @@
-"""Drift: does a spec on a gate deal other damage than expected since this week, and not by chance?
+"""Drift: did the damage of a spec on a gate change against its expectation, beyond chance? Pure.
 
-Judged are means of fights, not rows: eight players of a raid are not eight samples. A cell's change counts
-against the change that all cells share, since the model's own level error moves them together. Both a
-smallest change and a limit that knows n must be passed, for all cells at once. What does not belong here:
-errors of the model (``monitoring``), and what follows from drift (``retraining``).
+Means of fights are tested, not rows: eight players of a raid are not independent. A cell's change is
+measured against the change that all cells share, since an error of the model's level moves them together.
+It must exceed a minimum effect and be significant for all cells at once.
 """
 
 from __future__ import annotations

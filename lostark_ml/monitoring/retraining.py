@@ -1,9 +1,7 @@
-"""Whether to train now, and why: a decision from facts alone.
+"""Whether to retrain now, and why. Pure.
 
-Trainings never storm: pauses grow while challengers are refused or runs fail, data that decided once is not
-tried again, and data that made a run fail is tried a few times. What does not belong here: that trainings
-never overlap (the sensor), gathering the facts (``facts``), and what is wrong with the champion
-(``monitoring``).
+Trainings are rate-limited: pauses double while challengers are refused or runs fail, the same data is not
+decided twice, and failed data is retried a few times. The sensor makes sure that trainings never overlap.
 """
 
 from __future__ import annotations

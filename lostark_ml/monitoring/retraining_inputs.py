@@ -1,7 +1,4 @@
-"""What is known when it is asked whether to train, from the lake and the registry, for ``retraining``.
-
-What does not belong here: deciding (``retraining``), and what only Dagster knows (``sensors``).
-"""
+"""Inputs of the retraining decision, read from the lake and the registry."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What the champions said of each fight, and how well: expected DPS by fight day, and its monitoring.
+"""Batch scoring of fight days into ``ml_expected_dps``, and its monitoring.
 
-A day is scored with the champion in force at its end, and not again when another one comes; days from before
-there was any, with the first. What does not belong here: a row's figures (``expected``), a week's
-(``monitoring``), and Dagster.
+A day is scored with the champion that was active at its end, and not rescored when the champion changes;
+days before the first champion are scored with the first.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Monitoring: how well the champion in force foretold each week, and what is wrong with it now.
+"""Weekly metrics of the predictions, and problems of the active champion.
 
-Measured are fights that no model had seen, overall and by slice, with standard errors by fight.
-``find_problems`` makes problems of the newest week: error, level, interval, specs, refusals. What does not belong here: scoring
-(``ml_expected_dps`` is given), the statistics of drift (``drift``), and what a problem leads to
-(``retraining``, alerts).
+Only fights that the model had not seen are measured, overall and by slice, with standard errors clustered
+by fight. ``find_problems`` checks the newest week: error, bias, interval, specs, refusals.
 """
 
 from __future__ import annotations

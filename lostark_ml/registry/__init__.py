@@ -1,1 +1,1 @@
-"""Model versions in MLflow: files, aliases and their history, promotion, the model card."""
+"""Model versions in MLflow: files, aliases and their history, promotion, life cycle."""

@@ -1,9 +1,8 @@
-"""Which model was in force when, who made it so, and why: the lake table ``ml_champion_history``.
+"""Aliases of model versions and their history, the lake table ``ml_champion_history``.
 
-:func:`point` is the one way in which the platform moves an alias. It first writes on the model what it is
-about to do, then moves the alias, then writes the row: whatever it is cut off at, the next look finds out
-what happened. A reviewer who moves an alias in the MLflow UI is respected; :func:`notice_outside_changes`
-writes down that it happened. What does not belong here: deciding which model is better.
+:func:`set_alias` writes its intent to the registered model, moves the alias, then appends the history row:
+after a crash at any point the next call can tell what happened. Changes made in the MLflow UI are kept;
+:func:`record_outside_changes` records them.
 """
 
 from __future__ import annotations

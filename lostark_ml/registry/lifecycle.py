@@ -1,8 +1,6 @@
-"""From the lake to a champion: training set, challenger, evaluation, decision. Each step stands alone.
+"""Life cycle of a challenger: training set, training, evaluation, promotion.
 
-A step reads what the one before left in the lake and the registry, so that each can be repeated, and a run
-that died goes on from there. What does not belong here: models and tests themselves (``training``,
-``evaluation``, ``promotion``), when all this happens (``retraining``), and Dagster.
+Each step reads what the step before left in the lake and the registry, so it can be repeated after a crash.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Where MLflow's data is, and its tables: made or brought up to date by exactly one process.
+"""MLflow's tracking address, and its database: created and migrated by one process at a time.
 
-MLflow's own first use takes seconds, and two of them at once break each other. What does not belong here: the
-server (``mlflow_service``), models (``lostark_ml.registry.model_registry``).
+The first use of MLflow takes seconds, and concurrent first uses break each other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The model card: what a reviewer decides from, as the Markdown description of a model version.
+"""The model card: the Markdown description of a model version, for reviewers.
 
-MLflow keeps at most 5,000 characters, so the card is cut to fit: slices first, the mildest of them. What does
-not belong here: computing any figure.
+MLflow keeps at most 5,000 characters: slices with the smallest errors are dropped first.
 """
 
 from __future__ import annotations

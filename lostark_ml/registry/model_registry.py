@@ -1,9 +1,7 @@
-"""The registry of models: MLflow's runs, versions and aliases, as far as the platform uses them.
+"""MLflow runs, versions and aliases of one registered model.
 
-One :class:`Registry` is one registered model in one MLflow. Nothing of MLflow's global state is used, so that
-two registries can live in one process. MLflow is imported on first use: it takes seconds. What does not
-belong here: the files of a model (``model_file``), the record of who moved an alias (``champion_history``,
-whose ``point`` is the way to move one).
+MLflow's global state is not used, so that two registries can live in one process. MLflow is imported on
+first use: it takes seconds. ``aliases.set_alias`` moves aliases and records who did it.
 """
 
 from __future__ import annotations

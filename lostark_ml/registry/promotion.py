@@ -1,9 +1,8 @@
-"""Whether a challenger replaces the champion: one test, on fights that neither had seen. Pure.
+"""The promotion gate: whether a challenger replaces the champion, tested on fights unseen by both. Pure.
 
-A retrain of the same model scores a little better half of the time. So a gain counts only if it exceeds a
-margin in 95 % of resamples *of fights* (players of one raid err together), and if no slice with enough rows
-gets worse by more than its limit, beyond what resampling moves all slices by. A tie keeps the champion. What
-does not belong here: moving the alias (``registry``), and the figures that don't decide (``evaluation``).
+A retrained copy of the same model scores a little better half of the time. So a gain counts only if it
+exceeds a margin in 95 % of resamples *of fights* (errors of players of one raid are correlated), and no
+slice with enough rows gets significantly worse by more than its limit. A tie keeps the champion.
 """
 
 from __future__ import annotations

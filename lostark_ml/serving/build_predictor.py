@@ -1,8 +1,7 @@
-"""What a model expects of single players before a fight, without frames: a request has no time for pandas.
+"""Predictions for single players without data frames: pandas is too slow per request.
 
-Features come from the functions of ``features`` and numbers from ``trees``, so an answer here is what
-``training`` and ``context`` say of the same player in a frame. What does not belong here: names in other
-languages, and HTTP.
+Features come from the functions of ``features`` and numbers from ``compiled_trees``, so a prediction here
+equals that of ``training`` and ``context_parts`` for the same player in a frame.
 """
 
 from __future__ import annotations
