@@ -1,6 +1,6 @@
-"""The API as one ASGI app: routes in the middle, the cache around them, and what runs beside.
+"""The API as an ASGI app: FastAPI, wrapped by the response cache and the fast path.
 
-What does not belong here: any route's body. ``create_app`` connects nothing; its lifespan does.
+``create_app`` connects to nothing; the lifespan does.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from typing import Any
 from fastapi import FastAPI
 
 from lostark_api.database import Marts
-from lostark_api.fast_path import ExpectedInFront
-from lostark_api.http.api_docs import router as manual
-from lostark_api.http.cache import CachedApp, Receive, Scope, Send
+from lostark_api.fast_path import FastPath
+from lostark_api.http import api_docs
+from lostark_api.http.cache import AsgiApp, Receive, ResponseCache, Scope, Send
 from lostark_api.http.metrics import Metrics
 from lostark_api.http.problems import add_problem_handlers
 from lostark_api.http.shared_cache import SharedCache
 from lostark_api.pages import add_pages
 from lostark_api.routes import battle_logs, characters, expected, export, fights, gates, health, state, upload
-from lostark_api.schemas.responses import Problem
+from lostark_api.schemas.builds import make_openapi_schemas
+from lostark_api.schemas.problems import document_problems
 from lostark_api.services.access import Access
-from lostark_api.services.champion import Champion, Registry
+from lostark_api.services.champion import ActiveChampion, ChampionSource
 from lostark_api.services.offered_logs import OfferedLogs
 from lostark_api.services.uploads import Uploads
 from lostark_assets.errors import DatabaseUnavailable
@@ -33,63 +34,72 @@ from lostark_assets.marts.migrate import migrate
 from lostark_assets.observability.logs import get_logger
 from lostark_assets.settings import Settings
 
-LOOK_FOR_PUBLISH_EVERY_S = 1.0
-CODE_VERSION = "1"
-"""Part of every shared key: raise it when the same question gets another answer."""
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "content": {"application/problem+json": {}}, "description": what}
-    for status, what in (
-        (404, "There is no such thing."),
-        (422, "A parameter makes no sense."),
-        (503, "The marts can't be read right now."),
-    )
-}
-_ABOUT = """
-What is known of Lost Ark fights: gates and their distributions, fights, characters, progression, the model
-that says what DPS to expect, and how good the data is.
+POLL_PUBLISHES_EVERY_S = 1.0
+CODE_VERSION = "2"
+"""Part of every shared cache key: increment it when the same request gets another response."""
+_PROBLEMS = document_problems(
+    {404: "Not found.", 422: "Invalid parameter.", 503: "The marts can't be read right now."}
+)
+_DESCRIPTION = """
+Statistics of Lost Ark fights: gates and their distributions, fights, characters, progression, the model of
+expected DPS, and data quality.
 
 * Names (`raid_name`, `spec_name`, …) are English and stable; labels beside them follow `Accept-Language`.
-* Lists are paged by `next_cursor`. `Publish-Version` says which publish an answer comes from; use its `ETag`.
+* Lists are paged by `next_cursor`. `Publish-Version` is the publish a response comes from; use its `ETag`.
 * Errors are problem documents (RFC 9457).
 """
 log = get_logger()
 
 
-class Api:
-    """The served app: ``front`` before ``cached`` before ``app``."""
+class _FastApi(FastAPI):
+    """FastAPI, whose OpenAPI document includes the schemas that msgspec validates."""
 
-    def __init__(self, app: FastAPI, cached: CachedApp, front: ExpectedInFront) -> None:
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            document["components"]["schemas"] |= make_openapi_schemas()
+            self.openapi_schema = document
+        return self.openapi_schema
+
+
+class ApiApp:
+    """The served app: the fast path, then the cache, then FastAPI."""
+
+    def __init__(self, app: FastAPI, cache: ResponseCache, fast_path: FastPath) -> None:
         self.fastapi = app
-        self.cached = cached
-        self.front = front
+        self.cache = cache
+        self.fast_path = fast_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection of the server."""
-        await self.front(scope, receive, send)
+        """Serve one ASGI connection."""
+        await self.fast_path(scope, receive, send)
 
 
-def create_app(settings: Settings, *, url: str | None = None, registry: Registry | None = None) -> Api:
+def create_app(
+    settings: Settings, *, url: str | None = None, champions: ChampionSource | None = None
+) -> ApiApp:
     """The API on the marts at ``url`` (default: the configured database).
 
-    ``registry`` gives the champion; without one there is no expected DPS.
+    Without ``champions`` there is no expected DPS.
     """
-    address = url or (settings.postgres_url.get_secret_value() if settings.postgres_url else "")
+    database_url = url or (settings.postgres_url.get_secret_value() if settings.postgres_url else "")
     metrics = Metrics()
-    marts = Marts(address)
-    access = Access(address, settings)
-    champion = Champion(registry, metrics.serves_model, metrics.model_failures.inc)
+    marts = Marts(database_url)
+    access = Access(database_url, settings)
+    champion = ActiveChampion(champions, metrics.set_model, metrics.model_failures.inc)
     shared = SharedCache(settings.redis_url.get_secret_value()) if settings.redis_url else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await marts.open()
         await access.open()
-        beside = [
-            asyncio.create_task(_follow_publishes(cached, marts, metrics, address)),
-            asyncio.create_task(champion.follow()),
+        background = [
+            asyncio.create_task(_poll_publishes(cache, marts, metrics, database_url)),
+            asyncio.create_task(champion.poll()),
         ]
         yield
-        for task in beside:
+        for task in background:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -98,38 +108,31 @@ def create_app(settings: Settings, *, url: str | None = None, registry: Registry
         if shared is not None:
             await shared.close()
 
-    app = FastAPI(
+    app = _FastApi(
         title="Lost Ark battle analysis API",
-        version=_version(),
-        description=_ABOUT,
+        version=_get_version(),
+        description=_DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
         responses=_PROBLEMS,
     )
-    for module in (gates, fights, characters, state, expected, export, upload, battle_logs):
+    for module in (gates, fights, characters, state, expected, export, upload, battle_logs, health, api_docs):
         app.include_router(module.router)
-    app.include_router(health.router)
-    app.include_router(manual)
     add_problem_handlers(app)
     add_pages(app)
-    app.state.settings, app.state.marts, app.state.metrics, app.state.champion = (
-        settings,
-        marts,
-        metrics,
-        champion,
-    )
-    app.state.access, app.state.uploads = access, Uploads(settings)
+    app.state.settings, app.state.marts, app.state.metrics = settings, marts, metrics
+    app.state.champion, app.state.access, app.state.uploads = champion, access, Uploads(settings)
     app.state.offered = OfferedLogs(open_lake(settings))
-    cached = CachedApp(_no_trace(app), metrics, CODE_VERSION, shared)
-    return Api(app, cached, ExpectedInFront(cached, champion, metrics))
+    cache = ResponseCache(_log_errors(app), metrics, CODE_VERSION, shared)
+    return ApiApp(app, cache, FastPath(cache, champion, metrics))
 
 
-def _no_trace(app: FastAPI) -> Any:
-    """``app``, whose last handler answers what nobody foresaw and raises it again, for the log."""
+def _log_errors(app: FastAPI) -> AsgiApp:
+    """``app`` with its unexpected errors logged; FastAPI has answered them, and raises them again."""
 
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
@@ -138,30 +141,30 @@ def _no_trace(app: FastAPI) -> Any:
         except Exception as error:
             log.exception("api_failed", path=scope["path"][:200], error=type(error).__name__)
 
-    return guarded
+    return logged
 
 
-async def _follow_publishes(cached: CachedApp, marts: Marts, metrics: Metrics, url: str) -> None:
-    """Learn of new publishes; at first make sure that the marts are there."""
+async def _poll_publishes(cache: ResponseCache, marts: Marts, metrics: Metrics, url: str) -> None:
+    """Migrate the database once it can be reached, then watch for publishes until cancelled."""
     is_migrated = False
     while True:
         try:
             if not is_migrated:
                 await asyncio.to_thread(migrate, url)
                 is_migrated = True
-            async with marts.snapshot() as now:
-                cached.saw(now.version)
-                metrics.publish_version.set(now.version)
-                if now.published_at:
-                    metrics.published_at.set(now.published_at.timestamp())
+            async with marts.snapshot() as snapshot:
+                cache.set_version(snapshot.version)
+                metrics.publish_version.set(snapshot.version)
+                if snapshot.published_at:
+                    metrics.published_at.set(snapshot.published_at.timestamp())
         except (DatabaseUnavailable, OSError) as error:
             log.warning("marts_unavailable", error=str(error))
-        except Exception as error:  # noqa: BLE001 - the migration's driver has errors of its own; we go on looking
+        except Exception as error:  # noqa: BLE001 - SQLAlchemy raises errors of its own; polling must go on
             log.warning("marts_unavailable", error=f"{type(error).__name__}: {error}")
-        await asyncio.sleep(LOOK_FOR_PUBLISH_EVERY_S)
+        await asyncio.sleep(POLL_PUBLISHES_EVERY_S)
 
 
-def _version() -> str:
+def _get_version() -> str:
     try:
         return importlib.metadata.version("lostark-analytics")
     except importlib.metadata.PackageNotFoundError:

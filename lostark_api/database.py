@@ -1,26 +1,23 @@
-"""Consistent reads of the marts: a pool of connections, and snapshots that never mix two publishes.
-
-What does not belong here: questions (``queries``) and HTTP.
-"""
+"""Consistent reads of the marts: a connection pool, and snapshots that never mix two publishes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString, cast
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
+from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.marts.migrate import libpq_url
 
-CONNECTIONS = 4
-_PATIENCE_S = 3.0
+MAX_CONNECTIONS = 4
+_TIMEOUT_S = 3.0
 _OPTIONS = "-c statement_timeout=10000 -c default_transaction_read_only=on -c jit=off"
 _VERSION = "SELECT version, published_at FROM marts.publications ORDER BY version DESC LIMIT 1"
 
@@ -29,89 +26,111 @@ Query = str | sql.Composable
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """The marts as one publish left them. ``version`` 0: nothing was published yet."""
+class MartsSnapshot:
+    """The marts as one publish left them. ``version`` 0: nothing has been published yet."""
 
-    connection: psycopg.AsyncConnection[Row]
+    connection: psycopg.AsyncConnection[DictRow]
     version: int
     published_at: datetime | None
 
-    async def rows(self, question: Query, values: Mapping[str, Any] | None = None) -> list[Row]:
-        """All rows of the answer."""
-        async with self.connection.cursor(binary=True) as cursor:
-            await cursor.execute(question, values)  # type: ignore[arg-type]
-            return await cursor.fetchall()
+    async def fetch_all(self, query: Query, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """All rows of the result.
 
-    async def row(self, question: Query, values: Mapping[str, Any] | None = None) -> Row | None:
-        """The first row of the answer, if there is one."""
-        rows = await self.rows(question, values)
+        Raises:
+            DatabaseUnavailable: the connection was lost, or the query takes too long.
+        """
+        with _translated_errors():
+            async with self.connection.cursor(binary=True) as cursor:
+                await cursor.execute(_trusted(query), values)
+                return await cursor.fetchall()
+
+    async def fetch_one(self, query: Query, values: Mapping[str, Any] | None = None) -> Row | None:
+        """The first row of the result, if any."""
+        rows = await self.fetch_all(query, values)
         return rows[0] if rows else None
 
 
 class Marts:
-    """The database of the marts; reading only."""
+    """The marts' database, read-only."""
 
-    def __init__(self, url: str, connections: int = CONNECTIONS) -> None:
-        self._pool = AsyncConnectionPool(
+    def __init__(self, url: str, max_connections: int = MAX_CONNECTIONS) -> None:
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] = AsyncConnectionPool(
             libpq_url(url),
             min_size=1,
-            max_size=connections,
-            timeout=_PATIENCE_S,
+            max_size=max_connections,
+            timeout=_TIMEOUT_S,
             open=False,
             kwargs={"row_factory": dict_row, "options": _OPTIONS, "connect_timeout": 3},
         )
 
     async def open(self) -> None:
-        """Begin to connect; a database that is not there yet is waited for by the reads."""
+        """Start connecting, without waiting for a database that is not up yet."""
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         await self._pool.close()
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Snapshot]:
+    async def snapshot(self) -> AsyncIterator[MartsSnapshot]:
         """Reads of one moment, whatever is published meanwhile.
 
         Raises:
             DatabaseUnavailable: PostgreSQL can't be reached, is too slow, or has no marts.
         """
-        try:
+        with _translated_errors():
             async with self._pool.connection() as connection:
                 await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
                 row = await (await connection.execute(_VERSION)).fetchone()
                 yield (
-                    Snapshot(connection, row["version"], row["published_at"])
+                    MartsSnapshot(connection, row["version"], row["published_at"])
                     if row
-                    else Snapshot(connection, 0, None)
+                    else MartsSnapshot(connection, 0, None)
                 )
-        except (psycopg.OperationalError, PoolTimeout, psycopg.errors.UndefinedTable) as error:
-            raise DatabaseUnavailable(
-                f"The marts can't be read: {str(error).strip() or type(error).__name__}. Nothing was changed."
-            ) from error
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, PoolTimeout, psycopg.errors.UndefinedTable) as error:
+        raise DatabaseUnavailable(
+            f"The marts can't be read: {str(error).strip() or type(error).__name__}. Nothing was changed."
+        ) from error
 
 
 @dataclass
 class Where:
-    """Conditions that come together one by one, and their values."""
+    """A WHERE clause and its values, built condition by condition."""
 
     conditions: list[sql.Composable] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, condition: str, **values: Any) -> Where:
-        """``condition`` holds; left out if the only value is None."""
+    def add(self, condition: LiteralString, **values: Any) -> Where:
+        """Require ``condition``; left out if all its values are None."""
         if values and all(value is None for value in values.values()):
             return self
-        self.conditions.append(sql.SQL(condition))  # type: ignore[arg-type]
+        self.conditions.append(sql.SQL(condition))
         self.values |= values
         return self
 
-    def into(self, question: str, **parts: sql.Composable) -> sql.Composed:
-        """``question`` with ``{where}`` filled in."""
+    def add_equal(self, column: str, value: object) -> None:
+        """Require ``value`` in ``column``; left out if it is None."""
+        if value is not None:
+            self.conditions.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(column)))
+            self.values[column] = value
+
+    def into(self, query: LiteralString, **parts: sql.Composable) -> sql.Composed:
+        """``query`` with ``{where}`` filled in."""
         where = sql.SQL(" AND ").join(self.conditions) if self.conditions else sql.SQL("TRUE")
-        return sql.SQL(question).format(where=where, **parts)  # type: ignore[arg-type]
+        return sql.SQL(query).format(where=where, **parts)
 
 
 def compose_columns(columns: Sequence[str], table: str | None = None) -> sql.Composed:
     """Column names, for a list of columns."""
     return sql.SQL(", ").join(sql.Identifier(table, c) if table else sql.Identifier(c) for c in columns)
+
+
+def _trusted(query: Query) -> LiteralString | sql.Composable:
+    # Queries are literals of this package; what a client sends is always a parameter.
+    return cast("LiteralString", query) if isinstance(query, str) else query

@@ -1,8 +1,6 @@
-"""Expected DPS in front of everything else: a plain question is answered before any framework wakes up.
+"""Expected DPS of a few builds, served before any framework code runs.
 
-Whatever is not plainly a good question (another type, a large body, many builds, one that makes no sense)
-goes on to the route, that documents the question and says what is wrong with it. What does not belong here:
-which questions are plain (``plain``), and the answer itself (``expected``).
+Everything else (another media type, a large body, many or invalid builds) goes to the route.
 """
 
 from __future__ import annotations
@@ -10,29 +8,29 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lostark_api.http.cache import MAX_BODY_BYTES, SECURITY_HEADERS, App, Receive, Scope, Send
+from lostark_api.http.cache import MAX_BODY_BYTES, SECURITY_HEADERS, AsgiApp, Receive, Scope, Send
 from lostark_api.http.metrics import Metrics
 from lostark_api.routes.expected import PATH
-from lostark_api.schemas.builds import decode_plain_builds
-from lostark_api.services.champion import Champion
-from lostark_api.services.expected import answer_at_once
+from lostark_api.schemas.builds import decode_builds
+from lostark_api.services.champion import ActiveChampion
+from lostark_api.services.expected import MAX_INLINE_BUILDS, predict_inline
 from lostark_assets.contracts.battle_log_api import JSON_TYPE
 
 _JSON = JSON_TYPE.encode()
 _HEADERS = [(b"cache-control", b"no-store"), (b"content-type", _JSON), *SECURITY_HEADERS]
 
 
-class ExpectedInFront:
-    """``app``, with ``POST /v1/expected-dps`` in front of it."""
+class FastPath:
+    """Middleware that serves ``POST /v1/expected-dps`` itself where it can, and passes on the rest."""
 
-    def __init__(self, app: App, champion: Champion, metrics: Metrics) -> None:
+    def __init__(self, app: AsgiApp, champion: ActiveChampion, metrics: Metrics) -> None:
         self.app = app
         self.champion = champion
-        self._answered = metrics.get_tally(PATH, "POST", 200, "none")
+        self._served = metrics.get_tally(PATH, "POST", 200, "none")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on with its body."""
-        if scope["type"] != "http" or scope["path"] != PATH or not _is_plain(scope):
+        """Serve one request, or pass it on with its body."""
+        if scope["type"] != "http" or scope["path"] != PATH or not _has_short_json(scope):
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
@@ -43,39 +41,46 @@ class ExpectedInFront:
             body += message.get("body", b"")
         if message["type"] != "http.request":
             return
-        try:
-            content = answer_at_once(self.champion.predictor, decode_plain_builds(body))
-        except Exception:  # noqa: BLE001 - the route says what is wrong, with the body or with us
-            await self.app(scope, _again(body, receive), send)
+        content = self._predict(body)
+        if content is None:
+            await self.app(scope, _replay(body, receive), send)
             return
         headers = [*_HEADERS, (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-        self._answered.note(time.perf_counter() - started)
+        self._served.record(time.perf_counter() - started)
+
+    def _predict(self, body: bytes) -> bytes | None:
+        try:
+            builds = decode_builds(body)
+            if len(builds) > MAX_INLINE_BUILDS:
+                return None
+            return predict_inline(self.champion.predictor, builds)
+        except Exception:  # noqa: BLE001 - the route answers the error, whether it is the client's or ours
+            return None
 
 
-def _is_plain(scope: Scope) -> bool:
-    """Whether the request says that it has a short body of JSON."""
-    said = dict(scope["headers"])
-    length = said.get(b"content-length", b"")
+def _has_short_json(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"")
     return (
         scope["method"] == "POST"
-        and said.get(b"content-type") == _JSON
-        and b"transfer-encoding" not in said
+        and headers.get(b"content-type") == _JSON
+        and b"transfer-encoding" not in headers
         and length.isdigit()
         and int(length) <= MAX_BODY_BYTES
     )
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """``receive`` that begins with the body that was read from it."""
-    is_read = False
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """``receive``, preceded by the body that was already read from it."""
+    is_replayed = False
 
-    async def again() -> dict[str, Any]:
-        nonlocal is_read
-        if is_read:
+    async def replay() -> dict[str, Any]:
+        nonlocal is_replayed
+        if is_replayed:
             return await receive()
-        is_read = True
+        is_replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return replay

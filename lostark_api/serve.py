@@ -1,7 +1,4 @@
-"""``python -m lostark_api.serve``: the API as a process, by the settings of its environment.
-
-What does not belong here: the app (``app``), and who keeps it running (``lostark up``).
-"""
+"""``python -m lostark_api.serve``: the API as a process, configured by its environment."""
 
 from __future__ import annotations
 
@@ -10,18 +7,18 @@ import argparse
 import uvicorn
 
 from lostark_api.app import create_app
-from lostark_api.services.expected import open_champions
+from lostark_api.services.expected import open_champion_source
 from lostark_assets.marts.publish import marts_url
 from lostark_assets.observability.logs import configure_logs
 from lostark_assets.settings import Settings, get_settings
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM; the embedded PostgreSQL runs meanwhile, if none is configured."""
+    """Serve until SIGINT or SIGTERM. The embedded PostgreSQL runs meanwhile, unless another is configured."""
     configure_logs(settings, "api")
     with marts_url(settings) as url:
         config = uvicorn.Config(
-            create_app(settings, url=url, registry=open_champions(settings)),
+            create_app(settings, url=url, champions=open_champion_source(settings)),
             host=host,
             port=port,
             log_level="warning",

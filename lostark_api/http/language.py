@@ -1,7 +1,4 @@
-"""Game terms in the reader's language: names stay English, as keys; labels stand beside them.
-
-What does not belong here: the vocabulary (``lostark_assets.game``).
-"""
+"""Content negotiation and labels: names of game terms stay English; labels are in the reader's language."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ LABELS = {column: f"{kind}_label" for column, kind in TERMS.items()}
 
 @lru_cache(maxsize=256)
 def negotiate(accept_language: str) -> str:
-    """The language to answer an ``Accept-Language`` header in; English where neither is asked for."""
+    """The best language for an ``Accept-Language`` header; English where neither is accepted."""
     best, quality = ENGLISH, 0.0
     for part in accept_language.split(",")[:20]:
         tag, _, weight = part.strip().partition(";q=")
@@ -60,19 +57,19 @@ def negotiate(accept_language: str) -> str:
 
 
 @lru_cache(maxsize=8192)
-def label(kind: str, name: str, language: str) -> str:
-    """The term ``name`` in ``language``; as it is where no other name is known."""
+def get_label(kind: str, name: str, language: str) -> str:
+    """The term ``name`` in ``language``; unchanged where no translation is known."""
     return (_KOREAN[kind](name) or name) if language == KOREAN else name
 
 
-def labelled(rows: Iterable[dict[str, Any]], language: str) -> list[dict[str, Any]]:
-    """``rows`` with a label beside every term that they hold."""
-    done = []
+def add_labels(rows: Iterable[dict[str, Any]], language: str) -> list[dict[str, Any]]:
+    """``rows`` with a label beside every game term."""
+    labelled = []
     for row in rows:
         labels = {
-            LABELS[column]: None if row[column] is None else label(kind, row[column], language)
+            LABELS[column]: None if row[column] is None else get_label(kind, row[column], language)
             for column, kind in TERMS.items()
             if column in row
         }
-        done.append(row | labels)
-    return done
+        labelled.append(row | labels)
+    return labelled

@@ -1,7 +1,4 @@
-"""Parameters that several routes take, with their limits: no query gets what PostgreSQL would refuse.
-
-What does not belong here: what is done with them.
-"""
+"""Parameters that several routes share, with limits that keep out what PostgreSQL would refuse."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ MAX_ROWS = 200
 _MAX = 100
 
 
-def storable(text: str) -> str:
-    """A text that PostgreSQL can be asked with."""
+def check_storable(text: str) -> str:
+    """``text``, if PostgreSQL can store it."""
     if "\x00" in text:
-        raise ValueError("should hold no NUL character")
+        raise ValueError("should not contain NUL characters")
     return text
 
 
-_Storable = AfterValidator(storable)
+_Storable = AfterValidator(check_storable)
 _ID_PATTERN = r"^[A-Za-z0-9._~:-]{1,128}$"
 
 GateId = Annotated[
@@ -50,21 +47,26 @@ RegionFilter = Annotated[str | None, _text("Only this server region.", "EUC"), _
 ClassFilter = Annotated[str | None, _text("Only this class, by its English name.", "Sorceress"), _Storable]
 SpecFilter = Annotated[str | None, _text("Only this spec, by its English name.", "Reflux"), _Storable]
 NameFilter = Annotated[str | None, _text("Only fights of this character.", "Yorarel"), _Storable]
-Cleared = Annotated[bool | None, Query(description="Only won fights (true), or lost ones (false).")]
+NamePrefix = Annotated[
+    str | None,
+    Query(description="Beginning of the name, case-insensitive.", min_length=1, max_length=64),
+    _Storable,
+]
+Cleared = Annotated[bool | None, Query(description="Only clears (true), or only wipes (false).")]
 Since = Annotated[date | None, Query(description="First fight day, UTC.")]
 Until = Annotated[date | None, Query(description="Last fight day, UTC.")]
 Weeks = Annotated[int, Query(ge=1, le=104, description="Weeks back from the newest fight.")]
-RoleOf = Annotated[
+RoleFilter = Annotated[
     Literal["dealer", "support"],
     Query(description="Dealers are described by DPS, supports by their contribution to the party's damage."),
 ]
 ItemLevel = Annotated[
     float | None, Query(ge=0, le=3000, allow_inf_nan=False, description="Item level limit.", examples=[1700])
 ]
-Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Most rows of a page.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Maximum number of rows.")]
 After = Annotated[
     str | None,
-    Query(max_length=2000, description="`next_cursor` of the page before; without it the first page."),
+    Query(max_length=2000, description="`next_cursor` of the previous page; without it the first page."),
 ]
 Lang = Annotated[
     Literal["en", "ko"] | None,

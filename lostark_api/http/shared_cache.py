@@ -1,7 +1,4 @@
-"""Answers that several API processes share, in Redis. A dead Redis costs speed, never an answer.
-
-What does not belong here: answers kept in the process (``cache``).
-"""
+"""Responses that several API processes share, in Redis. A dead Redis costs speed, never a response."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from cashews import Cache
 from cashews.exceptions import CacheError
@@ -16,17 +14,18 @@ from redis.exceptions import RedisError
 
 from lostark_assets.observability.logs import get_logger
 
-KEPT_S = 3600
-_PATIENCE_S = 0.25
-_REST_S = 5.0
-_LOCKED_S = 10.0
-_LOOK_AGAIN_S = 0.05
-_TROUBLE = (CacheError, RedisError, OSError, TimeoutError, asyncio.TimeoutError)
+TTL_S = 3600
+_TIMEOUT_S = 0.25
+_BACKOFF_S = 5.0
+_LOCK_TTL_S = 10.0
+_POLL_EVERY_S = 0.05
+_ERRORS = (CacheError, RedisError, OSError, TimeoutError, asyncio.TimeoutError)
+T = TypeVar("T")
 log = get_logger()
 
 
 class SharedCache:
-    """Bytes by key; nothing while Redis fails, which is tried again every five seconds."""
+    """Bytes by key. While Redis fails it is empty, and retried every five seconds."""
 
     def __init__(self, url: str) -> None:
         self._cache = Cache()
@@ -35,28 +34,28 @@ class SharedCache:
             url,
             suppress=False,
             pickle_type="null",
-            socket_timeout=_PATIENCE_S,
-            socket_connect_timeout=_PATIENCE_S,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
         )
-        self._rests_until = 0.0
+        self._retry_at = 0.0
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._cache.close()
 
     async def get_or_compute(
         self, key: str, compute: Callable[[], Awaitable[bytes | None]]
     ) -> tuple[bytes | None, bool]:
-        """The bytes kept under ``key``, or computed by one of all processes; and whether they were there.
+        """The bytes cached under ``key``, or computed by one of all processes; and whether they were cached.
 
-        None is what ``compute`` gives for an answer that may not be kept.
+        ``compute`` returns None for a response that must not be cached.
         """
         found = await self._try(lambda: self._cache.get(key))
         if found is not None:
             return found, True
         token = uuid.uuid4().hex
         lock = f"{key}:lock"
-        is_ours = await self._try(lambda: self._cache.set_lock(lock, token, _LOCKED_S))
+        is_ours = await self._try(lambda: self._cache.set_lock(lock, token, _LOCK_TTL_S))
         if is_ours is False:
             found = await self._wait_for(key)
             if found is not None:
@@ -64,27 +63,29 @@ class SharedCache:
         try:
             body = await compute()
             if body is not None:
-                await self._try(lambda: self._cache.set(key, body, expire=KEPT_S))
+                await self._try(lambda: self._cache.set(key, body, expire=TTL_S))
         finally:
             if is_ours:
                 await self._try(lambda: self._cache.unlock(lock, token))
         return body, False
 
     async def _wait_for(self, key: str) -> bytes | None:
-        until = time.monotonic() + _LOCKED_S / 2
+        until = time.monotonic() + _LOCK_TTL_S / 2
         while time.monotonic() < until:
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await asyncio.sleep(_POLL_EVERY_S)
             found = await self._try(lambda: self._cache.get(key))
-            if found is not None or time.monotonic() < self._rests_until:
+            if found is not None or time.monotonic() < self._retry_at:
                 return found
         return None
 
-    async def _try(self, call: Callable[[], Awaitable[bytes | bool | None]]) -> bytes | bool | None:  # type: ignore[return]
-        if time.monotonic() < self._rests_until:
+    async def _try(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        if time.monotonic() < self._retry_at:
             return None
         try:
-            return await asyncio.wait_for(call(), _PATIENCE_S)
-        except _TROUBLE as error:
-            self._rests_until = time.monotonic() + _REST_S
-            log.warning("redis_unavailable", error=f"{type(error).__name__}: {error}", rests_s=_REST_S)
+            return await asyncio.wait_for(call(), _TIMEOUT_S)
+        except _ERRORS as error:
+            self._retry_at = time.monotonic() + _BACKOFF_S
+            log.warning(
+                "redis_unavailable", error=f"{type(error).__name__}: {error}", retry_after_s=_BACKOFF_S
+            )
             return None

@@ -1,4 +1,4 @@
-"""The pages for players: server-rendered, in Korean and English, on the same questions as the API."""
+"""The pages for players: server-rendered, in Korean and English, with the same queries as the API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lostark_api.pages.render import add_error_pages
 
 
 def add_pages(app: FastAPI) -> None:
-    """Serve the pages from ``app``; to be called after its problem handlers are in place."""
+    """Serve the pages from ``app``; call it after its problem handlers are in place."""
     app.include_router(routes.router)
     app.include_router(charts.router)
     add_error_pages(app)

@@ -1,7 +1,4 @@
-"""Addresses inside the pages: they carry the filters and, where the reader chose one, the language.
-
-What does not belong here: addresses of other hosts. There are none.
-"""
+"""Links between pages: they keep the filters and, where the reader chose one, the language."""
 
 from __future__ import annotations
 
@@ -12,19 +9,19 @@ LANG = "lang"
 
 
 class Addresses:
-    """Links of one page. ``query`` is that of the page itself, ``path`` its path."""
+    """Links on the page at ``path`` with ``query``."""
 
     def __init__(self, path: str, query: Mapping[str, str]) -> None:
         self._path = path
         self._query = dict(query)
 
     def to(self, *parts: object, **query: object) -> str:
-        """The page at ``/part/part…``; parts are quoted, what is None or empty in ``query`` is left out."""
+        """The page at ``/part/part…``; parts are quoted, empty values in ``query`` are left out."""
         path = "/" + "/".join(quote(str(part), safe="~:") for part in parts)
         return _joined(path, self._language() | query)
 
     def here(self, **changes: object) -> str:
-        """This page with other filters; None takes one away."""
+        """This page with changed filters; None removes one."""
         return _joined(self._path, self._query | changes)
 
     def _language(self) -> dict[str, object]:

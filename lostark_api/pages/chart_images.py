@@ -1,8 +1,7 @@
-"""Charts as SVG in the page's colours: the definitions of Dagster's metadata, drawn on the server.
+"""Charts as SVG, rendered on the server from the chart definitions that Dagster's metadata uses too.
 
-A picture shows by itself, without a script and in the reader's light or dark, since it brings its colours as
-variables; inside a page it takes the page's. What does not belong here: what a chart shows
-(``lostark_assets.charts``), and asking for data.
+Their colours are CSS variables: as an image a chart follows the reader's light or dark mode, and inside a
+page it takes the page's colours. No script is needed.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lostark_api.http.language import KOREAN
-from lostark_api.pages.translations import words
+from lostark_api.pages.translations import translate
 from lostark_assets.charts import BAD, DIM, GOOD, GRID, INK, SERIES, ChartStyle
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ _DARK = {
     "1": "#6fa8e5", "2": "#f08b52", "3": "#4fc39b", "4": "#bf92dc", "5": "#dcb43e", "6": "#ee84ac",
     "7": "#8bcb66", "8": "#aab3bd",
 }  # fmt: skip
-_drawing = ThreadPoolExecutor(1, thread_name_prefix="pictures")
-"""One picture at a time: drawing is work of the processor, and the engine behind it has one thread."""
+_executor = ThreadPoolExecutor(1, thread_name_prefix="charts")
+"""One chart at a time: rendering is CPU-bound, and its JavaScript engine has one thread."""
 
 
 def _variables(colors: dict[str, str]) -> str:
@@ -44,29 +43,29 @@ _STYLE = (
 
 
 def get_style(width: int, language: str) -> ChartStyle:
-    """The style of a page's chart: Korean counts damage in 억, English in millions."""
+    """The style of a chart on a page: Korean counts damage in 억, English in millions."""
     return ChartStyle(
         width=width,
         per=1e8 if language == KOREAN else 1e6,
-        dps=words(language, "chart.dps"),
-        second=words(language, "chart.second"),
+        dps=translate(language, "chart.dps"),
+        second=translate(language, "chart.second"),
         is_page=True,
     )
 
 
-async def picture(draw: Callable[[], alt.Chart]) -> bytes:
-    """What ``draw`` makes, as SVG; the server goes on meanwhile."""
-    return await asyncio.get_running_loop().run_in_executor(_drawing, _drawn, draw)
+async def render_chart(draw: Callable[[], alt.Chart]) -> bytes:
+    """The chart that ``draw`` makes, as SVG, without blocking the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(_executor, _render, draw)
 
 
-def _drawn(draw: Callable[[], Any]) -> bytes:
-    import vl_convert  # noqa: PLC0415 - a JavaScript engine, loaded by the first picture
+def _render(draw: Callable[[], Any]) -> bytes:
+    import vl_convert  # noqa: PLC0415 - a JavaScript engine, loaded with the first chart
 
-    return themed(vl_convert.vegalite_to_svg(draw().to_dict(validate=False))).encode()
+    return add_theme(vl_convert.vegalite_to_svg(draw().to_dict(validate=False))).encode()
 
 
-def themed(svg: str) -> str:
-    """``svg`` with its colours as variables, light by default and dark where the reader prefers that."""
+def add_theme(svg: str) -> str:
+    """``svg`` with its colours as variables, light by default and dark where the reader prefers it."""
     for name, color in _LIGHT.items():
         svg = svg.replace(f'"{color}"', f'"var(--chart-{name},{color})"')
     opening = svg.index(">", svg.index("<svg")) + 1

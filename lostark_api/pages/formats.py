@@ -1,7 +1,4 @@
-"""Figures and moments as players read them, in their language.
-
-What does not belong here: words (``words``), and anything that knows HTML.
-"""
+"""Numbers and times as players read them, in their language."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ def damage(value: float | None, language: str) -> str:
     """Damage or DPS, to three digits: 62.4M in English, 6,240만 or 1.24억 in Korean."""
     if value is None or not math.isfinite(value):
         return NOTHING
+    units: tuple[tuple[int, str], ...]
     if language == KOREAN:
         units = ((_HUNDRED_MILLION * _TEN_THOUSAND, "조"), (_HUNDRED_MILLION, "억"), (_TEN_THOUSAND, "만"))
     else:
@@ -44,15 +42,20 @@ def percent(fraction: float | None, digits: int = 0) -> str:
     return f"{fraction * 100:.{digits}f}%"
 
 
+def rank_number(percentile: float, language: str) -> str:
+    """A percentile as readers count it: from below in English, from the top (상위 N%) in Korean."""
+    return f"{max(100 - percentile, 1):.0f}" if language == KOREAN else f"{percentile:.0f}"
+
+
 def number(value: float | None, digits: int = 0) -> str:
-    """A plain number with thousands apart."""
+    """A plain number with thousands separators."""
     if value is None or not math.isfinite(value):
         return NOTHING
     return f"{value:,.{digits}f}"
 
 
 def clock(seconds: float | None) -> str:
-    """Minutes and seconds of a fight."""
+    """A duration as minutes and seconds."""
     if seconds is None or not math.isfinite(seconds):
         return NOTHING
     minutes, rest = divmod(round(seconds), 60)
@@ -60,7 +63,7 @@ def clock(seconds: float | None) -> str:
 
 
 def moment(value: datetime | None) -> str:
-    """An instant to the minute, UTC; the reader's browser shows how long ago that was."""
+    """A timestamp to the minute, UTC; a script replaces it with how long ago that was."""
     return NOTHING if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lostark_api.http.language import KOREAN, label
+from lostark_api.http.language import KOREAN, get_label
 
 _LATE = " (written later: the process ended before it could write this)"
 _FIGURE = r"-?\d[\d,]*(?:\.\d+)?"
@@ -89,7 +89,7 @@ _PATTERNS = [(_pattern(english), korean) for english, korean in _SENTENCES.items
 
 
 @lru_cache(maxsize=1024)
-def reason_in(language: str, reason: str) -> str:
+def translate_reason(language: str, reason: str) -> str:
     """``reason`` in ``language``; as it is where it is none of the platform's own sentences."""
     if language != KOREAN:
         return reason
@@ -100,6 +100,6 @@ def reason_in(language: str, reason: str) -> str:
             if "rival" in values:
                 values["rival"] = _RIVALS.get(values["rival"], values["rival"])
             for name in {"spec", "of"} & values.keys():
-                values[name] = label("spec", values[name], language)
+                values[name] = get_label("spec", values[name], language)
             return korean.format(**values) + (" (나중에 기록됨)" if sentence != reason else "")
     return reason

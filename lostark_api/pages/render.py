@@ -1,7 +1,4 @@
-"""From a question to a finished page: templates, assets with their versions, and errors that look like pages.
-
-What does not belong here: which pages there are (``routes``), words and formats.
-"""
+"""Rendering: templates, versioned assets, and errors that look like pages."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache, partial
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -20,14 +17,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from lostark_api.database import Marts, Snapshot
-from lostark_api.http.language import ENGLISH, KOREAN, label
-from lostark_api.http.problems import BadCursor
-from lostark_api.http.responses import get_language, reply
+from lostark_api.database import MartsSnapshot
+from lostark_api.http.language import ENGLISH, KOREAN, get_label, negotiate
+from lostark_api.http.problems import InvalidCursor
+from lostark_api.http.responses import cacheable_response
 from lostark_api.pages import formats
 from lostark_api.pages.addresses import Addresses
-from lostark_api.pages.reasons import reason_in
-from lostark_api.pages.translations import has_words, words
+from lostark_api.pages.reasons import translate_reason
+from lostark_api.pages.translations import has_translation, translate
 from lostark_assets.errors import NotFound, TransientError
 from lostark_assets.observability.logs import get_logger
 
@@ -45,20 +42,20 @@ log = get_logger()
 
 
 def _short(text: object) -> str:
-    """A name that no layout breaks on; pages show the whole one on hover, and no more than a line of it."""
+    """``text``, shortened so that it fits any layout."""
     text = str(text)
     return text if len(text) <= _MAX_NAME else f"{text[:_MAX_NAME]}…"
 
 
 @lru_cache(maxsize=len(ASSETS))
-def asset(name: str) -> tuple[bytes, str]:
-    """Bytes of an asset, and the version that its address carries."""
+def read_asset(name: str) -> tuple[bytes, str]:
+    """Bytes of an asset, and the version in its URL."""
     body = (_STATIC / name).read_bytes()
     return body, hashlib.sha256(body).hexdigest()[:12]
 
 
-def _asset_address(name: str) -> str:
-    return f"/static/{name}?v={asset(name)[1]}"
+def _make_asset_url(name: str) -> str:
+    return f"/static/{name}?v={read_asset(name)[1]}"
 
 
 _environment = Environment(
@@ -68,7 +65,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals["asset"] = _asset_address
+_environment.globals["asset"] = _make_asset_url
 _environment.filters |= {
     "short": _short,
     "percent": formats.percent,
@@ -80,6 +77,19 @@ _environment.filters |= {
 }
 
 
+def _describe_rank(language: str, percentile: float | None) -> str:
+    if percentile is None:
+        return formats.NOTHING
+    return translate(language, "percentile.value", n=formats.rank_number(percentile, language))
+
+
+def _describe_rank_range(language: str, low: float, high: float) -> str:
+    first, last = (formats.rank_number(value, language) for value in (low, high))
+    if language == KOREAN:
+        first, last = last, first
+    return translate(language, "percentile.range", low=first, high=last)
+
+
 def render_html(request: Request, template: str, content: Mapping[str, Any], *, language: str) -> bytes:
     """``template`` with ``content``, in ``language``."""
     addresses = Addresses(request.url.path, dict(request.query_params))
@@ -87,12 +97,15 @@ def render_html(request: Request, template: str, content: Mapping[str, Any], *, 
         **content,
         lang=language,
         other_lang=ENGLISH if language == KOREAN else KOREAN,
-        t=partial(words, language),
-        has_words=has_words,
-        term=lambda kind, name: label(kind, name, language) if name else formats.NOTHING,
-        reason_in=partial(reason_in, language),
+        t=partial(translate, language),
+        has_translation=has_translation,
+        term=lambda kind, name: get_label(kind, name, language) if name else formats.NOTHING,
+        translate_reason=partial(translate_reason, language),
         dps=partial(formats.damage, language=language),
         signed=partial(formats.signed_damage, language=language),
+        rank_number=partial(formats.rank_number, language=language),
+        rank=partial(_describe_rank, language),
+        rank_range=partial(_describe_rank_range, language),
         to=addresses.to,
         here=addresses.here,
         path=request.url.path,
@@ -100,22 +113,19 @@ def render_html(request: Request, template: str, content: Mapping[str, Any], *, 
     return page.encode("utf-8", "replace")
 
 
-async def page(
-    request: Request, template: str, question: Callable[[Snapshot, str], Awaitable[Mapping[str, Any]]]
+def render_page(
+    request: Request, template: str, content: Mapping[str, Any], *, snapshot: MartsSnapshot, language: str
 ) -> Response:
-    """Ask ``question`` of one snapshot and show its answer."""
-    marts: Marts = request.app.state.marts
-    language = get_language(request)
-    async with marts.snapshot() as now:
-        content = await question(now, language)
-    seen = {"publish": now.version, "published_at": now.published_at}
-    body = render_html(request, template, {**seen, **content}, language=language)
-    return reply(body, HTML_TYPE, version=now.version, language=language)
+    """A page as a cacheable response."""
+    publish = {"publish": snapshot.version, "published_at": snapshot.published_at}
+    body = render_html(request, template, {**publish, **content}, language=language)
+    return cacheable_response(body, HTML_TYPE, version=snapshot.version, language=language)
 
 
-def error_page(request: Request, status: int) -> Response:
-    """What went wrong, in words for a reader; details are for logs and the API."""
-    language = get_language(request)
+def render_error(request: Request, status: int) -> Response:
+    """An error page; details are for logs and the API."""
+    # Also called outside of routes, where dependencies are not resolved.
+    language = negotiate(request.query_params.get("lang") or request.headers.get("accept-language", ""))
     content = {"status": status, "publish": None, "published_at": None}
     body = render_html(request, "error.html", content, language=language)
     headers = {"Cache-Control": "no-store", "Content-Language": language, "Vary": "Accept-Language"}
@@ -125,41 +135,42 @@ def error_page(request: Request, status: int) -> Response:
 
 
 class PageRoute(APIRoute):
-    """A route whose errors are pages too."""
+    """A route whose errors are rendered as pages."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
-        """The handler, with errors made pages."""
+        """The handler, with errors rendered as pages."""
         handler = super().get_route_handler()
 
-        async def guarded(request: Request) -> Response:
+        async def handle_errors(request: Request) -> Response:
             try:
                 return await handler(request)
             except NotFound:
-                return error_page(request, HTTPStatus.NOT_FOUND)
-            except (RequestValidationError, BadCursor):
-                return error_page(request, HTTPStatus.UNPROCESSABLE_ENTITY)
+                return render_error(request, HTTPStatus.NOT_FOUND)
+            except (RequestValidationError, InvalidCursor):
+                return render_error(request, HTTPStatus.UNPROCESSABLE_ENTITY)
             except TransientError as error:
                 log.warning("page_unavailable", error=str(error))
-                return error_page(request, HTTPStatus.SERVICE_UNAVAILABLE)
+                return render_error(request, HTTPStatus.SERVICE_UNAVAILABLE)
             except HTTPException as error:
-                return error_page(request, error.status_code)
+                return render_error(request, error.status_code)
             except Exception as error:
                 log.exception("page_failed", path=request.url.path[:200], error=type(error).__name__)
-                return error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+                return render_error(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
-        return guarded
+        return handle_errors
 
 
 def add_error_pages(app: FastAPI) -> None:
-    """Show readers a page for addresses that there are not; programs still get their problem document."""
-    for_programs = app.exception_handlers[HTTPException]
+    """Show browsers a page for unknown paths; other clients still get a problem document."""
+    make_problem = cast(
+        "Callable[[Request, Exception], Awaitable[Response]]", app.exception_handlers[HTTPException]
+    )
 
-    async def answer(request: Request, error: Exception) -> Response:
+    async def handle(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        is_reader = "text/html" in request.headers.get("accept", "")
-        if is_reader and not request.url.path.startswith("/v1/"):
-            return error_page(request, error.status_code)
-        made: Response = await for_programs(request, error)  # type: ignore[misc, arg-type]
-        return made
+        is_browser = "text/html" in request.headers.get("accept", "")
+        if is_browser and not request.url.path.startswith("/v1/"):
+            return render_error(request, error.status_code)
+        return await make_problem(request, error)
 
-    app.add_exception_handler(HTTPException, answer)
+    app.add_exception_handler(HTTPException, handle)

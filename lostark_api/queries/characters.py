@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from lostark_api.database import Row, Snapshot, Where, compose_columns
-from lostark_api.queries.cursors import decode
-from lostark_api.queries.fights import EXPECTATION, paginate
+from lostark_api.database import MartsSnapshot, Row, Where, compose_columns
+from lostark_api.queries.cursors import decode_cursor
+from lostark_api.queries.fights import EXPECTATION_COLUMNS, paginate
 from lostark_assets.errors import NotFound
 
 _SEARCH_KEY = (datetime, str, str)
@@ -17,7 +17,7 @@ PERCENTILES = [
     for name in ("spec_percentile", "item_level_percentile", "contribution_percentile", "uptime_percentile")
     for part in ("", "_low", "_high", "_n")
 ]
-HISTORY = (
+HISTORY_COLUMNS = (
     "fight_id encounter_id fight_started_at gate_id raid_name gate_name boss_name difficulty is_cleared "
     "duration_s class_name spec_name is_support item_level combat_power is_dead deaths damage dps "
     "damage_share crit_rate back_attack_rate front_attack_rate casts_per_minute rdps ndps "
@@ -31,8 +31,8 @@ _SHOWN = (
     "expected_dps_high",
     "gap_dps",
 )
-EXPECTED = [name for name in EXPECTATION if name in (*_SHOWN, "expected_percentile")]
-PROGRESS = (
+EXPECTED_COLUMNS = [name for name in EXPECTATION_COLUMNS if name in (*_SHOWN, "expected_percentile")]
+PROGRESS_COLUMNS = (
     "gate_id raid_name gate_name difficulty class_name spec_name pulls clears wipes clear_rate "
     "best_boss_hp_left deaths best_dps pulls_to_first_clear time_spent_s first_fought_at first_cleared_at "
     "last_fought_at"
@@ -40,7 +40,7 @@ PROGRESS = (
 
 
 async def search_characters(
-    now: Snapshot,
+    snapshot: MartsSnapshot,
     *,
     prefix: str | None = None,
     region: str | None = None,
@@ -60,20 +60,20 @@ async def search_characters(
         .add("class_name = %(class_name)s", class_name=class_name)
         .add("spec_name = %(spec_name)s", spec_name=spec_name)
     )
-    if key := decode(after, _SEARCH_KEY):
+    if key := decode_cursor(after, _SEARCH_KEY):
         where.add(
             "(last_fought_at, player_name, region) < (%(after_at)s, %(after_name)s, %(after_region)s)",
             after_at=key[0],
             after_name=key[1],
             after_region=key[2],
         )
-    question = where.into(
+    query = where.into(
         """
         SELECT * FROM marts.characters WHERE {where}
         ORDER BY last_fought_at DESC, player_name DESC, region DESC LIMIT %(limit)s
         """
     )
-    rows = await now.rows(question, where.values | {"limit": limit + 1})
+    rows = await snapshot.fetch_all(query, where.values | {"limit": limit + 1})
     return paginate(rows, limit, ("last_fought_at", "player_name", "region"))
 
 
@@ -83,44 +83,48 @@ def _as_pattern(prefix: str) -> str:
     return f"{prefix}%"
 
 
-async def character(now: Snapshot, region: str, player_name: str) -> dict[str, Any]:
+async def read_character(snapshot: MartsSnapshot, region: str, player_name: str) -> dict[str, Any]:
     """One character with its progress and its play styles.
 
     Raises:
         NotFound: no fight of it is published.
     """
     who = {"region": region, "player_name": player_name}
-    row = await now.row(
+    row = await snapshot.fetch_one(
         "SELECT * FROM marts.characters WHERE region = %(region)s AND player_name = %(player_name)s", who
     )
     if row is None:
         raise NotFound("There are no fights of this character in this region; /v1/characters searches them.")
-    styles = await now.rows(
+    styles = await snapshot.fetch_all(
         """
         SELECT spec_name, fights, style, style_probability, axis_1, axis_2, model_version, computed_at
         FROM marts.play_styles WHERE region = %(region)s AND player_name = %(player_name)s ORDER BY spec_name
         """,
         who,
     )
-    return {"character": row, "progress": await progress(now, region, player_name), "play_styles": styles}
+    return {
+        "character": row,
+        "progress": await read_progress(snapshot, region, player_name),
+        "play_styles": styles,
+    }
 
 
-async def progress(now: Snapshot, region: str, player_name: str) -> list[Row]:
+async def read_progress(snapshot: MartsSnapshot, region: str, player_name: str) -> list[Row]:
     """Pulls, clears and best tries of a character by gate, the last fought first."""
     which = (
         Where()
         .add("player_name = %(player_name)s", player_name=player_name)
         .add("coalesce(region, 'unknown') = %(region)s", region=region)
     )
-    question = which.into(
+    query = which.into(
         "SELECT {columns} FROM marts.progression WHERE {where} ORDER BY last_fought_at DESC, gate_id",
-        columns=compose_columns(PROGRESS),
+        columns=compose_columns(PROGRESS_COLUMNS),
     )
-    return await now.rows(question, which.values)
+    return await snapshot.fetch_all(query, which.values)
 
 
-async def history(
-    now: Snapshot,
+async def read_history(
+    snapshot: MartsSnapshot,
     region: str,
     player_name: str,
     *,
@@ -138,33 +142,35 @@ async def history(
         .add("p.gate_id = %(gate_id)s", gate_id=gate_id)
         .add("p.is_cleared = %(is_cleared)s", is_cleared=is_cleared)
     )
-    if key := decode(after, _HISTORY_KEY):
+    if key := decode_cursor(after, _HISTORY_KEY):
         where.add(
             "(p.fight_started_at, p.encounter_id) < (%(after_at)s, %(after_id)s)",
             after_at=key[0],
             after_id=key[1],
         )
-    question = where.into(
+    query = where.into(
         """
         SELECT {columns}, {expected}
         FROM marts.players p LEFT JOIN marts.expected x USING (encounter_id, player_name)
         WHERE {where} ORDER BY p.fight_started_at DESC, p.encounter_id DESC LIMIT %(limit)s
         """,
-        columns=compose_columns(HISTORY, "p"),
-        expected=compose_columns(EXPECTED, "x"),
+        columns=compose_columns(HISTORY_COLUMNS, "p"),
+        expected=compose_columns(EXPECTED_COLUMNS, "x"),
     )
-    rows = await now.rows(question, where.values | {"limit": limit + 1})
+    rows = await snapshot.fetch_all(query, where.values | {"limit": limit + 1})
     return paginate(rows, limit, ("fight_started_at", "encounter_id"))
 
 
-async def compare_characters(now: Snapshot, a: tuple[str, str], b: tuple[str, str]) -> dict[str, Any]:
+async def compare_characters(
+    snapshot: MartsSnapshot, a: tuple[str, str], b: tuple[str, str]
+) -> dict[str, Any]:
     """Two characters, and what both did at the gates that both cleared alive.
 
     Raises:
         NotFound: one of them has no published fight.
     """
-    both = {"a": await character(now, *a), "b": await character(now, *b)}
-    shared = await now.rows(
+    both = {"a": await read_character(snapshot, *a), "b": await read_character(snapshot, *b)}
+    shared = await snapshot.fetch_all(
         """
         SELECT gate_id, raid_name, gate_name, difficulty, a.clears AS a_clears, b.clears AS b_clears,
                a.median_dps AS a_median_dps, b.median_dps AS b_median_dps,

@@ -13,15 +13,15 @@ from typing import Any
 
 import msgspec
 
-from lostark_api.http.problems import BadCursor
+from lostark_api.http.problems import InvalidCursor
 
 
-def encode(key: Sequence[Any]) -> str:
+def encode_cursor(key: Sequence[Any]) -> str:
     """A cursor behind the row with this sort key."""
     return base64.urlsafe_b64encode(msgspec.json.encode(list(key))).decode().rstrip("=")
 
 
-def decode(cursor: str | None, kinds: Sequence[type]) -> list[Any] | None:
+def decode_cursor(cursor: str | None, kinds: Sequence[type]) -> list[Any] | None:
     """The sort key; None without a cursor.
 
     Raises:
@@ -37,9 +37,9 @@ def decode(cursor: str | None, kinds: Sequence[type]) -> list[Any] | None:
             for value, kind in zip(values, kinds, strict=True)
         ]
     except (ValueError, TypeError, binascii.Error, msgspec.MsgspecError):
-        raise BadCursor from None
+        raise InvalidCursor from None
     texts = [value for value in key if isinstance(value, str)]
     instants = [value for value in key if isinstance(value, datetime)]
     if any("\x00" in text or len(text) > 1000 for text in texts) or any(at.tzinfo is None for at in instants):
-        raise BadCursor
+        raise InvalidCursor
     return key

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from psycopg import sql
 
-from lostark_api.database import Row, Snapshot, Where, compose_columns
+from lostark_api.database import MartsSnapshot, Row, Where, compose_columns
 from lostark_assets.errors import NotFound
 from lostark_assets.marts.tables import DISTRIBUTIONS, ENCOUNTERS, PLAYERS, PROGRESSION, Mart
 
@@ -26,22 +26,22 @@ _ORDER = {
 }
 
 
-def get_columns(dataset: str) -> Mart:
+def get_mart(dataset: str) -> Mart:
     """The mart behind a data set."""
     if dataset not in _MARTS:
         raise NotFound(f"There is no such data set; there are {', '.join(DATASETS)}.")
     return _MARTS[dataset]
 
 
-async def export_rows(now: Snapshot, dataset: Dataset, where: Where, *, limit: int) -> list[Row]:
+async def export_rows(snapshot: MartsSnapshot, dataset: Dataset, where: Where, *, limit: int) -> list[Row]:
     """At most ``limit`` rows of ``dataset``, of counted logs where it has logs."""
-    mart = get_columns(dataset)
+    mart = get_mart(dataset)
     if dataset in ("players", "fights"):
         where.add("is_counted")
-    question = where.into(
+    query = where.into(
         "SELECT {columns} FROM {table} WHERE {where} ORDER BY {order} LIMIT %(limit)s",
         order=sql.SQL(_ORDER[dataset]),  # type: ignore[arg-type]
         columns=compose_columns(mart.names),
         table=compose_columns([mart.name], "marts"),
     )
-    return await now.rows(question, where.values | {"limit": limit})
+    return await snapshot.fetch_all(query, where.values | {"limit": limit})

@@ -6,30 +6,30 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from lostark_api.database import Row, Snapshot, Where, compose_columns
-from lostark_api.queries.cursors import decode, encode
+from lostark_api.database import MartsSnapshot, Row, Where, compose_columns
+from lostark_api.queries.cursors import decode_cursor, encode_cursor
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
 from lostark_assets.errors import NotFound
 from lostark_assets.marts.tables import ENCOUNTERS, PLAYERS, SKILLS, STEP_S
 
-SUMMARY = (
+SUMMARY_COLUMNS = (
     "fight_id encounter_id fight_started_at fight_date gate_id raid_name gate_name boss_name difficulty "
     "is_cleared duration_s boss_hp_left region player_count raid_size damage dps deaths measurement_rules "
     "detail_level"
 ).split()
 _LIST_ONLY = ("boss_hp_at_s", "boss_hp")
-FACTS = [name for name in ENCOUNTERS.names if name not in (*_LIST_ONLY, "is_counted")]
+FIGHT_COLUMNS = [name for name in ENCOUNTERS.names if name not in (*_LIST_ONLY, "is_counted")]
 _OF_THE_FIGHT = (
     "encounter_id fight_date fight_id is_counted fight_started_at raid_name gate_name boss_name difficulty "
     "is_cleared duration_s meter_version measurement_rules region week_started_at gate_id"
 )
-PLAYER_FACTS = [name for name in PLAYERS.names if name not in _OF_THE_FIGHT.split()]
-EXPECTATION = [
+PLAYER_COLUMNS = [name for name in PLAYERS.names if name not in _OF_THE_FIGHT.split()]
+EXPECTATION_COLUMNS = [
     "model_version", "is_seen_in_training", "refusal_reason", "typical_dps", "expected_dps",
     "expected_dps_low", "expected_dps_high", "expected_percentile", *(c.name for c in CONTEXT_PARTS),
     "gap_dps", *(c.name for c in GAP_PARTS),
 ]  # fmt: skip
-SKILL_FACTS = [name for name in SKILLS.names if name not in ("encounter_id", "fight_date")]
+SKILL_COLUMNS = [name for name in SKILLS.names if name not in ("encounter_id", "fight_date")]
 _KEY = (datetime, str)
 
 
@@ -68,7 +68,7 @@ class FightFilter:
 
 
 async def list_fights(
-    now: Snapshot, which: FightFilter, *, limit: int, after: str | None = None
+    snapshot: MartsSnapshot, which: FightFilter, *, limit: int, after: str | None = None
 ) -> tuple[list[Row], str | None]:
     """Fights, newest first, and the cursor of the next page.
 
@@ -76,13 +76,13 @@ async def list_fights(
         BadCursor: ``after`` is no cursor of this list.
     """
     where = which.where()
-    if key := decode(after, _KEY):
+    if key := decode_cursor(after, _KEY):
         where.add(
             "(e.fight_started_at, e.encounter_id) < (%(after_at)s, %(after_id)s)",
             after_at=key[0],
             after_id=key[1],
         )
-    question = where.into(
+    query = where.into(
         """
         SELECT {columns}, (
             SELECT array_agg(p.spec_name ORDER BY p.damage DESC NULLS LAST)
@@ -91,9 +91,9 @@ async def list_fights(
         FROM marts.encounters e WHERE {where}
         ORDER BY e.fight_started_at DESC, e.encounter_id DESC LIMIT %(limit)s
         """,
-        columns=compose_columns(SUMMARY, "e"),
+        columns=compose_columns(SUMMARY_COLUMNS, "e"),
     )
-    rows = await now.rows(question, where.values | {"limit": limit + 1})
+    rows = await snapshot.fetch_all(query, where.values | {"limit": limit + 1})
     return paginate(rows, limit, ("fight_started_at", "encounter_id"))
 
 
@@ -101,16 +101,16 @@ def paginate(rows: list[Row], limit: int, key: tuple[str, ...]) -> tuple[list[Ro
     """At most ``limit`` rows, and a cursor if there are more."""
     if len(rows) <= limit:
         return rows, None
-    return rows[:limit], encode([rows[limit - 1][name] for name in key])
+    return rows[:limit], encode_cursor([rows[limit - 1][name] for name in key])
 
 
-async def fight_report(now: Snapshot, fight_id: str) -> Row:
+async def read_report(snapshot: MartsSnapshot, fight_id: str) -> Row:
     """Facts of a fight, its players with what was expected of them, deaths, boss HP, and its logs.
 
     Raises:
         NotFound: no such fight is published.
     """
-    logs = await now.rows(
+    logs = await snapshot.fetch_all(
         """
         SELECT encounter_id, is_counted, is_superseded, log_format, detail_level, meter_version, completeness
         FROM marts.encounters WHERE fight_id = %(fight_id)s ORDER BY is_counted DESC, encounter_id
@@ -122,14 +122,14 @@ async def fight_report(now: Snapshot, fight_id: str) -> Row:
     # Without a counted log, such as while a source replaces it, the best of the others tells the fight.
     encounter_id = logs[0]["encounter_id"]
     which = Where().add("e.encounter_id = %(encounter_id)s", encounter_id=encounter_id)
-    fact = await now.row(
+    fact = await snapshot.fetch_one(
         which.into(
             "SELECT {columns} FROM marts.encounters e WHERE {where}",
-            columns=compose_columns([*FACTS, *_LIST_ONLY]),
+            columns=compose_columns([*FIGHT_COLUMNS, *_LIST_ONLY]),
         ),
         which.values,
     )
-    players = await read_players(now, encounter_id)
+    players = await read_players(snapshot, encounter_id)
     assert fact is not None
     hp = {name: fact.pop(name) for name in _LIST_ONLY}
     return {
@@ -148,34 +148,34 @@ async def fight_report(now: Snapshot, fight_id: str) -> Row:
     }
 
 
-async def read_players(now: Snapshot, encounter_id: str) -> list[Row]:
+async def read_players(snapshot: MartsSnapshot, encounter_id: str) -> list[Row]:
     """Players of one log with their expectation (null without one), most damage first."""
     which = Where().add("p.encounter_id = %(encounter_id)s", encounter_id=encounter_id)
-    rows = await now.rows(
+    rows = await snapshot.fetch_all(
         which.into(
             """
             SELECT {columns}, {expected}, x.encounter_id IS NOT NULL AS has_expectation
             FROM marts.players p LEFT JOIN marts.expected x USING (encounter_id, player_name)
             WHERE {where} ORDER BY p.damage DESC NULLS LAST, p.player_name
             """,
-            columns=compose_columns(PLAYER_FACTS, "p"),
-            expected=compose_columns(EXPECTATION, "x"),
+            columns=compose_columns(PLAYER_COLUMNS, "p"),
+            expected=compose_columns(EXPECTATION_COLUMNS, "x"),
         ),
         which.values,
     )
     for row in rows:
-        expected = {name: row.pop(name) for name in EXPECTATION}
+        expected = {name: row.pop(name) for name in EXPECTATION_COLUMNS}
         row["expected"] = expected if row.pop("has_expectation") else None
     return rows
 
 
-async def counted_log(now: Snapshot, fight_id: str) -> Row:
+async def read_counted_log(snapshot: MartsSnapshot, fight_id: str) -> Row:
     """Encounter id and length of the log that tells a fight.
 
     Raises:
         NotFound: no such fight is published.
     """
-    row = await now.row(
+    row = await snapshot.fetch_one(
         """
         SELECT encounter_id, duration_s FROM marts.encounters WHERE fight_id = %(fight_id)s
         ORDER BY is_counted DESC, encounter_id LIMIT 1
@@ -187,26 +187,26 @@ async def counted_log(now: Snapshot, fight_id: str) -> Row:
     return row
 
 
-async def fight_skills(now: Snapshot, fight_id: str, player_name: str | None = None) -> list[Row]:
+async def read_skills(snapshot: MartsSnapshot, fight_id: str, player_name: str | None = None) -> list[Row]:
     """Skills of the fight's players, of each player the strongest first."""
-    log = await counted_log(now, fight_id)
+    log = await read_counted_log(snapshot, fight_id)
     which = (
         Where()
         .add("encounter_id = %(encounter_id)s", encounter_id=log["encounter_id"])
         .add("player_name = %(player_name)s", player_name=player_name)
     )
-    question = which.into(
+    query = which.into(
         "SELECT {columns} FROM marts.skills WHERE {where} "
         "ORDER BY player_name, damage DESC NULLS LAST, skill_id",
-        columns=compose_columns(SKILL_FACTS),
+        columns=compose_columns(SKILL_COLUMNS),
     )
-    return await now.rows(question, which.values)
+    return await snapshot.fetch_all(query, which.values)
 
 
-async def fight_timeline(now: Snapshot, fight_id: str) -> dict[str, Any]:
+async def read_timeline(snapshot: MartsSnapshot, fight_id: str) -> dict[str, Any]:
     """10 s DPS and damage so far of every player, a point every ``step_s`` seconds."""
-    log = await counted_log(now, fight_id)
-    players = await now.rows(
+    log = await read_counted_log(snapshot, fight_id)
+    players = await snapshot.fetch_all(
         """
         SELECT player_name, measured_by, dps, cumulative_damage FROM marts.timelines
         WHERE encounter_id = %(encounter_id)s

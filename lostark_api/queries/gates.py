@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lostark_api.database import Row, Snapshot, Where
+from lostark_api.database import MartsSnapshot, Row, Where
 from lostark_assets.errors import NotFound
 
 _GATES = """
@@ -18,25 +18,27 @@ ORDER BY last_fought_at DESC, gate_id
 """
 
 
-async def list_gates(now: Snapshot) -> list[Row]:
+async def list_gates(snapshot: MartsSnapshot) -> list[Row]:
     """All gates at each difficulty, the last fought first."""
-    return await now.rows(Where().into(_GATES))
+    return await snapshot.fetch_all(Where().into(_GATES))
 
 
-async def gate(now: Snapshot, gate_id: str) -> Row:
+async def read_gate(snapshot: MartsSnapshot, gate_id: str) -> Row:
     """One gate.
 
     Raises:
         NotFound: no fight of it is published.
     """
     where = Where().add("gate_id = %(gate_id)s", gate_id=gate_id)
-    row = await now.row(where.into(_GATES), where.values)
+    row = await snapshot.fetch_one(where.into(_GATES), where.values)
     if row is None:
         raise NotFound("There are no fights of this gate; /v1/gates lists those that there are.")
     return row
 
 
-async def weeks(now: Snapshot, gate_id: str, spec_name: str | None, bracket: str | None) -> list[Row]:
+async def read_weeks(
+    snapshot: MartsSnapshot, gate_id: str, spec_name: str | None, bracket: str | None
+) -> list[Row]:
     """The gate's distributions week by week, newest first."""
     where = (
         Where()
@@ -44,7 +46,7 @@ async def weeks(now: Snapshot, gate_id: str, spec_name: str | None, bracket: str
         .add("spec_name = %(spec_name)s", spec_name=spec_name)
         .add("item_level_bracket = %(bracket)s", bracket=bracket)
     )
-    question = where.into(
+    query = where.into(
         """
         SELECT week_started_at, class_name, spec_name, is_support, item_level_bracket, measurement_rules,
                player_count, encounter_count, mean_dps, p5, p10, p25, p50, p75, p90, p95, median_low,
@@ -53,4 +55,4 @@ async def weeks(now: Snapshot, gate_id: str, spec_name: str | None, bracket: str
         ORDER BY week_started_at DESC, spec_name, item_level_bracket, measurement_rules LIMIT 5000
         """
     )
-    return await now.rows(question, where.values)
+    return await snapshot.fetch_all(query, where.values)

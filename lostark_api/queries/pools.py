@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from psycopg import sql
 
-from lostark_api.database import Row, Snapshot, Where
+from lostark_api.database import MartsSnapshot, Row, Where
 from lostark_assets.stats.distribution import median_rank
 
 Role = Literal["dealer", "support"]
@@ -58,10 +58,10 @@ class Pool:
         )
 
 
-async def gate_distribution(now: Snapshot, pool: Pool) -> list[Row]:
+async def read_gate_distribution(snapshot: MartsSnapshot, pool: Pool) -> list[Row]:
     """Quantiles of one gate by spec, best median first."""
     where = pool.where()
-    question = where.into(
+    query = where.into(
         """
         SELECT p.class_name, p.spec_name, array_agg({measure} ORDER BY {measure}) AS figures,
                count(DISTINCT p.fight_id) AS fight_count,
@@ -70,13 +70,13 @@ async def gate_distribution(now: Snapshot, pool: Pool) -> list[Row]:
         """,
         measure=_MEASURE[pool.role],
     )
-    return _described(await now.rows(question, where.values))
+    return _described(await snapshot.fetch_all(query, where.values))
 
 
-async def tier_list(now: Snapshot, pool: Pool) -> list[Row]:
+async def read_tier_list(snapshot: MartsSnapshot, pool: Pool) -> list[Row]:
     """Specs by how their players do against the median of their gate and week (1.0), over all gates."""
     where = pool.where()
-    question = where.into(
+    query = where.into(
         """
         WITH pool AS MATERIALIZED (
             SELECT p.gate_id, p.week_started_at, p.class_name, p.spec_name, p.fight_id, p.measurement_rules,
@@ -94,7 +94,7 @@ async def tier_list(now: Snapshot, pool: Pool) -> list[Row]:
         """,
         measure=_MEASURE[pool.role],
     )
-    return _described(await now.rows(question, where.values))
+    return _described(await snapshot.fetch_all(query, where.values))
 
 
 def describe(figures: Sequence[float]) -> Row:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lostark_api.database import Row, Snapshot, Where, compose_columns
-from lostark_api.queries.characters import PROGRESS
-from lostark_api.queries.cursors import decode
+from lostark_api.database import MartsSnapshot, Row, Where, compose_columns
+from lostark_api.queries.characters import PROGRESS_COLUMNS
+from lostark_api.queries.cursors import decode_cursor
 from lostark_api.queries.fights import paginate
 
 _KEY = (datetime, str, str, str)
 
 
-async def by_gate(now: Snapshot) -> list[Row]:
+async def summarize_gates(snapshot: MartsSnapshot) -> list[Row]:
     """Characters, clears and the pulls that a first clear takes, by gate."""
-    return await now.rows(
+    return await snapshot.fetch_all(
         """
         SELECT gate_id, raid_name, gate_name, difficulty, count(*) AS character_count,
                count(*) FILTER (WHERE clears > 0) AS cleared_count,
@@ -33,20 +33,25 @@ async def by_gate(now: Snapshot) -> list[Row]:
     )
 
 
-async def of_gate(
-    now: Snapshot, gate_id: str, *, is_cleared: bool | None = None, limit: int, after: str | None = None
+async def list_gate_characters(
+    snapshot: MartsSnapshot,
+    gate_id: str,
+    *,
+    is_cleared: bool | None = None,
+    limit: int,
+    after: str | None = None,
 ) -> tuple[list[Row], str | None]:
     """Characters at one gate, the last seen first."""
     where = Where().add("gate_id = %(gate_id)s", gate_id=gate_id)
     if is_cleared is not None:
         where.add("clears > 0" if is_cleared else "clears = 0")
-    if key := decode(after, _KEY):
+    if key := decode_cursor(after, _KEY):
         where.add(
             "(last_fought_at, player_name, coalesce(region, 'unknown'), coalesce(spec_name, '')) < "
             "(%(after_at)s, %(after_name)s, %(after_region)s, %(after_spec)s)",
             **dict(zip(("after_at", "after_name", "after_region", "after_spec"), key, strict=True)),
         )
-    question = where.into(
+    query = where.into(
         """
         SELECT player_name, coalesce(region, 'unknown') AS region, {columns},
                coalesce(spec_name, '') AS last_key
@@ -55,9 +60,9 @@ async def of_gate(
                  coalesce(spec_name, '') DESC
         LIMIT %(limit)s
         """,
-        columns=compose_columns(PROGRESS),
+        columns=compose_columns(PROGRESS_COLUMNS),
     )
-    rows = await now.rows(question, where.values | {"limit": limit + 1})
+    rows = await snapshot.fetch_all(query, where.values | {"limit": limit + 1})
     page, cursor = paginate(rows, limit, ("last_fought_at", "player_name", "region", "last_key"))
     for row in page:
         del row["last_key"]

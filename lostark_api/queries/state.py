@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from lostark_api.database import Row, Snapshot
+from lostark_api.database import MartsSnapshot, Row
 from lostark_ml.registry.names import DPS_MODEL
 
 _DAYS_SHOWN = 60
 
 
-async def quality(now: Snapshot) -> dict[str, Any]:
+async def read_quality(snapshot: MartsSnapshot) -> dict[str, Any]:
     """Freshness, rows passed and refused in all and by day, and the reasons."""
-    total = await now.row(
+    total = await snapshot.fetch_one(
         """
         SELECT coalesce(sum(logs_passed), 0)::bigint AS logs_passed,
                coalesce(sum(logs_refused), 0)::bigint AS logs_refused,
@@ -24,28 +24,28 @@ async def quality(now: Snapshot) -> dict[str, Any]:
         FROM marts.day_quality
         """
     )
-    reasons = await now.rows(
+    reasons = await snapshot.fetch_all(
         """
         SELECT scope, reason_code, sum(row_count)::bigint AS row_count, max(fight_date) AS newest_day
         FROM marts.day_quarantine GROUP BY scope, reason_code ORDER BY row_count DESC, reason_code, scope
         """
     )
-    days = await now.rows(
+    days = await snapshot.fetch_all(
         f"SELECT * FROM marts.day_quality ORDER BY fight_date DESC LIMIT {_DAYS_SHOWN}"  # noqa: S608
     )
     return {
-        "publish_version": now.version,
-        "published_at": now.published_at,
+        "publish_version": snapshot.version,
+        "published_at": snapshot.published_at,
         **(total or {}),
         "reasons": reasons,
         "days": days,
     }
 
 
-async def model(now: Snapshot) -> dict[str, Any]:
+async def read_model(snapshot: MartsSnapshot) -> dict[str, Any]:
     """The champion, every change of it, the newest evaluation, and how it does week by week."""
     # The history is of every registered model.
-    changes = await now.rows(
+    changes = await snapshot.fetch_all(
         """
         SELECT * FROM marts.champion_history WHERE model_name = %(model)s
         ORDER BY changed_at DESC, alias LIMIT 500
@@ -53,14 +53,14 @@ async def model(now: Snapshot) -> dict[str, Any]:
         {"model": DPS_MODEL},
     )
     champion = next((row["to_version"] for row in changes if row["alias"] == "champion"), None)
-    evaluation = await now.rows(
+    evaluation = await snapshot.fetch_all(
         """
         SELECT * FROM marts.model_evaluation
         WHERE run_id = (SELECT run_id FROM marts.model_evaluation ORDER BY evaluated_at DESC, run_id LIMIT 1)
         ORDER BY slice = 'overall' DESC, slice, value, predictor LIMIT 2000
         """
     )
-    monitoring = await now.rows(
+    monitoring = await snapshot.fetch_all(
         """
         SELECT * FROM marts.model_monitoring
         ORDER BY week_started_at DESC, slice = 'overall' DESC, slice, value LIMIT 2000
@@ -74,9 +74,9 @@ async def model(now: Snapshot) -> dict[str, Any]:
     }
 
 
-async def publications(now: Snapshot, limit: int = 50) -> list[Row]:
+async def list_publications(snapshot: MartsSnapshot, limit: int = 50) -> list[Row]:
     """The newest publishes."""
-    return await now.rows(
+    return await snapshot.fetch_all(
         """
         SELECT version, published_at, cardinality(days) AS day_count, days[1] AS first_day,
                days[cardinality(days)] AS last_day, tables, row_counts

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from lostark_api.database import Snapshot
+from lostark_api.database import MartsSnapshot
 from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.landing import Landed
@@ -24,7 +24,7 @@ _PUBLISHED = (
 )
 
 
-def cleaned_logs(lake: Lake, landed: Landed) -> tuple[dict[str, str], Counter[str], int]:
+def read_cleaned_logs(lake: Lake, landed: Landed) -> tuple[dict[str, str], Counter[str], int]:
     """Of a collected upload: log to encounter id where it is in core, refusals by reason, whole logs."""
     result = landed.result
     if result is None or not result.log_ids:
@@ -51,12 +51,12 @@ def cleaned_logs(lake: Lake, landed: Landed) -> tuple[dict[str, str], Counter[st
     return encounters, Counter(entries["reason_code"].to_pylist()), len(whole - encounters.keys())
 
 
-async def published_fights(now: Snapshot, encounter_ids: list[str]) -> list[dict[str, Any]]:
+async def read_published_fights(snapshot: MartsSnapshot, encounter_ids: list[str]) -> list[dict[str, Any]]:
     """Those of the encounters that are published, newest first."""
-    return await now.rows(_PUBLISHED, {"ids": encounter_ids}) if encounter_ids else []
+    return await snapshot.fetch_all(_PUBLISHED, {"ids": encounter_ids}) if encounter_ids else []
 
 
-def document(
+def describe_ticket(
     landed: Landed,
     encounters: dict[str, str],
     reasons: Counter[str],

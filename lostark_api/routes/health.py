@@ -1,43 +1,40 @@
-"""Whether the process lives, whether it can answer, and what it has counted."""
+"""Liveness, readiness and metrics."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
-from lostark_api.http.problems import problem
+from lostark_api.dependencies import ChampionDep, MartsDep, MetricsDep
+from lostark_api.http.problems import problem_response
+from lostark_api.http.responses import NO_STORE
 from lostark_assets.errors import DatabaseUnavailable
 
 router = APIRouter(tags=["health"])
-_NO_STORE = {"Cache-Control": "no-store"}
 
 
 @router.get("/healthz")
 async def healthz() -> Response:
-    """The process answers."""
-    return JSONResponse({"status": "alive"}, headers=_NO_STORE)
+    """Whether the process is alive."""
+    return JSONResponse({"status": "alive"}, headers=NO_STORE)
 
 
 @router.get("/readyz")
-async def readyz(request: Request) -> Response:
-    """The marts can be read. Whether a champion is loaded is told, and does not decide."""
+async def readyz(marts: MartsDep, champion: ChampionDep) -> Response:
+    """Whether the marts can be read. A missing champion is reported and does not matter."""
     try:
-        async with request.app.state.marts.snapshot() as now:
-            version = now.version
+        async with marts.snapshot() as snapshot:
+            version = snapshot.version
     except DatabaseUnavailable:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The marts can't be read; see the API's log.")
-    body = {
-        "status": "ready",
-        "publish_version": version,
-        "model_version": request.app.state.champion.version,
-    }
-    return JSONResponse(body, headers=_NO_STORE)
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "The marts can't be read; see the API's log.")
+    body = {"status": "ready", "publish_version": version, "model_version": champion.version}
+    return JSONResponse(body, headers=NO_STORE)
 
 
 @router.get("/metrics")
-async def metrics(request: Request) -> Response:
-    """For Prometheus."""
-    return Response(request.app.state.metrics.page(), headers=_NO_STORE, media_type=CONTENT_TYPE_LATEST)
+async def metrics(metrics: MetricsDep) -> Response:
+    """The metrics, for Prometheus."""
+    return Response(metrics.render(), headers=NO_STORE, media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""Sending battle logs, and following what becomes of them."""
+"""Uploading battle logs, and following what becomes of them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import asyncio
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
-from starlette.requests import ClientDisconnect
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from lostark_api.database import Marts
-from lostark_api.http.language import labelled
-from lostark_api.http.parameters import Lang
-from lostark_api.http.problems import RETRY_AFTER_S, problem
-from lostark_api.http.responses import encoded, get_language
+from lostark_api.dependencies import LanguageDep, MartsDep, SettingsDep, UploadsDep, require_scope
+from lostark_api.http.language import add_labels
+from lostark_api.http.problems import RETRY_AFTER_S, problem_response
+from lostark_api.http.responses import NO_STORE, encode_json
 from lostark_api.queries import tickets
 from lostark_api.routes import PREFIX
-from lostark_api.schemas import responses as c
+from lostark_api.schemas.problems import document_problems
+from lostark_api.schemas.uploads import UploadTicket
 from lostark_api.services.keys import UPLOAD
-from lostark_api.services.uploads import NoRoom, UploadRefused, Uploads, UploadTooLarge, UploadTooSlow
+from lostark_api.services.uploads import NoRoom, UploadRefused, UploadTooLarge, UploadTooSlow
 from lostark_assets.contracts.battle_log_api import JSON_TYPE, LIST_PATH
-from lostark_assets.lake.tables import open_lake
+from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.observability.logs import get_logger
 from lostark_assets.sources.landing import TICKET_PATTERN, Landed, clean_arguments
 
@@ -31,112 +31,107 @@ ACCEPTED_TYPES = (
     "application/octet-stream", "application/json", "application/gzip", "application/x-gzip",
     "application/vnd.sqlite3", "application/x-sqlite3", "application/vnd.apache.parquet", "text/csv",
 )  # fmt: skip
-_NO_STORE = {"Cache-Control": "no-store"}
 _BODY = {
     "required": True,
-    "description": "The file as it is; what it holds is told by its content, not by this type.",
+    "description": "The file, unchanged; its format is detected from its content, not from this type.",
     "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in ACCEPTED_TYPES},
 }
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    int(status): {"model": c.Problem, "content": {"application/problem+json": {}}, "description": what}
-    for status, what in (
-        (401, "A key is needed, or this one opens nothing."),
-        (403, "The key lacks the scope, or a page of another site sends this."),
-        (408, "The sender fell silent."),
-        (413, "Larger than an upload may be."),
-        (415, "Neither a file nor one of the accepted types."),
-        (429, "Too many requests of this key; Retry-After says when."),
-    )
-}
+_REFUSALS = document_problems(
+    {
+        401: "Missing or invalid API key.",
+        403: "The key lacks the scope, or the request comes from another site's page.",
+        408: "The client stopped sending.",
+        413: "The file exceeds the size limit.",
+        415: "The Content-Type is not accepted.",
+        429: "Too many requests of this key; Retry-After says how many seconds to wait.",
+    }
+)
 
 
-def _said(what: str) -> Any:
-    return Query(max_length=100, description=f"{what} of a player table that doesn't say it.")
+def _argument(what: str) -> Any:
+    return Query(max_length=100, description=f"{what}, for a player table that does not state it.")
 
 
 @router.post(
     "/battle-logs",
     status_code=HTTPStatus.ACCEPTED,
-    response_model=c.UploadTicket,
+    response_model=UploadTicket,
     responses=_REFUSALS,
     openapi_extra={"requestBody": _BODY, "security": [{"key": []}, {}]},
+    dependencies=[Depends(require_scope(UPLOAD))],
 )
 async def send_battle_logs(
     request: Request,
+    uploads: UploadsDep,
+    settings: SettingsDep,
+    marts: MartsDep,
+    language: LanguageDep,
     name: Annotated[str, Query(max_length=300, description="The file's own name.")] = "upload",
-    raid: Annotated[str | None, _said("Raid")] = None,
-    gate: Annotated[str | None, _said("Gate")] = None,
-    boss: Annotated[str | None, _said("Boss")] = None,
-    difficulty: Annotated[str | None, _said("Difficulty")] = None,
-    region: Annotated[str | None, _said("Server region")] = None,
+    raid: Annotated[str | None, _argument("Raid")] = None,
+    gate: Annotated[str | None, _argument("Gate")] = None,
+    boss: Annotated[str | None, _argument("Boss")] = None,
+    difficulty: Annotated[str | None, _argument("Difficulty")] = None,
+    region: Annotated[str | None, _argument("Server region")] = None,
 ) -> Response:
-    """Send an `encounters.db`, upload JSON (plain or gzip) or a player table; the answer is a ticket.
+    """Upload an `encounters.db`, upload JSON (plain or gzip) or a player table; returns a ticket.
 
-    Known logs count once, so that the same file can be sent again. Needs a key of scope `upload`, unless the
-    platform takes uploads of everybody.
+    Known logs count once, so the same file can be sent again. Needs a key of scope `upload`, unless the
+    platform accepts anonymous uploads.
     """
-    await request.app.state.access.allow(request, UPLOAD)
-    uploads: Uploads = request.app.state.uploads
-    refusal = _refused_by_header(request)
+    refusal = _check_headers(request)
     if refusal is not None:
         return refusal
-    said = {"raid": raid, "gate": gate, "boss": boss, "difficulty": difficulty, "region": region}
+    arguments = {"raid": raid, "gate": gate, "boss": boss, "difficulty": difficulty, "region": region}
     try:
         length = request.headers.get("content-length", "0")
         uploads.check_size(int(length) if length.isdigit() else 0)
-        landed = await uploads.receive(request.stream(), name, clean_arguments(said))
-    except ClientDisconnect:
-        return problem(HTTPStatus.BAD_REQUEST, "The body ended before all of it was there. Nothing was kept.")
+        landed = await uploads.receive(request.stream(), name, clean_arguments(arguments))
     except NoRoom as error:
         later = {"Retry-After": str(12 * RETRY_AFTER_S)}
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=later)
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=later)
     except UploadRefused as error:
-        # What was not read of the body can't be told from a next request.
-        return problem(_get_status(error), str(error), headers={"Connection": "close"})
+        # The rest of the body is unread, and would be taken for the next request.
+        return problem_response(_get_status(error), str(error), headers={"Connection": "close"})
     log.info("upload_received", log_format=landed.ticket.log_format, size_bytes=landed.ticket.bytes)
-    where = f"{LIST_PATH}/tickets/{landed.ticket.ticket}"
-    return Response(
-        encoded(await _document(request, landed)),
-        HTTPStatus.ACCEPTED,
-        {**_NO_STORE, "Location": where},
-        JSON_TYPE,
-    )
+    location = {"Location": f"{LIST_PATH}/tickets/{landed.ticket.ticket}"}
+    content = await _describe(landed, open_lake(settings), marts, language)
+    return Response(encode_json(content), HTTPStatus.ACCEPTED, {**NO_STORE, **location}, JSON_TYPE)
 
 
-@router.get("/battle-logs/tickets/{ticket}", response_model=c.UploadTicket)
+@router.get("/battle-logs/tickets/{ticket}", response_model=UploadTicket)
 async def follow_upload(
-    request: Request,
+    uploads: UploadsDep,
+    settings: SettingsDep,
+    marts: MartsDep,
+    language: LanguageDep,
     ticket: Annotated[str, Path(pattern=TICKET_PATTERN, description="The ticket of an upload.")],
-    lang: Lang = None,  # noqa: ARG001 - read where labels are made; here it is said that it can be given
 ) -> Response:
-    """What became of an upload: received, collected, cleaned, published, or refused with reasons.
+    """State of an upload: received, collected, cleaned, published, or refused with reasons.
 
-    Who has the ticket may look; there is no list of them.
+    Everyone with the ticket may see it; tickets are not listed.
     """
-    landed = await asyncio.to_thread(request.app.state.uploads.landing.find, ticket)
-    return Response(encoded(await _document(request, landed)), headers=_NO_STORE, media_type=JSON_TYPE)
+    landed = await asyncio.to_thread(uploads.landing.find, ticket)
+    content = await _describe(landed, open_lake(settings), marts, language)
+    return Response(encode_json(content), headers=NO_STORE, media_type=JSON_TYPE)
 
 
-async def _document(request: Request, landed: Landed) -> dict[str, Any]:
-    lake = open_lake(request.app.state.settings)
-    encounters, reasons, refused = await asyncio.to_thread(tickets.cleaned_logs, lake, landed)
+async def _describe(landed: Landed, lake: Lake, marts: Marts, language: str) -> dict[str, Any]:
+    encounters, reasons, refused = await asyncio.to_thread(tickets.read_cleaned_logs, lake, landed)
     fights = []
     if encounters:
-        marts: Marts = request.app.state.marts
-        async with marts.snapshot() as now:
-            fights = await tickets.published_fights(now, list(encounters.values()))
-        fights = labelled(fights, get_language(request))
-    return tickets.document(landed, encounters, reasons, refused, fights)
+        async with marts.snapshot() as snapshot:
+            fights = await tickets.read_published_fights(snapshot, list(encounters.values()))
+    return tickets.describe_ticket(landed, encounters, reasons, refused, add_labels(fights, language))
 
 
-def _refused_by_header(request: Request) -> Response | None:
+def _check_headers(request: Request) -> Response | None:
     kind = request.headers.get("content-type", ACCEPTED_TYPES[0]).partition(";")[0].strip().lower()
     if kind not in ACCEPTED_TYPES:
         detail = f"Content-Type: expected one of {', '.join(ACCEPTED_TYPES)}, found {kind[:80]!r}."
-        return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{detail} Nothing was read.")
+        return problem_response(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{detail} Nothing was read.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         detail = "Content-Encoding: expected none; send a gzip file as it is. Nothing was read."
-        return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+        return problem_response(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
     return None
 
 

@@ -31,7 +31,7 @@ _CURSOR = re.compile(r"(\d{1,18})\.([0-9a-f]{32}|0)")
 _Key = tuple[int, str]
 
 
-class UnknownCursor(Exception):
+class ForgottenCursor(Exception):
     """A cursor that this platform never gave."""
 
 
@@ -121,7 +121,7 @@ def _key(entry: BattleLogEntry) -> _Key:
 def _position(cursor: str) -> _Key:
     parts = _CURSOR.fullmatch(cursor)
     if parts is None:
-        raise UnknownCursor
+        raise ForgottenCursor
     return int(parts[1]), parts[2]
 
 

@@ -260,7 +260,7 @@ RAIDS: tuple[Raid, ...] = (
     ),
     _raid(
         "Aegir",
-        "에기르",
+        "1막 에기르",
         "kazeros",
         8,
         (
@@ -270,7 +270,7 @@ RAIDS: tuple[Raid, ...] = (
         levels={"Normal": 1660, "Hard": 1680},
         released=date(2024, 7, 24),
         more=("Solo", "Extreme Normal", "Extreme Hard", "Extreme Nightmare"),
-        aliases=("Act 1", "Act 1: Aegir", "1막", "1막 에기르", "1막: 대지를 부수는 업화의 궤적"),
+        aliases=("Act 1", "Act 1: Aegir", "1막", "에기르", "1막: 대지를 부수는 업화의 궤적"),
     ),
     _raid(
         "Act 2: Brelshaza",
@@ -295,7 +295,7 @@ RAIDS: tuple[Raid, ...] = (
     ),
     _raid(
         "Act 3: Mordum",
-        "모르둠",
+        "3막 모르둠",
         "kazeros",
         8,
         (
@@ -306,7 +306,7 @@ RAIDS: tuple[Raid, ...] = (
         levels={"Normal": 1680, "Hard": 1700},
         released=date(2025, 1, 22),
         more=("Solo",),
-        aliases=("Act 3", "Mordum", "Mount Antares", "3막", "3막 모르둠", "3막: 칠흑, 폭풍의 밤"),
+        aliases=("Act 3", "Mordum", "Mount Antares", "3막", "모르둠", "3막: 칠흑, 폭풍의 밤"),
     ),
     _raid(
         "Assault: Flame of Destruction",
@@ -320,7 +320,7 @@ RAIDS: tuple[Raid, ...] = (
     ),
     _raid(
         "Act 4: Armoche",
-        "아르모체",
+        "4막 아르모체",
         "kazeros",
         8,
         (
@@ -330,18 +330,18 @@ RAIDS: tuple[Raid, ...] = (
         levels={"Normal": 1700, "Hard": 1720},
         released=date(2025, 8, 20),
         more=("Solo",),
-        aliases=("Act 4", "Armoche", "Fortress of Destruction", "4막", "4막 아르모체", "4막: 파멸의 성채"),
+        aliases=("Act 4", "Armoche", "Fortress of Destruction", "4막", "아르모체", "4막: 파멸의 성채"),
     ),
     _raid(
         "Final Act: Kazeros",
-        "카제로스",
+        "종막 카제로스",
         "kazeros",
         8,
         (("Abyss Lord Kazeros", "Abyssal Afterimage"), ("Archdemon Kazeros", "Death Incarnate Kazeros")),
         levels={"Normal": 1710, "Hard": 1730},
         released=date(2025, 8, 20),
         more=("The First", "Solo"),
-        aliases=("Final Act", "Kazeros", "Final Day", "종막", "종막 카제로스", "종막: 최후의 날"),
+        aliases=("Final Act", "Kazeros", "Final Day", "종막", "카제로스", "종막: 최후의 날"),
     ),
     _raid(
         "Serca",

@@ -21,8 +21,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from lostark_api.http.language import label
-from lostark_api.pages.translations import words
+from lostark_api.http.language import get_label
+from lostark_api.pages.translations import translate
 from lostark_assets.dagster.sensors import automation_sensors
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.definitions import build_defs
@@ -179,7 +179,7 @@ def test_a_real_database_becomes_fight_reports_with_the_numbers_that_the_meter_s
     phone = opened("ko", 390)
     phone.goto(address_of_ticket)
     waits_for(phone, "게시되었습니다.")
-    assert results(phone)[2].startswith(f"{label('raid', 'Valtan', 'ko')} 1관문 · ")
+    assert results(phone)[2].startswith(f"{get_label('raid', 'Valtan', 'ko')} 1관문 · ")
     assert phone.locator("[data-upload-logs]").inner_text().startswith("기록 5개: 신규 5개")
     assert not is_too_wide(phone)
 
@@ -216,14 +216,14 @@ def test_a_log_that_cleaning_refuses_is_told_with_its_reason_in_the_readers_lang
     assert platform.work("due_fight_days") == ["fight_days"]
     waits_for(page, "사용할 수 있는 기록이 없습니다.")
     [reason] = platform.lake.read("core_quarantine", columns=["reason_code"])["reason_code"].to_pylist()
-    assert results(page) == [f"{words('ko', f'quarantine.{reason}')} ({reason}: 1)"]
+    assert results(page) == [f"{translate('ko', f'quarantine.{reason}')} ({reason}: 1)"]
     assert not is_too_wide(page)
 
 
 def test_a_ticket_that_there_is_not_is_told(platform, opened):
     page = opened("ko")
     page.goto(f"{platform.site}/upload#ticket={'0' * 32}")
-    waits_for(page, words("ko", "upload.unknown"))
+    waits_for(page, translate("ko", "upload.unknown"))
 
 
 def test_a_table_is_sent_with_what_the_form_says_about_its_fight(platform, opened, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lostark_api.http.language import KOREAN
-from lostark_api.pages.reasons import _LATE, reason_in
+from lostark_api.pages.reasons import _LATE, translate_reason
 from lostark_ml.model.baselines import build_baselines
 from lostark_ml.monitoring import weekly as monitoring
 from lostark_ml.monitoring.retraining import Patch, RetrainingInputs, decide_retraining
@@ -25,7 +25,7 @@ def comparison(against: str) -> Comparison:
 
 
 def in_korean(sentence: str) -> str:
-    found = reason_in(KOREAN, sentence)
+    found = translate_reason(KOREAN, sentence)
     assert any("가" <= letter <= "힣" for letter in found), sentence
     return found
 
@@ -97,5 +97,5 @@ def test_what_was_not_by_the_gate_reads_korean_too():
 
 def test_what_a_person_wrote_and_every_english_reason_stay_as_they_are():
     for sentence in ("season 3 begins", "<b>100 fights</b>", "{fights}", "100 fights (expected"):
-        assert reason_in(KOREAN, sentence) == sentence
-    assert reason_in("en", "trained by hand") == "trained by hand"
+        assert translate_reason(KOREAN, sentence) == sentence
+    assert translate_reason("en", "trained by hand") == "trained by hand"

@@ -14,7 +14,7 @@ from lostark_api import pages
 from lostark_api.pages import formats
 from lostark_api.pages import translations as words
 from lostark_api.pages.addresses import Addresses
-from lostark_api.pages.chart_images import get_style, themed
+from lostark_api.pages.chart_images import add_theme, get_style
 from lostark_assets.charts import SERIES, gap_steps
 from lostark_assets.contracts.core import CORE_QUARANTINE, DETAIL_LEVELS
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, REFUSALS
@@ -56,7 +56,7 @@ def used_words() -> set[str]:
 
 
 def test_every_word_that_a_page_says_is_there_and_none_is_left_over():
-    known = set(words.all_words())
+    known = set(words.list_translations())
     used = {key for key in used_words() if not key.endswith(".")}
     assert used <= known, used - known
     left = {k for k in known - used - NAMED_BY_DATA if not k.startswith(OPEN_ENDED)}
@@ -65,7 +65,7 @@ def test_every_word_that_a_page_says_is_there_and_none_is_left_over():
 
 def test_every_refusal_and_every_part_of_a_gap_has_words_in_both_languages():
     for key in [*(f"refusal.{reason}" for reason in REFUSALS), *NAMED_BY_DATA]:
-        assert words.words("en", key) != words.words("ko", key)
+        assert words.translate("en", key) != words.translate("ko", key)
 
 
 def test_every_code_that_a_page_names_has_words_in_both_languages():
@@ -81,20 +81,20 @@ def test_every_code_that_a_page_names_has_words_in_both_languages():
     }
     for kind, known in codes.items():
         for code in known:
-            assert words.words("en", f"{kind}.{code}") != words.words("ko", f"{kind}.{code}")
+            assert words.translate("en", f"{kind}.{code}") != words.translate("ko", f"{kind}.{code}")
 
 
 def test_both_languages_fill_in_the_same_values():
     def holes(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
-    for key, (english, korean) in words.all_words().items():
+    for key, (english, korean) in words.list_translations().items():
         assert holes(english) == holes(korean), key
 
 
 def test_words_that_there_are_not_are_an_error():
     with pytest.raises(KeyError):
-        words.words("en", "no.such.key")
+        words.translate("en", "no.such.key")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_steps_of_a_gap_lead_from_the_start_to_the_sum(start, changes):
 
 
 def test_a_picture_takes_its_colours_from_variables():
-    svg = themed(f'<svg width="1"><path fill="{SERIES[0]}" stroke="#123456"/></svg>')
+    svg = add_theme(f'<svg width="1"><path fill="{SERIES[0]}" stroke="#123456"/></svg>')
     assert f'fill="var(--chart-1,{SERIES[0]})"' in svg
     assert 'stroke="#123456"' in svg
     assert svg.index("<style>") < svg.index("<path")

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lostark_api.app import Api, create_app
+from lostark_api.app import ApiApp, create_app
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.publish import find_pending, publish
@@ -20,7 +20,7 @@ from tests.serving.a_lake import add_fights
 class Client:
     """Requests to the app on one event loop, which stands still between them."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: ApiApp) -> None:
         self.api = api
         self.loop = asyncio.Runner()
         self._lifespan = api.fastapi.router.lifespan_context(api.fastapi)

@@ -13,7 +13,17 @@ import polars as pl
 import pytest
 
 from lostark_api.app import create_app
-from lostark_api.schemas import responses as contracts
+from lostark_api.schemas.characters import (
+    CharacterComparison,
+    CharacterHistory,
+    CharacterPage,
+    CharacterReport,
+)
+from lostark_api.schemas.fights import FightComparison, FightPage, FightReport, FightSkills, FightTimeline
+from lostark_api.schemas.gates import GateDistribution, GateList, GateWeeks, TierList
+from lostark_api.schemas.problems import ProblemDetails
+from lostark_api.schemas.progression import ProgressionPage, ProgressionSummary
+from lostark_api.schemas.state import ModelState, Publications, Quality
 from lostark_assets.marts.publish import publish
 from lostark_assets.settings import get_settings
 from tests.serving.conftest import Client
@@ -49,25 +59,25 @@ def shapes(fights: list[dict], character: dict) -> dict[str, type]:
     fight, gate = fights[0]["fight_id"], fights[0]["gate_id"]
     who = quote(f"{character['region']}/{character['player_name']}", safe="")
     return {
-        "/v1/gates": contracts.GateList,
-        f"/v1/gates/{gate}/distribution": contracts.GateDistribution,
-        f"/v1/gates/{gate}/weeks": contracts.GateWeeks,
-        "/v1/tier-list": contracts.TierList,
-        "/v1/tier-list?role=support": contracts.TierList,
-        "/v1/fights": contracts.FightPage,
-        f"/v1/fights/{fight}": contracts.FightReport,
-        f"/v1/fights/{fight}/skills": contracts.FightSkills,
-        f"/v1/fights/{fight}/timeline": contracts.FightTimeline,
-        f"/v1/compare/fights?a={fight}&b={fight}": contracts.FightComparison,
-        "/v1/characters": contracts.CharacterPage,
-        get_path(character): contracts.CharacterReport,
-        f"{get_path(character)}/history": contracts.CharacterHistory,
-        f"/v1/compare/characters?a={who}&b={who}": contracts.CharacterComparison,
-        "/v1/progression": contracts.ProgressionSummary,
-        f"/v1/progression/{gate}": contracts.ProgressionPage,
-        "/v1/quality": contracts.Quality,
-        "/v1/model": contracts.ModelState,
-        "/v1/publications": contracts.Publications,
+        "/v1/gates": GateList,
+        f"/v1/gates/{gate}/distribution": GateDistribution,
+        f"/v1/gates/{gate}/weeks": GateWeeks,
+        "/v1/tier-list": TierList,
+        "/v1/tier-list?role=support": TierList,
+        "/v1/fights": FightPage,
+        f"/v1/fights/{fight}": FightReport,
+        f"/v1/fights/{fight}/skills": FightSkills,
+        f"/v1/fights/{fight}/timeline": FightTimeline,
+        f"/v1/compare/fights?a={fight}&b={fight}": FightComparison,
+        "/v1/characters": CharacterPage,
+        get_path(character): CharacterReport,
+        f"{get_path(character)}/history": CharacterHistory,
+        f"/v1/compare/characters?a={who}&b={who}": CharacterComparison,
+        "/v1/progression": ProgressionSummary,
+        f"/v1/progression/{gate}": ProgressionPage,
+        "/v1/quality": Quality,
+        "/v1/model": ModelState,
+        "/v1/publications": Publications,
     }
 
 
@@ -237,7 +247,7 @@ def test_what_makes_no_sense_is_a_problem_document(client, path, status, says):
 
     assert response.status_code == status
     assert response.headers["Content-Type"] == "application/problem+json"
-    contracts.Problem.model_validate_json(response.content)
+    ProblemDetails.model_validate_json(response.content)
     assert says in response.json()["detail"]
     assert "Traceback" not in response.text
 
@@ -272,7 +282,7 @@ def test_an_error_that_nobody_foresaw_shows_no_trace(client, monkeypatch):
     async def fails(*_: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr("lostark_api.queries.state.quality", fails)
+    monkeypatch.setattr("lostark_api.queries.state.read_quality", fails)
     response = client.get("/v1/quality?x=1")
 
     assert response.status_code == 500
@@ -296,7 +306,7 @@ def test_metrics_have_closed_labels(client):
 def test_a_publish_invalidates_every_answer_at_once(client, lake, url):
     before = client.get("/v1/publications")
     done = publish(lake, url, lake.days("core_encounters")[:1])
-    client.api.cached.saw(done.version)  # within a second by itself; the client's loop stands still
+    client.api.cache.set_version(done.version)  # polled every second, but the client's loop stands still
 
     after = client.get("/v1/publications")
     assert after.json()["publications"][0]["version"] == done.version

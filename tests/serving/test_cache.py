@@ -1,4 +1,4 @@
-"""Kept answers: one computation for many, gone with the next publish, and never in the way when Redis is."""
+"""Cached responses: computed once, invalidated by the next publish, and served without Redis too."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from lostark_api.http import cache, shared_cache
-from lostark_api.http.cache import CachedApp
+from lostark_api.http.cache import ResponseCache
 from lostark_api.http.metrics import Metrics
-from lostark_api.http.responses import reply
+from lostark_api.http.responses import cacheable_response
 from lostark_api.http.shared_cache import SharedCache
 
 HOST = "http://test"
@@ -31,17 +31,19 @@ class App:
         self.asked += 1
         if self.takes_s:
             await asyncio.sleep(self.takes_s)
-        answer = reply(self.body + str(self.version).encode(), "application/json", version=self.version)
+        answer = cacheable_response(
+            self.body + str(self.version).encode(), "application/json", version=self.version
+        )
         await answer(scope, receive, send)
 
 
-def behind(app: App, shared: SharedCache | None = None) -> CachedApp:
-    cached = CachedApp(app, Metrics(), "test", shared)
-    cached.saw(app.version)
+def behind(app: App, shared: SharedCache | None = None) -> ResponseCache:
+    cached = ResponseCache(app, Metrics(), "test", shared)
+    cached.set_version(app.version)
     return cached
 
 
-def ask(app: CachedApp, *paths: str, together: bool = False, **headers: str) -> list[httpx.Response]:
+def ask(app: ResponseCache, *paths: str, together: bool = False, **headers: str) -> list[httpx.Response]:
     async def run() -> list[httpx.Response]:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://test"
@@ -63,7 +65,7 @@ def test_an_answer_is_computed_once_until_the_next_publish():
     assert [r.text for r in ask(cached, *["/v1/gates"] * 3)] == ["{}1"] * 3
     assert app.asked == 1
     app.version = 2
-    cached.saw(2)
+    cached.set_version(2)
     assert ask(cached, "/v1/gates", "/v1/gates")[1].text == "{}2"
     assert app.asked == 2
 
@@ -80,7 +82,7 @@ def test_an_answer_of_a_newer_publish_makes_the_kept_ones_old_at_once():
 def test_an_answer_of_an_older_publish_is_not_kept():
     app = App(version=1)
     cached = behind(app)
-    cached.saw(2)
+    cached.set_version(2)
 
     ask(cached, "/v1/gates", "/v1/gates")
     assert app.asked == 2

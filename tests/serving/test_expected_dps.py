@@ -8,16 +8,16 @@ import json
 import time
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 from lostark_api.http.metrics import Metrics
-from lostark_api.schemas import responses as contracts
 from lostark_api.schemas.builds import Build
-from lostark_api.services.champion import Champion
-from lostark_api.services.expected import Champion as Loaded
-from lostark_api.services.expected import Champions
+from lostark_api.schemas.expected import Expectations
+from lostark_api.services.champion import ActiveChampion
+from lostark_api.services.expected import LoadedChampion, RegistryChampions
 from lostark_assets.game.gates import resolve_named_gate
 from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model.training import fit
@@ -50,7 +50,7 @@ def model(players):
 
 @pytest.fixture(scope="module")
 def champion(model):
-    return Loaded(3, BuildPredictor(model))
+    return LoadedChampion(3, BuildPredictor(model))
 
 
 def as_builds(fight: pd.DataFrame) -> list[dict]:
@@ -101,7 +101,7 @@ def features_order(fight: pd.DataFrame) -> pd.DataFrame:
 def test_without_a_champion_every_build_is_told_so(client):
     answer = client.request("POST", "/v1/expected-dps", json={"builds": [BUILD, BUILD]})
 
-    contracts.Expectations.model_validate_json(answer.content)
+    Expectations.model_validate_json(answer.content)
     assert answer.json()["model_version"] is None
     assert [e["refusal_reason"] for e in answer.json()["expectations"]] == ["no_champion"] * 2
 
@@ -115,7 +115,7 @@ def test_the_champion_answers_what_it_knows_and_refuses_the_rest(client, players
     never = {**known[0], "class_name": "Sailor"}
     answer = client.request("POST", "/v1/expected-dps", json={"builds": [*known, never]})
 
-    contracts.Expectations.model_validate_json(answer.content)
+    Expectations.model_validate_json(answer.content)
     body = answer.json()
     assert body["model_version"] == 3
     for found in body["expectations"][:-1]:
@@ -222,10 +222,10 @@ def test_all_that_was_noted_is_counted_once():
     metrics = Metrics()
     tally = metrics.get_tally("/x", "POST", 200, "none")
     for _ in range(1300):
-        tally.note(0.002)
+        tally.record(0.002)
 
     for _ in range(2):
-        page = metrics.page().decode()
+        page = metrics.render().decode()
         assert 'requests_total{cache="none",method="POST",route="/x",status_class="2xx"} 1300.0' in page
         assert 'seconds_bucket{le="0.001",route="/x"} 0.0' in page
         assert 'seconds_bucket{le="0.0025",route="/x"} 1300.0' in page
@@ -253,13 +253,13 @@ def test_bodies_that_make_no_sense_are_refused(client, body, status):
 
 def test_a_champion_is_compiled_while_it_is_loaded(model, players):
     fresh = replace(model)
-    champion = Champions(type("Registry", (), {"load": lambda _, version: fresh})()).load(7)
+    champion = RegistryChampions(type("Registry", (), {"load": lambda _, version: fresh})()).load(7)
 
     assert champion.version == 7
     assert "compiled" in fresh.__dict__
     (build, *_) = as_builds(players[players["encounter_id"] == "e07059"])
     began = time.perf_counter()
-    champion.expect([Build.model_validate(build)])
+    champion.expect([msgspec.convert(build, Build)])
     assert time.perf_counter() - began < 0.5
 
 
@@ -272,13 +272,15 @@ def test_a_champion_that_cant_be_compiled_leaves_the_old_one(model):
 
     class Registry(Models):
         def load(self, version):
-            return Champions(type("R", (), {"load": lambda _, number: versions[number]})()).load(version)
+            return RegistryChampions(type("R", (), {"load": lambda _, number: versions[number]})()).load(
+                version
+            )
 
     models = Registry()
-    champion = Champion(models, on_failure=lambda: failures.append(1))
+    champion = ActiveChampion(models, on_failure=lambda: failures.append(1))
     for version in (1, 2):
         models.version = version
-        asyncio.run(champion.look())
+        asyncio.run(champion.refresh())
 
     assert (champion.version, failures) == (1, [1])
 
@@ -301,11 +303,11 @@ class Models:
 
 def test_a_new_champion_serves_and_one_that_fails_leaves_the_old():
     models, heard, failures = Models(), [], []
-    champion = Champion(models, heard.append, lambda: failures.append(1))
+    champion = ActiveChampion(models, heard.append, lambda: failures.append(1))
 
     def look_at(version: int | None) -> int | None:
         models.version = version
-        asyncio.run(champion.look())
+        asyncio.run(champion.refresh())
         return champion.version
 
     assert [look_at(None), look_at(1), look_at(1), look_at(2)] == [None, 1, 1, 2]

@@ -12,7 +12,7 @@ import uvicorn
 
 from lostark_api.app import create_app
 from lostark_api.services.keys import create_key, revoke_key
-from lostark_api.services.offered_logs import OfferedLogs, UnknownCursor
+from lostark_api.services.offered_logs import ForgottenCursor, OfferedLogs
 from lostark_assets.contracts.battle_log_api import BattleLogPage
 from lostark_assets.errors import NotFound, SourceRefused
 from lostark_assets.lake.tables import Lake
@@ -111,7 +111,7 @@ def test_pages_follow_each_other_without_gap_and_a_log_waits_until_its_batch_is_
         seen += logs
     assert len({log.id for log in seen}) == len(seen) == there
     assert [(s.updated_at, s.id) for s in seen] == sorted((s.updated_at, s.id) for s in seen)
-    with pytest.raises(UnknownCursor):
+    with pytest.raises(ForgottenCursor):
         offered.page("stand-in.1.2", 4, later)
     with pytest.raises(NotFound):
         offered.payload("0" * 32)

@@ -12,13 +12,13 @@ import psycopg
 import pytest
 
 from lostark_api.app import create_app
-from lostark_api.http.language import label
+from lostark_api.http.language import get_label
 from lostark_api.pages import formats, routes
-from lostark_api.pages.translations import words
+from lostark_api.pages.translations import translate
 from lostark_api.queries import characters as people
 from lostark_api.queries import fights as questions
 from lostark_api.queries import state
-from lostark_api.queries.pools import gate_distribution
+from lostark_api.queries.pools import read_gate_distribution
 from lostark_api.queries.state import DPS_MODEL
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
 from lostark_assets.marts.migrate import libpq_url
@@ -121,7 +121,7 @@ def test_a_player_of_the_fight_can_be_chosen_and_a_stranger_not(client, fight):
 @pytest.fixture
 def with_a_report(monkeypatch):
     """Changes what is known of every fight."""
-    ask = questions.fight_report
+    ask = questions.read_report
 
     def change(edit) -> None:
         async def edited(now, fight_id):
@@ -129,7 +129,7 @@ def with_a_report(monkeypatch):
             edit(report)
             return report
 
-        monkeypatch.setattr(questions, "fight_report", edited)
+        monkeypatch.setattr(questions, "read_report", edited)
 
     return change
 
@@ -296,28 +296,28 @@ def test_a_gate_whose_specs_are_all_too_few_says_so_and_not_that_nobody_fits(cli
         return []
 
     async def few(now, pool):
-        specs = await gate_distribution(now, pool)
+        specs = await read_gate_distribution(now, pool)
         return [spec | {"p50": None} for spec in specs]
 
-    monkeypatch.setattr(routes, "gate_distribution", few)
+    monkeypatch.setattr(routes, "read_gate_distribution", few)
     text = client.get(f"{address}&x=few").text
-    assert words("en", "empty.few") in html.unescape(text)
-    monkeypatch.setattr(routes, "gate_distribution", nobody)
-    assert words("en", "empty.specs") in html.unescape(client.get(f"{address}&x=nobody").text)
+    assert translate("en", "empty.few") in html.unescape(text)
+    monkeypatch.setattr(routes, "read_gate_distribution", nobody)
+    assert translate("en", "empty.specs") in html.unescape(client.get(f"{address}&x=nobody").text)
 
 
 def test_a_character_without_progress_yet_is_told_so_instead_of_an_empty_table(
     client, character, monkeypatch
 ):
-    ask = people.character
+    ask = people.read_character
 
     async def unprogressed(now, region, player_name):
         return await ask(now, region, player_name) | {"progress": []}
 
-    assert words("en", "empty.progress") not in client.get(f"/characters/{who(character)}?lang=en").text
-    monkeypatch.setattr(people, "character", unprogressed)
+    assert translate("en", "empty.progress") not in client.get(f"/characters/{who(character)}?lang=en").text
+    monkeypatch.setattr(people, "read_character", unprogressed)
     text = client.get(f"/characters/{who(character)}?lang=en&x=none").text
-    assert words("en", "empty.progress") in text
+    assert translate("en", "empty.progress") in text
 
 
 def test_codes_of_a_log_are_words_on_its_report(client, fight):
@@ -327,7 +327,7 @@ def test_codes_of_a_log_are_words_on_its_report(client, fight):
 
 
 def test_parts_of_the_models_test_are_called_as_the_game_calls_them(client, fight, monkeypatch):
-    ask = state.model
+    ask = state.read_model
     gate = " ".join(fight[name] for name in ("raid_name", "gate_name", "difficulty"))
     parts = [("gate_difficulty", gate), ("spec_name", "Reflux"), ("character", "new"), ("overall", "overall")]
     figures = {"predictor": "challenger", "predictor_version": 4, "rows": 9, "mape": 0.1, "coverage": 0.9}
@@ -337,9 +337,9 @@ def test_parts_of_the_models_test_are_called_as_the_game_calls_them(client, figh
         rows = [{"slice": name, "value": value, **figures, **when} for name, value in parts]
         return await ask(now) | {"evaluation": rows}
 
-    monkeypatch.setattr(state, "model", tested)
+    monkeypatch.setattr(state, "read_model", tested)
     korean = client.get("/model?lang=ko&x=parts").text
-    for words_of_the_game in (label("raid", fight["raid_name"], "ko"), "환류", "새 캐릭터", "도전 모델"):
+    for words_of_the_game in (get_label("raid", fight["raid_name"], "ko"), "환류", "새 캐릭터", "도전 모델"):
         assert words_of_the_game in korean
     assert gate not in korean
 
@@ -352,10 +352,10 @@ def test_a_shared_fight_says_in_one_line_what_it_was(client, fight):
 
 
 def test_a_skill_without_a_name_is_shown_by_its_number(client, fight, monkeypatch):
-    ask = questions.fight_skills
+    ask = questions.read_skills
 
     async def unnamed(*arguments):
         return [skill | {"skill_name": None, "skill_id": 4711} for skill in await ask(*arguments)]
 
-    monkeypatch.setattr(questions, "fight_skills", unnamed)
+    monkeypatch.setattr(questions, "read_skills", unnamed)
     assert "스킬 4711" in client.get(f"/fights/{fight['fight_id']}?lang=ko&x=unnamed").text

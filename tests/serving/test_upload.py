@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lostark_api.app import create_app
-from lostark_api.schemas.responses import UploadTicket
+from lostark_api.schemas.uploads import UploadTicket
 from lostark_api.services.keys import create_key, revoke_key
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import clean_days

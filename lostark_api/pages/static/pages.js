@@ -1,4 +1,4 @@
-// What pages can do more with a script. Without it they show the same, except for the theme switch.
+// Progressive enhancement: without scripts the pages show the same, except for the theme switch.
 "use strict";
 
 const root = document.documentElement;
@@ -10,10 +10,10 @@ button.hidden = false;
 button.addEventListener("click", () => {
   const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = isDark ? "light" : "dark";
-  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* private windows keep nothing */ }
+  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* storage may be disabled */ }
 });
 
-// Moments: how long ago, the exact one on hover.
+// Times: relative, with the exact time on hover.
 const ago = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
 const steps = [["minute", 60], ["hour", 3600], ["day", 86400], ["week", 604800]];
 for (const time of document.querySelectorAll("time[datetime]")) {
@@ -24,7 +24,7 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   time.textContent = ago.format(Math.round(seconds / size), unit);
 }
 
-// Tables: a click on a head sorts by the value behind the text.
+// Tables: a click on a header cell sorts by the cells' data-value.
 const value = (row, column) => {
   const cell = row.cells[column];
   if (!cell) return -Infinity;
@@ -56,7 +56,7 @@ for (const table of document.querySelectorAll("table[data-sort]")) {
   });
 }
 
-// Charts: pictures become part of the page, take its theme, and tell their figures under the pointer.
+// Charts: images are inlined as SVG, take the page's theme, and show values under the pointer.
 const tip = document.createElement("div");
 tip.className = "tip";
 tip.hidden = true;
@@ -70,19 +70,19 @@ const show = (event) => {
   tip.style.left = `${Math.max(8, Math.min(event.clientX + 12, innerWidth - width - 8))}px`;
   tip.style.top = `${Math.max(8, event.clientY - height - 12)}px`;
 };
-const adopt = async (figure) => {
+const inlineChart = async (figure) => {
   const image = figure.querySelector("img");
   try {
     const source = figure.querySelector("source");
-    const answer = await fetch(matchMedia(source.media).matches ? source.srcset : image.src);
-    if (!answer.ok) throw new Error(answer.status);
-    // Its own colours stay outside: the page has the same variables, and allows no style in its markup.
-    const text = (await answer.text()).replace(/<style>.*?<\/style>/s, "");
-    const drawn = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-    if (drawn.tagName !== "svg") throw new Error("no picture");
-    drawn.setAttribute("role", "img");
-    drawn.setAttribute("aria-label", image.alt);
-    figure.replaceChildren(document.importNode(drawn, true));
+    const response = await fetch(matchMedia(source.media).matches ? source.srcset : image.src);
+    if (!response.ok) throw new Error(response.status);
+    // Its own <style> is dropped: the page defines the same variables, and its CSP allows no inline style.
+    const text = (await response.text()).replace(/<style>.*?<\/style>/s, "");
+    const svg = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+    if (svg.tagName !== "svg") throw new Error("not an SVG");
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", image.alt);
+    figure.replaceChildren(document.importNode(svg, true));
     figure.addEventListener("pointermove", show);
     figure.addEventListener("pointerleave", () => { tip.hidden = true; });
   } catch {
@@ -93,66 +93,66 @@ const near = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
     near.unobserve(target);
-    adopt(target);
+    inlineChart(target);
   }
 }, { rootMargin: "300px" });
 for (const figure of document.querySelectorAll("[data-chart]")) near.observe(figure);
 
-// Uploads: the file goes as it is, and its ticket is followed until nothing more will come of it. The ticket
-// stands in the address, behind the #, so that a reader can come back to it.
+// Uploads: the file is sent unchanged, and its ticket is polled until its state is final. The ticket is in the
+// URL's fragment, so that a reader can come back to it.
 const form = document.querySelector("[data-upload]");
 if (form) {
-  const said = JSON.parse(form.dataset.words);
+  const texts = JSON.parse(form.dataset.texts);
   const panel = document.querySelector("[data-upload-state]");
   const [text, logs, list, keep] = ["text", "logs", "list", "keep"].map((name) => panel.querySelector(`[data-upload-${name}]`));
   const progress = panel.querySelector("progress");
   const send = form.querySelector("button");
   const tickets = "/v1/battle-logs/tickets/";
   let followed = "";
-  const say = (words, share) => {
+  const showState = (message, share) => {
     panel.hidden = false;
-    text.textContent = words;
+    text.textContent = message;
     if (share === undefined) progress.removeAttribute("value"); else progress.value = share;
   };
   const clear = () => { list.replaceChildren(); logs.textContent = ""; keep.hidden = true; };
-  const item = (words, address, language) => {
+  const item = (message, address, language) => {
     const line = document.createElement("li");
     const link = document.createElement(address ? "a" : "span");
-    link.textContent = words;
+    link.textContent = message;
     if (address) link.href = address;
     if (language) link.lang = language;
     line.append(link);
     list.append(line);
   };
   const report = (fight) => form.dataset.fights.replace(/(\?|$)/, `/${encodeURIComponent(fight.fight_id)}$1`);
-  const called = (fight) => [
+  const describeFight = (fight) => [
     fight.raid_label ? [fight.raid_label, fight.gate_label].filter(Boolean).join(" ") : fight.boss_label ?? "?",
     fight.difficulty_label,
-    fight.is_cleared === null ? "" : fight.is_cleared ? said.won : said.lost,
+    fight.is_cleared === null ? "" : fight.is_cleared ? texts.won : texts.lost,
     new Date(fight.fight_started_at).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" }),
   ].filter(Boolean).join(" · ");
-  const told = (ticket) => {
+  const showTicket = (ticket) => {
     clear();
     keep.hidden = false;
-    if (ticket.logs.found !== null) logs.textContent = said.logs.replace(/\{(\w+)\}/g, (_, name) => ticket.logs[name].toLocaleString(lang));
+    if (ticket.logs.found !== null) logs.textContent = texts.logs.replace(/\{(\w+)\}/g, (_, name) => ticket.logs[name].toLocaleString(lang));
     const fights = [...new Map(ticket.fights.map((fight) => [fight.fight_id, fight])).values()];
-    for (const fight of fights) item(called(fight), report(fight));
-    if (ticket.fight_count > fights.length) item(said.more.replace("{n}", ticket.fight_count.toLocaleString(lang)), form.dataset.fights);
-    for (const { reason_code: code, count, what_to_do: advice } of ticket.reasons) item(`${said[`reason.${code}`] ?? advice} (${code}: ${count})`);
+    for (const fight of fights) item(describeFight(fight), report(fight));
+    if (ticket.fight_count > fights.length) item(texts.more.replace("{n}", ticket.fight_count.toLocaleString(lang)), form.dataset.fights);
+    for (const { reason_code: code, count, what_to_do: advice } of ticket.reasons) item(`${texts[`reason.${code}`] ?? advice} (${code}: ${count})`);
     for (const problem of ticket.problems) item(problem, "", "en");
     if (ticket.error) item(ticket.error, "", "en");
   };
   const follow = async (ticket) => {
     followed = ticket;
     for (let wait = 1000; followed === ticket; wait = Math.min(wait * 1.3, 10000)) {
-      const answer = await fetch(`${tickets}${ticket}?lang=${lang}`).catch(() => null);
+      const response = await fetch(`${tickets}${ticket}?lang=${lang}`).catch(() => null);
       if (followed !== ticket) return;
-      if (answer?.ok) {
-        const now = await answer.json();
-        told(now);
-        say(said[now.state], now.is_final ? 1 : undefined);
+      if (response?.ok) {
+        const now = await response.json();
+        showTicket(now);
+        showState(texts[now.state], now.is_final ? 1 : undefined);
         if (now.is_final) return;
-      } else if (answer && answer.status < 500) { clear(); say(said.unknown, 0); return; }
+      } else if (response && response.status < 500) { clear(); showState(texts.unknown, 0); return; }
       await new Promise((go) => setTimeout(go, wait));
     }
   };
@@ -160,38 +160,38 @@ if (form) {
     const [, ticket] = location.hash.match(/^#ticket=([0-9a-f]{32})$/) ?? [];
     if (ticket && ticket !== followed) follow(ticket);
   };
-  const why = (status) => ({ 401: said.key, 403: said.key, 408: said.slow, 413: said.large, 415: said.not_ours, 422: said.not_ours, 429: said.later, 503: said.later })[status] ?? said.failed;
+  const explain = (status) => ({ 401: texts.key, 403: texts.key, 408: texts.slow, 413: texts.large, 415: texts.not_ours, 422: texts.not_ours, 429: texts.later, 503: texts.later })[status] ?? texts.failed;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const [file] = form.elements.file.files;
     followed = "";
     clear();
-    if (file.size > Number(form.dataset.largest)) { say(said.large, 0); return; }
-    const asked = new URLSearchParams({ name: file.name.slice(0, 200) });
+    if (file.size > Number(form.dataset.maxBytes)) { showState(texts.large, 0); return; }
+    const query = new URLSearchParams({ name: file.name.slice(0, 200) });
     for (const name of ["raid", "gate", "boss", "difficulty", "region"]) {
       const value = form.elements[name].value.trim();
-      if (value) asked.set(name, value);
+      if (value) query.set(name, value);
     }
     const request = new XMLHttpRequest();
-    request.open("POST", `/v1/battle-logs?${asked}`);
+    request.open("POST", `/v1/battle-logs?${query}`);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     const key = form.elements.key.value.trim();
     if (key) request.setRequestHeader("Authorization", `Bearer ${key}`);
-    request.upload.addEventListener("progress", ({ loaded, total }) => say(said.sending, total ? loaded / total : undefined));
-    request.addEventListener("error", () => say(said.failed, 0));
+    request.upload.addEventListener("progress", ({ loaded, total }) => showState(texts.sending, total ? loaded / total : undefined));
+    request.addEventListener("error", () => showState(texts.failed, 0));
     request.addEventListener("loadend", () => { send.disabled = false; });
     request.addEventListener("load", () => {
-      const answer = (() => { try { return JSON.parse(request.responseText); } catch { return {}; } })();
+      const response = (() => { try { return JSON.parse(request.responseText); } catch { return {}; } })();
       if (request.status !== 202) {
-        say(why(request.status), 0);
-        if (answer.detail) item(answer.detail, "", "en");
+        showState(explain(request.status), 0);
+        if (response.detail) item(response.detail, "", "en");
         return;
       }
-      history.replaceState(null, "", `#ticket=${answer.ticket}`);
-      follow(answer.ticket);
+      history.replaceState(null, "", `#ticket=${response.ticket}`);
+      follow(response.ticket);
     });
     send.disabled = true;
-    say(said.sending, 0);
+    showState(texts.sending, 0);
     request.send(file);
   });
   addEventListener("hashchange", followAddress);

@@ -1,8 +1,8 @@
-// Before anything is painted: the theme that the reader chose on an earlier page.
+// Runs before the first paint: applies the theme that the reader chose on an earlier page.
 "use strict";
 
 {
-  let kept = null;
-  try { kept = localStorage.getItem("theme"); } catch { /* private windows keep nothing */ }
-  if (kept === "light" || kept === "dark") document.documentElement.dataset.theme = kept;
+  let stored = null;
+  try { stored = localStorage.getItem("theme"); } catch { /* storage may be disabled */ }
+  if (stored === "light" || stored === "dark") document.documentElement.dataset.theme = stored;
 }

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lostark_api.schemas.builds import Build
-from lostark_api.services.expected import planned
+from lostark_api.services.expected import make_player_build
 from lostark_assets.contracts.core import UPTIMES
 from lostark_assets.game.classes import CLASSES
 from lostark_assets.game.specs import SPECS
@@ -48,7 +48,7 @@ def fast(model):
 
 
 def ask(fast, builds):
-    found = [fast.expect(planned(Build.model_validate(build), 0)) for build in builds]
+    found = [fast.expect(make_player_build(msgspec.convert(build, Build), 0)) for build in builds]
     return [msgspec.structs.asdict(one) for one in found]
 
 
@@ -117,7 +117,7 @@ def test_features_are_those_of_frames(season, fast):
     wanted = model_input(the_slow_way.features_of_builds(builds)).drop(columns=CATEGORY_FEATURES)
 
     for row, build in zip(wanted.to_numpy(float), builds, strict=True):
-        one = planned(Build.model_validate(build), 0)
+        one = make_player_build(msgspec.convert(build, Build), 0)
         week_us = week_start_us(one.started_us, int(one.region == "KR"))
         values = fast._values(one, compute_moment_features(one.started_us, week_us))
         found = build_row(np.full(len(MODEL_FEATURES), np.nan), values, _LAYOUT)[0]
@@ -192,4 +192,4 @@ def test_a_build_without_a_moment_is_meant_for_now(season):
     del build["fight_started_at"]
     now_us = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp() * 1e6)
 
-    assert planned(Build.model_validate(build), now_us).started_us == now_us
+    assert make_player_build(msgspec.convert(build, Build), now_us).started_us == now_us

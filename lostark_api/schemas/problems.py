@@ -1,0 +1,42 @@
+"""The schema of problem documents (RFC 9457), and how routes document theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ConfigDict
+
+from lostark_api.schemas.base import Body
+from lostark_assets.contracts.battle_log_api import PROBLEM_TYPE
+
+
+class ProblemDetails(Body):
+    """RFC 9457: what went wrong."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "There is no such fight.",
+                }
+            ]
+        },
+    )
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = None
+
+
+def document_problems(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """The ``responses=`` of routes that may fail with these statuses."""
+    return {
+        status: {"model": ProblemDetails, "content": {PROBLEM_TYPE: {}}, "description": description}
+        for status, description in descriptions.items()
+    }

@@ -1,0 +1,64 @@
+"""Upload tickets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from lostark_api.schemas.base import Body
+
+
+class UploadedLogs(Body):
+    """Logs of an upload; null until it was collected."""
+
+    found: int | None
+    new: int | None
+    known: int | None
+    cleaned: int = Field(description="logs that have become fights")
+    refused: int = Field(description="logs that were refused as a whole")
+
+
+class UploadedFight(Body):
+    """A fight of an upload, once it is published."""
+
+    encounter_id: str
+    fight_id: str
+    gate_id: str | None
+    raid_name: str | None
+    raid_label: str | None
+    gate_name: str | None
+    gate_label: str | None
+    difficulty: str | None
+    difficulty_label: str | None
+    boss_name: str | None
+    boss_label: str | None
+    is_cleared: bool | None
+    fight_started_at: AwareDatetime
+    href: str = Field(description="the fight's report")
+
+
+class RefusedReason(Body):
+    """Why logs or players of an upload were refused."""
+
+    reason_code: str
+    count: int
+    what_to_do: str
+
+
+class UploadTicket(Body):
+    """An upload, and what became of it so far."""
+
+    ticket: str
+    state: Literal["received", "collected", "cleaned", "published", "refused"]
+    is_final: bool = Field(description="nothing more will come of it")
+    received_at: AwareDatetime
+    name: str = Field(description="the file's name, as it was kept")
+    format: str
+    size_bytes: int
+    logs: UploadedLogs
+    fights: list[UploadedFight] = Field(description="the newest, at most 200")
+    fight_count: int
+    reasons: list[RefusedReason]
+    problems: list[str] = Field(description="parts of the file that could not be read")
+    error: str | None = Field(description="why nothing of it could be read")
