@@ -1,10 +1,8 @@
-"""The API's own manual at /docs, rendered from the OpenAPI document: no script, nothing from elsewhere.
-
-What does not belong here: the pages for players.
-"""
+"""The API docs at /docs, rendered from the OpenAPI document without scripts or external resources."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,13 +10,14 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
 
 router = APIRouter(include_in_schema=False)
+_folder = files("lostark_api") / "documentation"
 _templates = Environment(loader=PackageLoader("lostark_api", "documentation"), autoescape=select_autoescape())
 _CACHE = {"Cache-Control": "public, max-age=300"}
 
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
-    """All routes with their parameters and an address to try."""
+    """All routes with their parameters and an example URL."""
     document = request.app.openapi()
     html = _templates.get_template("docs.html").render(api=document, groups=group_operations(document))
     return HTMLResponse(html, headers=_CACHE)
@@ -26,26 +25,25 @@ async def docs(request: Request) -> Response:
 
 @router.get("/docs.css")
 async def style() -> Response:
-    """Its looks."""
-    text, _, _ = _templates.loader.get_source(_templates, "docs.css")  # type: ignore[union-attr]
-    return Response(text, headers=_CACHE, media_type="text/css")
+    """Its stylesheet."""
+    return Response((_folder / "docs.css").read_bytes(), headers=_CACHE, media_type="text/css")
 
 
 def group_operations(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Operations by tag, with an example address each."""
+    """Operations by tag, with an example URL each."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             parameters = operation.get("parameters", [])
-            operation = {  # noqa: PLW2901 - the document stays as it is
+            described = {
                 **operation,
                 "path": path,
                 "method": method.upper(),
                 "try": None if method != "get" or "{" in path else path,
                 "parameters": [{**p, "kind": _describe_type(p["schema"])} for p in parameters],
-                "answer": _get_response_type(operation),
+                "response": _get_response_type(operation),
             }
-            groups.setdefault(operation.get("tags", ["other"])[-1], []).append(operation)
+            groups.setdefault(operation.get("tags", ["other"])[-1], []).append(described)
     return groups
 
 

@@ -23,7 +23,8 @@ def _korean_spec(name: str) -> str | None:
 
 def _korean_gate(name: str) -> str | None:
     number = gate_number(name)
-    return f"{number}관문" if number else None
+    # A guardian raid names its gates after its bosses.
+    return f"{number}관문" if number else boss_korean(name)
 
 
 _KOREAN = {

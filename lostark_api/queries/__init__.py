@@ -1,4 +1,1 @@
-"""Questions to the marts, for routes and pages alike. Each takes a snapshot and gives plain rows.
-
-What does not belong here: HTTP, languages and caches.
-"""
+"""Queries of the marts, for routes and pages alike. Each takes a snapshot and returns plain rows."""

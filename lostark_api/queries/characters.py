@@ -1,4 +1,4 @@
-"""Characters: finding them, how they did over time, and two of them beside each other."""
+"""Characters: search, progress and history, and a comparison of two."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def search_characters(
     limit: int,
     after: str | None = None,
 ) -> tuple[list[Row], str | None]:
-    """Characters whose name begins with ``prefix`` (upper and lower case are one), the last seen first."""
+    """Characters whose name begins with ``prefix`` (case-insensitive), the most recently seen first."""
     where = (
         Where()
         .add(
@@ -87,7 +87,7 @@ async def read_character(snapshot: MartsSnapshot, region: str, player_name: str)
     """One character with its progress and its play styles.
 
     Raises:
-        NotFound: no fight of it is published.
+        NotFound: it has no published fights.
     """
     who = {"region": region, "player_name": player_name}
     row = await snapshot.fetch_one(
@@ -110,7 +110,7 @@ async def read_character(snapshot: MartsSnapshot, region: str, player_name: str)
 
 
 async def read_progress(snapshot: MartsSnapshot, region: str, player_name: str) -> list[Row]:
-    """Pulls, clears and best tries of a character by gate, the last fought first."""
+    """Pulls, clears and best pulls of a character by gate, the most recently fought first."""
     which = (
         Where()
         .add("player_name = %(player_name)s", player_name=player_name)
@@ -133,7 +133,7 @@ async def read_history(
     limit: int,
     after: str | None = None,
 ) -> tuple[list[Row], str | None]:
-    """A character's counted fights with percentiles and expectation, newest first."""
+    """A character's counted fights with percentiles and expected DPS, newest first."""
     where = (
         Where()
         .add("p.is_counted")
@@ -164,10 +164,10 @@ async def read_history(
 async def compare_characters(
     snapshot: MartsSnapshot, a: tuple[str, str], b: tuple[str, str]
 ) -> dict[str, Any]:
-    """Two characters, and what both did at the gates that both cleared alive.
+    """Two characters, and their results at the gates that both cleared alive.
 
     Raises:
-        NotFound: one of them has no published fight.
+        NotFound: one of them has no published fights.
     """
     both = {"a": await read_character(snapshot, *a), "b": await read_character(snapshot, *b)}
     shared = await snapshot.fetch_all(

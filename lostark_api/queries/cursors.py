@@ -1,7 +1,4 @@
-"""Opaque cursors: the sort key of the last row of a page, in a URL.
-
-What does not belong here: the order of a list (``queries``).
-"""
+"""Opaque cursors: the sort key of a page's last row, for the URL of the next page."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from lostark_api.http.problems import InvalidCursor
 
 
 def encode_cursor(key: Sequence[Any]) -> str:
-    """A cursor behind the row with this sort key."""
+    """A cursor that continues after the row with this sort key."""
     return base64.urlsafe_b64encode(msgspec.json.encode(list(key))).decode().rstrip("=")
 
 
@@ -25,7 +22,7 @@ def decode_cursor(cursor: str | None, kinds: Sequence[type]) -> list[Any] | None
     """The sort key; None without a cursor.
 
     Raises:
-        BadCursor: no cursor of a list with sort keys of ``kinds``.
+        BadCursor: it is not a cursor of a list with sort keys of ``kinds``.
     """
     if cursor is None:
         return None

@@ -1,8 +1,8 @@
-"""Whole answers for other tools: filtered rows of one data set, up to a limit."""
+"""Bulk export: filtered rows of one data set, up to a limit."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, LiteralString, get_args
 
 from psycopg import sql
 
@@ -18,7 +18,7 @@ _MARTS: dict[str, Mart] = {
     "distributions": DISTRIBUTIONS,
     "progression": PROGRESSION,
 }
-_ORDER = {
+_ORDER: dict[str, LiteralString] = {
     "players": "fight_started_at DESC, encounter_id, player_name",
     "fights": "fight_started_at DESC, encounter_id",
     "distributions": "week_started_at DESC, gate_id, spec_name, item_level_bracket, measurement_rules",
@@ -27,7 +27,11 @@ _ORDER = {
 
 
 def get_mart(dataset: str) -> Mart:
-    """The mart behind a data set."""
+    """The mart behind a data set.
+
+    Raises:
+        NotFound: there is no such data set.
+    """
     if dataset not in _MARTS:
         raise NotFound(f"There is no such data set; there are {', '.join(DATASETS)}.")
     return _MARTS[dataset]
@@ -40,7 +44,7 @@ async def export_rows(snapshot: MartsSnapshot, dataset: Dataset, where: Where, *
         where.add("is_counted")
     query = where.into(
         "SELECT {columns} FROM {table} WHERE {where} ORDER BY {order} LIMIT %(limit)s",
-        order=sql.SQL(_ORDER[dataset]),  # type: ignore[arg-type]
+        order=sql.SQL(_ORDER[dataset]),
         columns=compose_columns(mart.names),
         table=compose_columns([mart.name], "marts"),
     )

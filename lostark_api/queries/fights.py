@@ -1,4 +1,4 @@
-"""Fights: the list, and everything about one of them. One log of a fight counts; the others are named."""
+"""Fights: the list, and details of one. One log of a fight counts; the others are listed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KEY = (datetime, str)
 
 @dataclass(frozen=True)
 class FightFilter:
-    """Which fights; what is None does not matter."""
+    """Filters of the list of fights; None matches all."""
 
     gate_id: str | None = None
     is_cleared: bool | None = None
@@ -105,7 +105,7 @@ def paginate(rows: list[Row], limit: int, key: tuple[str, ...]) -> tuple[list[Ro
 
 
 async def read_report(snapshot: MartsSnapshot, fight_id: str) -> Row:
-    """Facts of a fight, its players with what was expected of them, deaths, boss HP, and its logs.
+    """Facts of a fight, its players with their expected DPS, deaths, boss HP, and its logs.
 
     Raises:
         NotFound: no such fight is published.
@@ -119,7 +119,7 @@ async def read_report(snapshot: MartsSnapshot, fight_id: str) -> Row:
     )
     if not logs:
         raise NotFound("There is no such fight.")
-    # Without a counted log, such as while a source replaces it, the best of the others tells the fight.
+    # Without a counted log, such as while its source replaces it, the best of the others is used.
     encounter_id = logs[0]["encounter_id"]
     which = Where().add("e.encounter_id = %(encounter_id)s", encounter_id=encounter_id)
     fact = await snapshot.fetch_one(
@@ -149,7 +149,7 @@ async def read_report(snapshot: MartsSnapshot, fight_id: str) -> Row:
 
 
 async def read_players(snapshot: MartsSnapshot, encounter_id: str) -> list[Row]:
-    """Players of one log with their expectation (null without one), most damage first."""
+    """Players of one log with their expected DPS (null without one), most damage first."""
     which = Where().add("p.encounter_id = %(encounter_id)s", encounter_id=encounter_id)
     rows = await snapshot.fetch_all(
         which.into(
@@ -170,7 +170,7 @@ async def read_players(snapshot: MartsSnapshot, encounter_id: str) -> list[Row]:
 
 
 async def read_counted_log(snapshot: MartsSnapshot, fight_id: str) -> Row:
-    """Encounter id and length of the log that tells a fight.
+    """Encounter id and duration of the log that is used for a fight.
 
     Raises:
         NotFound: no such fight is published.
@@ -204,7 +204,7 @@ async def read_skills(snapshot: MartsSnapshot, fight_id: str, player_name: str |
 
 
 async def read_timeline(snapshot: MartsSnapshot, fight_id: str) -> dict[str, Any]:
-    """10 s DPS and damage so far of every player, a point every ``step_s`` seconds."""
+    """10 s DPS and cumulative damage of every player, one point every ``step_s`` seconds."""
     log = await read_counted_log(snapshot, fight_id)
     players = await snapshot.fetch_all(
         """

@@ -1,4 +1,4 @@
-"""The raid gates that there are fights of, and their weeks."""
+"""Raid gates with published fights, and their weekly distributions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ORDER BY last_fought_at DESC, gate_id
 
 
 async def list_gates(snapshot: MartsSnapshot) -> list[Row]:
-    """All gates at each difficulty, the last fought first."""
+    """All gates at each difficulty, the most recently fought first."""
     return await snapshot.fetch_all(Where().into(_GATES))
 
 
@@ -27,12 +27,12 @@ async def read_gate(snapshot: MartsSnapshot, gate_id: str) -> Row:
     """One gate.
 
     Raises:
-        NotFound: no fight of it is published.
+        NotFound: it has no published fights.
     """
     where = Where().add("gate_id = %(gate_id)s", gate_id=gate_id)
     row = await snapshot.fetch_one(where.into(_GATES), where.values)
     if row is None:
-        raise NotFound("There are no fights of this gate; /v1/gates lists those that there are.")
+        raise NotFound("This gate has no published fights; /v1/gates lists all gates.")
     return row
 
 

@@ -1,4 +1,4 @@
-"""Populations of players and what they look like: the tier list and the distribution of one gate.
+"""Distributions over pools of players: the tier list, and one gate by spec.
 
 A pool is that of the percentiles: living players of counted clears whose gate and spec are known, dealers
 apart from supports. Weeks are counted back from the newest fight that is published.
@@ -19,7 +19,7 @@ from lostark_assets.stats.distribution import median_rank
 Role = Literal["dealer", "support"]
 QUANTILES = (5, 10, 25, 50, 75, 90, 95)
 MIN_PLAYERS = 5
-"""A spec with fewer is counted, and not described: its figures would be those of single players."""
+"""Specs with fewer are counted but not described: their figures would be those of single players."""
 _MEASURE = {"dealer": sql.SQL("p.dps::float8"), "support": sql.SQL("p.support_contribution")}
 _POOL = (
     "p.is_counted AND p.is_cleared AND p.is_dead IS NOT TRUE AND p.spec_name IS NOT NULL "
@@ -29,7 +29,7 @@ _POOL = (
 
 @dataclass(frozen=True)
 class Pool:
-    """Who is in: a role, the last ``weeks`` weeks, and what else is given."""
+    """A pool: a role, the last ``weeks`` weeks, and optional filters."""
 
     role: Role = "dealer"
     weeks: int = 4
@@ -70,11 +70,11 @@ async def read_gate_distribution(snapshot: MartsSnapshot, pool: Pool) -> list[Ro
         """,
         measure=_MEASURE[pool.role],
     )
-    return _described(await snapshot.fetch_all(query, where.values))
+    return _describe_specs(await snapshot.fetch_all(query, where.values))
 
 
 async def read_tier_list(snapshot: MartsSnapshot, pool: Pool) -> list[Row]:
-    """Specs by how their players do against the median of their gate and week (1.0), over all gates."""
+    """Specs by their players' figures relative to the median of gate and week (1.0), over all gates."""
     where = pool.where()
     query = where.into(
         """
@@ -82,19 +82,19 @@ async def read_tier_list(snapshot: MartsSnapshot, pool: Pool) -> list[Row]:
             SELECT p.gate_id, p.week_started_at, p.class_name, p.spec_name, p.fight_id, p.measurement_rules,
                    {measure} AS figure
             FROM marts.players p WHERE {where}
-        ), usual AS (
+        ), medians AS (
             SELECT gate_id, week_started_at, percentile_cont(0.5) WITHIN GROUP (ORDER BY figure) AS median
             FROM pool GROUP BY gate_id, week_started_at
         )
         SELECT class_name, spec_name, array_agg(figure / median ORDER BY figure / median) AS figures,
                count(DISTINCT fight_id) AS fight_count,
                array_agg(DISTINCT measurement_rules) AS measurement_rules
-        FROM pool JOIN usual USING (gate_id, week_started_at) WHERE median > 0
+        FROM pool JOIN medians USING (gate_id, week_started_at) WHERE median > 0
         GROUP BY class_name, spec_name
         """,
         measure=_MEASURE[pool.role],
     )
-    return _described(await snapshot.fetch_all(query, where.values))
+    return _describe_specs(await snapshot.fetch_all(query, where.values))
 
 
 def describe(figures: Sequence[float]) -> Row:
@@ -112,7 +112,7 @@ def describe(figures: Sequence[float]) -> Row:
     return row
 
 
-def _described(rows: list[Row]) -> list[Row]:
+def _describe_specs(rows: list[Row]) -> list[Row]:
     found = []
     for row in rows:
         rules = sorted(row.pop("measurement_rules"))

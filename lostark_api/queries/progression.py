@@ -1,4 +1,4 @@
-"""How raids are learnt: pulls and clears by gate over all characters, and the characters themselves."""
+"""Raid progression: pulls and clears by gate over all characters, and the characters at one gate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEY = (datetime, str, str, str)
 
 
 async def summarize_gates(snapshot: MartsSnapshot) -> list[Row]:
-    """Characters, clears and the pulls that a first clear takes, by gate."""
+    """Characters, clears and pulls to the first clear, by gate."""
     return await snapshot.fetch_all(
         """
         SELECT gate_id, raid_name, gate_name, difficulty, count(*) AS character_count,
@@ -41,7 +41,7 @@ async def list_gate_characters(
     limit: int,
     after: str | None = None,
 ) -> tuple[list[Row], str | None]:
-    """Characters at one gate, the last seen first."""
+    """Characters at one gate, the most recently seen first."""
     where = Where().add("gate_id = %(gate_id)s", gate_id=gate_id)
     if is_cleared is not None:
         where.add("clears > 0" if is_cleared else "clears = 0")

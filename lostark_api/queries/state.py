@@ -1,4 +1,4 @@
-"""How the platform itself is: fresh or not, what was refused, which model serves and how well."""
+"""State of the platform: freshness, refused rows, the model and its accuracy."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from lostark_api.database import MartsSnapshot, Row
 from lostark_ml.registry.names import DPS_MODEL
 
-_DAYS_SHOWN = 60
+MAX_DAYS = 60
 
 
 async def read_quality(snapshot: MartsSnapshot) -> dict[str, Any]:
-    """Freshness, rows passed and refused in all and by day, and the reasons."""
+    """Freshness, rows passed and refused in total and by day, and the reasons."""
     total = await snapshot.fetch_one(
         """
         SELECT coalesce(sum(logs_passed), 0)::bigint AS logs_passed,
@@ -31,7 +31,7 @@ async def read_quality(snapshot: MartsSnapshot) -> dict[str, Any]:
         """
     )
     days = await snapshot.fetch_all(
-        f"SELECT * FROM marts.day_quality ORDER BY fight_date DESC LIMIT {_DAYS_SHOWN}"  # noqa: S608
+        "SELECT * FROM marts.day_quality ORDER BY fight_date DESC LIMIT %(limit)s", {"limit": MAX_DAYS}
     )
     return {
         "publish_version": snapshot.version,
@@ -43,8 +43,8 @@ async def read_quality(snapshot: MartsSnapshot) -> dict[str, Any]:
 
 
 async def read_model(snapshot: MartsSnapshot) -> dict[str, Any]:
-    """The champion, every change of it, the newest evaluation, and how it does week by week."""
-    # The history is of every registered model.
+    """The champion, its history, the newest evaluation, and its weekly monitoring."""
+    # The table holds the history of all registered models.
     changes = await snapshot.fetch_all(
         """
         SELECT * FROM marts.champion_history WHERE model_name = %(model)s

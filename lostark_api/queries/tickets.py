@@ -1,7 +1,6 @@
-"""What became of an upload: received, collected, cleaned, published, or refused.
+"""State of an upload: received, collected, cleaned, published, or refused.
 
-Each state is read where it is true: the landing folder, the lake's core tables, the marts. What does not
-belong here: receiving (``uploads``).
+Each state is read from its source of truth: the landing folder, the lake's core tables, the marts.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _PUBLISHED = (
 
 
 def read_cleaned_logs(lake: Lake, landed: Landed) -> tuple[dict[str, str], Counter[str], int]:
-    """Of a collected upload: log to encounter id where it is in core, refusals by reason, whole logs."""
+    """Encounter ids by cleaned log, refusals by reason, and the number of logs refused as a whole."""
     result = landed.result
     if result is None or not result.log_ids:
         return {}, Counter(), 0
@@ -39,7 +38,7 @@ def read_cleaned_logs(lake: Lake, landed: Landed) -> tuple[dict[str, str], Count
         *core["log_id"].to_pylist(),
         *entries["log_id"].to_pylist(),
     }:
-        # Cleaning may know the day better than the glance that was taken while collecting.
+        # Cleaning may determine another day than the quick scan during collection.
         core = lake.read("core_encounters", columns=columns, where=wanted)
         entries = lake.read("core_quarantine", columns=["log_id", "scope", "reason_code"], where=wanted)
     whole = {
@@ -52,7 +51,7 @@ def read_cleaned_logs(lake: Lake, landed: Landed) -> tuple[dict[str, str], Count
 
 
 async def read_published_fights(snapshot: MartsSnapshot, encounter_ids: list[str]) -> list[dict[str, Any]]:
-    """Those of the encounters that are published, newest first."""
+    """The published ones among the encounters, newest first."""
     return await snapshot.fetch_all(_PUBLISHED, {"ids": encounter_ids}) if encounter_ids else []
 
 
@@ -63,7 +62,7 @@ def describe_ticket(
     refused: int,
     fights: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The ticket as it is answered."""
+    """The ticket as the API returns it."""
     ticket, result = landed.ticket, landed.result
     state = _state(landed, len(encounters), refused, len(fights))
     return {

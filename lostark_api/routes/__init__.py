@@ -1,3 +1,3 @@
-"""The routes under /v1, one module a subject. They translate HTTP to questions, nothing else."""
+"""The routes under /v1, one module per subject."""
 
 PREFIX = "/v1"

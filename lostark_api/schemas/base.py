@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date
+from types import GenericAlias
 from typing import Any, TypeVar, cast
 
 import pyarrow as pa
@@ -75,4 +76,6 @@ def _make_field(column: str) -> tuple[Any, Any]:
 
 
 def _get_type(dtype: pa.DataType) -> Any:
-    return list[_get_type(dtype.value_type)] if pa.types.is_list(dtype) else _PYTHON[dtype]  # type: ignore[misc]  # a list type made at run time
+    if pa.types.is_list(dtype):
+        return GenericAlias(list, (_get_type(dtype.value_type),))
+    return _PYTHON[dtype]

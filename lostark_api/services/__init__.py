@@ -1,1 +1,1 @@
-"""What the routes share beside the database: the active champion, API keys, uploads, offered logs."""
+"""Services that the routes share: the active champion, API keys, uploads, offered logs."""

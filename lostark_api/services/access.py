@@ -1,8 +1,7 @@
-"""Who may do what: keys of requests, their scopes, and how much each may ask in a minute.
+"""Authorization: API keys, their scopes and rate limits. Published data is public and needs no key.
 
-Reading what is published is public and never comes here. A key's row is kept for ten seconds, so that a busy
-key costs no query a request and a revoked one is out soon. Limits are counted in this process: with several
-API processes a key has its limit in each. What does not belong here: making keys (``keys``).
+A key's row is cached for ten seconds, so that a busy key does not cost a query per request and a revoked one
+is refused soon. Rate limits are counted per process: with several API processes a key has its limit in each.
 """
 
 from __future__ import annotations
@@ -25,23 +24,23 @@ from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.marts.migrate import libpq_url
 from lostark_assets.settings import Settings
 
-OPEN = "everybody"
-"""Who sends without a key."""
-_FRESH_S = 10.0
-_NOTE_USE_EVERY_S = 60.0
-_MAX_KNOWN = 4096
-_MAX_KEY = 200
-_PATIENCE_S = 3.0
-_LOOK_UP = (
+ANONYMOUS = "anonymous"
+"""The name of callers without a key."""
+_CACHE_TTL_S = 10.0
+_RECORD_USE_EVERY_S = 60.0
+_MAX_CACHED = 4096
+_MAX_KEY_CHARS = 200
+_TIMEOUT_S = 3.0
+_FIND_KEY = (
     "SELECT name, scopes, requests_per_minute FROM access.keys WHERE key_sha256 = %s AND revoked_at IS NULL"
 )
-_USED = "UPDATE access.keys SET last_used_at = now() WHERE name = %s"
+_RECORD_USE = "UPDATE access.keys SET last_used_at = now() WHERE name = %s"
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the name of a key, or everybody."""
+    """The caller of a request: the name of its key, or ``ANONYMOUS``."""
 
     name: str
     scopes: frozenset[str]
@@ -49,15 +48,15 @@ class Caller:
 
 
 @dataclass
-class Allowance:
-    """As many requests a minute as ``per_minute``, all at once or spread; refilled steadily."""
+class TokenBucket:
+    """A rate limit of ``per_minute`` requests, in bursts or spread; refilled continuously."""
 
     per_minute: int
     left: float
     at: float
 
-    def wait_s(self, now: float) -> float:
-        """Take one; seconds to wait where none is left, and nothing is taken."""
+    def take(self, now: float) -> float:
+        """Take one token; if none is left, the seconds until the next."""
         self.left = min(self.per_minute, self.left + (now - self.at) * self.per_minute / 60)
         self.at = now
         if self.left >= 1:
@@ -68,64 +67,63 @@ class Allowance:
 
 @dataclass
 class Access:
-    """The door of the API; ``url`` of the database that holds the keys."""
+    """Authorizes requests; ``url`` is the database with the keys."""
 
     url: str
     settings: Settings
     clock: Clock = time.monotonic
-    _known: dict[bytes, tuple[float, Caller | None]] = field(default_factory=dict, repr=False)
-    _allowances: dict[str, Allowance] = field(default_factory=dict, repr=False)
-    _noted: dict[str, float] = field(default_factory=dict, repr=False)
+    _callers: dict[bytes, tuple[float, Caller | None]] = field(default_factory=dict, repr=False)
+    _buckets: dict[str, TokenBucket] = field(default_factory=dict, repr=False)
+    _use_recorded: dict[str, float] = field(default_factory=dict, repr=False)
     _pool: AsyncConnectionPool[Any] | None = field(default=None, repr=False)
 
     async def open(self) -> None:
-        """Begin to connect when the first key comes."""
+        """Open the pool; it connects with the first key."""
         self._pool = AsyncConnectionPool(
             libpq_url(self.url),
             min_size=0,
             max_size=2,
-            timeout=_PATIENCE_S,
+            timeout=_TIMEOUT_S,
             open=False,
             kwargs={"autocommit": True, "connect_timeout": 3, "options": "-c statement_timeout=5000"},
         )
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         if self._pool is not None:
             await self._pool.close()
 
     @property
     def is_open(self) -> bool:
-        """Whether battle logs may be sent without a key."""
+        """Whether uploads need no key."""
         wanted = self.settings.open_uploads
-        return _is_this_machine(self.settings.api_host) if wanted is None else wanted
+        return _is_loopback(self.settings.api_host) if wanted is None else wanted
 
     async def allow(self, request: Request, scope: str) -> Caller:
-        """The caller, if it may do what ``scope`` stands for.
+        """The caller, if it has ``scope``.
 
         Raises:
-            HTTPException: 401 without a key or with a wrong one, 403 without the scope or from another site's
-                page, 429 above the limit.
-            DatabaseUnavailable: it can't be told now.
+            HTTPException: 401 without a valid key, 403 without the scope or cross-site, 429 above the limit.
+            DatabaseUnavailable: keys can't be checked.
         """
         key = _read_key(request)
         if key is not None:
-            caller = await self._caller(key)
+            caller = await self._find_caller(key)
             if caller is None:
-                raise _denied(HTTPStatus.UNAUTHORIZED, "The key is wrong or was revoked.")
+                raise _denied(HTTPStatus.UNAUTHORIZED, "Invalid API key, or it was revoked.")
             if scope not in caller.scopes:
                 raise _denied(HTTPStatus.FORBIDDEN, f"The key lacks the scope {scope}.")
         elif scope == UPLOAD and self.is_open:
             self._refuse_other_sites(request)
-            caller = Caller(OPEN, frozenset({UPLOAD}), self.settings.uploads_per_minute)
+            caller = Caller(ANONYMOUS, frozenset({UPLOAD}), self.settings.uploads_per_minute)
         else:
             raise _denied(
                 HTTPStatus.UNAUTHORIZED,
                 f"Expected `Authorization: Bearer KEY` with a key of scope {scope}, found none. "
-                "Whoever runs this platform makes keys with `lostark key create`.",
+                "The operator of this platform creates keys with `lostark key create`.",
             )
-        wait_s = self._take(caller)
+        wait_s = self._check_rate(caller)
         if wait_s:
             raise HTTPException(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -134,35 +132,36 @@ class Access:
             )
         return caller
 
-    def _take(self, caller: Caller) -> float:
+    def _check_rate(self, caller: Caller) -> float:
         now, most = self.clock(), caller.requests_per_minute
-        allowance = self._allowances.get(caller.name)
-        if allowance is None or allowance.per_minute != most:
-            allowance = self._allowances[caller.name] = Allowance(most, most, now)
-        return allowance.wait_s(now)
+        bucket = self._buckets.get(caller.name)
+        if bucket is None or bucket.per_minute != most:
+            bucket = self._buckets[caller.name] = TokenBucket(most, most, now)
+        return bucket.take(now)
 
-    async def _caller(self, key: str) -> Caller | None:
+    async def _find_caller(self, key: str) -> Caller | None:
         digest, now = hash_key(key), self.clock()
-        at, caller = self._known.get(digest, (-_FRESH_S, None))
-        if now - at >= _FRESH_S:
-            caller = await self._look_up(digest)
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            self._known[digest] = (now, caller)
-        if caller is not None and now - self._noted.get(caller.name, -_NOTE_USE_EVERY_S) >= _NOTE_USE_EVERY_S:
-            self._noted[caller.name] = now
-            await self._ask(_USED, caller.name)
+        at, caller = self._callers.get(digest, (-_CACHE_TTL_S, None))
+        if now - at >= _CACHE_TTL_S:
+            caller = await self._read_caller(digest)
+            if len(self._callers) >= _MAX_CACHED:
+                self._callers.clear()
+            self._callers[digest] = (now, caller)
+        last_s = self._use_recorded.get(caller.name, -_RECORD_USE_EVERY_S) if caller is not None else now
+        if caller is not None and now - last_s >= _RECORD_USE_EVERY_S:
+            self._use_recorded[caller.name] = now
+            await self._execute(_RECORD_USE, caller.name)
         return caller
 
-    async def _look_up(self, digest: bytes) -> Caller | None:
-        rows = await self._ask(_LOOK_UP, digest)
+    async def _read_caller(self, digest: bytes) -> Caller | None:
+        rows = await self._execute(_FIND_KEY, digest)
         return Caller(rows[0][0], frozenset(rows[0][1]), rows[0][2]) if rows else None
 
-    async def _ask(self, question: str, value: object) -> list[Any]:
+    async def _execute(self, query: str, value: object) -> list[Any]:
         assert self._pool is not None
         try:
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(question, [value])
+                cursor = await connection.execute(query, [value])
                 return await cursor.fetchall() if cursor.description else []
         except (psycopg.Error, PoolTimeout) as error:
             raise DatabaseUnavailable(
@@ -170,10 +169,10 @@ class Access:
             ) from error
 
     def _refuse_other_sites(self, request: Request) -> None:
-        """A page of another site must not send in the name of whoever looks at it.
+        """Refuse cross-site requests, which would upload in the name of the page's visitor.
 
-        Only browsers send Origin. Where uploads are open because only this machine listens, the name that
-        was asked for must be this machine's too: a stranger's name may have been made to lead here.
+        Only browsers send Origin. Where uploads are open because only this machine listens, Host must name
+        this machine too: DNS rebinding can point a foreign name here.
         """
         host = request.headers.get("host", "")
         origin = request.headers.get("origin")
@@ -181,10 +180,10 @@ class Access:
         is_rebound = (
             origin is not None
             and self.settings.open_uploads is None
-            and not _is_this_machine(urlsplit(f"//{host}").hostname or "")
+            and not _is_loopback(urlsplit(f"//{host}").hostname or "")
         )
         if is_foreign or is_rebound:
-            raise _denied(HTTPStatus.FORBIDDEN, "The page that sends this belongs to another site.")
+            raise _denied(HTTPStatus.FORBIDDEN, "Cross-site requests are not accepted.")
 
 
 def _read_key(request: Request) -> str | None:
@@ -192,8 +191,8 @@ def _read_key(request: Request) -> str | None:
     if header is None:
         return None
     kind, _, key = header.partition(" ")
-    # Too long for a key of ours: not even hashed.
-    return key.strip()[:_MAX_KEY] if kind.lower() == "bearer" else ""
+    # Longer than any key: not worth hashing as a whole.
+    return key.strip()[:_MAX_KEY_CHARS] if kind.lower() == "bearer" else ""
 
 
 def _denied(status: HTTPStatus, detail: str) -> HTTPException:
@@ -201,7 +200,7 @@ def _denied(status: HTTPStatus, detail: str) -> HTTPException:
     return HTTPException(status, detail, challenge)
 
 
-def _is_this_machine(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

@@ -1,7 +1,6 @@
-"""API keys: made, listed, revoked. Only their hash is stored.
+"""API keys: create, list, revoke. Only their hash is stored.
 
-A key is 256 random bits, so its plain SHA-256 gives nothing away and needs no salt; it is looked up by the
-hash. What does not belong here: whether a request may do something (``access``).
+A key is 256 random bits, so its plain SHA-256 can't be reversed and needs no salt; keys are found by it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from lostark_assets.errors import DatabaseUnavailable, NotFound, SettingsError
 from lostark_assets.marts.migrate import libpq_url, migrate
 
 UPLOAD, READ_LOGS = "upload", "logs:read"
-SCOPES = {UPLOAD: "send battle logs", READ_LOGS: "read raw battle logs, names and all"}
+SCOPES = {UPLOAD: "upload battle logs", READ_LOGS: "read raw battle logs, including player names"}
 REQUESTS_PER_MINUTE = 120
 KEY_PREFIX = "lak_"
 _BYTES = 32
@@ -34,7 +33,7 @@ _LIST = """
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of a key; the key itself is known to its owner alone."""
+    """A stored key, without its secret."""
 
     name: str
     scopes: list[str]
@@ -45,66 +44,68 @@ class Key:
 
 
 def hash_key(key: str) -> bytes:
-    """What is stored of ``key``."""
+    """The stored hash of ``key``."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def create_key(
     url: str, name: str, scopes: Sequence[str], requests_per_minute: int = REQUESTS_PER_MINUTE
 ) -> str:
-    """Make a key and give it back, for the only time.
+    """Create a key and return it; it can't be read again.
 
     Raises:
-        SettingsError: a name that is taken or makes no sense, an unknown scope, or none.
+        SettingsError: the name is taken or invalid, or a scope is unknown or missing.
         DatabaseUnavailable: PostgreSQL can't be reached.
     """
     unknown = sorted(set(scopes) - SCOPES.keys())
     if unknown or not scopes:
         found = ", ".join(unknown) or "none"
-        raise SettingsError(f"--scope: expected {' or '.join(SCOPES)}, found {found}. No key was made.")
+        raise SettingsError(f"--scope: expected {' or '.join(SCOPES)}, found {found}. No key was created.")
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            "The name: expected up to 64 letters, digits, . @ _ - or spaces. No key was made."
+            "The name: expected up to 64 letters, digits, . @ _ - or spaces. No key was created."
         )
     key = KEY_PREFIX + secrets.token_urlsafe(_BYTES)
-    with _database(url) as connection:
+    with _connect(url) as connection:
         made = connection.execute(
             "INSERT INTO access.keys (name, key_sha256, scopes, requests_per_minute) VALUES (%s, %s, %s, %s) "
             "ON CONFLICT (name) DO NOTHING",
             [name, hash_key(key), sorted(set(scopes)), requests_per_minute],
         )
         if not made.rowcount:
-            raise SettingsError(f"{name}: a key of that name is there, used or revoked. No key was made.")
+            raise SettingsError(
+                f"{name}: this name is taken, by an active or revoked key. No key was created."
+            )
     return key
 
 
 def list_keys(url: str) -> list[Key]:
-    """All keys, the newest first, revoked ones too.
+    """All keys including revoked ones, newest first.
 
     Raises:
         DatabaseUnavailable: PostgreSQL can't be reached.
     """
-    with _database(url) as connection, connection.cursor(row_factory=class_row(Key)) as cursor:
+    with _connect(url) as connection, connection.cursor(row_factory=class_row(Key)) as cursor:
         return cursor.execute(_LIST).fetchall()
 
 
 def revoke_key(url: str, name: str) -> None:
-    """Let the key of ``name`` open nothing any more; the API notices within ten seconds.
+    """Revoke an API key; it is refused within ten seconds.
 
     Raises:
-        NotFound: no key in use has that name.
+        NotFound: no active key has that name.
         DatabaseUnavailable: PostgreSQL can't be reached.
     """
-    with _database(url) as connection:
+    with _connect(url) as connection:
         done = connection.execute(
             "UPDATE access.keys SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL", [name]
         )
         if not done.rowcount:
-            raise NotFound(f"{name}: expected a key in use, found none. See `lostark key list`.")
+            raise NotFound(f"{name}: expected an active key, found none. See `lostark key list`.")
 
 
 @contextmanager
-def _database(url: str) -> Iterator[psycopg.Connection]:
+def _connect(url: str) -> Iterator[psycopg.Connection]:
     try:
         migrate(url)
         with psycopg.connect(libpq_url(url)) as connection:

@@ -1,7 +1,6 @@
-"""The platform's own upload JSON as the battle-log contract lists it: another platform can collect it.
+"""The platform's upload JSON as the battle-log API lists it, for another platform to collect.
 
-The listing is made of the raw table's small columns and kept until the table changes. What does not belong
-here: HTTP (``routes.battle_logs``).
+The listing comes from the raw table's small columns and is cached until the table changes.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.upload_json import FORMAT
 
 HOLD_BACK = timedelta(seconds=90)
-"""A log is listed so long after it was fetched: a batch is committed late, and no cursor may pass it."""
+"""Age from which logs are listed: batches are committed late, and no cursor may pass them."""
 FIRST = "0.0"
 _TABLE = "raw_battle_logs"
 _COLUMNS = [
@@ -32,7 +31,7 @@ _Key = tuple[int, str]
 
 
 class ForgottenCursor(Exception):
-    """A cursor that this platform never gave."""
+    """The cursor is not from this platform."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class _Offered:
 
 @dataclass
 class OfferedLogs:
-    """What of the raw table is offered: the newest content of every upload JSON, in the order it came."""
+    """The newest content of every upload JSON in the raw table, in the order of arrival."""
 
     lake: Lake
     hold_back: timedelta = HOLD_BACK
@@ -55,10 +54,10 @@ class OfferedLogs:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def page(self, after: str | None, limit: int, now: datetime) -> tuple[list[BattleLogEntry], str]:
-        """Logs after a cursor, oldest first, and the cursor behind the last of them.
+        """Logs after a cursor, oldest first, and the cursor after the last of them.
 
         Raises:
-            UnknownCursor: begin again without one.
+            UnknownCursor: the caller has to start without one.
         """
         position = _position(after or FIRST)
         with self._lock:
@@ -72,7 +71,7 @@ class OfferedLogs:
         return [one.entry for one in found], f"{_micros(last.updated_at)}.{last.id}"
 
     def payload(self, entry_id: str) -> bytes:
-        """The newest upload JSON of a log, byte for byte as it came.
+        """The newest upload JSON of a log, byte for byte.
 
         Raises:
             NotFound: there is no such log.

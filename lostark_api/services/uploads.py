@@ -1,8 +1,4 @@
-"""Receiving an upload: from a stream of bytes to a file in the landing folder, or to nothing.
-
-What does not belong here: HTTP (``routes.upload``), what is accepted (``sources.examine``), and what becomes
-of it (``queries.tickets``).
-"""
+"""Receiving an upload: streamed to a file in the landing folder, or refused without leaving a trace."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ from lostark_assets.sources.detect import build_limits
 from lostark_assets.sources.examine import examine
 from lostark_assets.sources.landing import Landed, Ticket
 
-AT_ONCE = 4
+MAX_CONCURRENT = 4
 MAX_WAITING = 8
 """Uploads of the largest size that may wait for the collector."""
 MAX_SILENCE_S = 30.0
@@ -30,42 +26,42 @@ _SPARE_BYTES = 1 << 30
 
 
 class UploadRefused(PermanentError):
-    """What was sent is no battle log that we take. Nothing of it was kept."""
+    """The file is not an accepted battle log. Nothing was kept."""
 
 
 class UploadTooLarge(UploadRefused):
-    """More bytes than an upload may have."""
+    """The file exceeds the size limit."""
 
 
 class UploadTooSlow(UploadRefused):
-    """The sender fell silent."""
+    """The client stopped sending."""
 
 
 class NoRoom(TransientError):
-    """Too many uploads at once, or too much waits already. Nothing was kept."""
+    """Too many concurrent uploads, or too many waiting files. Nothing was kept."""
 
 
 @dataclass
 class Uploads:
-    """The landing folder's door."""
+    """Receives uploads into the landing folder."""
 
     settings: Settings
 
     def __post_init__(self) -> None:
         self.landing = open_landing(self.settings)
         self.limit = int(self.settings.upload_max_bytes)
-        self._now = 0
+        self._receiving = 0
 
     async def receive(self, body: AsyncIterator[bytes], name: str, arguments: Mapping[str, str]) -> Landed:
-        """Write ``body`` to the disk as it comes, examine it, and let the collector see it.
+        """Stream ``body`` to the disk, examine it, and hand it to the collector.
 
         Raises:
-            UploadRefused: too large, too slow, empty, or not ours.
-            NoRoom: not now.
+            UploadRefused: too large, too slow, empty, or not a battle log.
+            NoRoom: try again later.
         """
-        if self._now >= AT_ONCE:
-            raise NoRoom(f"{AT_ONCE} uploads are being received already. Nothing was kept.")
-        self._now += 1
+        if self._receiving >= MAX_CONCURRENT:
+            raise NoRoom(f"{MAX_CONCURRENT} uploads are being received already. Nothing was kept.")
+        self._receiving += 1
         try:
             await asyncio.to_thread(self._make_room)
             ticket, path = self.landing.begin(name)
@@ -73,11 +69,11 @@ class Uploads:
                 size, sha256 = await self._write(body, path)
                 return await asyncio.to_thread(self._accept, ticket, path, size, sha256, dict(arguments))
             except BaseException:
-                # Also when the client leaves or the server stops: nothing of it may stay.
+                # Also when the client disconnects or the server stops: nothing may be left behind.
                 self.landing.drop(ticket)
                 raise
         finally:
-            self._now -= 1
+            self._receiving -= 1
 
     def _make_room(self) -> None:
         folder = self.landing.folder
@@ -85,7 +81,7 @@ class Uploads:
         self.landing.clean_up(datetime.now(UTC))
         is_full = self.landing.waiting_bytes() > MAX_WAITING * self.limit
         if is_full or shutil.disk_usage(folder).free < self.limit + _SPARE_BYTES:
-            raise NoRoom("Too many uploads wait to be collected, or the disk is full. Nothing was kept.")
+            raise NoRoom("Too many uploads are waiting, or the disk is full. Nothing was kept.")
 
     async def _write(self, body: AsyncIterator[bytes], path: Path) -> tuple[int, str]:
         digest, size, block = hashlib.sha256(), 0, bytearray()
@@ -95,9 +91,7 @@ class Uploads:
                     async with asyncio.timeout(MAX_SILENCE_S):
                         part = await anext(body, None)
                 except TimeoutError:
-                    raise UploadTooSlow(
-                        f"Expected more within {MAX_SILENCE_S:.0f} s, found silence. Nothing was kept."
-                    ) from None
+                    raise UploadTooSlow(f"No data within {MAX_SILENCE_S:.0f} s. Nothing was kept.") from None
                 if part is not None:
                     size += len(part)
                     self.check_size(size)
@@ -112,7 +106,9 @@ class Uploads:
     def check_size(self, size: int) -> None:
         """Raises :class:`UploadTooLarge` above the limit."""
         if size > self.limit:
-            raise UploadTooLarge(f"Expected at most {self.limit:,} bytes, found more. Nothing was kept.")
+            raise UploadTooLarge(
+                f"The file exceeds the size limit of {self.limit:,} bytes. Nothing was kept."
+            )
 
     def _accept(self, ticket: str, path: Path, size: int, sha256: str, arguments: dict[str, str]) -> Landed:
         if not size:

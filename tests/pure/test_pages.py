@@ -1,4 +1,4 @@
-"""What pages say and link to, without a server: words, figures, addresses, and the steps of a gap."""
+"""Texts, number formats, links and charts of the pages, without a server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lostark_api import pages
-from lostark_api.pages import formats
-from lostark_api.pages import translations as words
+from lostark_api.http.language import get_label
+from lostark_api.pages import formats, reasons, translations
 from lostark_api.pages.addresses import Addresses
 from lostark_api.pages.chart_images import add_theme, get_style
 from lostark_assets.charts import SERIES, gap_steps
@@ -20,6 +20,10 @@ from lostark_assets.contracts.core import CORE_QUARANTINE, DETAIL_LEVELS
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS, REFUSALS
 from lostark_assets.contracts.raw import LOG_FORMATS
 from lostark_assets.contracts.reasons import REASONS
+from lostark_assets.game.classes import CLASSES
+from lostark_assets.game.difficulties import DIFFICULTIES
+from lostark_assets.game.raid_table import RAIDS
+from lostark_assets.game.specs import SPECS
 from lostark_ml.model.baselines import build_baselines
 from lostark_ml.registry.aliases import ACTIONS, OUTSIDE
 from lostark_ml.registry.names import ALIASES
@@ -45,30 +49,38 @@ OPEN_ENDED = (
 NAMED_BY_DATA = {c.name for c in (*GAP_PARTS, *CONTEXT_PARTS)} | {"won", "lost"}
 
 
-def used_words() -> set[str]:
-    calls = re.compile(r"\bt\(\"([\w.]+)\"|\bt\('([\w.]+)'|words\(language, \"([\w.]+)\"|\"(model\.\w+)\"\)")
+HANGUL = re.compile("[가-힣]")
+SAME_BY_NATURE = {"home.what.dealer", "percentile.range"}
+"""A technical term and a range of numbers: no Hangul in the Korean text."""
+NO_KOREAN_TERM = {"Princess", "Matching", "Trial", "Challenge"}
+
+
+def find_used_keys() -> set[str]:
+    calls = re.compile(
+        r"\bt\(\"([\w.]+)\"|\bt\('([\w.]+)'|translate\(language, \"([\w.]+)\"|\"(model\.\w+)\"\)"
+    )
     return {
         next(filter(None, found))
         for p, text in SOURCES.items()
-        if p.name != "words.py"
+        if p.name != "translations.py"
         for found in calls.findall(text)
     }
 
 
-def test_every_word_that_a_page_says_is_there_and_none_is_left_over():
-    known = set(words.list_translations())
-    used = {key for key in used_words() if not key.endswith(".")}
+def test_every_text_that_a_page_uses_exists_and_none_is_unused():
+    known = set(translations.list_translations())
+    used = {key for key in find_used_keys() if not key.endswith(".")}
     assert used <= known, used - known
     left = {k for k in known - used - NAMED_BY_DATA if not k.startswith(OPEN_ENDED)}
     assert left == set()
 
 
-def test_every_refusal_and_every_part_of_a_gap_has_words_in_both_languages():
+def test_every_refusal_and_every_part_of_a_gap_is_translated():
     for key in [*(f"refusal.{reason}" for reason in REFUSALS), *NAMED_BY_DATA]:
-        assert words.translate("en", key) != words.translate("ko", key)
+        assert translations.translate("en", key) != translations.translate("ko", key)
 
 
-def test_every_code_that_a_page_names_has_words_in_both_languages():
+def test_every_code_that_a_page_shows_is_translated():
     codes = {
         "quarantine": REASONS,
         "format": LOG_FORMATS,
@@ -81,20 +93,67 @@ def test_every_code_that_a_page_names_has_words_in_both_languages():
     }
     for kind, known in codes.items():
         for code in known:
-            assert words.translate("en", f"{kind}.{code}") != words.translate("ko", f"{kind}.{code}")
+            assert translations.translate("en", f"{kind}.{code}") != translations.translate(
+                "ko", f"{kind}.{code}"
+            )
 
 
-def test_both_languages_fill_in_the_same_values():
-    def holes(text: str) -> set[str]:
+def test_both_languages_have_the_same_placeholders():
+    def placeholders(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
-    for key, (english, korean) in words.list_translations().items():
-        assert holes(english) == holes(korean), key
+    for key, (english, korean) in translations.list_translations().items():
+        assert placeholders(english) == placeholders(korean), key
 
 
-def test_words_that_there_are_not_are_an_error():
+def list_every_pair() -> dict[str, tuple[str, str]]:
+    """All texts and game terms that a reader can see, in English and Korean."""
+    terms = {
+        "raid": [raid.name for raid in RAIDS],
+        "gate": [gate.gate_name for raid in RAIDS for gate in raid.gates],
+        "class": [class_.name for class_ in CLASSES],
+        "spec": [spec.name for spec in SPECS],
+        "difficulty": [difficulty.name for difficulty in DIFFICULTIES],
+    }
+    pairs = {
+        f"{kind} {name}": (get_label(kind, name, "en"), get_label(kind, name, "ko"))
+        for kind, names in terms.items()
+        for name in names
+        if name not in NO_KOREAN_TERM
+    }
+    pairs |= {f"reason {english}": (english, korean) for english, korean in reasons._SENTENCES.items()}
+    pairs |= {f"rival {english}": (english, korean) for english, korean in reasons._RIVALS.items()}
+    return pairs | translations.list_translations()
+
+
+def test_no_text_lacks_its_translation():
+    pairs = list_every_pair()
+    assert len(pairs) > 500
+    for key, (english, korean) in pairs.items():
+        assert english.strip(), key
+        assert korean.strip(), key
+        if key == "nav.switch":  # each language offers the other one
+            assert (english, korean) == ("한국어", "English")
+            continue
+        assert not HANGUL.search(english), key
+        assert (key in SAME_BY_NATURE) != bool(HANGUL.search(korean)), key
+
+
+def test_percentiles_count_from_the_top_in_korean():
+    assert formats.rank_number(97.6, "en") == "98"
+    assert [formats.rank_number(value, "ko") for value in (97.6, 50, 100)] == ["2", "50", "1"]
+
+
+def test_raids_of_the_kazeros_story_are_called_by_their_act():
+    names = ("Aegir", "Act 2: Brelshaza", "Act 3: Mordum", "Act 4: Armoche", "Final Act: Kazeros")
+    assert [get_label("raid", name, "ko") for name in names] == [
+        "1막 에기르", "2막 아브렐슈드", "3막 모르둠", "4막 아르모체", "종막 카제로스",
+    ]  # fmt: skip
+
+
+def test_an_unknown_key_is_an_error():
     with pytest.raises(KeyError):
-        words.translate("en", "no.such.key")
+        translations.translate("en", "no.such.key")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +168,7 @@ def test_words_that_there_are_not_are_an_error():
         (float("nan"), "–", "–"),
     ],
 )
-def test_damage_reads_as_players_say_it(value, english, korean):
+def test_damage_is_formatted_in_the_units_of_each_language(value, english, korean):
     assert (formats.damage(value, "en"), formats.damage(value, "ko")) == (english, korean)
 
 
@@ -145,7 +204,7 @@ def test_steps_of_a_gap_lead_from_the_start_to_the_sum(start, changes):
         level += bar["change"]
 
 
-def test_a_picture_takes_its_colours_from_variables():
+def test_a_chart_takes_its_colours_from_variables():
     svg = add_theme(f'<svg width="1"><path fill="{SERIES[0]}" stroke="#123456"/></svg>')
     assert f'fill="var(--chart-1,{SERIES[0]})"' in svg
     assert 'stroke="#123456"' in svg

@@ -114,7 +114,7 @@ def test_a_player_of_the_fight_can_be_chosen_and_a_stranger_not(client, fight):
     players = client.get(f"/v1/fights/{fight['fight_id']}").json()["players"]
     last = players[-1]["player_name"]
     text = client.get(f"/fights/{fight['fight_id']}?player={quote(last)}&lang=en").text
-    assert f"{last} in full" in text
+    assert f"Details: {last}" in text
     assert client.get(f"/fights/{fight['fight_id']}?player=nobody").status_code == 404
 
 

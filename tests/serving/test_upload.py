@@ -325,10 +325,10 @@ def test_uploads_are_open_only_where_this_machine_alone_is_listened_to(tmp_path,
 
 def test_more_uploads_at_once_than_there_is_room_for_wait_their_turn(door, settings, database):
     uploads = door.api.fastapi.state.uploads
-    uploads._now = 4
+    uploads._receiving = 4
     answer = send(door, database)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
-    uploads._now = 0
+    uploads._receiving = 0
     assert send(door, database).status_code == 202
 
 
