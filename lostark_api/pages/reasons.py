@@ -1,7 +1,7 @@
-"""Why a model was trained or promoted, for Korean readers: the platform's own sentences, with their figures.
+"""Korean translations of the reasons why a model was trained or promoted.
 
-The history holds sentences as they were written. Those that the platform makes are known by their shape; what
-a person wrote is shown as it is. What does not belong here: making them (``lostark_ml``).
+The history stores English sentences. Those that ``lostark_ml`` generates are recognized by patterns and
+translated with their figures; what a person wrote is shown unchanged.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _SENTENCES = {
     f"{_FIRST}: no champion yet; {_GAIN}": f"첫 모델. {_GAIN_KOREAN}",
     f"{_BETTER}: {_GAIN}": f"더 나은 모델. {_GAIN_KOREAN}",
 }
-"""The platform's sentences with named holes, and the same in Korean."""
+"""Generated sentences with placeholders, and their Korean translations."""
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:
@@ -90,7 +90,7 @@ _PATTERNS = [(_pattern(english), korean) for english, korean in _SENTENCES.items
 
 @lru_cache(maxsize=1024)
 def translate_reason(language: str, reason: str) -> str:
-    """``reason`` in ``language``; as it is where it is none of the platform's own sentences."""
+    """``reason`` in ``language``; unchanged unless it is a generated sentence."""
     if language != KOREAN:
         return reason
     sentence = reason.removesuffix(_LATE)

@@ -44,7 +44,7 @@ from lostark_ml.registry.model_registry import ModelRegistry, Submission
 from lostark_simulator.raids import GATES
 from tests.pure.ml.a_simulated_season import RESET as SEASON_START
 from tests.pure.ml.a_simulated_season import simulated_players
-from tests.serving.a_lake import add_fights
+from tests.serving.season_lake import add_fights
 
 CONNECTIONS = 32
 SLICE_S = 0.2

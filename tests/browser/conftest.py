@@ -1,4 +1,4 @@
-"""A published season behind a real server, and a Chromium that looks at it."""
+"""A published season behind a real server, and a Chromium."""
 
 from __future__ import annotations
 

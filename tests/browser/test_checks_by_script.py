@@ -1,4 +1,4 @@
-"""What an audit measures, by script: pages are readable, named, quiet and light, in both themes."""
+"""Accessibility and size audit by script, in both themes."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def addresses(site: str) -> list[str]:
     ("language", "width", "scheme"),
     [("en", 1280, "light"), ("ko", 1280, "dark"), ("ko", 390, "light"), ("en", 390, "dark")],
 )
-def test_every_page_is_readable_named_and_light(browser, site, addresses, language, width, scheme):
+def test_every_page_passes_the_accessibility_audit(browser, site, addresses, language, width, scheme):
     context = browser.new_context(
         viewport={"width": width, "height": 900}, locale=language, color_scheme=scheme
     )

@@ -56,7 +56,7 @@ def opened(browser, site):
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize("width", [PHONE, DESK])
-def test_every_page_fits_says_nothing_wrong_and_asks_nobody_else(opened, site, pages, width, language):
+def test_every_page_fits_the_screen_without_errors_or_other_hosts(opened, site, pages, width, language):
     page = opened(width, language)
     for path in pages:
         answer = page.goto(site + path)
@@ -71,7 +71,7 @@ def test_every_page_fits_says_nothing_wrong_and_asks_nobody_else(opened, site, p
     assert opened.others == []
 
 
-def test_charts_become_part_of_the_page_and_tell_their_figures(opened, site, pages):
+def test_charts_are_inlined_and_show_their_values(opened, site, pages):
     page = opened(DESK, "en")
     page.goto(site + next(p for p in pages if p.startswith("/fights/")))
     chart = page.locator("figure.chart").first
@@ -84,7 +84,7 @@ def test_charts_become_part_of_the_page_and_tell_their_figures(opened, site, pag
     assert opened.complaints == []
 
 
-def test_a_phone_gets_pictures_of_its_own_width(opened, site, pages):
+def test_a_phone_gets_narrow_charts(opened, site, pages):
     page = opened(PHONE, "en")
     page.goto(site + next(p for p in pages if p.startswith("/fights/")))
     chart = page.locator("figure.chart").first
@@ -115,7 +115,7 @@ def test_the_language_switch_keeps_the_filters(opened, site):
     assert page.locator("select[name=outcome]").input_value() == "lost"
 
 
-def test_a_click_on_a_head_sorts_by_the_figures(opened, site, pages):
+def test_a_click_on_a_header_sorts_by_value(opened, site, pages):
     page = opened(DESK, "ko")
     page.goto(site + next(p for p in pages if p.startswith("/fights/")))
     table = page.locator("table.meter")
@@ -126,7 +126,7 @@ def test_a_click_on_a_head_sorts_by_the_figures(opened, site, pages):
     assert table.locator("tbody tr").evaluate_all(values) == sorted(before)
 
 
-def test_without_a_script_pages_show_their_pictures_too(opened, site, pages):
+def test_without_scripts_pages_show_their_charts_too(opened, site, pages):
     page = opened(DESK, "en", "dark", java_script_enabled=False)
     page.goto(site + next(p for p in pages if p.startswith("/gates/")))
     assert page.locator("button.theme").is_hidden()

@@ -1,6 +1,6 @@
-"""A player sends the meter's own file from the page, and reads in the fight report what the meter showed.
+"""A player uploads the meter's own file on the page, and the fight report shows the meter's numbers.
 
-The platform works as it does for everybody: sensors look, and the runs that they ask for are run.
+Sensors are evaluated and the runs that they request are executed, as in production.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.browser
 
 @dataclass
 class Platform:
-    """Sensors and jobs on a real instance; the web server beside them is not told of any of it."""
+    """Sensors and jobs on a real instance, beside a web server that knows nothing of them."""
 
     settings: Settings
     site: str
@@ -146,18 +146,18 @@ def read_by_a_person(text: str) -> float:
 def test_a_real_database_becomes_fight_reports_with_the_numbers_that_the_meter_stored(platform, opened):
     page = opened("en")
     send(page, platform.site, DATABASE)
-    waits_for(page, "Received; waiting to be read.")
+    waits_for(page, translate("en", "upload.received"))
     assert platform.work("new_battle_logs") == ["collect"]
-    waits_for(page, "Read; being cleaned.")
+    waits_for(page, translate("en", "upload.collected"))
     assert set(platform.work("due_fight_days")) == {"fight_days"}
-    waits_for(page, "Cleaned; being published.")
+    waits_for(page, translate("en", "upload.cleaned"))
     assert platform.work("due_across_days") == ["across_days"]
     assert set(platform.work("due_marts")) == {"publish_days", "publish_tables"}
     waits_for(page, "Published.")
 
     address_of_ticket = page.url
-    told = page.locator("[data-upload-logs]").inner_text()
-    assert told == "5 logs: 5 new, 0 known before. 5 became fights, 0 were refused."
+    summary = page.locator("[data-upload-logs]").inner_text()
+    assert summary == "5 logs: 5 new, 0 already known. 5 became fights, 0 were refused."
     assert [line.split(" · ")[0] for line in results(page)] == [
         "Guardian Raids Sonavel", "Akkan G3", "Valtan G1", "Valtan G1", "Clown G1",
     ]  # fmt: skip
@@ -180,7 +180,7 @@ def test_a_real_database_becomes_fight_reports_with_the_numbers_that_the_meter_s
     phone.goto(address_of_ticket)
     waits_for(phone, "게시되었습니다.")
     assert results(phone)[2].startswith(f"{get_label('raid', 'Valtan', 'ko')} 1관문 · ")
-    assert phone.locator("[data-upload-logs]").inner_text().startswith("기록 5개: 신규 5개")
+    assert phone.locator("[data-upload-logs]").inner_text().startswith("로그 5개: 신규 5개")
     assert not is_too_wide(phone)
 
 
@@ -191,9 +191,7 @@ def test_a_real_database_becomes_fight_reports_with_the_numbers_that_the_meter_s
         ("ko", "알 수 없는 형식이거나 손상된 파일입니다."),
     ],
 )
-def test_a_file_of_something_else_is_refused_on_the_page_in_the_readers_words(
-    platform, opened, tmp_path, language, sentence
-):
+def test_an_unknown_format_is_refused_in_the_readers_language(platform, opened, tmp_path, language, sentence):
     file = tmp_path / "holiday.png"
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     page = opened(language, 390)
@@ -204,7 +202,7 @@ def test_a_file_of_something_else_is_refused_on_the_page_in_the_readers_words(
     assert not is_too_wide(page)
 
 
-def test_a_log_that_cleaning_refuses_is_told_with_its_reason_in_the_readers_language(
+def test_a_log_that_cleaning_refuses_is_shown_with_its_reason_in_the_readers_language(
     platform, opened, tmp_path
 ):
     file = tmp_path / "broken.json"
@@ -220,13 +218,13 @@ def test_a_log_that_cleaning_refuses_is_told_with_its_reason_in_the_readers_lang
     assert not is_too_wide(page)
 
 
-def test_a_ticket_that_there_is_not_is_told(platform, opened):
+def test_an_unknown_ticket_is_reported(platform, opened):
     page = opened("ko")
     page.goto(f"{platform.site}/upload#ticket={'0' * 32}")
     waits_for(page, translate("ko", "upload.unknown"))
 
 
-def test_a_table_is_sent_with_what_the_form_says_about_its_fight(platform, opened, tmp_path):
+def test_a_table_is_uploaded_with_the_raid_and_gate_of_the_form(platform, opened, tmp_path):
     file = tmp_path / "players.csv"
     lines = ["id,dps,duration,timestamp,class,spec,name"]
     lines += [f"{n},1000,300000,1760000000000,Bard,Desperate Salvation,P{n}" for n in range(2)]
@@ -238,6 +236,6 @@ def test_a_table_is_sent_with_what_the_form_says_about_its_fight(platform, opene
         page.locator(f"input[name={name}]").fill(value)
     page.locator("input[type=file]").set_input_files(file)
     page.locator("form[data-upload] button").click()
-    waits_for(page, "Received; waiting to be read.")
+    waits_for(page, translate("en", "upload.received"))
     [waiting] = open_landing(platform.settings).waiting()
     assert waiting.ticket.arguments == {"raid": "Aegir", "gate": "G1", "difficulty": "Hard"}

@@ -38,7 +38,7 @@ from lostark_platform.erasure.forget import MOCK_SERVER, forget, prove
 from lostark_platform.erasure.rename import Renaming
 from lostark_simulator.season import SeasonConfig, generate_fights
 from lostark_simulator.upload_json import write_upload_json
-from tests.serving.a_lake import START, add_fights
+from tests.serving.season_lake import START, add_fights
 
 FIGURES = ("damage", "dps", "crit_rate", "class_name", "spec_name", "item_level")
 

@@ -23,7 +23,7 @@ from lostark_assets.marts.names import Names
 from lostark_assets.marts.publish import find_pending, lake_rows, publish, published_rows
 from lostark_assets.marts.tables import DAY_MARTS, WHOLE_MARTS
 from lostark_assets.settings import get_settings
-from tests.serving.a_lake import START, add_fights
+from tests.serving.season_lake import START, add_fights
 
 _STATS = "stats_player_dps"
 WHOLE = ["stats_dps_distribution", "stats_raid_progression"]

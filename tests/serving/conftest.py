@@ -1,4 +1,4 @@
-"""A published season behind the API, built once for all tests of it; the client is a plain, blocking one."""
+"""A published season behind the API, built once per session, and a blocking client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.publish import find_pending, publish
 from lostark_assets.settings import get_settings
-from tests.serving.a_lake import add_fights
+from tests.serving.season_lake import add_fights
 
 
 class Client:

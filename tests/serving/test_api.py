@@ -1,4 +1,4 @@
-"""The API's answers on a published season: the lake's numbers, the declared shapes, and clear errors."""
+"""The API on a published season: the lake's numbers, the documented schemas, and clear errors."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def shapes(fights: list[dict], character: dict) -> dict[str, type]:
     }
 
 
-def test_every_answer_has_the_shape_that_the_document_declares(client, fights, character):
+def test_every_response_matches_its_documented_schema(client, fights, character):
     for path, model in shapes(fights, character).items():
         response = client.get(path)
         assert response.status_code == 200, path
@@ -102,7 +102,7 @@ def test_pages_of_fights_are_all_counted_fights_each_once_newest_first(client, p
 
 
 @pytest.mark.parametrize("cleared", [True, False])
-def test_filters_of_fights_hold_together(client, players, cleared):
+def test_filters_of_fights_combine(client, players, cleared):
     chosen = players.filter("is_counted", pl.col("is_cleared") == cleared, spec_name="Reflux")
     found = client.get(f"/v1/fights?limit=200&cleared={cleared}&spec_name=Reflux").json()["fights"]
 
@@ -125,7 +125,7 @@ def test_a_report_has_the_players_of_the_lake_to_the_unit(client, players, fight
         assert len(report["boss_hp"]["at_s"]) == len(report["boss_hp"]["hp_left"])
 
 
-def test_a_distribution_is_that_of_its_pool(client, players):
+def test_a_distribution_equals_that_of_its_pool_in_the_lake(client, players):
     best = players.filter(POOL, pl.col("is_support").not_(), pl.col("gate_name").is_not_null())
     cell = (
         best.group_by("raid_name", "gate_name", "difficulty", "spec_name")
@@ -242,7 +242,7 @@ def test_an_export_has_the_rows_of_the_lake_in_every_format(client, players, kin
         ("/v1/compare/characters?a=x&b=y", 422, "REGION/NAME"),
     ],
 )
-def test_what_makes_no_sense_is_a_problem_document(client, path, status, says):
+def test_an_invalid_request_gets_a_problem_document(client, path, status, says):
     response = client.get(path)
 
     assert response.status_code == status
@@ -259,13 +259,13 @@ def test_text_in_filters_stays_text(client, text):
     assert client.get("/v1/fights?limit=1").json()["fights"]
 
 
-def test_a_wrong_method_is_a_problem_too(client):
+def test_a_wrong_method_gets_a_problem_document(client):
     response = client.request("DELETE", "/v1/fights")
 
     assert (response.status_code, response.json()["detail"]) == (405, "DELETE is not allowed here.")
 
 
-def test_an_answer_is_kept_revalidated_and_safe(client):
+def test_a_response_is_cached_revalidated_and_has_security_headers(client):
     first = client.get("/v1/gates")
     again = client.get("/v1/gates", headers={"If-None-Match": first.headers["ETag"]})
 
@@ -278,7 +278,7 @@ def test_an_answer_is_kept_revalidated_and_safe(client):
     assert (head.status_code, head.content) == (200, b"")
 
 
-def test_an_error_that_nobody_foresaw_shows_no_trace(client, monkeypatch):
+def test_an_unexpected_error_shows_no_stack_trace(client, monkeypatch):
     async def fails(*_: object) -> None:
         raise ZeroDivisionError("secret detail")
 
@@ -303,7 +303,7 @@ def test_metrics_have_closed_labels(client):
     assert "0000000000000000" not in text
 
 
-def test_a_publish_invalidates_every_answer_at_once(client, lake, url):
+def test_a_publish_invalidates_every_response_at_once(client, lake, url):
     before = client.get("/v1/publications")
     done = publish(lake, url, lake.days("core_encounters")[:1])
     client.api.cache.set_version(done.version)  # polled every second, but the client's loop stands still
@@ -314,7 +314,7 @@ def test_a_publish_invalidates_every_answer_at_once(client, lake, url):
     assert after.headers["Publish-Version"] == str(done.version)
 
 
-def test_without_a_database_it_lives_and_says_that_it_is_not_ready(tmp_path):
+def test_without_a_database_it_is_alive_and_not_ready(tmp_path):
     settings = get_settings(home=tmp_path)
     with Client(create_app(settings, url="postgresql+psycopg2://nobody@127.0.0.1:1/none")) as client:
         assert client.get("/healthz").status_code == 200
@@ -324,7 +324,7 @@ def test_without_a_database_it_lives_and_says_that_it_is_not_ready(tmp_path):
     assert response.headers["Retry-After"] == "5"
 
 
-def test_the_page_about_the_api_lists_exactly_its_routes(client):
+def test_the_api_page_of_the_docs_lists_exactly_its_routes(client):
     document = client.get("/openapi.json").json()
     routes = {f"{m.upper()} {p}" for p, operations in document["paths"].items() for m in operations}
     page = (Path(__file__).resolve().parents[2] / "docs/api.md").read_text()
@@ -332,7 +332,7 @@ def test_the_page_about_the_api_lists_exactly_its_routes(client):
     assert set(re.findall(r"^\| `((?:GET|POST) [^`]+)`", page, re.MULTILINE)) == routes
 
 
-def test_the_page_about_the_api_lists_every_metric(client):
+def test_the_api_page_of_the_docs_lists_every_metric(client):
     page = (Path(__file__).resolve().parents[2] / "docs/api.md").read_text()
     kinds = re.findall(r"^# TYPE (lostark_api_\w+) ", client.get("/metrics").text, re.MULTILINE)
 
@@ -341,7 +341,7 @@ def test_the_page_about_the_api_lists_every_metric(client):
     )
 
 
-def test_the_manual_is_one_page_of_our_own(client):
+def test_the_api_docs_are_one_page_without_external_resources(client):
     page = client.get("/docs")
 
     assert page.headers["Content-Type"].startswith("text/html")

@@ -58,7 +58,7 @@ def ask(app: ResponseCache, *paths: str, together: bool = False, **headers: str)
     return asyncio.run(run())
 
 
-def test_an_answer_is_computed_once_until_the_next_publish():
+def test_a_response_is_computed_once_until_the_next_publish():
     app = App()
     cached = behind(app)
 
@@ -70,7 +70,7 @@ def test_an_answer_is_computed_once_until_the_next_publish():
     assert app.asked == 2
 
 
-def test_an_answer_of_a_newer_publish_makes_the_kept_ones_old_at_once():
+def test_a_response_of_a_newer_publish_invalidates_the_cached_ones():
     app = App()
     cached = behind(app)
     ask(cached, "/v1/gates")
@@ -79,7 +79,7 @@ def test_an_answer_of_a_newer_publish_makes_the_kept_ones_old_at_once():
     assert [r.text for r in ask(cached, "/v1/fights", "/v1/gates")] == ["{}2", "{}2"]
 
 
-def test_an_answer_of_an_older_publish_is_not_kept():
+def test_a_response_of_an_older_publish_is_not_cached():
     app = App(version=1)
     cached = behind(app)
     cached.set_version(2)
@@ -88,7 +88,7 @@ def test_an_answer_of_an_older_publish_is_not_kept():
     assert app.asked == 2
 
 
-def test_path_query_and_language_are_different_answers():
+def test_path_query_and_language_are_part_of_the_cache_key():
     app = App()
     cached = behind(app)
     ask(cached, "/v1/gates", "/v1/gates?a=1", "/v1/fights")
@@ -106,7 +106,7 @@ def test_a_stampede_is_one_computation():
     assert {r.text for r in answers} == {"{}1"}
 
 
-def test_kept_bytes_are_bounded(monkeypatch):
+def test_cached_bytes_are_bounded(monkeypatch):
     monkeypatch.setattr(cache, "HOT_BYTES", 20_000)
     app = App(body=b"x" * 1000)
     cached = behind(app)
@@ -117,14 +117,14 @@ def test_kept_bytes_are_bounded(monkeypatch):
 
 
 @pytest.mark.parametrize("path", ["/v1/export/players", "/healthz", "/metrics"])
-def test_what_is_never_kept_is_asked_for_every_time(path):
+def test_uncacheable_paths_are_computed_every_time(path):
     app = App()
     ask(behind(app), path, path)
 
     assert app.asked == 2
 
 
-def test_a_client_that_leaves_does_not_take_the_answer_from_others():
+def test_a_client_that_disconnects_does_not_cancel_the_others():
     app = App()
     app.takes_s = 0.2
     cached = behind(app)
@@ -170,7 +170,7 @@ def redis(redis_port: int) -> Iterator[subprocess.Popen]:
     process.wait()
 
 
-def test_processes_share_what_one_of_them_computed(redis, redis_port):
+def test_processes_share_a_response_that_one_of_them_computed(redis, redis_port):
     apps = [App(), App()]
     for app in apps:
         ask(behind(app, SharedCache(f"redis://127.0.0.1:{redis_port}")), "/v1/gates?b=2&a=1")
@@ -201,7 +201,7 @@ def test_a_stampede_on_two_processes_is_one_computation(redis, redis_port):
     assert sorted(app.asked for app in apps) == [0, 1]
 
 
-def test_a_dead_redis_costs_speed_and_no_answer(monkeypatch):
+def test_a_dead_redis_costs_speed_and_no_response(monkeypatch):
     monkeypatch.setattr(shared_cache, "_REST_S", 60.0)
     app = App()
     cached = behind(app, SharedCache("redis://127.0.0.1:1"))
@@ -213,7 +213,7 @@ def test_a_dead_redis_costs_speed_and_no_answer(monkeypatch):
     assert time.monotonic() - began < 3
 
 
-def test_a_redis_that_dies_later_is_left_alone(redis, redis_port):
+def test_a_redis_that_dies_later_is_not_retried_at_once(redis, redis_port):
     app = App()
     shared = SharedCache(f"redis://127.0.0.1:{redis_port}")
 

@@ -98,7 +98,7 @@ def features_order(fight: pd.DataFrame) -> pd.DataFrame:
     return fight.sort_values("player_name", kind="stable")
 
 
-def test_without_a_champion_every_build_is_told_so(client):
+def test_without_a_champion_every_build_is_refused_with_that_reason(client):
     answer = client.request("POST", "/v1/expected-dps", json={"builds": [BUILD, BUILD]})
 
     Expectations.model_validate_json(answer.content)
@@ -106,7 +106,7 @@ def test_without_a_champion_every_build_is_told_so(client):
     assert [e["refusal_reason"] for e in answer.json()["expectations"]] == ["no_champion"] * 2
 
 
-def test_the_champion_answers_what_it_knows_and_refuses_the_rest(client, players, champion, monkeypatch):
+def test_the_champion_predicts_known_builds_and_refuses_the_rest(client, players, champion, monkeypatch):
     monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", champion)
     dealers = players[
         players["is_support"].eq(False) & players["spec_name"].notna() & players["item_level"].notna()
@@ -138,7 +138,7 @@ def ask(client, body, **headers):
     return short
 
 
-def test_answers_are_those_of_frames_and_scikit_learn(client, players, champion, model, monkeypatch):
+def test_predictions_equal_those_of_frames_and_scikit_learn(client, players, champion, model, monkeypatch):
     monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", champion)
     known = players[players["spec_name"].notna() & players["item_level"].notna()].tail(60)
     builds = [build for _, fight in known.groupby("encounter_id") for build in as_builds(fight)]
@@ -151,7 +151,7 @@ def test_answers_are_those_of_frames_and_scikit_learn(client, players, champion,
     assert {one["refusal_reason"] for one in answer.json()["expectations"]} == {None, "support"}
 
 
-def test_a_body_in_pieces_is_answered_as_one(client, champion, monkeypatch):
+def test_a_body_in_chunks_is_read_as_one(client, champion, monkeypatch):
     monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", champion)
     body = json.dumps({"builds": [BUILD]}).encode()
     sent, pieces = [], [body[:40], body[40:90], body[90:]]
@@ -170,7 +170,7 @@ def test_a_body_in_pieces_is_answered_as_one(client, champion, monkeypatch):
     assert sent[1]["body"] == ask(client, body).content
 
 
-def test_a_client_that_leaves_in_the_middle_gets_nothing(client):
+def test_a_client_that_disconnects_gets_no_response(client):
     messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
     sent = []
 
@@ -196,7 +196,7 @@ class Broken:
         raise ZeroDivisionError("secret")
 
 
-def test_a_failing_champion_is_a_problem_document_and_no_trace(client, monkeypatch):
+def test_a_failing_champion_is_a_problem_document_without_a_stack_trace(client, monkeypatch):
     monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", Broken())
 
     answer = ask(client, json.dumps({"builds": [BUILD]}).encode())
@@ -205,7 +205,7 @@ def test_a_failing_champion_is_a_problem_document_and_no_trace(client, monkeypat
     assert "secret" not in answer.text
 
 
-def test_answers_are_counted_and_timed_by_their_route(client):
+def test_responses_are_counted_and_timed_by_route(client):
     def counted() -> float:
         page = client.get("/metrics").text
         wanted = 'lostark_api_requests_total{cache="none",method="POST",route="/v1/expected-dps"'
@@ -218,7 +218,7 @@ def test_answers_are_counted_and_timed_by_their_route(client):
     assert counted() == before + 2
 
 
-def test_all_that_was_noted_is_counted_once():
+def test_buffered_responses_are_counted_once():
     metrics = Metrics()
     tally = metrics.get_tally("/x", "POST", 200, "none")
     for _ in range(1300):
@@ -242,7 +242,7 @@ def test_all_that_was_noted_is_counted_once():
         (b'{"builds": [{"item_level": NaN}]}', 422),
     ],
 )
-def test_bodies_that_make_no_sense_are_refused(client, body, status):
+def test_invalid_bodies_are_refused(client, body, status):
     answer = client.request(
         "POST", "/v1/expected-dps", content=body, headers={"Content-Type": "application/json"}
     )

@@ -1,4 +1,4 @@
-"""One platform feeds another: its raw upload JSON, collected by our own HTTP source over a real socket."""
+"""One platform collects from another: its raw upload JSON, by our own HTTP source over a real socket."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_second_platform_gets_every_upload_byte_for_byte_and_then_only_what_is
         revoke_key(url, "feeding")
 
 
-def test_without_a_key_that_may_nothing_is_given(platform, tmp_path, url):
+def test_without_a_key_of_the_scope_nothing_is_served(platform, tmp_path, url):
     _, address = platform
     wrong = create_key(url, "only uploads", ["upload"])
     for key in (None, "lak_nonsense", wrong):
@@ -96,7 +96,7 @@ def test_without_a_key_that_may_nothing_is_given(platform, tmp_path, url):
             collected(tmp_path / "second", address, key)
 
 
-def test_pages_follow_each_other_without_gap_and_a_log_waits_until_its_batch_is_surely_in(tmp_path):
+def test_pages_have_no_gaps_and_a_log_is_held_back_until_its_batch_is_committed(tmp_path):
     lake = Lake(str(tmp_path / "lake"))
     there = bring_in(lake, tmp_path, seed=3)
     offered, later = OfferedLogs(lake), datetime.now(UTC) + timedelta(seconds=91)

@@ -1,4 +1,4 @@
-"""``lostark key``: made once, listed without the secret, revoked."""
+"""``lostark key``: create once, list without the secret, revoke."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_key_is_shown_once_and_only_its_hash_is_kept(lostark, url):
         (["create", "twice", "--scope", "upload"], "twice"),
     ],
 )
-def test_a_key_that_makes_no_sense_is_not_made(lostark, words, text):
+def test_an_invalid_key_is_not_created(lostark, words, text):
     if words[1] == "twice":
         assert lostark(*words).exit_code == 0
     done = lostark(*words)

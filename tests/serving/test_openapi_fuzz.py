@@ -1,4 +1,4 @@
-"""Requests made from the OpenAPI document, right and wrong: never a 5xx, errors are problem documents.
+"""Requests generated from the OpenAPI document, valid and invalid: never a 5xx, errors are problem documents.
 
 Bodies are sent as well as parameters, and routes that need a key get one.
 """
@@ -97,7 +97,7 @@ def fuzzed(door: Client, operation: Any, keys: dict[str, str]) -> set[int]:
     return statuses
 
 
-def test_no_request_that_the_document_suggests_ends_in_a_server_error(door, bearer):
+def test_no_generated_request_ends_in_a_server_error(door, bearer):
     document = door.get("/openapi.json").json()
     statuses = {}
     for result in schemathesis.openapi.from_dict(document).get_all_operations():
@@ -117,7 +117,7 @@ def test_no_request_that_the_document_suggests_ends_in_a_server_error(door, bear
 
 @few
 @given(cursor=st.text(max_size=80), limit=st.integers(-(2**70), 2**70) | st.text(max_size=5))
-def test_cursors_and_limits_of_the_contract_that_were_never_given_are_refused(door, bearer, cursor, limit):
+def test_invented_cursors_and_limits_are_refused(door, bearer, cursor, limit):
     answer = door.get(LIST_PATH, params={"after": cursor, "limit": limit}, headers=bearer)
     holds(answer, (cursor, limit))
     assert answer.status_code in (410, 422) if cursor else True
@@ -139,6 +139,6 @@ def test_an_offered_log_is_fetched_with_the_key_and_other_ids_are_not_found(door
 @pytest.mark.parametrize("path", [LIST_PATH, f"{LIST_PATH}/x"])
 @few
 @given(words=st.sampled_from(["Bearer", "bearer", "Basic", ""]), key=st.text("lak_09AZé .-", max_size=90))
-def test_keys_that_were_never_given_open_nothing(door, path, words, key):
+def test_invented_keys_are_refused(door, path, words, key):
     header = f"{words} {key}".encode()
     assert holds(door.get(path, headers={b"Authorization": header}), header) == 401

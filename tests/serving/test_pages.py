@@ -1,4 +1,4 @@
-"""The pages on a published season: in both languages, safe with any name, and with errors that are pages."""
+"""The pages on a published season: in both languages, safe with any name, with errors as pages."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def addresses(fight, character) -> list[str]:
     ]  # fmt: skip
 
 
-def test_every_page_speaks_both_languages_and_stays_small(client, addresses):
+def test_every_page_exists_in_both_languages_and_stays_small(client, addresses):
     for address in addresses:
         seen = set()
         for language in ("en", "ko"):
@@ -79,7 +79,7 @@ def test_every_page_speaks_both_languages_and_stays_small(client, addresses):
         assert len(seen) == 2, address
 
 
-def test_no_page_asks_another_host_or_holds_script_or_style_inline(client, addresses):
+def test_no_page_uses_another_host_or_inline_scripts_or_styles(client, addresses):
     for address in addresses:
         text = client.get(address).text
         for link in re.findall(r'(?:src|href|action|srcset)="([^"]*)"', text):
@@ -92,7 +92,7 @@ def test_no_page_asks_another_host_or_holds_script_or_style_inline(client, addre
     assert "script-src 'self'" in policy
 
 
-def test_the_language_of_an_address_wins_and_is_carried_by_links(client):
+def test_lang_in_the_url_wins_and_is_kept_in_links(client):
     text = client.get("/fights?outcome=won&lang=ko", headers={"Accept-Language": "en"}).text
     assert '<html lang="ko">' in text
     assert 'href="/gates?lang=ko"' in text
@@ -110,7 +110,7 @@ def test_a_fight_shows_the_numbers_of_the_api(client, fight):
         assert f"<b>{formats.damage(player['dps'], 'en')}</b>" in text
 
 
-def test_a_player_of_the_fight_can_be_chosen_and_a_stranger_not(client, fight):
+def test_only_players_of_the_fight_can_be_chosen(client, fight):
     players = client.get(f"/v1/fights/{fight['fight_id']}").json()["players"]
     last = players[-1]["player_name"]
     text = client.get(f"/fights/{fight['fight_id']}?player={quote(last)}&lang=en").text
@@ -119,7 +119,7 @@ def test_a_player_of_the_fight_can_be_chosen_and_a_stranger_not(client, fight):
 
 
 @pytest.fixture
-def with_a_report(monkeypatch):
+def edit_report(monkeypatch):
     """Changes what is known of every fight."""
     ask = questions.read_report
 
@@ -134,26 +134,26 @@ def with_a_report(monkeypatch):
     return change
 
 
-def test_names_are_text_however_they_look(client, fight, with_a_report):
+def test_names_are_escaped(client, fight, edit_report):
     hostile = '<script>alert(1)</script>"onload="x'
 
     def rename(report):
         report["players"][0]["player_name"] = hostile
         report["players"][1]["player_name"] = "가" * 50_000
 
-    with_a_report(rename)
+    edit_report(rename)
     text = client.get(f"/fights/{fight['fight_id']}?x=hostile").text
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert "가" * 60 not in re.sub(r'="[^"]*"', "", text)
 
 
-def test_what_was_expected_stands_beside_what_was_reached(client, fight, with_a_report):
+def test_expected_and_actual_dps_are_shown_side_by_side(client, fight, edit_report):
     def expect(report):
         report["players"][0]["expected"] = dict(EXPECTED)
         report["players"][1]["expected"] = EXPECTED | {"expected_dps": None, "refusal_reason": "support"}
 
-    with_a_report(expect)
+    edit_report(expect)
     text = client.get(f"/fights/{fight['fight_id']}?x=expected&lang=en").text
     assert "80.0M–130M" in text
     assert "better than 62% of such fights" in text
@@ -178,7 +178,7 @@ def test_what_was_expected_stands_beside_what_was_reached(client, fight, with_a_
         (f"/characters?q={'x' * 50_000}", 422),
     ],
 )
-def test_an_error_is_a_page_for_readers(client, address, status):
+def test_browsers_get_errors_as_pages(client, address, status):
     for language in ("en", "ko"):
         answer = client.get(address, headers=READER | {"Accept-Language": language})
         assert answer.status_code == status
@@ -186,7 +186,7 @@ def test_an_error_is_a_page_for_readers(client, address, status):
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_programs_get_problem_documents_and_the_api_never_answers_pages(client):
+def test_other_clients_get_problem_documents_and_the_api_never_returns_pages(client):
     assert client.get("/no/such/page").headers["content-type"] == "application/problem+json"
     answer = client.get("/v1/no-such-route", headers=READER)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -201,7 +201,7 @@ def test_without_a_database_a_page_says_so(tmp_path):
     assert answer.headers["retry-after"] == "5"
 
 
-def test_assets_are_kept_for_ever_and_are_known_by_their_bytes(client):
+def test_assets_are_immutable_and_versioned_by_their_bytes(client):
     for address in set(re.findall(r'"(/static/[^"]+)"', client.get("/").text)):
         assert re.search(r"\?v=[0-9a-f]{12}$", address)
         assert "immutable" in client.get(address).headers["cache-control"]
@@ -209,7 +209,7 @@ def test_assets_are_kept_for_ever_and_are_known_by_their_bytes(client):
     assert client.get("/static/routes.py").status_code == 404
 
 
-def test_pictures_of_a_page_are_there_in_both_widths(client, fight):
+def test_charts_of_a_page_exist_in_both_widths(client, fight):
     for page in (f"/fights/{fight['fight_id']}", f"/gates/{fight['gate_id']}"):
         text = client.get(f"{page}?lang=ko").text
         pictures = re.findall(r'(?:srcset|src)="(/charts/[^"]+)"', text)
@@ -224,9 +224,9 @@ def test_pictures_of_a_page_are_there_in_both_widths(client, fight):
     assert len(client.get(f"/fights/{fight['fight_id']}?lang=ko").text) > 0
 
 
-def test_the_picture_of_a_gap_shows_its_parts(client, fight, with_a_report):
+def test_the_chart_of_a_gap_shows_its_parts(client, fight, edit_report):
     name = client.get(f"/v1/fights/{fight['fight_id']}").json()["players"][0]["player_name"]
-    with_a_report(lambda report: report["players"][0].update(expected=dict(EXPECTED)))
+    edit_report(lambda report: report["players"][0].update(expected=dict(EXPECTED)))
     answer = client.get(f"/charts/fights/{fight['fight_id']}/gap?player={quote(name)}&lang=en")
     assert answer.status_code == 200
     for text in ("Crit rate", "+5.00M", "−2.00M", "100M", "103M"):
@@ -242,13 +242,13 @@ def test_the_picture_of_a_gap_shows_its_parts(client, fight, with_a_report):
         ("/charts/fights/nope/gap?player=x", 404),
     ],
 )
-def test_a_picture_that_there_is_not_is_a_clear_error(client, address, status):
+def test_an_unknown_chart_is_a_problem_document(client, address, status):
     answer = client.get(address)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_pages_are_kept_until_the_next_publish(client, fight):
+def test_pages_are_cached_until_the_next_publish(client, fight):
     address = f"/fights/{fight['fight_id']}?lang=en&x=kept"
     first = client.get(address)
     again = client.get(address, headers={"If-None-Match": first.headers["etag"]})
@@ -256,7 +256,7 @@ def test_pages_are_kept_until_the_next_publish(client, fight):
     assert first.headers["publish-version"] == client.get("/v1/fights").headers["publish-version"]
 
 
-def test_the_model_page_tells_its_own_history_in_the_readers_language_and_no_other_models(tmp_path, url):
+def test_the_model_page_shows_only_its_own_history_in_the_readers_language(tmp_path, url):
     gain = (
         "MAPE 11.62 % against the champion's 13.01 %: better by 1.39 points, by at least 1.01 points where "
         "more than 0.15 points is expected (512 fights)"
@@ -289,7 +289,7 @@ def test_the_model_page_tells_its_own_history_in_the_readers_language_and_no_oth
     assert gain in html.unescape(english)
 
 
-def test_a_gate_whose_specs_are_all_too_few_says_so_and_not_that_nobody_fits(client, fight, monkeypatch):
+def test_a_gate_with_too_few_players_per_spec_differs_from_one_without_players(client, fight, monkeypatch):
     address = f"/gates/{fight['gate_id']}?lang=en"
 
     async def nobody(now, pool):
@@ -306,9 +306,7 @@ def test_a_gate_whose_specs_are_all_too_few_says_so_and_not_that_nobody_fits(cli
     assert translate("en", "empty.specs") in html.unescape(client.get(f"{address}&x=nobody").text)
 
 
-def test_a_character_without_progress_yet_is_told_so_instead_of_an_empty_table(
-    client, character, monkeypatch
-):
+def test_a_character_without_progress_gets_a_text_instead_of_an_empty_table(client, character, monkeypatch):
     ask = people.read_character
 
     async def unprogressed(now, region, player_name):
@@ -320,13 +318,13 @@ def test_a_character_without_progress_yet_is_told_so_instead_of_an_empty_table(
     assert translate("en", "empty.progress") in text
 
 
-def test_codes_of_a_log_are_words_on_its_report(client, fight):
+def test_codes_of_a_log_are_translated_on_its_report(client, fight):
     korean = client.get(f"/fights/{fight['fight_id']}?lang=ko").text
     assert re.search("LOA Logs (데이터베이스|업로드), 타격 단위, 미터기", korean)
     assert "loa_logs_db" not in korean
 
 
-def test_parts_of_the_models_test_are_called_as_the_game_calls_them(client, fight, monkeypatch):
+def test_slices_of_the_evaluation_are_labelled_with_game_terms(client, fight, monkeypatch):
     ask = state.read_model
     gate = " ".join(fight[name] for name in ("raid_name", "gate_name", "difficulty"))
     parts = [("gate_difficulty", gate), ("spec_name", "Reflux"), ("character", "new"), ("overall", "overall")]
@@ -344,14 +342,14 @@ def test_parts_of_the_models_test_are_called_as_the_game_calls_them(client, figh
     assert gate not in korean
 
 
-def test_a_shared_fight_says_in_one_line_what_it_was(client, fight):
+def test_a_fight_has_a_one_line_description_for_link_previews(client, fight):
     text = client.get(f"/fights/{fight['fight_id']}?lang=ko").text
     [line] = re.findall('<meta property="og:description" content="(.*?)">', text)
     assert line.startswith(f"클리어 · {formats.clock(fight['duration_s'])} · 공대 DPS ")
     assert '<meta name="description"' in client.get("/").text
 
 
-def test_a_skill_without_a_name_is_shown_by_its_number(client, fight, monkeypatch):
+def test_a_skill_without_a_name_is_shown_by_its_id(client, fight, monkeypatch):
     ask = questions.read_skills
 
     async def unnamed(*arguments):

@@ -1,4 +1,4 @@
-"""Uploads: taken by content, kept whole or not at all, followed from ticket to fight report."""
+"""Uploads: detected by content, kept whole or not at all, followed from ticket to fight report."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def cleaned(lake: Lake) -> None:
     compute_days(lake, set(lake.days("core_encounters")), "polars", run_id="test")
 
 
-def test_a_database_becomes_published_fights_and_its_ticket_tells_each_step(
+def test_a_database_becomes_published_fights_and_its_ticket_shows_each_step(
     door, settings, url, database, fights
 ):
     lake = Lake(settings.lake_url)
@@ -138,7 +138,7 @@ def test_databases_of_two_players_are_two_sources_though_both_count_from_one(doo
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_upload_json_is_taken_plain_and_packed(door, settings, tmp_path, fights, pack):
+def test_upload_json_is_accepted_plain_and_compressed(door, settings, tmp_path, fights, pack):
     document = write_upload_json(tmp_path / "fight.json", fights[0]).read_bytes()
     answer = send(door, pack(document), "fight.json.gz", headers={"Content-Type": "application/json"})
 
@@ -153,7 +153,7 @@ def table(rows: int = 2) -> bytes:
     return "\n".join(lines).encode()
 
 
-def test_a_table_says_its_raid_with_the_upload(door, settings):
+def test_a_table_gets_its_raid_from_the_upload(door, settings):
     answer = send(door, table(), "aegir.csv&raid=Aegir&gate=G1&difficulty=Hard")
     assert answer.json()["format"] == "player_table"
 
@@ -198,7 +198,7 @@ def bad_bodies(path: Path, database: bytes) -> dict[str, tuple[bytes, str]]:
     }
 
 
-def test_what_is_no_battle_log_is_refused_in_words_and_nothing_is_kept(door, settings, tmp_path, database):
+def test_other_files_are_refused_with_a_reason_and_nothing_is_kept(door, settings, tmp_path, database):
     for what, (body, words) in bad_bodies(tmp_path, database).items():
         answer = send(door, body)
         assert answer.status_code == (413 if what == "too large" else 422), what
@@ -221,13 +221,13 @@ def test_what_is_no_battle_log_is_refused_in_words_and_nothing_is_kept(door, set
         ({"Authorization": "Basic x"}, 401),
     ],
 )
-def test_a_request_of_the_wrong_kind_is_refused_before_its_body(door, settings, database, headers, status):
+def test_invalid_headers_are_refused_before_the_body_is_read(door, settings, database, headers, status):
     answer = send(door, database, headers=headers)
     assert (answer.status_code, kept(settings)) == (status, [])
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_body_that_comes_in_pieces_without_a_length_is_held_to_the_limit(door, settings):
+def test_a_chunked_body_is_held_to_the_size_limit(door, settings):
     async def pieces():
         for _ in range(9):
             yield b"[" * (1 << 20)
@@ -236,7 +236,7 @@ def test_a_body_that_comes_in_pieces_without_a_length_is_held_to_the_limit(door,
     assert (answer.status_code, kept(settings)) == (413, [])
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(door, settings):
+def test_an_aborted_upload_leaves_nothing(door, settings):
     parts = [
         {"type": "http.request", "body": b'{"entities', "more_body": True},
         {"type": "http.disconnect"},
@@ -274,12 +274,12 @@ def test_a_name_never_leads_out_of_its_folder(name, kept_as):
     assert safe_name(name) == kept_as
 
 
-def test_a_ticket_that_was_never_given_is_not_found(door):
+def test_an_unknown_ticket_is_not_found(door):
     assert door.get(f"{ROUTE}/tickets/{'0' * 32}").status_code == 404
     assert door.get(f"{ROUTE}/tickets/..%2F..%2Fetc").status_code in (404, 422)
 
 
-def test_keys_open_what_their_scopes_say_until_they_are_revoked(tmp_path, url, database):
+def test_keys_grant_their_scopes_until_they_are_revoked(tmp_path, url, database):
     settings = get_settings(home=tmp_path, open_uploads=False)
     with Client(create_app(settings, url=url)) as client:
         client.get("/readyz")
@@ -297,7 +297,7 @@ def test_keys_open_what_their_scopes_say_until_they_are_revoked(tmp_path, url, d
         assert good not in answer.text
 
 
-def test_a_key_is_held_to_its_requests_a_minute_and_told_when_to_come_again(tmp_path, url):
+def test_a_key_above_its_rate_limit_gets_429_with_retry_after(tmp_path, url):
     key = create_key(url, "slow", ["upload"], 2)
     with Client(create_app(get_settings(home=tmp_path), url=url)) as client:
         client.get("/readyz")
@@ -311,7 +311,7 @@ def test_a_key_is_held_to_its_requests_a_minute_and_told_when_to_come_again(tmp_
         assert [ask().status_code for _ in range(2)] == [422, 429]
 
 
-def test_uploads_are_open_only_where_this_machine_alone_is_listened_to(tmp_path, url):
+def test_uploads_need_no_key_only_on_loopback(tmp_path, url):
     for host, wanted, is_open in [
         ("127.0.0.1", None, True),
         ("localhost", None, True),
@@ -323,7 +323,7 @@ def test_uploads_are_open_only_where_this_machine_alone_is_listened_to(tmp_path,
         assert api.fastapi.state.access.is_open is is_open, (host, wanted)
 
 
-def test_more_uploads_at_once_than_there_is_room_for_wait_their_turn(door, settings, database):
+def test_too_many_concurrent_uploads_get_503(door, settings, database):
     uploads = door.api.fastapi.state.uploads
     uploads._receiving = 4
     answer = send(door, database)
@@ -332,7 +332,7 @@ def test_more_uploads_at_once_than_there_is_room_for_wait_their_turn(door, setti
     assert send(door, database).status_code == 202
 
 
-def test_a_silent_sender_is_not_waited_for(door, settings, monkeypatch):
+def test_a_client_that_stops_sending_times_out(door, settings, monkeypatch):
     monkeypatch.setattr("lostark_api.services.uploads.MAX_SILENCE_S", 0.05)
 
     async def slow():
@@ -347,7 +347,7 @@ def test_a_silent_sender_is_not_waited_for(door, settings, monkeypatch):
     assert kept(settings) == []
 
 
-def test_a_file_that_the_collector_cannot_read_is_told_and_not_kept(door, settings):
+def test_a_file_that_the_collector_cannot_read_is_reported_and_not_kept(door, settings):
     where = send(door, table(), "t.csv").headers["Location"]
     [landed] = open_landing(settings).waiting()
     from lostark_assets.sources.collect import Collected
@@ -358,7 +358,7 @@ def test_a_file_that_the_collector_cannot_read_is_told_and_not_kept(door, settin
     assert not landed.file.exists()
 
 
-def test_a_log_that_cleaning_refuses_is_told_with_its_reason(door, settings):
+def test_a_log_that_cleaning_refuses_is_reported_with_its_reason(door, settings):
     lake = Lake(settings.lake_url)
     broken = json.dumps({"entities": {}, "fightStart": 1760000000000}).encode()
     where = send(door, broken, "broken.json").headers["Location"]

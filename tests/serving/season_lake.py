@@ -1,4 +1,4 @@
-"""A small made-up season in a lake, as far as statistics, for tests of what is published."""
+"""A small synthetic season in a lake, up to its statistics."""
 
 from __future__ import annotations
 
