@@ -46,12 +46,12 @@ def _table(contract: Contract) -> str:
         f"## {contract.name}\n",
         f"One row is {contract.row}.{' ' + contract.notes if contract.notes else ''}\n",
         f"Key: {key}. Partitions: {partitions}.\n",
-        "| Column | Type | Unit | Null | Values | Meaning |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| Column | Type | Unit | Values | Meaning |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for c in contract.columns:
-        null = "yes" if c.nullable else "no"
-        cells = (f"`{c.name}`", f"`{c.dtype}`", c.unit, null, _values(c), c.description)
+        required = "" if c.nullable else ", never null"
+        cells = (f"`{c.name}`", f"`{c.dtype}`{required}", c.unit, _values(c), c.description)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*lines, ""])
 
