@@ -4,24 +4,27 @@
 
     LostarkError
     ├── PermanentError            trying again changes nothing
-    │   ├── SettingsError         a setting is missing or makes no sense
-    │   ├── WrongUsage            a command was asked for what cannot be
+    │   ├── SettingsError         a setting is missing or invalid
+    │   ├── WrongUsage            a command was called with invalid arguments
     │   ├── SourceError           a source can't be read as what it claims to be
     │   │   ├── SourceMissing     no such path
     │   │   └── UnknownFormat     the content is none of the formats we read
-    │   ├── SourceRefused         a service says no: wrong key, no right, no such thing
+    │   ├── SourceRefused         a service refuses: wrong key, no permission, no such resource
     │   ├── LogRejected           one log can't become core rows: carries a quarantine reason code
     │   ├── ContractViolated      a frame breaks its table's contract; nothing was written
-    │   └── NotFound              asked for an encounter, player or table that is not in the lake
+    │   └── NotFound              the requested encounter, player or table is not in the lake
     └── TransientError            the same call may work later
         ├── SourceBusy            a source is locked or being replaced right now
-        ├── SourceUnavailable     a service did not answer properly for as long as we tried
-        │   └── CircuitOpen       it failed so often that it is left alone for a while
+        ├── SourceUnavailable     a service gave no valid response within the time limit
+        │   └── CircuitOpen       it failed so often that no request is made for a while
         ├── LakeBusy              another writer committed first, too often
         └── DatabaseUnavailable   PostgreSQL can't be reached, or gave up a transaction
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class LostarkError(Exception):
@@ -37,11 +40,11 @@ class TransientError(LostarkError):
 
 
 class SettingsError(PermanentError):
-    """A setting is missing or makes no sense."""
+    """A setting is missing or invalid."""
 
 
 class WrongUsage(PermanentError):
-    """A command was asked for what cannot be, such as a word that is none of a closed list."""
+    """A command was called with invalid arguments, such as a value outside a closed list."""
 
 
 class SourceError(PermanentError):
@@ -71,7 +74,7 @@ class SourceBusy(TransientError):
 
 
 class SourceUnavailable(TransientError):
-    """A service did not answer as it should for as long as we tried; what came before stays."""
+    """A service gave no valid response within the time limit; earlier responses were kept."""
 
     def __init__(self, message: str, *, kind: str = "") -> None:
         """``kind`` of the last failure, as ``gateway.classify`` names it."""
@@ -88,15 +91,15 @@ class LakeBusy(TransientError):
 
 
 class DatabaseUnavailable(TransientError):
-    """PostgreSQL can't be reached or gave up a transaction; what was committed before stays."""
+    """PostgreSQL can't be reached or aborted a transaction; earlier commits were kept."""
 
 
 class NotFound(PermanentError):
-    """What was asked for is not in the lake."""
+    """What was requested is not in the lake."""
 
 
 class SourceRefused(PermanentError):
-    """A service answered that it won't: a wrong or missing key, no right, or no such resource."""
+    """A service refused a request: a wrong or missing key, no permission, or no such resource."""
 
     def __init__(self, message: str, *, kind: str = "", status: int | None = None) -> None:
         """``kind`` as ``gateway.classify`` names it, and the HTTP ``status``."""
@@ -119,10 +122,10 @@ class LogRejected(PermanentError):
 class ContractViolated(PermanentError):
     """A frame breaks the contract of its table. Nothing was written; the last good rows stay."""
 
-    def __init__(self, table: str, problems: list[str], findings: object = None) -> None:
+    def __init__(self, table: str, problems: list[str], findings: Mapping[str, Any] | None = None) -> None:
         """``problems`` name column, rule and examples; ``findings`` by table, to show them."""
         self.table = table
-        self.findings = findings or {}
+        self.findings: Mapping[str, Any] = findings or {}
         self.problems = problems
         listed = "; ".join(problems[:10])
         super().__init__(

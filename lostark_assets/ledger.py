@@ -1,7 +1,7 @@
-"""The ledger: how collections ended, where each source's listing goes on, and what others report as wrong.
+"""The ledger: outcomes of collections, listing cursors of sources, and reported problems.
 
-One SQLite file that several processes write at the same time; every call is one short transaction, so that a
-process killed at any point leaves whole rows.
+One SQLite file that several processes write concurrently; every call is one short transaction, so that a
+process killed at any point leaves no partial rows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lostark_assets.settings import Settings
 
@@ -45,10 +45,10 @@ COMMIT;
 
 @dataclass(frozen=True)
 class CollectionRecord:
-    """One collection of one source. ``failed_requests`` counts attempts, also those that a retry made good.
+    """One collection of one source. ``failed_requests`` includes attempts whose retry succeeded.
 
-    Outcomes: ``ok``; ``unavailable`` (it may work later), ``refused`` (a key, a right or a thing is missing),
-    ``failed`` (anything else that needs a person).
+    Outcomes: ``ok``; ``unavailable`` (it may work later), ``refused`` (a key, a permission or a resource is
+    missing), ``failed`` (anything else that needs attention).
     """
 
     source: str
@@ -66,7 +66,7 @@ class CollectionRecord:
 
 @dataclass(frozen=True)
 class ReportedProblem:
-    """Something that another part of the platform found wrong; ``kind`` is one of the alerts' kinds."""
+    """A problem that another component detected; ``kind`` is one of the alerts' kinds."""
 
     kind: str
     subject: str
@@ -80,15 +80,15 @@ _COLUMNS = ", ".join(field.name for field in fields(CollectionRecord))
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger in the file ``path``; the file and its folder are made when something is first asked."""
+    """The ledger in the file ``path``; the file and its folder are created at the first call."""
 
     path: Path
 
     def record_collection(self, record: CollectionRecord) -> None:
-        """Add a collection, and forget those of more than 180 days before it.
+        """Add a collection, and delete those more than 180 days older.
 
         Raises:
-            ValueError: an outcome that is none of the four, or a time without a zone.
+            ValueError: an unknown outcome, or a time without a zone.
         """
         if record.outcome not in OUTCOMES:
             raise ValueError(f"expected an outcome of {OUTCOMES}, found {record.outcome!r}")
@@ -100,7 +100,7 @@ class Ledger:
             connection.execute("DELETE FROM collections WHERE started_at < ?", (oldest,))
 
     def collections(self, since: datetime, source: str | None = None) -> list[CollectionRecord]:
-        """Collections that started at or after ``since``, oldest first; of one source where it is named."""
+        """Collections that started at or after ``since``, oldest first; of one source if given."""
         query = f"SELECT {_COLUMNS} FROM collections WHERE started_at >= ?"  # noqa: S608 - our names
         values = [_text(since)]
         if source is not None:
@@ -113,7 +113,7 @@ class Ledger:
     def last_collection(
         self, source: str, kind: str | None = None, outcome: CollectionOutcome | None = None
     ) -> CollectionRecord | None:
-        """The newest collection of ``source``, of one kind and outcome where they are named."""
+        """The newest collection of ``source``, of one kind and outcome if given."""
         query = f"SELECT {_COLUMNS} FROM collections WHERE source = ?"  # noqa: S608 - our names
         values = [source]
         for column, value in (("kind", kind), ("outcome", outcome)):
@@ -125,25 +125,25 @@ class Ledger:
         return None if row is None else _record(row)
 
     def cursor(self, source: str) -> str | None:
-        """Where the listing of ``source`` goes on; None: at its beginning."""
+        """The cursor from which the listing of ``source`` continues; None: from its beginning."""
         return self._value("SELECT cursor FROM cursors WHERE source = ?", source)
 
     def set_cursor(self, source: str, cursor: str) -> None:
-        """Let the listing of ``source`` go on after ``cursor``: what lies before it is committed."""
+        """Continue the listing of ``source`` after ``cursor``: everything before it is committed."""
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (source, cursor))
 
     def forget_cursor(self, source: str) -> None:
-        """Let the next listing of ``source`` begin at its beginning."""
+        """Restart the listing of ``source`` from its beginning."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM cursors WHERE source = ?", (source,))
 
     def get_value(self, key: str) -> str | None:
-        """A small fact that was noted under ``key``."""
+        """The value stored under ``key``."""
         return self._value("SELECT value FROM notes WHERE key = ?", key)
 
     def set_value(self, key: str, value: str | None) -> None:
-        """Note a small fact under ``key``; None forgets it."""
+        """Store a value under ``key``; None deletes it."""
         with self._transaction() as connection:
             if value is None:
                 connection.execute("DELETE FROM notes WHERE key = ?", (key,))
@@ -151,7 +151,7 @@ class Ledger:
                 connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))
 
     def report(self, kind: str, problems: Iterable[ReportedProblem]) -> None:
-        """Replace what is wrong of ``kind``; none: all is well. What stays keeps the time it began.
+        """Replace the problems of ``kind``; none clears them. A persisting problem keeps its ``since``.
 
         Raises:
             ValueError: a problem of another kind, two of the same subject, or a time without a zone.
@@ -167,11 +167,14 @@ class Ledger:
             connection.executemany("INSERT INTO problems VALUES (?, ?, ?, ?, ?)", kept)
 
     def reported_problems(self) -> list[ReportedProblem]:
-        """Everything that is reported as wrong now, by kind and subject."""
+        """All current problems, by kind and subject."""
         query = "SELECT kind, subject, what, likely_cause, since FROM problems ORDER BY kind, subject"
         with self._transaction() as connection:
             rows = connection.execute(query).fetchall()
-        return [ReportedProblem(*row[:4], datetime.fromisoformat(row[4])) for row in rows]
+        return [
+            ReportedProblem(kind, subject, what, cause, datetime.fromisoformat(since))
+            for kind, subject, what, cause, since in rows
+        ]
 
     def _value(self, query: str, key: str) -> str | None:
         with self._transaction() as connection:
@@ -180,7 +183,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection of its own for each call: threads and forked processes share none."""
+        """A new connection per call: threads and forked processes must not share one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S)) as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
@@ -192,10 +195,10 @@ class Ledger:
 
 
 def _record(row: tuple[object, ...]) -> CollectionRecord:
-    values = dict(zip((field.name for field in fields(CollectionRecord)), row, strict=True))
+    values: dict[str, Any] = dict(zip((field.name for field in fields(CollectionRecord)), row, strict=True))
     for name in ("started_at", "ended_at"):
-        values[name] = datetime.fromisoformat(str(values[name]))
-    return CollectionRecord(**values)  # type: ignore[arg-type]
+        values[name] = datetime.fromisoformat(values[name])
+    return CollectionRecord(**values)
 
 
 def _report_row(kind: str, problem: ReportedProblem) -> tuple[str, str, str, str, str]:
@@ -205,12 +208,12 @@ def _report_row(kind: str, problem: ReportedProblem) -> tuple[str, str, str, str
 
 
 def _text(at: datetime) -> str:
-    """UTC with microseconds always, so that the order of the texts is that of the times."""
+    """UTC, always with microseconds, so that texts sort like times."""
     if at.tzinfo is None:
         raise ValueError(f"expected a time with its zone, found {at.isoformat()}")
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def open_ledger(settings: Settings) -> Ledger:
-    """The ledger of collections; nothing is read or created yet."""
+    """The ledger of the settings; nothing is read or created yet."""
     return Ledger(settings.state_dir / LEDGER_FILE)

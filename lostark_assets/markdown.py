@@ -1,4 +1,4 @@
-"""Tables and pictures of data as Markdown, for Dagster metadata and reports."""
+"""Tables and chart images as Markdown, for Dagster metadata and reports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | N
 
 
 def cell(value: Any) -> str:
-    """One value as people read it in a table."""
+    """One value formatted for a table."""
     match value:
         case None:
             text = ""
@@ -55,7 +55,7 @@ def preview(table: pa.Table, columns: Sequence[str] | None = None, rows: int = P
 
 
 def findings_table(findings: Iterable[Finding]) -> str:
-    """What a check looked at, broken rules first, with their worst rows."""
+    """The findings of a check, broken rules first, with their worst rows."""
     ordered = sorted(findings, key=lambda f: (f.passed, f.severity))
     rows = [
         {
@@ -88,8 +88,8 @@ def dictionary_table(contract: Contract) -> str:
 
 
 def chart_image(chart: alt.Chart, alternative: str) -> str:
-    """A chart as a Markdown picture (SVG, so that text stays text and every script renders)."""
-    import vl_convert  # noqa: PLC0415 - a JavaScript engine, loaded only where a picture is drawn
+    """A chart as a Markdown image (SVG, so that text in any script renders)."""
+    import vl_convert  # noqa: PLC0415 - a JavaScript engine, loaded only to render a chart
 
     svg = vl_convert.vegalite_to_svg(chart.to_json())
     encoded = base64.b64encode(svg.encode()).decode()

@@ -85,9 +85,10 @@ def named_urls(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _split_keys(value: object) -> object:
-    """Keys, also where each was written as it stands in a header."""
-    words = _split_words(value)
-    return [word for word in words if word.lower() != "bearer"] if isinstance(value, str) else words
+    """Keys, also if they are written as in a header, after ``bearer``."""
+    if not isinstance(value, str):
+        return value
+    return [word for word in value.replace(",", " ").split() if word.lower() != "bearer"]
 
 
 def _printable_key(value: SecretStr) -> SecretStr:

@@ -14,7 +14,7 @@ def group_days(
     A gap is bridged if it is short and none of its days has data (``present``): an empty day costs less than
     another run, and a day with data must not be recomputed without need.
     """
-    filled, result = set(present), []
+    filled, result = set(present), list[tuple[date, date]]()
     for day in sorted(set(days)):
         if result and _bridges(result[-1][1], day, filled, longest_gap):
             result[-1] = (result[-1][0], day)

@@ -77,8 +77,8 @@ def clean_into(cleaned: Cleaned, raw: Mapping[str, Any], rules: Rules, stamp: St
         cleaned.quarantine.add(quarantine_row(raw, error, "log", stamp))
     else:
         _add(cleaned, raw, log, stamp)
-        for place, (_, error) in enumerate(refused):
-            cleaned.quarantine.add(quarantine_row(raw, error, "player", stamp, place))
+        for place, (_, refusal) in enumerate(refused):
+            cleaned.quarantine.add(quarantine_row(raw, refusal, "player", stamp, place))
 
 
 def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) -> None:
@@ -93,7 +93,7 @@ def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) 
         log.encounter | keys | origin | asdict(single_log_fight(keys["encounter_id"])) | made
     )
     cleaned.players.add(*[row | keys for row in log.players])
-    cleaned.skills.add(*keys.values(), log.skills)
+    cleaned.skills.add(keys["log_id"], keys["encounter_id"], keys["fight_date"], log.skills)
     cleaned.hits.add(keys["encounter_id"], keys["fight_date"], log.hits)
 
 

@@ -269,9 +269,9 @@ def _check_sums(log: MeterLog, player_damage: int) -> None:
                     f"expected skills of {player.stats.damage_dealt:,} damage, found {total:,}",
                     player.name,
                 )
-    total = log.meter_damage
-    if total and abs(total - player_damage) > TOTAL_TOLERANCE * max(total, player_damage):
-        raise LogRejected("broken_sums", f"expected players of {total:,} damage, found {player_damage:,}")
+    stored = log.meter_damage
+    if stored and abs(stored - player_damage) > TOTAL_TOLERANCE * max(stored, player_damage):
+        raise LogRejected("broken_sums", f"expected players of {stored:,} damage, found {player_damage:,}")
 
 
 def _player_row(

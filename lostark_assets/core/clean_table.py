@@ -8,7 +8,7 @@ runs to 100 or to 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -130,7 +130,7 @@ def _gate(
 _gate_of_file = lru_cache(gate_from_text)
 
 
-def _shares(rows: list[Mapping[str, Any]]) -> list[float | None]:
+def _shares(rows: Sequence[Mapping[str, Any]]) -> list[float | None]:
     """Damage shares 0..1; the oldest era stored percent rounded to 0.1."""
     values = [_float(row.get("percent")) for row in rows]
     total = sum(v for v in values if v is not None)

@@ -13,7 +13,7 @@ class Document(msgspec.Struct, rename="camel", gc=False, frozen=True):
     """Base: camelCase on the wire, unknown fields ignored."""
 
 
-class Hit(Document):
+class Hit(Document, frozen=True):
     """One hit; ``timestamp`` in ms since the fight's start."""
 
     timestamp: int
@@ -23,13 +23,13 @@ class Hit(Document):
     front_attack: bool = False
 
 
-class Cast(Document):
+class Cast(Document, frozen=True):
     """One cast and its hits."""
 
     hits: list[Hit] | None = None
 
 
-class Skill(Document):
+class Skill(Document, frozen=True):
     """One skill of one player; times in ms since the fight's start."""
 
     id: int | None = None
@@ -57,21 +57,21 @@ class Skill(Document):
     special: bool | None = None
 
 
-class Death(Document):
+class Death(Document, frozen=True):
     """One death; ``death_time`` epoch ms, ``dead_for`` ms (None: until the end)."""
 
     death_time: int | None = None
     dead_for: int | None = None
 
 
-class Incapacitation(Document):
+class Incapacitation(Document, frozen=True):
     """One knock-down or loss of control; epoch ms and ms. Cut short by death, ``duration`` is negative."""
 
     timestamp: int
     duration: int
 
 
-class DamageStats(Document):
+class DamageStats(Document, frozen=True):
     """What the meter summed up for one player."""
 
     damage_dealt: int
@@ -102,7 +102,7 @@ class DamageStats(Document):
     incapacitations: list[Incapacitation] | None = None
 
 
-class SkillStats(Document):
+class SkillStats(Document, frozen=True):
     """Counts over all skills of one player."""
 
     casts: int | None = None
@@ -113,7 +113,7 @@ class SkillStats(Document):
     counters: int | None = None
 
 
-class BossHp(Document):
+class BossHp(Document, frozen=True):
     """One second of a boss's HP; ``p`` is a fraction, in old rows absent or percent."""
 
     time: float
@@ -121,7 +121,7 @@ class BossHp(Document):
     p: float | None = None
 
 
-class Misc(Document):
+class Misc(Document, frozen=True):
     """What the meter stores beside the numbers; epoch ms."""
 
     raid_clear: bool | None = None
@@ -136,7 +136,7 @@ class Misc(Document):
     boss_hp_log: dict[str, list[BossHp]] | None = None
 
 
-class Entity(Document):
+class Entity(Document, frozen=True):
     """One entity of an upload: a player, a boss, an esther."""
 
     name: str | None = None
@@ -157,7 +157,7 @@ class Entity(Document):
     combat_power: float | None = None
 
 
-class EncounterStats(Document):
+class EncounterStats(Document, frozen=True):
     """The encounter-wide part of an upload."""
 
     total_damage_dealt: int | None = None
@@ -166,7 +166,7 @@ class EncounterStats(Document):
     boss_hp_log: dict[str, list[BossHp]] | None = None
 
 
-class Upload(Document):
+class Upload(Document, frozen=True):
     """A LOA Logs upload: one encounter."""
 
     entities: dict[str, Entity]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -74,7 +74,8 @@ def assign_fights(encounters: pd.DataFrame, players: pd.DataFrame) -> dict[str, 
     versioned = encounters.duplicated(["source", "source_log_id", "fight_started_at"], keep=False)
     near = near_in_time(encounters)
     compared = encounters.loc[encounters["encounter_id"].isin(near) | versioned, FIGHT_COLUMNS]
-    rows = {r["encounter_id"]: r for r in compared.to_dict("records")}
+    records = cast("list[dict[str, Any]]", compared.to_dict("records"))
+    rows = {r["encounter_id"]: r for r in records}
     parties = _parties(players[players["encounter_id"].isin(near)])
     groups = {e: {e} for e in rows}
     ordered = _ordered(compared)

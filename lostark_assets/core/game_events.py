@@ -219,10 +219,11 @@ def _complete(windows: list[_Maintenance], notice: _Notice) -> None:
 
 
 def _window_row(window: _Maintenance) -> dict[str, Any]:
-    notice, starts_at = window.notices[0], window.starts_at
+    notice = window.notices[0]
+    starts_at: datetime | None = window.starts_at
     ends_at, known_by = _end(window)
     start_known_by: str | None = "title" if window.stated_start else "usual hours"
-    if ends_at <= starts_at:
+    if ends_at <= window.starts_at:
         # It was over before the usual hour, so it did not begin then.
         is_announced_before = notice.seen_at < ends_at
         starts_at, start_known_by = (notice.seen_at, "publication") if is_announced_before else (None, None)

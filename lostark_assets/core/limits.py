@@ -88,12 +88,12 @@ def _row_type(name: str, given: frozenset[str]) -> Any:
         (c.name, _value_type(c, c.dtype) | None, None) if c.nullable else (c.name, _value_type(c, c.dtype))
         for c in columns
     ]
-    return list[msgspec.defstruct("Row", fields, kw_only=True, gc=False)]  # type: ignore[misc]
+    return list[msgspec.defstruct("Row", fields, kw_only=True, gc=False)]  # type: ignore[misc]  # the item type is made at run time
 
 
 def _value_type(column: Column, dtype: pa.DataType) -> Any:
     if pa.types.is_list(dtype):
-        return list[_value_type(column, dtype.value_type)]  # type: ignore[misc]
+        return list[_value_type(column, dtype.value_type)]  # type: ignore[misc]  # the same
     if pa.types.is_integer(dtype):
         low, high = _span(column, -(2 ** (dtype.bit_width - 1)), 2 ** (dtype.bit_width - 1) - 1)
         return Annotated[int, msgspec.Meta(ge=math.ceil(low), le=math.floor(high))]

@@ -101,7 +101,7 @@ class LogSkills:
         """The columns of ``core_skills`` that come from the log, as Python values."""
         at = iter(self.cast_at_ms.tolist())
         casts = [list(islice(at, count)) for count in self.cast_counts.tolist()]
-        fields = {
+        fields: dict[str, list[Any]] = {
             "player_name": [name for name, count in self.players for _ in range(count)],
             "skill_name": self.names,
             "cast_at_ms": [

@@ -207,7 +207,8 @@ def _due_across_days(clock: Clock) -> dg.SensorDefinition:
         memory = apply_outcomes(memory, due, outcomes, now)
         plan = plan_work(memory, due, now)
         days_wait = bool(plan.ready) and bool(in_progress(context.instance, FIGHT_DAYS_JOB))
-        requests, requested_at = [], cursor.requested_at
+        requests: list[dg.RunRequest] = []
+        requested_at = cursor.requested_at
         if plan.ready and is_across_days_due(days_wait=days_wait, last_requested_at=requested_at, now=now):
             requests.append(dg.RunRequest(run_key=memory.next_request()))
             memory, requested_at = memory.with_request(due, [_ALL]), now

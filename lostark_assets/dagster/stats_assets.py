@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets import charts
+from lostark_assets.contracts.expectations import Finding
 from lostark_assets.dagster.partitions import MAX_CHART_DAYS, SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.dagster.stats_checks import (
@@ -105,7 +106,7 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         for name in DAILY:
             if dg.AssetKey(name) in context.selected_asset_keys:
                 yield dg.MaterializeResult(asset_key=name, metadata=_daily_metadata(lake, name, days, run))
-        findings = {"stats_dps_timeline": []} | run.findings
+        findings: dict[str, list[Finding]] = {"stats_dps_timeline": []} | run.findings
         findings["stats_player_dps"] = [*findings["stats_player_dps"], same_players(lake, days)]
         yield from stats_check_results(findings, lake, wanted)
 

@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: started for whoever needs it first, stopped by whoever leaves last.
+"""The embedded PostgreSQL: the first process that needs it starts it, the last one stops it.
 
-Any number of processes may hold it at once. Each keeps a shared lock on ``postgres.users``; the kernel lets
-go of it when a process dies, however it dies, so nobody has to be counted. A server that outlived its
-holders is used again by the next one.
+Any number of processes may use it at once. Each holds a shared lock on ``postgres.users``, which the kernel
+releases however a process dies, so no reference count can go wrong. A server that outlived its users is
+reused by the next one.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Databases:
 def embedded_postgres(settings: Settings) -> Iterator[Databases]:
     """Yield the databases' addresses, with the embedded server running where a URL is not configured.
 
-    Configured addresses are handed on untouched. Raises :class:`PermanentError` if the server can't be set
-    up, :class:`TransientError` if others keep it busy.
+    Configured addresses are passed through unchanged. Raises :class:`PermanentError` if the server can't be
+    set up, :class:`TransientError` if other processes keep it busy.
     """
     dagster = settings.dagster_postgres_url
     lostark = settings.postgres_url
@@ -142,7 +142,7 @@ class _Server:
         self._user = _OS_USER if os.geteuid() == 0 else None
 
     def ensure_running(self) -> Path:
-        """The socket folder of the running server, started now if need be."""
+        """The socket folder of the running server, which is started if necessary."""
         if self._user:
             _ensure_os_user(self._user)
             for path in (self._bin, self._data_dir):
@@ -169,12 +169,12 @@ class _Server:
             return
         socket_dir = Path(self._postmaster_file()[4])
         if self._user:
-            # Someone may have closed a folder above since the start; the server's user has to pass it.
+            # A parent folder's mode may have changed since the start; the server's user has to traverse it.
             _let_traverse(self._data_dir)
         try:
             self._run("pg_ctl", "stop", "-s", "-w", "-m", "fast", "-t", str(_STOP_TIMEOUT_S))
         except PermanentError:
-            # One that was killed a moment ago can't be stopped, and needn't be.
+            # A server that was killed a moment ago can't be stopped, and needn't be.
             if self._alive():
                 raise
         if socket_dir != self._data_dir:
@@ -239,7 +239,7 @@ class _Server:
             return False
 
     def _forget_foreign_pid(self) -> None:
-        # After a reboot the number in the file may belong to anybody, and PostgreSQL would not dare to start.
+        # After a reboot the pid in the file may belong to another program; PostgreSQL then refuses to start.
         if self._process() is not None and not self._alive():
             (self._data_dir / "postmaster.pid").unlink(missing_ok=True)
 
@@ -258,7 +258,7 @@ class _Server:
             )
         if outcome.returncode:
             raise PermanentError(
-                f"{command} on {folder} failed with status {outcome.returncode}. What it said is at the end "
+                f"{command} on {folder} failed with status {outcome.returncode}. Its output is at the end "
                 f"of {self._log}. The data was left as it is."
             )
 
@@ -272,7 +272,7 @@ def short_private_dir(name: str) -> Path:
     """The private folder of that name, empty, its path short enough for sockets.
 
     Raises:
-        PermanentError: somebody else has a folder of that name.
+        PermanentError: another user owns a folder of that name.
     """
     folder = _short_base() / f"{name}-{os.getuid()}"
     with suppress(FileExistsError):
@@ -280,8 +280,8 @@ def short_private_dir(name: str) -> Path:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise PermanentError(
-            f"{folder}: expected a folder of our own that nobody else can enter, found another. Nothing was "
-            "started. Remove it, or set TMPDIR to a folder of your own."
+            f"{folder}: expected a private folder of the current user, found another. Nothing was "
+            "started. Remove it, or set TMPDIR to a private folder."
         )
     for left in folder.iterdir():
         left.unlink()

@@ -1,5 +1,5 @@
 """The game's vocabulary: classes, specs, difficulties, raids, gates, bosses, meter versions.
 
-Words only: English, Korean, ids and aliases of things the game knows, and pure functions that recognise them.
-Reading files, tables and statistics do not belong here, and nothing here imports pandas or Dagster.
+English and Korean names, ids and aliases, and pure functions that recognise them. Nothing here reads files or
+imports pandas or Dagster.
 """

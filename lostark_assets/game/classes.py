@@ -1,6 +1,6 @@
 """Character classes: English name as in LOA Logs, Korean name as in the Open API, ids and aliases.
 
-Builds of a class are in `specs`, and whether somebody plays support is decided there.
+Builds of a class, and which of them are supports, are in `specs`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Difficulty words: one canonical word per mode, whatever the language and the meter version wrote.
 
-Only words. Which difficulties a raid has is in `raid_table`; difficulties are never guessed from damage or
-HP here.
+Which difficulties a raid has is in `raid_table`; difficulties are never guessed from damage or HP.
 """
 
 from __future__ import annotations
@@ -48,9 +47,9 @@ _NIGHTMARE_RENAMED = (1, 42, 0)
 def resolve_difficulty(
     text: str | None, *, meter_version: str | None = None, raid_name: str | None = None
 ) -> str | None:
-    """Give the canonical word for a reported difficulty; None for "", None and words not known.
+    """Give the canonical word for a reported difficulty; None for "", None and unknown words.
 
-    The caller keeps the reported word beside the answer. LOA Logs renamed the same zone levels over time and
+    The caller also stores the reported word. LOA Logs renamed the same zone levels over time and
     left old rows as they were (format notes, section 1.6):
 
     | zone level | word of the meter | canonical word |

@@ -1,6 +1,6 @@
 """Reading a gate and a difficulty out of a file's stem, such as "Aegir_G1_Hard_long".
 
-Only the text. Opening files and believing their contents over their name is the business of the sources.
+Sources open the files, and trust their contents over their names.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ _GATE_WORDS = ("g", "gate", "관문")
 
 
 def gate_from_text(text: str) -> tuple[GateMatch, str | None]:
-    """Tell the gate and the canonical difficulty that a file stem names; what is missing is unknown or None.
+    """Give the gate and the canonical difficulty that a file stem names; what is missing is unknown or None.
 
-    The longest raid or boss name in the text counts, wherever it stands; a name that is both, such as
-    "Echidna", is the raid, whose gate then stays open. Words that mean nothing ("long", a date) are passed
-    over.
+    The longest raid or boss name in the text counts, at any position; a name that is both, such as "Echidna",
+    is the raid, whose gate then stays open. Words without a meaning ("long", a date) are ignored.
     """
     words = [w for w in re.split(r"[\s_\-]+", _GLUED_GATE.sub(" ", _SUFFIX.sub("", text.strip()))) if w][
         :_MAX_WORDS
@@ -54,7 +53,7 @@ def _longest_name(words: list[str]) -> tuple[int, int] | None:
 
 
 def _take_difficulty(words: list[str], raid_name: str | None) -> tuple[str | None, list[str]]:
-    """Find a difficulty of one or two words, two first ("Extreme Hard"); give it and the words left over."""
+    """Find a difficulty of one or two words, two first ("Extreme Hard"); give it and the remaining words."""
     for length in (2, 1):
         for start in range(len(words) - length + 1):
             found = resolve_difficulty(" ".join(words[start : start + length]), raid_name=raid_name)

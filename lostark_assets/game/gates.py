@@ -1,8 +1,7 @@
-"""Telling which gate a fight was, from the boss in a log or from the names in an import.
+"""Resolving the gate of a fight, from the boss in a log or from the names in an import.
 
-Every answer says how it was reached and, where it could not be reached, between which gates it stands: a
-gate is never picked because it is the newest. The table is `raid_table`, names are `raid_names` and
-`bosses`.
+Every result says how it was reached and, if it is ambiguous, which gates remain: a gate is never picked
+because it is the newest. The table is in `raid_table`, names are in `raid_names` and `bosses`.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ def resolve_gate(
     fight_started_at: datetime | None = None,
     players: int | None = None,
 ) -> GateMatch:
-    """Tell which gate a boss means; English or Korean, in any spelling, parts of a boss included.
+    """Resolve the gate of a boss; English or Korean, in any spelling, parts of a boss included.
 
     A name found in several gates is narrowed by the boss's maximum HP (points), then by the difficulty,
     then by the time: a raid cannot be fought before it opened in Korea (a time without zone is taken as
@@ -105,7 +104,8 @@ def resolve_gate(
         ("difficulty", lambda gate: _difficulty_fits(gate, word)),
         ("time", lambda gate: _time_fits(gate, fight_started_at)),
     )
-    left, resolution = gates, "boss"
+    left = gates
+    resolution: Resolution = "boss"
     for rule, fits in rules:
         kept = [gate for gate in left if fits(gate)]
         if len(left) > 1 and kept and len(kept) < len(left):
@@ -114,7 +114,7 @@ def resolve_gate(
 
 
 def resolve_named_gate(raid: str | None, gate: str | int | None, boss: str | None = None) -> GateMatch:
-    """Tell which gate an import means by its own words: raid "Aegir" or "에기르", gate "G1", 1 or "1관문".
+    """Resolve the gate that an import names: raid "Aegir" or "에기르", gate "G1", 1 or "1관문".
 
     A boss name that is known and contradicts those words wins over them: a log recorded it, while a person
     may write "Brelshaza" for either raid of that name. Without a usable gate the boss decides within the
@@ -164,7 +164,7 @@ def _time_fits(gate: Gate, started_at: datetime | None) -> bool:
 
 
 def _match(gates: list[Gate], resolution: Resolution) -> GateMatch:
-    """Put gates into an answer: none is unknown, one is the gate, several are ambiguous."""
+    """Build the result: no gate is unknown, one is the gate, several are ambiguous."""
     if not gates:
         return UNKNOWN_GATE
     candidates = tuple((gate.raid_name, gate.gate_name) for gate in gates)

@@ -1,6 +1,6 @@
 """How names are compared: one key for all spellings of a name.
 
-Only the comparison rule lives here. The names themselves are in the tables of the sibling modules.
+The names themselves are in the tables of the sibling modules.
 """
 
 from __future__ import annotations

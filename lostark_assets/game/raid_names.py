@@ -1,7 +1,4 @@
-"""Finding raids and gates by the names people and tools give them.
-
-Only names. What a boss name in a log tells is in `raids`.
-"""
+"""Finding raids and gates by the names that users and tools give them."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ def gate_number(gate: str | int | None) -> int | None:
 
 
 def split_gate(text: str) -> tuple[str, str | None]:
-    """Part a raid name from the gate at its end, as LOA Logs writes both: "Act 2: Brelshaza G2"."""
+    """Split a raid name from the gate at its end, as LOA Logs writes both: "Act 2: Brelshaza G2"."""
     match = _GATE_AT_END.fullmatch(text)
     return (match[1], match[2]) if match else (text, None)
 

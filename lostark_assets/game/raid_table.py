@@ -1,6 +1,6 @@
 """The raids of the game as one table: gates, bosses, sizes, difficulties, entry levels, release days.
 
-Facts only, newest raid last. Recognising them in a log is in `raids`, Korean boss names are in `bosses`.
+Newest raid last. Recognising raids in a log is in `raids`, Korean boss names are in `bosses`.
 Raid names and bosses per gate are LOA Logs' encounter map; sizes, levels and release days (Korea) are the
 Open API notes, section 5. Raids that map does not have yet follow the notes, and Belgardin has no confirmed
 English names.

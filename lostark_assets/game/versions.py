@@ -1,7 +1,6 @@
 """Meter versions and the measurement rules that changed with them.
 
-Which version wrote a row, and whether two rows were measured by the same rules. How a version stores its data
-(columns, compression) is the business of the source that reads it, not of this module.
+Which version wrote a row, and whether two rows were measured by the same rules.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The way out: every request to a service goes through here, within its budget, retried, and counted."""
+"""HTTP client for all services: every request is rate limited, retried and counted."""

@@ -1,6 +1,7 @@
-"""Request budgets: at most so many requests in any window, counted by all processes together.
+"""Request budgets: at most N requests in any window, shared by all processes.
 
-An exact sliding window in a SQLite file of the state folder.
+An exact sliding window in a SQLite file of the state folder. A service's own counters are not used: they are
+neither shared nor monotonic.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from pyrate_limiter import Limiter, Rate, SQLiteBucket
+from pyrate_limiter import Limiter, Rate, RateItem, SQLiteBucket
 from pyrate_limiter.limiter import SingleBucketFactory
 
 _TRANSIT_S = 0.5
-"""A window is this much longer than told: for the service a request counts when it arrives."""
+"""Added to the window: the service counts a request when it arrives."""
 _CLEANUP_INTERVAL = 1000
 
 
 @dataclass(frozen=True)
 class Budget:
-    """At most ``requests`` in any ``window_s``, for everyone who names the budget ``name``; 0: no limit."""
+    """At most ``requests`` in any ``window_s``, shared by all users of the same ``name``; 0: no limit."""
 
     name: str
     requests: int
@@ -29,7 +30,7 @@ class Budget:
 
 
 class BudgetGate:
-    """Lets a request through as soon as the budget allows it. Use it as a context manager."""
+    """Delays requests until the budget allows them. Use it as a context manager."""
 
     def __init__(self, budget: Budget, folder: Path) -> None:
         """``folder`` holds one file for each budget."""
@@ -46,7 +47,7 @@ class BudgetGate:
             window_ms = int((self._budget.window_s + _TRANSIT_S) * 1000)
             rate = Rate(self._budget.requests, window_ms)
             self._bucket = SQLiteBucket.init_from_file([rate], db_path=str(file), use_file_lock=True)
-            # Its own thread would hold the file open for the life of the process; old entries go with ours.
+            # The library's clean-up thread would keep the file open for the life of the process.
             self._limiter = Limiter(SingleBucketFactory(self._bucket, schedule_leak=False), buffer_ms=5)
             self._bucket.leak(self._bucket.now())
         return self
@@ -63,10 +64,10 @@ class BudgetGate:
             self._limiter = self._bucket = None
 
     async def take(self) -> float:
-        """Wait until one more request may leave. Seconds waited; cancelling takes nothing."""
+        """Wait until one more request is allowed; returns the seconds waited. Cancelling uses no budget."""
         if self._limiter is None or self._bucket is None:
             return 0.0
-        if self._bucket.put(self._limiter.bucket_factory.wrap_item(self._budget.name)):
+        if self._bucket.put(RateItem(self._budget.name, self._bucket.now())):
             waited_s = 0.0
         else:
             before = time.monotonic()

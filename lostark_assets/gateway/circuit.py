@@ -1,6 +1,6 @@
 """A circuit breaker for each source, whose state outlives the process.
 
-After so many failures in a row a source is left alone for a while; then one request tries it.
+After N consecutive failures no requests are made to a source for a while; then a single one probes it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _SCHEMA = (
 
 
 class BadResponse(Exception):
-    """Raised inside ``Circuit.closed`` for an answer that counts against the source."""
+    """Raised inside ``Circuit.closed`` for a response that counts as a failure of the source."""
 
 
 class Circuit:
-    """The circuit of ``source``: opens for ``open_s`` after ``failures`` in a row."""
+    """The circuit of ``source``: opens for ``open_s`` after N consecutive ``failures``."""
 
     def __init__(self, source: str, folder: Path, *, failures: int, open_s: float) -> None:
         """``folder`` holds the states of all sources in one file."""
@@ -46,7 +46,7 @@ class Circuit:
         """Let one request through. While the circuit is not closed, one at a time.
 
         Raises:
-            CircuitOpen: the source is left alone for now; no request was made.
+            CircuitOpen: the circuit is open; no request was made.
         """
         if (await self._stored.get(self._source)).state == CLOSED:
             async with self._breaker():
@@ -66,21 +66,21 @@ class Circuit:
                 try:
                     yield
                 except asyncio.CancelledError:
-                    # It tells nothing: neither a failure nor the end of a row of them. But it must not close
-                    # a circuit that it was sent to probe.
+                    # A cancelled request is neither a failure nor a success, but a probe must not close the
+                    # circuit.
                     if is_closed:
                         stack.pop_all()
                     raise
         except OpenedState as error:
             left_s = math.ceil(max(error.opened_at + self._open_s - time.time(), 0.0))
             raise CircuitOpen(
-                f"{self._source}: it failed so often that it is left alone for {left_s} s more. No "
-                "request was made, what came before stays. It is tried again by itself."
+                f"{self._source}: the circuit is open for {left_s} s more, after repeated failures. No "
+                "request was made, earlier responses were kept. It is retried automatically."
             ) from None
 
 
 class _Stored(AsyncAbstractRepository):
-    """Contexts of this process, kept in a file. One object a source: purgatory counts in it."""
+    """Circuit states, kept in a file. One object per source: purgatory counts in it."""
 
     def __init__(self, path: Path, failures: int, open_s: float) -> None:
         self.messages = []
@@ -96,13 +96,13 @@ class _Stored(AsyncAbstractRepository):
                     "SELECT state, failures, opened_at FROM circuits WHERE source = ?", (name,)
                 ).fetchone()
             state, failures, opened_at = row or (CLOSED, 0, None)
-            # A clock that was put back must not keep a circuit open for longer than it should be.
+            # A clock that was put back must not keep a circuit open for longer.
             opened_at = None if opened_at is None else min(opened_at, time.time())
             context = self._contexts[name] = Context(name, *self._limits, state, failures, opened_at)
         return context
 
     async def register(self, context: Context) -> None:
-        """Never asked: ``get`` always finds one."""
+        """Never called: ``get`` always finds one."""
 
     async def update_state(self, name: str, state: str, opened_at: float | None) -> None:
         self._write(name, state, 0, opened_at)
@@ -134,7 +134,7 @@ class _Unit(AsyncAbstractUnitOfWork):
         self.contexts = contexts
 
     async def commit(self) -> None:
-        """Nothing is held back."""
+        """Writes are committed immediately."""
 
     async def rollback(self) -> None:
-        """Nothing was held back."""
+        """Writes were committed immediately."""

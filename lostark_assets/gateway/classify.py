@@ -1,7 +1,4 @@
-"""What an answer means: taken, worth another try, or final.
-
-Pure: status, headers and the first bytes in, a verdict out.
-"""
+"""Classifying a response: accepted, retryable, or a permanent failure. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +15,8 @@ FAILURE_KINDS = (
     "timeout",
     "connection",  # refused, reset, cut in the middle
     "short_body",  # fewer bytes than announced, a torn gzip stream
-    "wrong_type",  # a content type that was not asked for
-    "malformed",  # the caller's check does not take the body
+    "wrong_type",  # a content type that was not requested
+    "malformed",  # the caller's check rejects the body
     "unauthorised",  # 401, 403
     "not_found",  # 404
     "gone",  # 410
@@ -34,7 +31,7 @@ _SHOWN_BYTES = 80
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to do with an answer; ``retry_after_s`` where the service says when to come back."""
+    """What to do with a response; ``retry_after_s`` if the service says when to retry."""
 
     decision: Decision
     kind: str = ""
@@ -53,10 +50,10 @@ def classify(
     *,
     now: datetime | None = None,
 ) -> Verdict:
-    """What an answer with ``status``, lower-case ``headers`` and a body that begins with ``start`` means.
+    """Classify a response with ``status``, lower-case ``headers`` and a body that begins with ``start``.
 
-    ``accept`` are the content types that were asked for; an empty one takes any. ``now`` counts where the
-    service doesn't say its own time.
+    ``accept`` are the requested content types; if empty, any is accepted. ``now`` is used if the service does
+    not send its own time.
     """
     if status in _TRANSIENT or status >= 500:
         kind = _TRANSIENT.get(status, "server_error")
@@ -72,9 +69,9 @@ def classify(
 
 
 def retry_after_s(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds until the service wants to be asked again; None where it doesn't say.
+    """Seconds until the service allows a retry; None if it doesn't say.
 
-    Times are measured against the service's own ``Date``: its clock, or ours, may be wrong.
+    Times are relative to the service's own ``Date``: its clock, or ours, may be wrong.
     """
     at = _instant(headers.get("date", "")) or now
     value = headers.get("retry-after", "").strip()

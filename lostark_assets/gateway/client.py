@@ -1,7 +1,7 @@
 """The gateway: GET requests to one source, within budget, retried, behind a circuit breaker, counted.
 
-An answer that comes out of here was taken whole: right status, right content type, all bytes, decoded, and
-the caller's check agreed.
+A returned response is complete: right status, right content type, all bytes, decoded, and accepted by the
+caller's check.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _HEAD_BYTES = 400
 _SECRET_LENGTH = 6
 
 Check = Callable[[bytes], Any]
-"""Decodes a body. Raises ValueError or msgspec.DecodeError for one that is not what it should be."""
+"""Decodes a body. Raises ValueError or msgspec.DecodeError for an invalid one."""
 
 
 @dataclass(frozen=True)
 class GatewayConfig:
     """How to reach a source. ``headers`` may hold secrets: they are never shown.
 
-    Times in seconds. ``total_timeout_s`` limits one ``get`` with all its tries, without the time that it
-    waits for its budget; ``read_timeout_s`` the silence between two bytes. ``failures_to_open`` in a row
-    open the circuit for ``open_s``.
+    Times in seconds. ``total_timeout_s`` limits one ``get`` with all its tries, except the time it waits for
+    its budget; ``read_timeout_s`` the time between two bytes. ``failures_to_open`` consecutive failures open
+    the circuit for ``open_s``.
     """
 
     source: str
@@ -64,7 +64,7 @@ class GatewayConfig:
 
 @dataclass(frozen=True)
 class Response:
-    """A whole answer: header names in lower case, ``body`` decoded, ``value`` what the check made of it."""
+    """A complete response: header names in lower case, ``body`` decoded, ``value`` returned by the check."""
 
     status: int
     headers: Mapping[str, str]
@@ -74,7 +74,7 @@ class Response:
 
 @dataclass
 class Counts:
-    """What a gateway did. ``failures`` by kind (``classify.FAILURE_KINDS``), one for each try that failed."""
+    """Counters of a gateway. ``failures`` by kind (``classify.FAILURE_KINDS``), one per failed try."""
 
     requests: int = 0
     retries: int = 0
@@ -88,7 +88,7 @@ class Counts:
 
 
 class _TryFailed(Exception):
-    """One try failed in a way that another may not: asked too often, or served badly."""
+    """One try failed with a retryable error: rate limited, or a bad response."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.found)
@@ -96,12 +96,12 @@ class _TryFailed(Exception):
 
 
 class _BadResponseTry(_TryFailed, BadResponse):
-    """It counts against the circuit; being asked too often does not, the service is well."""
+    """A failure that counts for the circuit; a rate limit does not, since the service is healthy."""
 
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Who is trusted: 50 ms to load, so once a process and not with each look at a source."""
+    """The TLS context: it takes 50 ms to load, so once per process and not per probe of a source."""
     return httpx.create_ssl_context()
 
 
@@ -109,9 +109,9 @@ class Gateway:
     """An async context manager; ``get`` may be called from many tasks at once.
 
     Raises, from ``get``:
-        SourceUnavailable: no good answer within the time limit (``kind`` says why).
-        CircuitOpen: the source is left alone for now.
-        SourceRefused: it answered that it won't (``status``, ``kind``).
+        SourceUnavailable: no valid response within the time limit (``kind`` says why).
+        CircuitOpen: no request was made, the circuit is open.
+        SourceRefused: the service refused (``status``, ``kind``).
     """
 
     def __init__(self, config: GatewayConfig) -> None:
@@ -153,10 +153,9 @@ class Gateway:
     async def get(
         self, path_and_query: str, accept: Sequence[str] = JSON, check: Check | None = None
     ) -> Response:
-        """The answer to GET ``path_and_query``, which is sent as it is written.
+        """The response to GET ``path_and_query``, which is sent verbatim.
 
-        ``accept`` are the content types that count as an response. A body that ``check`` refuses is asked
-        again.
+        ``accept`` are the accepted content types. If ``check`` rejects the body, the request is retried.
         """
         last: list[Verdict] = []
         started = time.monotonic()
@@ -176,14 +175,14 @@ class Gateway:
         except _TryFailed:
             pass
         except TimeoutError:
-            last.append(last[-1] if last else Verdict("retry", "timeout", "no whole answer"))
+            last.append(last[-1] if last else Verdict("retry", "timeout", "no complete response"))
         took_s = time.monotonic() - started
         raise self._unavailable(path_and_query, last[-1], took_s)
 
     def _wait_before_retry(
         self, error: Exception, limit: asyncio.Timeout, last: list[Verdict]
     ) -> bool | float:
-        """Whether and after how many seconds to try again."""
+        """Whether and after how many seconds to retry."""
         if not isinstance(error, _TryFailed):
             return False
         last.append(error.verdict)
@@ -194,7 +193,7 @@ class Gateway:
             return True
         if asked_s >= left_s:
             return False
-        # Everyone waits: the service spoke to all that come with our key, not to this request.
+        # All requests wait: the service limits the key, not the single request.
         self._held_until = max(self._held_until, asyncio.get_running_loop().time() + asked_s)
         self.counts.retries += 1
         return asked_s + random.uniform(0, _JITTER_S)  # noqa: S311 - spreads requests, guards nothing
@@ -222,7 +221,7 @@ class Gateway:
             return self._judge(path, accept, check, Response(status, headers, raw))
 
     async def _wait_for_turn(self, limit: asyncio.Timeout) -> None:
-        """Wait for the budget, and as long as the service asked everyone to; the limit does not count it."""
+        """Wait for the budget and for the service's Retry-After; the time limit does not include it."""
         loop = asyncio.get_running_loop()
         before, deadline = loop.time(), limit.when() or 0.0
         limit.reschedule(None)
@@ -234,7 +233,7 @@ class Gateway:
         self.counts.waited_s += waited_s
 
     async def _fetch(self, path: str, accept: Sequence[str]) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and the body's bytes as they travelled."""
+        """Status, headers and the body's bytes as transferred."""
         request = self._client.build_request(
             "GET", self.config.base_url.rstrip("/") + path, headers={"accept": ", ".join(accept) or "*/*"}
         )
@@ -254,7 +253,7 @@ class Gateway:
         return response.status_code, headers, b"".join(parts)
 
     def _judge(self, path: str, accept: Sequence[str], check: Check | None, response: Response) -> Response:
-        """The answer with its body decoded and checked, or the error that it is."""
+        """The response with its body decoded and checked, or the error that it stands for."""
         try:
             body = self._decoded(response)
         except LogRejected as error:
@@ -293,26 +292,24 @@ class Gateway:
         self.counts.failures[verdict.kind] += 1
         advice = _ADVICE.get(verdict.kind, "Check the address and what it serves.")
         text = (
-            f"{self.config.source}: GET {path}: expected an answer, found {verdict.found}. It is not asked "
-            f"again, what came before stays. {advice}"
+            f"{self.config.source}: GET {path}: expected a response, found {verdict.found}. It is not "
+            f"retried, earlier responses were kept. {advice}"
         )
         return SourceRefused(self._scrubbed(text), kind=verdict.kind, status=status)
 
     def _unavailable(self, path: str, verdict: Verdict, took_s: float) -> SourceUnavailable:
         asked = (
-            ""
-            if verdict.retry_after_s is None
-            else f"; it asks to come back in {verdict.retry_after_s:.0f} s"
+            "" if verdict.retry_after_s is None else f"; it asks to retry in {verdict.retry_after_s:.0f} s"
         )
         text = (
-            f"{self.config.source}: GET {path}: expected an answer within {self.config.total_timeout_s:g} s, "
-            f"found {verdict.found} ({verdict.kind}{asked}) after {took_s:.1f} s. What came before "
-            "stays. It is asked again at the next collection."
+            f"{self.config.source}: GET {path}: expected a response within {self.config.total_timeout_s:g} "
+            f"s, found {verdict.found} ({verdict.kind}{asked}) after {took_s:.1f} s. Earlier responses were "
+            "kept. It is retried at the next collection."
         )
         return SourceUnavailable(self._scrubbed(text), kind=verdict.kind)
 
     def _scrubbed(self, text: str) -> str:
-        """Without our secrets: services echo what they were sent."""
+        """``text`` without our secrets: services echo what they were sent."""
         for value in self.config.headers.values():
             for word in sorted(value.split(), key=len, reverse=True):
                 if len(word) >= _SECRET_LENGTH:
@@ -329,5 +326,5 @@ _ADVICE = {
 
 
 def quote_segment(text: str) -> str:
-    """One segment of a path, percent-encoded as UTF-8: a name with a slash or in Hangul stays one segment."""
+    """Percent-encode one path segment as UTF-8: a name with a slash or in Hangul stays one segment."""
     return quote(text, safe="")

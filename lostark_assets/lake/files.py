@@ -1,4 +1,4 @@
-"""The Parquet files of a table: how each table's are written and read, and rows split by partition."""
+"""The Parquet files of the lake's tables: write options, partitioning, and fast reads."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
         "compression": "lz4",
         "use_dictionary": False,
-        # Extremes serve none of our reads (ids are hashes), and every row group would have them all.
+        # Column statistics serve none of our reads (ids are hashes), and every row group would have them.
         "write_statistics": False,
-        # Delta's schema says how a column is read, not what it was before it was written.
+        # Delta's schema defines how a column is read, not the Arrow type it was written from.
         "store_schema": False,
     }
 )
@@ -48,25 +48,25 @@ _TABLE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
             ("second", "damage", "rolling_10s_dps", "cumulative_damage"), _SPLIT
         ),
     },
-    # One body is some 100 KB of text that says most things twice.
+    # A body is some 100 KB of repetitive text.
     "raw_armory_profiles": {"compression": "zstd", "compression_level": 6},
 }
 _GROUP_ROWS: Mapping[str, int] = {
     "core_hits": 1 << 18,
-    # Single ones are read.
+    # Single rows are read.
     "raw_battle_logs": 64,
     "raw_armory_profiles": 64,
 }
 _MAX_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 8 << 20)
-"""What a larger group holds is new memory for each group that is read, which costs more than reading it."""
+"""Reading a larger group allocates new memory each time, which costs more than the reading itself."""
 _SAMPLES, _SAMPLE_BYTES, _WORTH_PACKING = 16, 1 << 12, 0.9
 _GROUPS_AT_ONCE = 16
-"""Row groups that are in memory to be filtered, of all threads together."""
+"""Row groups in memory for filtering, of all threads together."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def write_rows(fs: pa_fs.FileSystem, contract: Contract, rows: pa.Table) -> Iterator[AddAction]:
-    """Write ``rows`` as new files, one for each partition, in their order; what is to be committed."""
+    """Write ``rows`` as new files, one per partition, in their order; yields the actions to commit."""
     for values, part in _by_partition(contract, rows) if rows.num_rows else ():
         yield write_file(fs, contract, values, [part])
 
@@ -74,7 +74,7 @@ def write_rows(fs: pa_fs.FileSystem, contract: Contract, rows: pa.Table) -> Iter
 def write_file(
     fs: pa_fs.FileSystem, contract: Contract, values: Mapping[str, str | None], parts: Iterable[pa.Table]
 ) -> AddAction:
-    """Write one new file of the partition that has ``values`` from its rows, shaped and part by part."""
+    """Write one new file of the partition with ``values`` from its rows, which are shaped, part by part."""
     folders = [f"{name}={_UNSAFE.sub('_', str(value))}" for name, value in values.items()]
     fs.create_dir("/".join(folders) or ".")
     path = "/".join([*folders, f"{uuid.uuid4()}.parquet"])
@@ -99,7 +99,7 @@ def write_file(
 
 
 def _options(contract: Contract, part: pa.Table) -> dict[str, Any]:
-    """How a file that begins with ``part`` is written."""
+    """Writer options of a file that begins with ``part``."""
     options = {**_DEFAULTS, **_TABLE_OPTIONS.get(contract.name, {})}
     if contract.name == "raw_battle_logs" and _are_packed(part["payload"]):
         others = dict.fromkeys(part.column_names, options["compression"])
@@ -108,7 +108,7 @@ def _options(contract: Contract, part: pa.Table) -> dict[str, Any]:
 
 
 def _are_packed(payloads: pa.ChunkedArray) -> bool:
-    """Whether packing them again gains nothing worth the time: a meter's gzip is most of most payloads."""
+    """Whether compression gains too little: most payloads mainly consist of the meter's gzip streams."""
     chosen = range(0, len(payloads), -(-len(payloads) // _SAMPLES) or 1)
     sample = b"".join(memoryview(payloads[place].as_buffer())[:_SAMPLE_BYTES] for place in chosen)
     packed = pa.compress(sample, codec="lz4", asbytes=True)
@@ -116,9 +116,9 @@ def _are_packed(payloads: pa.ChunkedArray) -> bool:
 
 
 def group_rows(name: str, rows: int, size: int) -> int | None:
-    """Rows of each row group of a table, of which so many rows have so many bytes; None: as Arrow does it.
+    """Rows per row group of a table, of which ``rows`` rows have ``size`` bytes; None: Arrow's default.
 
-    At most as many as the table's may have, and fewer where rows are large.
+    At most the table's maximum, and fewer if rows are large.
     """
     most, most_bytes = _GROUP_ROWS.get(name), _MAX_GROUP_BYTES.get(name)
     if most is None or most_bytes is None or not size:
@@ -127,7 +127,7 @@ def group_rows(name: str, rows: int, size: int) -> int | None:
 
 
 def build_schema(contract: Contract, rows: pa.Table) -> pa.Schema:
-    """The contract's schema, as far as ``rows`` have its columns."""
+    """The contract's schema, restricted to the columns of ``rows``."""
     nullable = {field.name: field.nullable for field in rows.schema}
     return pa.schema(
         [pa.field(f.name, f.type, nullable[f.name]) for f in contract.schema if f.name in nullable]
@@ -135,7 +135,7 @@ def build_schema(contract: Contract, rows: pa.Table) -> pa.Schema:
 
 
 def shaped(contract: Contract, rows: pa.Table) -> pa.Table:
-    """The columns as files have them, the partition's left out; what is dictionary-encoded stays so."""
+    """The columns as they are stored, without the partition's; dictionary-encoded columns stay so."""
     encoded = {field.name: field for field in rows.schema if pa.types.is_dictionary(field.type)}
     schema = pa.schema(
         [
@@ -148,7 +148,7 @@ def shaped(contract: Contract, rows: pa.Table) -> pa.Table:
 
 
 def _by_partition(contract: Contract, rows: pa.Table) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
-    """Values of the partition and its rows, in their order."""
+    """The partition values with their rows, in order."""
     body = shaped(contract, rows)
     if not contract.partition_by:
         yield {}, body
@@ -167,12 +167,12 @@ def _by_partition(contract: Contract, rows: pa.Table) -> Iterator[tuple[dict[str
 
 
 def format_text(value: object) -> str:
-    """A partition's value as Delta writes it."""
+    """A partition value as Delta writes it."""
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def covers_all(schema: pa.Schema, where: pc.Expression) -> bool:
-    """Whether ``where`` asks for columns of ``schema`` only; an expression does not tell its columns."""
+    """Whether ``where`` only uses columns of ``schema``; an expression does not list its columns."""
     try:
         schema.empty_table().filter(where)
     except pa.ArrowInvalid:
@@ -188,8 +188,8 @@ def read_files(
 ) -> pa.Table:
     """The columns of ``schema`` of the dataset's rows, in the files' order.
 
-    Arrow's dataset gives the same, and does more for each row group than reading a few columns of it costs.
-    A column that a file lacks is null, or its partition's.
+    Arrow's dataset gives the same rows, but its overhead per row group exceeds the cost of reading a few
+    columns. A column that a file lacks is null, or the partition's value.
     """
     threads = os.cpu_count() or 1
 
@@ -199,7 +199,7 @@ def read_files(
         return list(parts) if where is None else [rows.filter(where) for rows in parts]
 
     fragments = list(dataset.get_fragments(filter=where))
-    # A stretch of files for each thread: threads that take turns with single ones wait for each other.
+    # A contiguous part of the files per thread: threads that alternate between files wait for each other.
     stretch = -(-len(fragments) // threads) or 1
     with ThreadPoolExecutor(threads) as pool:
         parts = pool.map(
@@ -235,7 +235,7 @@ def _completed(rows: pa.Table, schema: pa.Schema, known: Mapping[str, Any]) -> p
     rows = rows.select(schema.names)
     if rows.schema.types != schema.types:
         rows = rows.cast(pa.schema([pa.field(f.name, f.type) for f in schema]))
-    # Not cast: a column that must have values now may have none in older files.
+    # Not cast: a column that is required now may be null in older files.
     return pa.Table.from_arrays(rows.columns, schema=schema)
 
 
@@ -249,7 +249,7 @@ def split_groups(
 ) -> Iterator[tuple[pa.ChunkedArray, pa.Table]]:
     """The ids and rows of ``wanted``, row group by row group; groups without any are skipped.
 
-    ``path`` of the file, where it is one: it is read itself, which costs less than its fragment's row groups.
+    ``path``: of the local file, which is read directly, faster than through the fragment's row groups.
     """
     read = _by_fragment(fragment, schema) if path is None else _by_file(fragment, schema, path)
     for group in range(fragment.num_row_groups):
@@ -307,8 +307,8 @@ def _by_file(fragment: ds.ParquetFileFragment, schema: pa.Schema, path: Path) ->
 
 
 def _flags(path: Path, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-    """Columns of booleans of a whole file, a bit each: Polars copies them, Arrow decodes one by one."""
-    import polars as pl  # noqa: PLC0415 - half a second that nobody else needs
+    """Boolean columns of a whole file: Polars copies the bits, Arrow decodes them one by one."""
+    import polars as pl  # noqa: PLC0415 - takes half a second to import
 
     with path.open("rb") as file:
         table = pl.read_parquet(file, columns=list(names)).to_arrow().combine_chunks()

@@ -1,4 +1,4 @@
-"""Reading the lake's Delta tables: which snapshot, which files, which rows."""
+"""Reading the lake's Delta tables: snapshots, files and rows."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from lostark_assets.errors import NotFound
 from lostark_assets.lake.files import covers_all, read_files, split_groups
 
 METADATA_KEY = "lostark.note"
+"""Key in Delta's commit info; unchanged, since existing commits have it."""
 _MAX_FILES_KEPT = 1000
-"""Of a dataset that is kept: the footers of 100 files of 80 columns take some 20 MB."""
+"""Of a cached dataset: the footers of 100 files of 80 columns take some 20 MB."""
 
 
 @dataclass
 class OpenTable:
-    """A table as it was opened, by the file of its newest commit, and what was made of it."""
+    """A table at one version, the identity of its newest commit's file, and its cached datasets."""
 
     table: DeltaTable
     commit: tuple[int, ...] | None
@@ -39,10 +40,10 @@ class OpenTable:
 
 @dataclass(frozen=True)
 class LakeReader:
-    """All tables under one folder or object-store URL, to read.
+    """All tables under one folder or object-store URL, for reading.
 
-    In a folder a table stays open until somebody commits to it: opening reads its log, and the first reading
-    of a dataset the footer of every file.
+    In a folder a table stays open until the next commit to it: opening reads its log, and the first read of a
+    dataset the footer of every file.
     """
 
     url: str
@@ -51,7 +52,7 @@ class LakeReader:
     _written: dict[str, OpenTable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def table_url(self, name: str) -> str:
-        """Where the table lies."""
+        """Path or URL of the table."""
         return f"{self.url.rstrip('/')}/{name}"
 
     def open(self, name: str, version: int | None = None) -> DeltaTable | None:
@@ -68,7 +69,7 @@ class LakeReader:
         if known and self._is_newest(name, known):
             return known
         if version is None and (written := self._last_written(name)):
-            # What the last writer left is this reader's now, and the next writer opens the table anew.
+            # The last writer's table now belongs to this reader; the next writer opens its own.
             self._snapshots[name] = written
             return written
         table = self._opened(name, version)
@@ -84,23 +85,23 @@ class LakeReader:
         """The newest version, None where there is no table; or the given one.
 
         Raises:
-            NotFound: there is no such version, or no log that tells of it any more.
+            NotFound: there is no such version, or its log was cleaned up.
         """
         try:
             return DeltaTable(self.table_url(name), version=version, storage_options=self.storage_options)
         except DeltaError as error:
-            # A store that does not answer gives no newer version either, and says so itself.
+            # If the store is unreachable, opening the newest version raises as well.
             if version is not None and (self._opened(name) or isinstance(error, TableNotFoundError)):
                 raise NotFound(
                     f"{name}: expected version {version}, which its log does not have, or no longer: "
-                    f"{error}. Its newest rows are as they were. Ask for a newer version."
+                    f"{error}. Its newest rows are unchanged. Request a newer version."
                 ) from error
             if version is None and isinstance(error, TableNotFoundError):
                 return None
             raise
 
     def _last_written(self, name: str) -> OpenTable | None:
-        """The table that the last writer here left, if nobody committed since; only one may take it."""
+        """The table of this process's last writer, if no commit followed; only one caller gets it."""
         known = self._written.pop(name, None)
         return known if known and self._is_newest(name, known) else None
 
@@ -108,7 +109,7 @@ class LakeReader:
         return known.commit is not None and known.commit == self._newest_commit(name, known.table.version())
 
     def _newest_commit(self, name: str, version: int) -> tuple[int, ...] | None:
-        """What tells this commit's file from any other; None if it is not the newest, or nobody knows."""
+        """Identity of this commit's file; None if it is not the newest, or on an object store."""
         if "://" in self.url:
             return None
         log = Path(self.table_url(name)) / "_delta_log"
@@ -120,7 +121,7 @@ class LakeReader:
         return None
 
     def version(self, name: str) -> int | None:
-        """The newest committed version of the table: the snapshot id that a model or a page can name."""
+        """The newest committed version of the table, by which models and pages refer to a snapshot."""
         table = self.open(name)
         return None if table is None else table.version()
 
@@ -131,13 +132,13 @@ class LakeReader:
         log = Path(self.table_url(name)) / "_delta_log"
         if version is None:
             return not log.is_dir()
-        # A version that is not there was cleaned up, or the table is another one: the slow way tells.
+        # If the version's file is missing, it was cleaned up or the table was replaced: open the table.
         if not (log / f"{version:020}.json").exists():
             return self.version(name) == version
         return not (log / f"{version + 1:020}.json").exists()
 
     def days_written(self, name: str, since: datetime) -> set[date]:
-        """Fight days of the files written at or after ``since``; rows rewritten by then count as written."""
+        """Fight days of the files written at or after ``since``, rewritten rows included."""
         table = self.open(name)
         if table is None:
             return set()
@@ -172,7 +173,7 @@ class LakeReader:
     ) -> ds.Dataset:
         """The snapshot with every column of the contract, also before the first commit that has it.
 
-        A dataset of all days is kept: what was read of its files' footers is not read again.
+        A dataset of all days is cached with its files' footers.
         """
         if snapshot is None:
             return ds.dataset(CONTRACTS[name].empty())
@@ -189,7 +190,7 @@ class LakeReader:
             filesystem=self._filesystem(name),
         )
         if "://" not in self.url:
-            # Reading ahead of the decoder pays on an object store, and costs a third here.
+            # Reading ahead pays off on an object store, but costs a third on a local disk.
             made.format.default_fragment_scan_options = ds.ParquetFragmentScanOptions(pre_buffer=False)
         known = made.schema.names
         gained = [pa.field(f.name, f.type) for f in CONTRACTS[name].schema if f.name not in known]
@@ -200,10 +201,10 @@ class LakeReader:
         return made
 
     def _filesystem(self, name: str) -> pa_fs.FileSystem | None:
-        """Arrow's own filesystem where the lake is a folder; None lets delta-rs read its object store.
+        """Arrow's own filesystem if the lake is a folder; None lets delta-rs read its object store.
 
-        delta-rs's readers are Python objects: an Arrow thread that lets go of one while the interpreter ends
-        aborts the process ("terminate called without an active exception").
+        delta-rs's readers are Python objects: an Arrow thread that releases one while the interpreter shuts
+        down aborts the process ("terminate called without an active exception").
         """
         if "://" in self.url:
             return None
@@ -218,7 +219,7 @@ class LakeReader:
         where: pc.Expression | None = None,
         version: int | None = None,
     ) -> pa.Table:
-        """Rows of the newest snapshot, or of the given one; empty where nothing was committed yet.
+        """Rows of the newest version, or of the given one; empty before the first commit.
 
         Raises:
             NotFound: there is no such ``version``.
@@ -236,15 +237,15 @@ class LakeReader:
         return dataset.to_table(columns=wanted, filter=where)
 
     def frame(self, name: str, columns: Sequence[str], engine: str) -> Any:
-        """Some columns of all rows, read by the engine that will compute with them.
+        """Some columns of all rows, read by the given engine.
 
-        Polars reads a hundred files of many columns in a third of Arrow's time.
+        Polars reads a hundred files with many columns in a third of Arrow's time.
         """
         table = self.open(name)
         in_the_path = set(columns) & set(CONTRACTS[name].partition_by)
         if engine != "polars" or "://" in self.url or table is None or in_the_path:
             return self.read(name, columns=columns)
-        import polars as pl  # noqa: PLC0415 - half a second that nobody else needs
+        import polars as pl  # noqa: PLC0415 - takes half a second to import
 
         wanted = cast("pl.DataFrame", pl.from_arrow(CONTRACTS[name].empty().select(list(columns))))
         files = [str(Path(self.table_url(name), path)) for path in self.dataset(name).files]
@@ -269,8 +270,8 @@ class LakeReader:
         """The rows whose ``id_column`` is one of ``ids``, a row group at a time, in stored order.
 
         Reads no file written before ``since`` (the wanted rows are not older), and of the others only the row
-        groups that hold a wanted row. With ``all_there`` every id has rows: those that the newer files lack,
-        since a clock was put back, are looked for in the older ones.
+        groups with wanted rows. ``all_there`` says that every id has rows: those missing in the newer files,
+        because a clock was put back, are searched in the older ones.
         """
         wanted = pa.array(sorted(set(ids)), pa.string())
         snapshot = self._snapshot(name)
@@ -304,7 +305,7 @@ class LakeReader:
                     yield rows
 
     def days(self, name: str) -> list[date]:
-        """The fight days that have rows, ascending."""
+        """The fight days with rows, ascending."""
         table = self.open(name)
         if table is None:
             return []
@@ -317,7 +318,7 @@ class LakeReader:
         return self.dataset(name, days=days).head(rows, columns=list(columns))
 
     def rows_by_day(self, name: str) -> dict[date, int]:
-        """Number of rows of each fight day, from the table's log alone."""
+        """Number of rows of each fight day, from the table's log only."""
         table = self.open(name)
         counts: dict[date, int] = {}
         if table is not None:
@@ -331,7 +332,7 @@ class LakeReader:
         return counts
 
     def day_digests(self, name: str, version: int | None = None) -> dict[date, str]:
-        """A digest of the files of each fight day: it changes exactly when a commit rewrites the day."""
+        """A digest of the files of each fight day, which changes exactly when a commit rewrites the day."""
         table = self.open(name, version)
         paths: dict[date, list[str]] = {}
         if table is not None:
@@ -351,15 +352,15 @@ class LakeReader:
         return 0 if days == [] else self.dataset(name, days=days).count_rows()
 
     def commit_metadata(self, name: str, version: int) -> dict[str, str]:
-        """What was noted with the commit of that version; nothing where nothing was."""
+        """The metadata committed with that version; empty if there was none."""
         table = self.open(name)
-        # Of the whole history only: delta-rs numbers a part of it wrongly.
+        # The whole history: delta-rs numbers a limited one wrongly.
         commits = [] if table is None else table.history()
         return next((json.loads(c.get(METADATA_KEY, "{}")) for c in commits if c["version"] == version), {})
 
 
 def _files_since(table: DeltaTable, since: datetime | None) -> set[str] | None:
-    """Names of the files written at or after ``since``; None for all. Delta notes the time in ms."""
+    """Names of the files written at or after ``since``; None for all. Delta stores the time in ms."""
     if since is None:
         return None
     added = pa.table(table.get_add_actions(flatten=True))
@@ -373,5 +374,5 @@ def _seconds(at: Any) -> float:
 
 
 def as_date(at: date | str) -> date:
-    """A day, or what the log says of one."""
+    """A day from the log, which has it as a date or as text."""
     return at if isinstance(at, date) else date.fromisoformat(at)

@@ -1,6 +1,6 @@
-"""The lake's Delta tables, and writing them. Every write is one atomic Delta commit.
+"""Writing the lake's Delta tables. Every write is one atomic Delta commit.
 
-With ``reading`` and ``files`` the only place that knows the storage format.
+Only this module, ``reading`` and ``files`` know the storage format.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from lostark_assets.lake.reading import METADATA_KEY, LakeReader, OpenTable, as_
 from lostark_assets.settings import Settings
 
 _CONFIGURATION = {
-    # Column extremes in the log serve none of our reads (ids are hashes) and make opening a dataset slow.
+    # Column statistics in the log serve none of our reads (ids are hashes) and slow down opening a dataset.
     "delta.dataSkippingNumIndexedCols": "0",
-    # Whoever opens a table reads every commit since the last checkpoint, .4 ms each.
+    # Opening a table reads every commit since the last checkpoint, .4 ms each.
     "delta.checkpointInterval": "10",
 }
-"""Of tables made from now on."""
+"""Properties of new tables."""
 _WHOLE_LOG = {"delta.enableExpiredLogCleanup": "false"}
-"""Otherwise a checkpoint takes what the log says of versions older than a month."""
+"""Otherwise a checkpoint removes the log of versions older than a month."""
 _SIZE_OF_ROW = {"raw_battle_logs": "payload_bytes", "raw_armory_profiles": "body_bytes"}
 _EVERY_VERSION_KEPT = frozenset({"ml_training_set"})
-"""Tables of few commits, of which each can be what a model learnt from."""
+"""Tables with few commits, each of which may be the training data of a model."""
 
 
 def _retry_commits(write: Callable[..., None]) -> Callable[..., None]:
@@ -75,15 +75,15 @@ def _retry_commits(write: Callable[..., None]) -> Callable[..., None]:
 
 @dataclass(frozen=True)
 class Lake(LakeReader):
-    """All tables under one folder or object-store URL, to read and to write."""
+    """All tables under one folder or object-store URL, for reading and writing."""
 
     def _for_writing(self, name: str) -> DeltaTable | None:
-        """The table as the last writer left it, for one writer alone: a commit moves it, under no reader."""
+        """The table as the last writer left it, for one writer only: its commit must not affect a reader."""
         known = self._last_written(name)
         return known.table if known else self._opened(name)
 
     def _list_files(self, name: str) -> set[str]:
-        """Paths of the files that the newest commit left."""
+        """Paths of the files of the newest version."""
         table = self._opened(name)
         added = [] if table is None else pa.table(table.get_add_actions())["path"].to_pylist()
         return set(map(unquote, added))
@@ -92,10 +92,10 @@ class Lake(LakeReader):
         self._written[name] = OpenTable(table, self._newest_commit(name, table.version()))
 
     def _files(self, name: str) -> pa_fs.FileSystem:
-        """The table's folder, to write files."""
+        """The filesystem for writing the table's files."""
         local = self._filesystem(name)
         if self.url.startswith("file://"):
-            # Of all object stores this one has folders, which somebody must make.
+            # Unlike other object stores, file:// needs the folder to exist.
             Path(url2pathname(urlsplit(self.table_url(name)).path)).mkdir(parents=True, exist_ok=True)
         return local or pa_fs.PyFileSystem(DeltaStorageHandler(self.table_url(name), self.storage_options))
 
@@ -121,9 +121,9 @@ class Lake(LakeReader):
         replaced: Mapping[str, Iterable[object]] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """One commit: ``rows`` go in, and the rows that have one of the values in each column go out.
+        """One commit: adds ``rows``, and removes the rows that have one of the given values in each column.
 
-        An empty ``replaced`` names all rows.
+        An empty ``replaced`` matches all rows.
         """
         fs, table = self._files(contract.name), self._for_writing(contract.name)
         schema = DeltaSchema.from_arrow(build_schema(contract, rows))
@@ -145,7 +145,7 @@ class Lake(LakeReader):
             raise
 
     def _withdraw(self, name: str, fs: pa_fs.FileSystem, actions: list[AddAction | RemoveAction]) -> None:
-        """Delete what was written and not committed; an interrupt can come after the commit."""
+        """Delete files that were written but not committed; an interrupt can come after the commit."""
         committed = self._list_files(name)
         for action in actions:
             if isinstance(action, AddAction) and action.path not in committed:
@@ -163,7 +163,7 @@ class Lake(LakeReader):
         partition_by = list(contract.partition_by)
         properties = CommitProperties(
             custom_metadata={METADATA_KEY: json.dumps(metadata)} if metadata else None,
-            # delta-rs can't know which rows a replacement looked for: whatever came between may hold some.
+            # delta-rs can't know which rows a replacement matches: a concurrent commit may have added some.
             max_commit_retries=None if replaced is None else 0,
         )
         if table is None:
@@ -171,7 +171,7 @@ class Lake(LakeReader):
                 create_table_with_add_actions(
                     self.table_url(contract.name),
                     schema,
-                    actions,
+                    [action for action in actions if isinstance(action, AddAction)],
                     partition_by=partition_by,
                     configuration=_CONFIGURATION | _get_log_properties(contract),
                     storage_options=self.storage_options,
@@ -191,7 +191,7 @@ class Lake(LakeReader):
     def _without(
         self, table: DeltaTable, contract: Contract, replaced: Mapping[str, Iterable[object]]
     ) -> Iterator[AddAction | RemoveAction]:
-        """What takes the rows out of the table: files that hold others too are written anew without them."""
+        """Actions that remove the rows: files that also hold other rows are rewritten without them."""
         values = {name: set(map(format_text, wanted)) for name, wanted in replaced.items()}
         keys = {
             n: pa.array(sorted(v), pa.string()) for n, v in values.items() if n not in contract.partition_by
@@ -214,7 +214,7 @@ class Lake(LakeReader):
                     rest = (shaped(contract, rows) for rows in _rest(fragment, dataset.schema, keys))
                     yield write_file(self._files(contract.name), contract, at, rest)
             now_ms = int(time.time() * 1000)
-            # The log has the path percent-encoded, and an action's is encoded when it is written.
+            # The log's paths are percent-encoded, and an action's path is encoded when it is written.
             yield RemoveAction(unquote(added["path"]), True, now_ms, added["size_bytes"], at)  # noqa: FBT003
 
     def append(self, contract: Contract, rows: pa.Table) -> None:
@@ -223,9 +223,9 @@ class Lake(LakeReader):
             self._write(contract, rows)
 
     def join_files(self, name: str, at_least: int = 50) -> int:
-        """Join the small files of a table whose rows need no order, once it has many; how many went in.
+        """Compact a table whose rows need no order, once it has ``at_least`` files.
 
-        Rows and ids stay as they are, and so do the files of older snapshots.
+        Returns how many files were joined. Rows are unchanged, and the files of older versions are kept.
         """
         found = self.open(name)
         table = None if found is None or len(found.file_uris()) < at_least else self._for_writing(name)
@@ -238,34 +238,33 @@ class Lake(LakeReader):
     def replace_all(
         self, contract: Contract, rows: pa.Table, *, metadata: Mapping[str, str] | None = None
     ) -> None:
-        """Put ``rows`` in place of the whole table, in one commit; ``note`` stays with its version."""
+        """Replace the whole table with ``rows``, in one commit that carries ``metadata``."""
         self._write(contract, rows, {}, metadata)
 
     def replace_days(self, contract: Contract, rows: pa.Table, days: Iterable[date]) -> None:
-        """Put ``rows`` in place of exactly the rows of ``days``, in one commit."""
+        """Replace exactly the rows of ``days`` with ``rows``, in one commit."""
         self.replace_rows(contract, rows, {"fight_date": days})
 
     def replace_rows(self, contract: Contract, rows: pa.Table, where: Mapping[str, Iterable[object]]) -> None:
-        """Put ``rows`` in place of those whose columns have one of the given values each, in one commit."""
+        """Replace the rows whose columns have one of the given values each with ``rows``, in one commit."""
         self._write(contract, rows, {name: list(values) for name, values in where.items()})
 
     def forget_versions(self, name: str) -> int:
-        """Delete the files that only older snapshots need, and so these snapshots; how many files.
+        """Delete older versions and their files; returns the number of files.
 
-        Files that another process is writing stay: of those that no log knows, all that are younger than an
-        hour.
+        Uncommitted files younger than an hour are kept: another process may be writing them.
         """
         table = self._for_writing(name)
         if table is None:
             return 0
         known = table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
-        # The log forgets a removed file after a week, and knows none of a writer that was killed.
+        # The log drops removed files after a week, and never had those of a writer that was killed.
         unknown = table.vacuum(retention_hours=1, enforce_retention_duration=False, dry_run=False, full=True)
         return len(known) + len(unknown)
 
 
 def _joined(name: str, sizes: pa.Table | None) -> WriterProperties:
-    """How joined files are written; those of raw tables alone are joined."""
+    """Writer options for compacted files; only raw tables are compacted."""
     rows, size = (0, 0) if sizes is None else (sizes.num_rows, pc.sum(sizes.column(0)).as_py())
     whole = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
     return WriterProperties(
@@ -280,14 +279,14 @@ def _get_log_properties(contract: Contract) -> dict[str, str]:
 
 
 def _keep_versions(table: DeltaTable, contract: Contract) -> None:
-    """A table that older code made gets what it is made with now."""
+    """Give a table of an older version the properties of new tables."""
     wanted = _get_log_properties(contract)
     if wanted and not wanted.items() <= table.metadata().configuration.items():
         table.alter.set_table_properties(wanted)
 
 
 def _gain_columns(table: DeltaTable, schema: DeltaSchema) -> None:
-    """A column that a contract gains is null in the rows committed before."""
+    """Add the contract's new columns to the table; they are null in older rows."""
     known = {f.name for f in table.schema().fields}
     gained = [DeltaField(f.name, f.type) for f in schema.fields if f.name not in known]
     if gained:
@@ -310,5 +309,5 @@ def _rest(
 
 
 def open_lake(settings: Settings) -> Lake:
-    """The lake that the settings name; nothing is read or created yet."""
+    """The lake of the settings; nothing is read or created yet."""
     return Lake(settings.lake_url)

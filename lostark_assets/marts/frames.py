@@ -1,6 +1,6 @@
-"""Rows of the marts from rows of the lake. Reads the lake at given versions, writes nothing.
+"""Computing the marts' rows from the lake at given versions; writes nothing.
 
-Only logs that have statistics are published, so that a day that is being computed never shows fights without
+Only logs with statistics are published, so that a day that is being computed never shows fights without
 players.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from typing import cast
 
 import polars as pl
 import pyarrow as pa
@@ -33,7 +34,7 @@ from lostark_assets.marts.tables import (
 
 Versions = Mapping[str, int | None]
 _MAX_TEXT = 500
-"""Characters. No name of the game's is longer; what is longer comes from a broken log."""
+"""Characters. No name in the game is longer; a longer text comes from a broken log."""
 _MAX_SLUG = 40
 _NAME_COLUMNS = ("player_name",)
 _ROW = ["encounter_id", "player_name"]
@@ -47,7 +48,7 @@ def day_frames(
 
     def read(table: str, columns: list[str] | None = None) -> pl.DataFrame:
         rows = rows_at(lake, table, versions[table], days=days, columns=columns)
-        return pl.from_arrow(rows)  # type: ignore[return-value]
+        return cast("pl.DataFrame", pl.from_arrow(rows))
 
     statistics = read("stats_player_dps")
     ready = statistics.select("encounter_id").unique()
@@ -69,8 +70,8 @@ def day_frames(
 
 
 def whole_frame(lake: Lake, table: str, mart: Mart, version: int | None, names: Names) -> pl.DataFrame:
-    """Rows of a mart that is replaced as a whole."""
-    rows: pl.DataFrame = pl.from_arrow(rows_at(lake, table, version))  # type: ignore[assignment]
+    """Rows of a mart that is replaced completely."""
+    rows = cast("pl.DataFrame", pl.from_arrow(rows_at(lake, table, version)))
     return public(mart, with_gate_id(rows) if mart in (DISTRIBUTIONS, PROGRESSION) else rows, names)
 
 
@@ -82,12 +83,12 @@ def rows_at(
     days: Sequence[date] | None = None,
     columns: list[str] | None = None,
 ) -> pa.Table:
-    """Rows of a version looked up before: none where there was no table (None), whatever came since."""
+    """Rows of a version that was read before; no rows if the table did not exist then (None)."""
     return lake.read(table, days=[] if version is None else days, version=version, columns=columns)
 
 
 def public(mart: Mart, rows: pl.DataFrame, names: Names) -> pl.DataFrame:
-    """``rows`` with the mart's columns, names as the public may see them, texts that PostgreSQL can hold."""
+    """``rows`` with the mart's columns, published player names, and texts that PostgreSQL can store."""
     rows = rows.select(mart.names)
     texts = [name for name, dtype in rows.schema.items() if dtype == pl.String]
     for name in (n for n in texts if n in _NAME_COLUMNS):
@@ -100,9 +101,9 @@ def public(mart: Mart, rows: pl.DataFrame, names: Names) -> pl.DataFrame:
 
 
 def build_gate_id(raid: str | None, gate: str | None, difficulty: str | None) -> str | None:
-    """The id of a raid gate at one difficulty, as it stands in addresses: ``act-4-armoche-g2-hard``.
+    """The id of a raid gate at one difficulty, as used in URLs: ``act-4-armoche-g2-hard``.
 
-    None where raid or gate is not known.
+    None if raid or gate is unknown.
     """
     if not raid or not gate:
         return None
@@ -140,7 +141,7 @@ def _players(statistics: pl.DataFrame, players: pl.DataFrame) -> pl.DataFrame:
 
 
 def _timelines(seconds: pl.DataFrame) -> pl.DataFrame:
-    """One row a player: the 10 s DPS in the middle of every step, the damage done by its end."""
+    """One row per player: the 10 s DPS in the middle of every step, the damage up to its end."""
     step = (pl.col("second") // STEP_S).alias("step")
     steps = (
         seconds.sort(*_ROW, "second")

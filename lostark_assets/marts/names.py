@@ -1,4 +1,4 @@
-"""Player names as the public sees them: as they are, or as salted hashes."""
+"""How player names are published: plain, or as salted hashes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import dataclass, field
 from lostark_assets.settings import Settings
 
 MAX_NAME = 64
-"""Characters. The game allows 12; a longer text is no character's, and an index could not hold it."""
+"""Characters. The game allows 12; a longer text is no character's name, and too long for an index."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """How names are published. ``salt`` None: as they are."""
+    """How names are published: plain if ``salt`` is None."""
 
     salt: bytes | None = field(default=None, repr=False)
 
     @property
     def mode(self) -> str:
-        """Tells apart what was published by another rule; says nothing of the salt."""
+        """Identifies the rule, to detect what was published by another one; does not reveal the salt."""
         return "plain" if self.salt is None else f"hidden {self.public('lostark')}"
 
     def public(self, name: str) -> str:
-        """``name`` for everybody's eyes: the same name gives the same text, under one salt."""
+        """The published form of ``name``; equal names give equal texts for one salt."""
         if self.salt is not None:
             digest = hmac.new(self.salt, name.encode("utf-8", "surrogatepass"), hashlib.sha256)
             return f"player-{digest.hexdigest()[:16]}"
@@ -36,7 +36,7 @@ class Names:
 
 
 def build_names(settings: Settings) -> Names:
-    """How the settings want names to be published."""
+    """The naming rule of the settings."""
     if not settings.hide_names or settings.name_salt is None:
         return Names()
     return Names(settings.name_salt.get_secret_value().encode())

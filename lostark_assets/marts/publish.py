@@ -1,4 +1,4 @@
-"""Writing marts: one transaction replaces exactly the touched days, and readers see all of it or nothing."""
+"""Publishing marts: one transaction replaces exactly the given days, and readers see all of it or nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, PLAYERS, SCHE
 from lostark_assets.settings import Settings
 
 DAYS_PER_TRANSACTION = 60
-"""A longer range takes several transactions: a year of days does not have to fit into memory."""
+"""A longer range takes several transactions, so that a year of days need not fit into memory."""
 _LOCK = 0x105_7A4D
 _PLAIN = Names()
 
@@ -43,7 +43,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class PendingChanges:
-    """What the lake has and the marts lack: a digest by fight day, and by table replaced as a whole."""
+    """Lake changes that are not published yet: digests by fight day, and by completely replaced table."""
 
     days: dict[date, str] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class PendingChanges:
 
 @contextmanager
 def marts_url(settings: Settings) -> Iterator[str]:
-    """The address of the marts' database; the embedded server runs while it is held, if it is that one."""
+    """The address of the marts' database; an embedded server runs while the context is open."""
     if settings.postgres_url is not None:
         yield settings.postgres_url.get_secret_value()
         return
@@ -88,12 +88,14 @@ def publish(
 
 
 def find_pending(lake: Lake, url: str, names: Names = _PLAIN) -> PendingChanges:
-    """What a publish would bring: days and tables whose files are others than those that were published."""
-    with _explained("looking at what is published"):
+    """Days and tables whose files differ from those that were published."""
+    with _explained("reading the state of"):
         migrate(url)
         with psycopg.connect(libpq_url(url)) as connection:
-            published = dict(connection.execute("SELECT fight_date, digest FROM marts.day_states").fetchall())
-            tables = dict(connection.execute("SELECT table_name, digest FROM marts.table_states").fetchall())
+            days_at = connection.execute("SELECT fight_date, digest FROM marts.day_states").fetchall()
+            tables_at = connection.execute("SELECT table_name, digest FROM marts.table_states").fetchall()
+    published: dict[date, str] = dict(days_at)
+    tables: dict[str, str] = dict(tables_at)
     wanted = _day_digests(lake, {name: lake.version(name) for name in DAY_TABLES}, names)
     gone = dict.fromkeys(published.keys() - wanted.keys(), "no rows")
     whole = {name: _table_digest(lake.version(name), names) for name in WHOLE_MARTS}
@@ -104,26 +106,25 @@ def find_pending(lake: Lake, url: str, names: Names = _PLAIN) -> PendingChanges:
 
 
 def published_rows(url: str, days: Sequence[date]) -> dict[str, int]:
-    """Rows of the marts that stand for rows of the lake, by lake table, counted in the database."""
+    """Published rows by lake table, counted in the database."""
     counted = {
         "stats_player_dps": "players",
         "stats_dps_timeline": "timelines",
         "ml_expected_dps": "expected",
     }
     with _explained("counting"), psycopg.connect(libpq_url(url)) as connection:
-        return {
-            table: connection.execute(
-                sql.SQL("SELECT count(*) FROM {} WHERE fight_date = ANY(%s)").format(
-                    sql.Identifier(SCHEMA, mart)
-                ),
-                [list(days)],
-            ).fetchone()[0]  # type: ignore[index]
-            for table, mart in counted.items()
-        }
+        return {table: _count_rows(connection, mart, days) for table, mart in counted.items()}
+
+
+def _count_rows(connection: psycopg.Connection, mart: str, days: Sequence[date]) -> int:
+    query = sql.SQL("SELECT count(*) FROM {} WHERE fight_date = ANY(%s)")
+    row = connection.execute(query.format(sql.Identifier(SCHEMA, mart)), [list(days)]).fetchone()
+    assert row is not None
+    return row[0]
 
 
 def lake_rows(lake: Lake, days: Sequence[date], versions: Mapping[str, int | None]) -> dict[str, int]:
-    """The same rows, counted in the lake at ``versions``."""
+    """The corresponding rows, counted in the lake at ``versions``."""
     key = ["encounter_id", "player_name"]
 
     def read(name: str) -> pa.Table:
@@ -141,7 +142,7 @@ def _explained(what: str) -> Iterator[None]:
     except psycopg.Error as error:
         raise DatabaseUnavailable(
             f"PostgreSQL failed while {what} marts: {str(error).strip() or type(error).__name__}. The "
-            "transaction was rolled back; what was published before stays. See LOSTARK_POSTGRES_URL, or "
+            "transaction was rolled back; earlier publications were kept. See LOSTARK_POSTGRES_URL, or "
             "postgres.log in the logs folder."
         ) from error
 
@@ -151,7 +152,7 @@ def _publish_part(
 ) -> Publication:
     started = time.monotonic()
     with connection.transaction():
-        # Before the lake is looked at: who waits here publishes what came meanwhile.
+        # Before the lake is read: a process that waits here then publishes the newest rows.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         versions = {name: lake.version(name) for name in (*DAY_TABLES, *tables)} if days or tables else {}
         frames = day_frames(lake, days, versions, names) if days else {}
@@ -173,7 +174,7 @@ def _publish_part(
 def _replace(connection: psycopg.Connection, mart: Mart, rows: pl.DataFrame, days: list[date] | None) -> None:
     table = sql.Identifier(SCHEMA, mart.name)
     if days is None:
-        # Not TRUNCATE: readers would wait for the commit, and some would see an empty table.
+        # Not TRUNCATE: it would block readers until the commit, and some would see an empty table.
         connection.execute(sql.SQL("DELETE FROM {}").format(table))
     else:
         connection.execute(sql.SQL("DELETE FROM {} WHERE fight_date = ANY(%s)").format(table), [days])
@@ -186,13 +187,13 @@ def _replace(connection: psycopg.Connection, mart: Mart, rows: pl.DataFrame, day
 
 
 def _as_csv(rows: pl.DataFrame) -> bytes:
-    """Null is nothing, an empty text is quoted, a list is an array literal."""
+    """CSV for COPY: null is an empty field, an empty text is quoted, a list is an array literal."""
     lists = [_array_literals(rows[name]) for name, dtype in rows.schema.items() if isinstance(dtype, pl.List)]
     return rows.with_columns(lists).write_csv(include_header=False, null_value="").encode()
 
 
 def _array_literals(values: pl.Series) -> pl.Series:
-    if values.dtype.inner == pl.String:  # type: ignore[attr-defined]
+    if values.dtype == pl.List(pl.String):
         quoted = [
             None if texts is None else "{" + ",".join(map(_quoted, texts)) + "}" for texts in values.to_list()
         ]
@@ -208,8 +209,8 @@ def _quoted(text: str | None) -> str:
 
 
 def _read_characters(connection: psycopg.Connection, days: list[date]) -> set[str]:
-    question = "SELECT DISTINCT player_name FROM marts.players WHERE fight_date = ANY(%s)"
-    return {name for (name,) in connection.execute(question, [days])}
+    query = "SELECT DISTINCT player_name FROM marts.players WHERE fight_date = ANY(%s)"
+    return {name for (name,) in connection.execute(query, [days])}
 
 
 def _refresh_characters(connection: psycopg.Connection, names: set[str]) -> None:
@@ -255,7 +256,8 @@ def _record(
             json.dumps(versions),
         ],
     ).fetchone()
-    version = row[0]  # type: ignore[index]
+    assert row is not None
+    version: int = row[0]
     digests = _day_digests(lake, versions, names) if days else {}
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM marts.day_states WHERE fight_date = ANY(%s)", [days])
@@ -272,7 +274,7 @@ def _record(
 
 
 def _day_digests(lake: Lake, versions: Mapping[str, int | None], names: Names) -> dict[date, str]:
-    """What every day of the lake is made of at ``versions``, as one text a day."""
+    """A digest of every day's files in the lake at ``versions``."""
     found = {
         name: {} if versions[name] is None else lake.day_digests(name, versions[name]) for name in DAY_TABLES
     }

@@ -1,7 +1,7 @@
-"""The published tables: which columns of the lake each has, and what keys them.
+"""The published tables: their columns from the lake, and their keys.
 
-The columns follow the lake's contracts, without what leads to a person's disk or to a run. The DDL stands in
-the migrations, written out, since a migration must not change with the code; a test holds the two together.
+The columns follow the lake's contracts, without local paths and run ids. The DDL is written out in the
+migrations, since a migration must not change with the code; a test compares the two.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from lostark_assets.contracts.table import BOOL, DAY, FLOAT, INSTANT, INT, SMALL
 
 SCHEMA = "marts"
 MARTS_VERSION = "1"
-"""Raise it when the same lake gives other rows: every day is then published again."""
+"""Increase it when the same lake gives different rows: every day is then published again."""
 
 STEP_S = 10
-"""Seconds of one point of a published timeline."""
+"""Seconds per point of a published timeline."""
 
 GATE_ID = ("gate_id", STRING)
 _INTS, _LONGS, _FLOATS, _TEXTS = (pa.list_(dtype) for dtype in (SMALL, INT, FLOAT, STRING))
@@ -39,7 +39,7 @@ _POSTGRES_TYPES = {
 
 @dataclass(frozen=True, eq=False)
 class Mart:
-    """One published table. ``is_by_day``: a publish replaces fight days of it, otherwise the whole."""
+    """One published table. ``is_by_day``: publishing replaces fight days, otherwise the whole table."""
 
     name: str
     columns: tuple[tuple[str, pa.DataType], ...]
@@ -90,7 +90,7 @@ FROM_CORE_PLAYERS = (
     "damage_absorbed_on_others rdps_damage_received rdps_damage_given is_ark_passive_active engravings "
     "engraving_levels gem_levels ark_passive_evolution ark_passive_enlightenment ark_passive_leap card_sets"
 )
-"""Columns of ``core_players`` that stand beside the statistics of a player."""
+"""Columns of ``core_players`` that are published with a player's statistics."""
 
 PLAYERS = Mart(
     "players",
@@ -177,10 +177,10 @@ WHOLE_MARTS = {
     "ml_dps_monitoring": MODEL_MONITORING,
     "ml_player_clusters": PLAY_STYLES,
 }
-"""Marts that are replaced as a whole, by the lake's table behind each."""
+"""Marts that are replaced completely, by lake table."""
 
 DAY_TABLES = (
     "core_encounters", "core_players", "core_skills", "core_quarantine", "stats_player_dps",
     "stats_dps_timeline", "ml_expected_dps",
 )  # fmt: skip
-"""Tables of the lake behind the marts by fight day."""
+"""Lake tables behind the marts by fight day."""

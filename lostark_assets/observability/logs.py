@@ -21,6 +21,7 @@ from typing import Any
 
 import structlog
 from filelock import FileLock, Timeout
+from structlog.typing import Processor
 
 from lostark_assets.observability.redact import Redactor, list_secrets
 from lostark_assets.settings import Settings
@@ -164,7 +165,7 @@ def _as_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str
     return json.dumps({**first, **event}, ensure_ascii=False)
 
 
-_PROCESSORS = [
+_PROCESSORS: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),

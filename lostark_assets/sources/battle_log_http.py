@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -110,7 +110,7 @@ class BattleLogHttp:
             cursor = page.next_cursor
             seen.add(cursor)
 
-    def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
+    def fetch(self, wanted: Iterable[Listed]) -> Generator[FetchedLog, None, None]:
         """The wanted logs in order, some of them fetched ahead; what has gone is left out.
 
         A log that can't be had though the service answers is a problem of its own, and asked for again soon.

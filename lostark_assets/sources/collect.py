@@ -148,7 +148,7 @@ class _Collection:
         self._progress = progress
         self._known, self._log_ids = _known(lake, source.name)
         self._fingerprints = set(self._known)
-        self._batch: list[dict[str, object]] = []
+        self._batch: list[dict[str, Any]] = []
         self._bytes = 0
         self._begun = time.monotonic()
         self._fetched = self._to_fetch = 0
@@ -199,7 +199,7 @@ class _Collection:
     def _take(self, wanted: list[Listed]) -> None:
         self._to_fetch += len(wanted)
         # Closed at once: a fetch in the middle of its work may hold connections.
-        with closing(self._source.fetch(wanted)) as logs:  # type: ignore[type-var]
+        with closing(self._source.fetch(wanted)) as logs:
             self._take_logs(logs)
 
     def _take_logs(self, logs: Iterable[FetchedLog]) -> None:
@@ -240,7 +240,7 @@ def _known(lake: Lake, source: str) -> tuple[dict[tuple[str, str], tuple[str, da
     return dict(zip(keys, found, strict=True)), set(log_ids)
 
 
-def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> dict[str, object]:
+def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> dict[str, Any]:
     sha256 = content_sha256(log.payload)
     now = datetime.now(UTC)
     return {
@@ -260,10 +260,10 @@ def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> di
     }
 
 
-def _table(batch: list[dict[str, object]]) -> pa.Table:
+def _table(batch: list[dict[str, Any]]) -> pa.Table:
     schema = RAW_BATTLE_LOGS.schema
     columns = [
-        _chunked([row[f.name] for row in batch])  # type: ignore[misc]
+        _chunked([row[f.name] for row in batch])
         if f.name == "payload"
         else pa.array([row[f.name] for row in batch], f.type)
         for f in schema
@@ -283,8 +283,8 @@ def _chunked(payloads: list[bytes]) -> pa.ChunkedArray:
     )
 
 
-def _count(done: Collected, batch: list[dict[str, object]]) -> None:
+def _count(done: Collected, batch: list[dict[str, Any]]) -> None:
     done.new += len(batch)
     done.new_log_ids.extend(str(row["log_id"]) for row in batch)
-    done.days.update(row["fight_date"] for row in batch)  # type: ignore[misc]
-    done.payload_bytes += sum(len(row["payload"]) for row in batch)  # type: ignore[arg-type]
+    done.days.update(row["fight_date"] for row in batch)
+    done.payload_bytes += sum(len(row["payload"]) for row in batch)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from lostark_assets.errors import UnknownFormat
-from lostark_assets.gunzip import GZIP_MAGIC
+from lostark_assets.gunzip import DAMAGED, GZIP_MAGIC
 from lostark_assets.sources import loa_logs_db, player_table, upload_json
 from lostark_assets.sources.detect import Limits, open_source
 
@@ -84,7 +84,7 @@ def _plain_blocks(path: Path, limit: int) -> Iterator[bytes]:
         while waiting and not stream.eof:
             try:
                 plain = stream.decompress(waiting, _BLOCK)
-            except (isal_zlib.error, EOFError, ValueError) as error:
+            except DAMAGED as error:
                 raise _refused(path, f"damage ({error})", "a whole gzip file", "Send it again.") from error
             size += len(plain)
             if size > limit:

@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -138,7 +138,7 @@ class LoaLogsDb:
             before = encounter_id
         return checksums, rowids
 
-    def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
+    def fetch(self, wanted: Iterable[Listed]) -> Generator[FetchedLog, None, None]:
         """The wanted encounters' rows; an encounter deleted since the listing is left out."""
         with _opened(Path(self.path)) as connection:
             layout = _layout(connection, self.path)

@@ -1,4 +1,4 @@
-"""Which characters to ask the Open API for: those seen lately that were not asked for lately."""
+"""Choosing the characters to request from the Open API: seen recently, and not requested recently."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from lostark_assets.sources.profiles import UNKNOWN_REGION, character_key
 
 @dataclass(frozen=True)
 class Freshness:
-    """How long an answer serves: of a character that was found, and of a name that the API did not know.
+    """How long a response stays fresh: of a ``found`` character, and of a name ``unknown`` to the API.
 
-    ``seen``: how far back a fight makes its players interesting. ``regions`` as in
+    ``seen``: players of fights within this time are requested. ``regions`` as in
     :class:`~lostark_assets.sources.profiles.ProfileRules`.
     """
 
@@ -27,6 +27,10 @@ class Freshness:
     found: timedelta = timedelta(hours=6)
     unknown: timedelta = timedelta(hours=24)
     regions: frozenset[str] = frozenset({"KR", UNKNOWN_REGION})
+
+    def lifetime(self, status: str) -> timedelta:
+        """How long a response with ``status`` stays fresh."""
+        return self.found if status == "found" else self.unknown
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,13 @@ class CharacterChoice:
 
 def characters_due(
     seen: Iterable[tuple[str, datetime]],
-    asked: Mapping[str, tuple[datetime, str]],
+    responses: Mapping[str, tuple[datetime, str]],
     now: datetime,
     freshness: Freshness,
 ) -> CharacterChoice:
-    """Choose among ``seen`` (name, fight's start); ``asked``: time and status of each name's last answer.
+    """Choose among ``seen`` (name, fight's start) by time and status of each name's last of ``responses``.
 
-    Names of one moment come in the order of the alphabet. An answer from the future (a clock was put back)
-    does not count as fresh.
+    Names with the same start are sorted. A response from the future (a clock was put back) is not fresh.
     """
     newest: dict[str, datetime] = {}
     for name, at in seen:
@@ -55,9 +58,8 @@ def characters_due(
             newest[name] = max(at, newest.get(name, at))
     due = []
     for name in sorted(newest, key=lambda one: (-newest[one].timestamp(), one)):
-        at, status = asked.get(name, (None, ""))
-        serves = freshness.found if status == "found" else freshness.unknown
-        if at is None or not timedelta(0) <= now - at < serves:
+        last = responses.get(name)
+        if last is None or not timedelta(0) <= now - last[0] < freshness.lifetime(last[1]):
             due.append(name)
     return CharacterChoice(due, len(newest), len(newest) - len(due))
 
@@ -93,15 +95,15 @@ def choose_characters(lake: Lake, now: datetime, freshness: Freshness) -> Charac
 def _last_responses(
     lake: Lake, names: set[str], now: datetime, freshness: Freshness
 ) -> dict[str, tuple[datetime, str]]:
-    asked: dict[str, tuple[datetime, str]] = {}
+    found: dict[str, tuple[datetime, str]] = {}
     since = now - max(freshness.found, freshness.unknown)
     columns = ["character_name", "fetched_at", "status"]
     for rows in lake.groups_with(RAW_ARMORY_PROFILES.name, "character_name", names, columns, since=since):
         for row in rows.to_pylist():
-            before = asked.get(row["character_name"])
+            before = found.get(row["character_name"])
             if before is None or before[0] <= row["fetched_at"]:
-                asked[row["character_name"]] = (row["fetched_at"], row["status"])
-    return asked
+                found[row["character_name"]] = (row["fetched_at"], row["status"])
+    return found
 
 
 def build_freshness(settings: Settings) -> Freshness:

@@ -7,7 +7,7 @@ what the import's arguments or the file's name say of raid, gate and difficulty.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -55,7 +55,7 @@ class PlayerTable:
             self.problems.append(Unreadable(self.path, f"{without} rows without an encounter id"))
         yield from split_encounters(table.filter(has_id), self._context)
 
-    def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
+    def fetch(self, wanted: Iterable[Listed]) -> Generator[FetchedLog, None, None]:
         """The wanted encounters."""
         for listed in wanted:
             payload, started = listed.locator

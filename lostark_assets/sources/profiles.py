@@ -66,7 +66,7 @@ def attach_profiles(
     chosen, is_region_known = choose_profiles(players, encounters, index, rules)
     profiles = read({profile_id for profile_id in chosen if profile_id is not None})
     fetched = dict(zip(index["profile_id"].to_pylist(), index["fetched_at"].to_pylist(), strict=True))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for profile_id, class_name, is_certain in zip(
         chosen, players["class_name"].to_pylist(), is_region_known, strict=True
     ):

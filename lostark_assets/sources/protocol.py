@@ -6,7 +6,7 @@ A source lists cheaply what is there, then fetches what is new: bytes and identi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Protocol, runtime_checkable
@@ -48,16 +48,24 @@ class Unreadable:
 class Source(Protocol):
     """One place that battle logs come from."""
 
-    name: str
     log_format: str
-    path: str
     problems: list[Unreadable]
+
+    @property
+    def name(self) -> str:
+        """Name of the source."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Path or address of the source."""
+        ...
 
     def list_logs(self) -> Iterator[Listed]:
         """Everything that is there, cheaply."""
         ...
 
-    def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
+    def fetch(self, wanted: Iterable[Listed]) -> Generator[FetchedLog, None, None]:
         """The wanted logs; one that has gone since the listing is left out."""
         ...
 

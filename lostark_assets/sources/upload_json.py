@@ -7,7 +7,7 @@ cleaning puts it in quarantine.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -55,7 +55,7 @@ class UploadJson:
             sha256 = content_sha256(document)
             yield Listed(sha256[:16], sha256, document)
 
-    def fetch(self, wanted: Iterable[Listed]) -> Iterator[FetchedLog]:
+    def fetch(self, wanted: Iterable[Listed]) -> Generator[FetchedLog, None, None]:
         """The wanted documents."""
         for listed in wanted:
             yield FetchedLog(

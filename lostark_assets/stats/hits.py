@@ -93,9 +93,10 @@ def hit_figures(
     players = np.empty((len(PLAYER_FIGURES), len(lengths)), np.int64)
     skills = np.empty((len(RUN_FIGURES), len(run_starts) - 1), np.int64)
     keys, series = _reused((3, rows), np.int32), _reused((3, rows), np.int64)
+    crit, back, front = columns.flags
     _scan(
         player_starts, run_starts, columns.encounter, columns.player, columns.hit_at_ms, columns.damage,
-        *columns.flags, lengths, _bin_count(columns.hit_at_ms, seconds), timeline, players, skills, keys,
+        crit, back, front, lengths, _bin_count(columns.hit_at_ms, seconds), timeline, players, skills, keys,
         series,
     )  # fmt: skip
     return HitFigures(
@@ -166,7 +167,7 @@ class _Columns:
         self.skill_id = _numbers(arrays[2], pa.int64())
         self.hit_at_ms = _numbers(arrays[3], pa.int32())
         self.damage = _numbers(arrays[4], pa.int64())
-        self.flags = tuple(_bytes(array) for array in arrays[5:])
+        self.flags = _bytes(arrays[5]), _bytes(arrays[6]), _bytes(arrays[7])
 
     def runs(self) -> tuple[np.ndarray, np.ndarray]:
         """The first run of each player, and the first row of each run; a run is one skill of one player."""

@@ -182,7 +182,7 @@ def _with_timeline(lake: Lake, days: set[date], due: set[str], again: set[str]) 
 
 def _remove_timelines(lake: Lake, days: set[date], ids: set[str]) -> None:
     if ids:
-        where = {"fight_date": days, "encounter_id": ids}
+        where: dict[str, Iterable[object]] = {"fight_date": days, "encounter_id": ids}
         lake.replace_rows(STATS_DPS_TIMELINE, STATS_DPS_TIMELINE.empty(), where)
 
 

@@ -180,7 +180,7 @@ def test_a_connection_that_nobody_takes_is_tried_until_the_time_is_up(tmp_path):
 
     assert isinstance(error, SourceUnavailable)
     assert error.kind == "connection"
-    assert "src: GET /v1/x: expected an answer within 1 s" in str(error)
+    assert "src: GET /v1/x: expected a response within 1 s" in str(error)
     assert 0.9 < time.monotonic() - started < 3
     assert counts.requests == counts.failures["connection"] >= 2
 
@@ -238,7 +238,7 @@ def test_a_wait_beyond_the_time_limit_is_not_waited_for(tmp_path):
 
     assert time.monotonic() - started < 2
     assert (error.kind, counts.requests) == ("rate_limited", 1)
-    assert "asks to come back in 3600 s" in str(error)
+    assert "asks to retry in 3600 s" in str(error)
 
 
 def test_an_endless_trickle_ends(tmp_path):
@@ -323,7 +323,7 @@ def test_a_circuit_opens_after_failures_in_a_row_outlives_the_process_and_closes
         error, counts = ask_one(server, tmp_path, failures_to_open=3)
         assert isinstance(error, CircuitOpen)
         assert (counts.requests, len(server.seen)) == (3, 3)
-        assert "left alone for 30 s more" in str(error)
+        assert "open for 30 s more" in str(error)
 
         again, counts = ask_one(server, tmp_path, failures_to_open=3)
         assert isinstance(again, CircuitOpen)
