@@ -173,7 +173,7 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
         computing = [run for run in working if run.dagster_run.job_name != PUBLISH_DAYS_JOB]
         plan = plan_work(memory, due, now, busy=days_in_progress(computing))
         reason = describe_plan(plan)
-        requests = []
+        requests: list[dg.RunRequest] = []
         if plan.ready and can_request_days(_collecting_since(working), now):
             requests, memory = request_days(plan, memory, due, lake.days(CORE), now)
         elif plan.ready:

@@ -1,1 +1,1 @@
-"""How the platform tells what it does: one JSON line a fact, without secrets."""
+"""Structured event logs: one JSON line per event, without secrets."""

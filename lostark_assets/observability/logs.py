@@ -1,9 +1,8 @@
-"""Structured logs: one JSON line a fact, from every process into one file of the data folder.
+"""Structured logs: one JSON line per event, from every process into one file of the data folder.
 
 A line holds ``time`` (UTC), ``level``, ``event`` (a name like ``collection_done``), ``process``, and whatever
 the caller and :func:`bind_run` add: ``source``, ``run_id``, ``asset``. Secrets are taken out before a line is
-written. Until :func:`configure_logs` was called, lines go to the standard logger ``lostark``, as a library's
-should.
+written. Until :func:`configure_logs` is called, lines go to the standard logger ``lostark``, as in a library.
 """
 
 from __future__ import annotations
@@ -16,30 +15,32 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, MutableMapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
 from filelock import FileLock, Timeout
-from structlog.typing import Processor
 
 from lostark_assets.observability.redact import Redactor, list_secrets
 from lostark_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 EVENTS_FILE = "events.jsonl"
 MAX_FILE_BYTES = 16 << 20
 FILES_KEPT = 5
 _MAX_TEXT = 8_000
 _FALLBACK_LOGGER = "lostark"
-# Libraries that log each address they call, with the secrets in it.
+# Libraries that log each URL they request, including secrets.
 _NOISY_LOGGERS = ("httpx", "httpcore", "urllib3", "asyncio")
 
 
 class EventsFile:
-    """An append-only file that several processes write, one ``write`` a line, turned over at a size.
+    """An append-only file that several processes write, one ``write`` per line, rotated at a size.
 
     A line is never torn: the kernel appends each write as a whole. A file that cannot be written (full disk,
-    no right) never stops the work; it is said once on stderr.
+    no permission) never stops the work; it is reported once on stderr.
     """
 
     def __init__(self, path: Path, max_bytes: int = MAX_FILE_BYTES, kept: int = FILES_KEPT) -> None:
@@ -49,7 +50,7 @@ class EventsFile:
         self._kept = kept
         self._descriptor: int | None = None
         self._torn = False
-        self._complained = False
+        self._reported = False
         self._lock = threading.Lock()
 
     def write(self, line: str) -> None:
@@ -61,21 +62,21 @@ class EventsFile:
                 written = os.write(descriptor, b"\n" + data if self._torn else data)
                 self._torn = written < len(data)
             except OSError as error:
-                self._complain(error)
+                self._report(error)
 
     def close(self) -> None:
-        """Let go of the file; the next line opens it again."""
+        """Close the file; the next line opens it again."""
         with self._lock:
-            self._let_go()
+            self._release()
 
     def _current(self, size: int) -> int:
-        """A descriptor of the file that now has the name: another process may have turned it over."""
+        """A descriptor of the current file: another process may have rotated it."""
         if self._descriptor is not None and not self._is_current(self._descriptor):
-            self._let_go()
+            self._release()
         if self._descriptor is None:
             self._descriptor = self._open()
         if os.fstat(self._descriptor).st_size + size > self._max_bytes:
-            self._turn_over(size)
+            self._rotate(size)
         return self._descriptor
 
     def _open(self) -> int:
@@ -88,7 +89,7 @@ class EventsFile:
         except FileNotFoundError:
             return False
 
-    def _turn_over(self, size: int) -> None:
+    def _rotate(self, size: int) -> None:
         try:
             with FileLock(self.path.with_suffix(".lock"), timeout=1):
                 if self.path.stat().st_size + size > self._max_bytes:
@@ -97,27 +98,27 @@ class EventsFile:
                             self._numbered(number).replace(self._numbered(number + 1))
                     self.path.replace(self._numbered(1))
         except Timeout:
-            return  # another process is at it; a file somewhat too long does no harm
-        self._let_go()
+            return  # another process rotates it; a slightly larger file does no harm
+        self._release()
         self._descriptor = self._open()
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _complain(self, error: OSError) -> None:
+    def _report(self, error: OSError) -> None:
         self._descriptor = None
-        if not self._complained:
-            self._complained = True
-            sys.stderr.write(f"{self.path}: events can't be written, they are lost until it can: {error}\n")
+        if not self._reported:
+            self._reported = True
+            sys.stderr.write(f"{self.path}: events can't be written and are lost until it works: {error}\n")
 
 
 class _Output:
-    """Where rendered lines of this process go; structlog calls it by the level's name."""
+    """Destination of this process's log lines; structlog calls the method named like the level."""
 
     def __init__(self) -> None:
         self.file: EventsFile | None = None
@@ -165,22 +166,26 @@ def _as_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str
     return json.dumps({**first, **event}, ensure_ascii=False)
 
 
-_PROCESSORS: list[Processor] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-    _add_process,
-    structlog.processors.format_exc_info,
-    _without_secrets,
-    _as_line,
-]
+@cache
+def _processors() -> list[Processor]:
+    import structlog  # noqa: PLC0415 - it loads Rich and Pygments, which commands that log nothing don't need
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _add_process,
+        structlog.processors.format_exc_info,
+        _without_secrets,
+        _as_line,
+    ]
 
 
 def configure_logs(settings: Settings, process: str, *, stderr: bool = False) -> None:
     """Send this process's events to ``logs/events.jsonl`` of the data folder, without the settings' secrets.
 
-    ``process`` names what this process is (``cli``, ``dagster``, ``stand-in``); ``stderr`` is for services,
-    whose stderr is collected. The last call wins. Nothing is created before the first event.
+    ``process`` names what this process is (``cli``, ``dagster``); ``stderr`` is for services,
+    whose stderr is collected. The last call wins. No file is created before the first event.
     """
     if _OUTPUT.file is not None:
         _OUTPUT.file.close()
@@ -188,7 +193,7 @@ def configure_logs(settings: Settings, process: str, *, stderr: bool = False) ->
     _OUTPUT.process = process
     _OUTPUT.stderr = stderr
     _OUTPUT.file = EventsFile(settings.logs_dir / EVENTS_FILE)
-    # We hand runs a log handler by dagster.yaml on purpose; Dagster says at each run that this is in beta.
+    # dagster.yaml configures a log handler for runs; Dagster warns at each run that this is in beta.
     warnings.filterwarnings("ignore", message="Handling yaml-defined logging configuration")
     for name in _NOISY_LOGGERS:
         logger = logging.getLogger(name)
@@ -198,20 +203,24 @@ def configure_logs(settings: Settings, process: str, *, stderr: bool = False) ->
 def get_logger() -> Any:
     """The logger of the platform: ``get_logger().info("collection_done", source=…, new=…)``.
 
-    It may be made at import; where its lines go is decided at each call.
+    It may be created at import; the destination is looked up at each call.
     """
+    import structlog  # noqa: PLC0415 - as above
+
     return structlog.wrap_logger(
-        _OUTPUT, processors=_PROCESSORS, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
+        _OUTPUT, processors=_processors(), wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
     )
 
 
 @contextlib.contextmanager
 def bind_run(**ids: Any) -> Iterator[None]:
     """Add ``run_id``, ``asset``, ``source`` or other ids to every event of the block; None is left out."""
+    import structlog  # noqa: PLC0415 - as above
+
     with structlog.contextvars.bound_contextvars(**{k: v for k, v in ids.items() if v is not None}):
         yield
 
 
 def redacted(text: str) -> str:
-    """``text`` without the secrets that this process knows, and without what looks like one."""
+    """``text`` without the secrets that this process knows, and without what looks like a secret."""
     return _OUTPUT.redactor.text(text)

@@ -1,7 +1,7 @@
-"""Taking secrets out of text and values before anybody reads them.
+"""Removing secrets from text and values before they are logged or shown.
 
-Two nets: the values of the secret settings, wherever they turn up, and what looks like a secret (credentials
-in addresses, authorization headers, webhook addresses, fields named like secrets).
+Two methods: the values of the secret settings, wherever they occur, and what looks like a secret (credentials
+in URLs, authorization headers, webhook URLs, fields named like secrets).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lostark_assets.settings import Settings
 
 REMOVED = "[removed]"
 _MIN = 4
-"""A shorter secret would blot out ordinary words; where it is a field's whole value it still goes."""
+"""A shorter secret would match ordinary words; it is only removed if it is the whole value of a field."""
 _SECRET_NAMES = re.compile(
     r"authorization|password|passwd|secret|token|api_?key|webhook|credential|cookie", re.IGNORECASE
 )
@@ -40,7 +40,7 @@ class Redactor:
     """Removes the given secrets, and what looks like one, from text and plain values."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """``secrets`` are the values themselves; of an address its password and path go too."""
+        """``secrets`` are the values themselves; of a URL, also its password and path."""
         whole = {secret for secret in secrets if secret}
         known = {form for secret in whole for form in _forms(secret) if len(form) >= _MIN}
         self._whole = whole
@@ -61,7 +61,7 @@ class Redactor:
         return text
 
     def value(self, value: Any, depth: int = 0) -> Any:
-        """``value`` in JSON's types, without secrets; what JSON lacks becomes its text."""
+        """``value`` in JSON types, without secrets; other types become text."""
         if value is None or isinstance(value, (bool, int, float)):
             return value if not isinstance(value, float) or math.isfinite(value) else str(value)
         if isinstance(value, SecretStr):
@@ -73,13 +73,13 @@ class Redactor:
         return self.text(value.isoformat() if isinstance(value, date) else str(value))
 
     def _field(self, name: str, value: Any, depth: int) -> Any:
-        # `tokens=3` is a count, `token=None` says that there is none.
+        # `tokens=3` is a count, `token=None` means that there is none.
         is_text = value is not None and not isinstance(value, (bool, int, float))
         return REMOVED if is_text and _SECRET_NAMES.search(name) else self.value(value, depth + 1)
 
 
 def list_secrets(settings: Settings) -> set[str]:
-    """The values of every secret setting, those in lists too."""
+    """The values of all secret settings, including those in lists."""
     return set(_secrets_in(getattr(settings, name) for name in type(settings).model_fields))
 
 
@@ -92,7 +92,7 @@ def _secrets_in(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """The secret, its spellings in addresses, and the parts of an address that are secret by themselves."""
+    """The secret, its URL-encoded forms, and the secret parts of a URL."""
     yield from {secret, quote(secret, safe=""), quote(secret), unquote(secret)}
     try:
         parts = urlsplit(secret)

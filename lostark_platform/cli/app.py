@@ -270,6 +270,9 @@ def sql(
     as_csv: Annotated[bool, typer.Option("--csv", help="All rows as CSV.")] = False,
 ) -> None:
     """Query the lake with DuckDB, read-only."""
+    from lostark_platform.cli.without_pandas import load_datasets
+
+    load_datasets()
     from lostark_assets.lake.tables import open_lake
     from lostark_assets.settings import get_settings
     from lostark_platform import terminal

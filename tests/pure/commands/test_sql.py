@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -103,3 +106,20 @@ def test_a_query_opens_only_the_tables_that_it_names(lake, monkeypatch):
     run_query(lake, "select count(*) from core_hits")
 
     assert opened == ["core_hits"]
+
+
+def test_the_command_does_not_load_pandas(lake, tmp_path):
+    script = tmp_path / "lostark"
+    script.write_text(
+        "import sys\nfrom lostark_platform.cli.app import app\napp(standalone_mode=False)\n"
+        "sys.exit('pandas' in sys.modules)\n"
+    )
+    query = "select count(*) as n from core_hits where fight_date = '2026-09-02'"
+    done = subprocess.run(
+        [sys.executable, str(script), "sql", "--csv", query],
+        env={**os.environ, "LOSTARK_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "n\n2\n", "")
