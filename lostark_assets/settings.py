@@ -276,7 +276,7 @@ class Settings(BaseSettings):
 
 
 def get_settings(**overrides: Any) -> Settings:
-    """Read the settings from the environment, now; ``overrides`` win over it.
+    """Read the settings from the environment; ``overrides`` take precedence.
 
     Raises :class:`SettingsError` that names every wrong variable, what was found and what is expected.
     """
@@ -289,10 +289,10 @@ def get_settings(**overrides: Any) -> Settings:
 
 def _explain(problem: Any) -> str:
     field = str(problem["loc"][0]) if problem["loc"] else "settings"
-    # An address may hold a password, though it should not.
+    # A URL may contain a password, though it should not.
     is_secret = field.endswith(("_url", "_urls", "_uri", "_token", "_webhook", "_keys", "_salt"))
     found = "a hidden value" if is_secret else repr(problem["input"])
     kind = problem["type"]
-    expected = next((words for start, words in _EXPECTED.items() if kind.startswith(start)), problem["msg"])
+    expected = next((text for start, text in _EXPECTED.items() if kind.startswith(start)), problem["msg"])
     expected = expected.removeprefix("Value error, ").removeprefix("Input ").removeprefix("should be ")
     return f"{PREFIX}{field.upper()}: expected {expected}, found {found}"

@@ -1,9 +1,9 @@
-"""A service that offers the battle-log HTTP contract: the stand-in, another platform.
+"""A service that offers the battle-log HTTP contract: the mock server, another platform.
 
-Listed by cursor, page by page; fetched many at a time, with a bounded number of bytes in flight. Payloads are
-the upload JSON as it was before gzip, checked against the listed SHA-256. The listing begins anew once a day,
-after logs that could not be fetched, and when the service has forgotten the cursor: what is known costs a
-comparison, and nothing stays behind a cursor.
+Listed by cursor, page by page; fetched concurrently, with a bounded number of bytes in flight. Payloads are
+the uncompressed upload JSON, checked against the listed SHA-256. The listing restarts from the beginning once
+a day, after logs that could not be fetched, and when the service has dropped the cursor: known logs only cost
+a comparison, and no log is missed behind a cursor.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ class BattleLogHttp:
         return self.gateway.base_url
 
     def list_logs(self) -> Iterator[Listed]:
-        """What came since the cursor."""
+        """New logs since the cursor."""
         for page in self.list_pages():
             yield from page.logs
 
     def list_pages(self) -> Iterator[ListedPage]:
-        """Pages from the cursor on, or from the beginning where it is time for all of it.
+        """Pages from the cursor on, or from the beginning if the whole listing is due.
 
         Raises:
             SourceUnavailable, CircuitOpen, SourceRefused: as the gateway says.
@@ -104,16 +104,16 @@ class BattleLogHttp:
                 return
             if page.next_cursor in seen:
                 raise SourceUnavailable(
-                    f"{self.name}: GET {LIST_PATH}: expected a listing that ends, found one that leads back "
-                    "to where it was. What came before stays. Look at the service."
+                    f"{self.name}: GET {LIST_PATH}: expected a listing that ends, found a repeated cursor. "
+                    "Earlier logs were kept. Check the service."
                 )
             cursor = page.next_cursor
             seen.add(cursor)
 
     def fetch(self, wanted: Iterable[Listed]) -> Generator[FetchedLog, None, None]:
-        """The wanted logs in order, some of them fetched ahead; what has gone is left out.
+        """The wanted logs in order, some of them prefetched; deleted logs are left out.
 
-        A log that can't be had though the service answers is a problem of its own, and asked for again soon.
+        A single log that can't be fetched is recorded as a problem and requested again soon.
         """
         self._open()
         runner, waiting = self._runner, iter(wanted)
@@ -143,20 +143,20 @@ class BattleLogHttp:
             runner.run(_cancel([task for task, _ in tasks]))
 
     def save_cursor(self, cursor: str) -> None:
-        """Let the next listing go on after ``cursor``, or begin anew soon if a log was missed before it."""
+        """Continue the next listing after ``cursor``, or restart it soon if a log before it was missed."""
         if self._missed:
             self._relist_at(self.clock() + RELIST_AFTER_MISSED)
         self.ledger.set_cursor(self.name, cursor)
 
     def finish(self) -> None:
-        """Note when the whole listing is to be looked at again."""
+        """Schedule the next full listing."""
         if self._missed:
             self._relist_at(self.clock() + RELIST_AFTER_MISSED)
         elif self._listed_all:
             self._relist_at(self.clock() + RELIST_AFTER)
 
     def close(self) -> None:
-        """End the connections and the loop that they live on."""
+        """Close the connections and their event loop."""
         if self._runner is not None:
             with suppress(RuntimeError):
                 if self._client is not None:
@@ -165,10 +165,10 @@ class BattleLogHttp:
         self._runner = self._client = None
 
     def probe(self) -> str | None:
-        """Why there may be something new, by at most one request; None where there is nothing.
+        """The reason to collect, found with at most one request; None if there is nothing new.
 
         Raises:
-            SourceUnavailable, CircuitOpen, SourceRefused: it can't be told.
+            SourceUnavailable, CircuitOpen, SourceRefused: the service can't be read.
         """
         cursor = self.ledger.cursor(self.name)
         if cursor is not None and self._is_relist_due():
@@ -217,10 +217,10 @@ class BattleLogHttp:
         started_ms = fight_start_ms(response.body) or int(entry.fight_started_at.timestamp() * 1000)
         return FetchedLog(listed.source_log_id, response.value, response.body, started_ms)
 
-    def _run(self, asked: Any) -> Any:
+    def _run(self, request: Any) -> Any:
         self._open()
         assert self._runner is not None
-        return self._runner.run(asked)
+        return self._runner.run(request)
 
     def _open(self) -> None:
         if self._runner is None:
@@ -231,10 +231,10 @@ class BattleLogHttp:
 
 
 class _HashCheck:
-    """Takes a body of the listed SHA-256, and gives its own.
+    """Accepts a body with the listed SHA-256, and returns its hash.
 
-    Another body is a damaged one, or the log was uploaded again since it was listed: whole JSON that comes
-    twice the same is that. It is kept under its own hash, and listed again later.
+    A different body is damaged, or the log was uploaded again since it was listed: valid JSON that is
+    received twice identically. The latter is stored under its own hash, and listed again later.
     """
 
     def __init__(self, expected: str) -> None:

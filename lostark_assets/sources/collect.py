@@ -1,8 +1,8 @@
-"""From a source to the raw table: fetch what is new, in batches, once.
+"""Collecting a source: new logs are fetched and appended to the raw table in batches.
 
-Append-only and idempotent: a log is known by source, source's id and content hash. A batch is one commit, so
-a crash loses at most the batch in hand, which the next collection fetches again. A source that is listed by
-cursor has its cursor moved only behind what is committed.
+Append-only and idempotent: a log is identified by source, source's id and content hash. A batch is one
+commit, so a crash loses at most the current batch, which the next collection fetches again. The cursor of a
+paged source only advances past committed logs.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ Progress = Callable[[int, int], None]
 """Called with logs fetched and logs to fetch."""
 KIND = "battle_logs"
 _MAX_BATCH_S = 30.0
-"""A slow source's logs are committed at least so often."""
+"""Maximum time between commits of a slow source's logs."""
 _MAX_ERROR = 2000
 
 
 @dataclass
 class Collected:
-    """What one collection did. ``days`` are the fight days of the new logs, ``all_days`` those of all.
+    """Result of one collection. ``days`` are the fight days of the new logs, ``all_days`` those of all.
 
-    ``log_ids``: all logs that the source holds now, known ones too.
+    ``log_ids``: all logs that the source has now, including known ones.
     """
 
     source: str
@@ -75,13 +75,13 @@ def collect(
     progress: Progress | None = None,
     done: Collected | None = None,
 ) -> Collected:
-    """Bring what is new at ``source`` into the raw table; ``done`` tells how far it came, also if it fails.
+    """Append the new logs of ``source`` to the raw table; ``done`` holds the progress, also after a failure.
 
     Raises:
-        SourceError, SourceBusy: the source can't be read; logs committed before stay.
+        SourceError, SourceBusy: the source can't be read; earlier commits are kept.
     """
     done = done or Collected(source.name, source.log_format, source.path)
-    # Of this source alone: a slow one must not keep the others out. Appends of several don't conflict.
+    # One lock per source: a slow one must not block the others. Concurrent appends don't conflict.
     with lake.lock(f"{RAW_BATTLE_LOGS.name}-{quote(source.name, safe='')}"):
         _Collection(source, lake, done, run_id, earliest, batch_bytes, progress).work()
     done.problems = list(source.problems)
@@ -91,7 +91,7 @@ def collect(
 def collect_and_record(
     source: Source, lake: Lake, ledger: Ledger, *, done: Collected | None = None, **options: Any
 ) -> Collected:
-    """``collect``, with an entry in the ledger of how it ended."""
+    """``collect``, and record its outcome in the ledger."""
     started = datetime.now(UTC)
     done = done or Collected(source.name, source.log_format, source.path)
     outcome: CollectionOutcome = "failed"
@@ -124,14 +124,14 @@ def collect_and_record(
 
 
 def classify_outcome(error: Exception) -> CollectionOutcome:
-    """What the ledger calls a collection or a peek that ended with ``error``."""
+    """The ledger's outcome of a collection or probe that ended with ``error``."""
     if isinstance(error, TransientError | OSError):
         return "unavailable"
     return "refused" if isinstance(error, SourceRefused) else "failed"
 
 
 class _Collection:
-    """One collection while it runs: what is known, the batch in hand, the cursor behind it."""
+    """State of a running collection: known logs, the current batch, the cursor to save after it."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class _Collection:
             self._commit()
             self._source.finish()
         except LostarkError:
-            # Logs in hand were asked for at a price: they stay, and only the cursor does not move.
+            # Fetched logs used up budget: they are kept, only the cursor is not saved.
             self._commit()
             raise
         finally:
@@ -188,7 +188,7 @@ class _Collection:
             else:
                 self._fingerprints.add(key)
                 wanted.append(listed)
-        # Logs of one day side by side: a batch then has few days, each of which is a file of every table.
+        # Sorted by day: a batch then has few days, each of which is one file per table.
         return sorted(wanted, key=lambda listed: listed.started_ms or 0)
 
     def _is_there(self, log_id: object, day: object) -> None:
@@ -198,7 +198,7 @@ class _Collection:
 
     def _take(self, wanted: list[Listed]) -> None:
         self._to_fetch += len(wanted)
-        # Closed at once: a fetch in the middle of its work may hold connections.
+        # Closed explicitly: an unfinished fetch may hold connections.
         with closing(self._source.fetch(wanted)) as logs:
             self._take_logs(logs)
 
@@ -221,7 +221,7 @@ class _Collection:
                 self._commit()
 
     def _commit(self) -> None:
-        """Write the batch in hand, then move the cursor behind the last page that is all in."""
+        """Write the current batch, then save the cursor of the last completely stored page."""
         if self._batch:
             self._lake.append(RAW_BATTLE_LOGS, _table(self._batch))
             _count(self._done, self._batch)
@@ -232,7 +232,7 @@ class _Collection:
 
 
 def _known(lake: Lake, source: str) -> tuple[dict[tuple[str, str], tuple[str, date]], set[str]]:
-    """Id and fight day of the source's logs that are in, by its id and fingerprint; all their ids."""
+    """Id and fight day of the source's stored logs, by source's id and fingerprint; and all their ids."""
     columns = ["source_log_id", "listing_fingerprint", "log_id", "fight_date"]
     rows = lake.read(RAW_BATTLE_LOGS.name, columns=[*columns, "source"], where=pc.field("source") == source)
     ids, fingerprints, log_ids, days = (rows[name].to_pylist() for name in columns)
@@ -272,7 +272,7 @@ def _table(batch: list[dict[str, Any]]) -> pa.Table:
 
 
 def _chunked(payloads: list[bytes]) -> pa.ChunkedArray:
-    """The payloads as one column, each of them in place: copying them costs as much as hashing them."""
+    """The payloads as one column without copying them, which would cost as much as hashing them."""
     return pa.chunked_array(
         [
             pa.LargeBinaryArray.from_buffers(

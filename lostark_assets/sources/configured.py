@@ -1,4 +1,4 @@
-"""Which places the platform collects from: the configured paths and services, and what was uploaded."""
+"""The configured origins of battle logs: paths, services, and uploads in the landing folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ServiceOrigin:
 
 
 Origin = FolderOrigin | ServiceOrigin
-"""One configured place that battle logs come from."""
+"""One configured origin of battle logs."""
 
 
 def has_sources(settings: Settings) -> bool:
@@ -55,7 +55,7 @@ def has_sources(settings: Settings) -> bool:
 
 
 def has_demo(settings: Settings) -> bool:
-    """Whether battle logs come from the stand-in, and so are made up."""
+    """Whether battle logs come from the mock server, and so are synthetic."""
     return any(url.startswith(f"{DEMO_SOURCE}=") for url in settings.battle_log_urls)
 
 
@@ -65,14 +65,14 @@ def configured_paths(settings: Settings) -> list[Path]:
 
 
 def configured_origins(settings: Settings) -> list[Origin]:
-    """Every place to collect from: paths, services, then uploads that wait in the landing folder."""
+    """Every origin to collect from: paths, services, then pending uploads."""
     folders: list[Origin] = [FolderOrigin(path) for path in configured_paths(settings)]
     services = [service_at(url) for url in settings.battle_log_urls]
     return [*folders, *services, *list_uploads(settings)]
 
 
 def list_uploads(settings: Settings) -> list[FolderOrigin]:
-    """Uploads that wait in the landing folder."""
+    """Pending uploads in the landing folder."""
     return [
         FolderOrigin(landed.file, ImportArguments(source=landed.ticket.source, **landed.ticket.arguments))
         for landed in open_landing(settings).waiting()
@@ -80,7 +80,7 @@ def list_uploads(settings: Settings) -> list[FolderOrigin]:
 
 
 def open_landing(settings: Settings) -> Landing:
-    """Where uploads land."""
+    """The landing folder of the settings."""
     return Landing(settings.landing_dir)
 
 
@@ -106,7 +106,7 @@ def is_address(text: str) -> bool:
 
 
 def sources_at(origin: Origin, settings: Settings) -> Iterator[Found]:
-    """The sources of one place: each file of a folder, or the service."""
+    """The sources of one origin: each file of a folder, or the service."""
     if isinstance(origin, FolderOrigin):
         yield from find_sources(origin.path, origin.arguments, build_limits(settings))
     else:
@@ -116,7 +116,7 @@ def sources_at(origin: Origin, settings: Settings) -> Iterator[Found]:
 def service_source(
     origin: ServiceOrigin, settings: Settings, *, total_timeout_s: float | None = None
 ) -> BattleLogHttp:
-    """The source that reads a service, within its budget; nothing is asked yet."""
+    """The source that reads a service, within its budget; no request is made yet."""
     token = settings.battle_log_token
     headers = {} if token is None else {"authorization": f"Bearer {token.get_secret_value()}"}
     gateway = GatewayConfig(

@@ -1,4 +1,4 @@
-"""From a path to its sources: which format a file holds, by its content."""
+"""Finding the sources at a path, and detecting a file's format by its content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OUR_SUFFIXES = {".db", ".sqlite", ".sqlite3", ".json", ".parquet", ".csv"}
 
 @dataclass(frozen=True)
 class ImportArguments:
-    """What an import says about files that don't say it themselves; ``source`` names the source."""
+    """Arguments of an import, for what its files don't contain; ``source`` names the source."""
 
     source: str | None = None
     raid: str | None = None
@@ -38,11 +38,11 @@ class ImportArguments:
     region: str | None = None
 
     def given_names(self) -> list[str]:
-        """Names of the arguments that say something of the logs themselves."""
+        """Names of the given arguments that describe the logs themselves."""
         return [name for name, value in self.context().items() if value is not None]
 
     def context(self) -> Mapping[str, str | None]:
-        """The part that goes with every log of a table."""
+        """The arguments that are stored with every log of a table."""
         return {
             "raid": self.raid,
             "gate": self.gate,
@@ -62,7 +62,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Found:
-    """One file of a path, or a URL: a source to read, or why not. ``skipped``: a folder's file of others."""
+    """One file or URL: a source to read, or an error. ``skipped``: what else a file in a folder is."""
 
     path: Path | str
     source: Source | None = None
@@ -90,7 +90,7 @@ def _is_hidden(file: Path, root: Path) -> bool:
 
 
 def _found(path: Path, arguments: ImportArguments, limits: Limits, *, named: bool) -> Found:
-    """A file that was ``named`` must be ours; one that lay in a folder may be something else."""
+    """A file ``named`` by the user must be a battle log; one inside a folder may be something else."""
     try:
         return Found(path, open_source(path, arguments, limits))
     except UnknownFormat as error:
@@ -148,7 +148,7 @@ def _player_table(path: Path, arguments: ImportArguments) -> PlayerTable:
 
 
 def _refuse_other_json(path: Path, head: bytes) -> None:
-    """JSON that parses but is something else is not a broken battle log."""
+    """Refuse valid JSON that is no battle log, rather than treat it as a broken one."""
     plain = gunzip_start(head) if head.startswith(GZIP_MAGIC) else head
     if is_battle_log_json(plain) or (path.stat().st_size > _HEAD_BYTES and _has_marks(path, head)):
         return
@@ -177,5 +177,5 @@ def _has_marks(path: Path, head: bytes) -> bool:
 
 
 def build_limits(settings: Settings) -> Limits:
-    """Sizes above which the settings refuse a source's file, or what it unpacks to."""
+    """The size limits of the settings."""
     return Limits(max_file_bytes=int(settings.max_log_bytes), max_part_bytes=int(settings.max_part_bytes))

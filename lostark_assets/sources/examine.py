@@ -1,7 +1,7 @@
-"""Whether an uploaded file may be collected: by its content, before anything else opens it.
+"""Validating the content of an uploaded file before anything else opens it.
 
-Stricter than what the collector takes from a person's own disk: a damaged file is worth saving there, and
-comes again here; and a stranger's file may have been made to do harm (bombs, a database that computes).
+Stricter than the collector is for local files: there a damaged file is worth saving, here it can be uploaded
+again; and a stranger's file may be malicious (decompression bombs, a database that computes).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ROWS_PER_BATCH = 256
 
 @dataclass(frozen=True)
 class Examined:
-    """What an uploaded file is. ``source``: files of the same origin share it, others never do."""
+    """Format and source of an uploaded file. Only files of the same origin share a ``source``."""
 
     log_format: str
     source: str
@@ -43,7 +43,7 @@ def examine(path: Path, limits: Limits) -> Examined:
     """The format of an uploaded file, and the source that its logs belong to.
 
     Raises:
-        UnknownFormat: none of our formats, cut off, too large once unpacked, or made to do harm.
+        UnknownFormat: no supported format, truncated, too large once unpacked, or malicious.
     """
     source = open_source(path, limits=limits)
     if source.log_format == loa_logs_db.FORMAT:
@@ -99,7 +99,7 @@ def _plain_blocks(path: Path, limit: int) -> Iterator[bytes]:
 
 
 def _database(path: Path) -> str:
-    """A name for the database that stays while it grows: made of its first encounter."""
+    """A name for the database that is stable while it grows: derived from its first encounter."""
     with path.open("rb") as file:
         header = file.read(100)
     page_bytes = int.from_bytes(header[16:18], "big")
@@ -130,7 +130,7 @@ def _database(path: Path) -> str:
 
 
 def _only_data(path: Path, connection: sqlite3.Connection, table: str, kind: str | None) -> None:
-    """A view, a virtual table or a generated column would compute while it is read, without end."""
+    """Refuse views, virtual tables and generated columns: reading them may compute endlessly."""
     if kind is None and table == "encounter_preview":
         return
     if kind is None:
@@ -143,7 +143,7 @@ def _only_data(path: Path, connection: sqlite3.Connection, table: str, kind: str
 
 
 def _table(path: Path, limits: Limits) -> str:
-    """A name for the table, made of its file's name, its columns and its first row."""
+    """A name for the table, derived from its file's name, its columns and its first row."""
     size = path.stat().st_size
     if size > MAX_TABLE_BYTES:
         raise _refused(path, f"{size:,} bytes", f"a table of at most {MAX_TABLE_BYTES:,}", "Split it.")

@@ -1,8 +1,8 @@
-"""The landing folder: where uploaded files wait for the collector, and what became of each.
+"""The landing folder: uploaded files until they are collected, and their results.
 
-``landing/SOURCE.TICKET/NAME`` is one upload. Beside it lie ``.ticket.json`` (what was accepted) and, once it
+``landing/SOURCE.TICKET/NAME`` is one upload. Beside it are ``.ticket.json`` (what was accepted) and, once it
 was collected, ``.collected.json``; the file itself is then deleted, since its logs are in the raw table. A
-file that is still being received lies under ``landing/.incoming`` and is seen by nobody.
+file that is still being received is in ``landing/.incoming``, where the collector ignores it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lostark_assets.sources.collect import Collected
 INCOMING = ".incoming"
 TICKET_PATTERN = r"^[0-9a-f]{32}$"
 KEPT = timedelta(days=30)
-"""So long a ticket can be followed."""
+"""How long tickets are kept."""
 MAX_NAME = 100
 _TICKET, _RESULT = ".ticket.json", ".collected.json"
 _ABANDONED = timedelta(hours=6)
@@ -32,7 +32,7 @@ _UNSAFE = re.compile(r"[^\w.()+ -]+")
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """One accepted upload. ``arguments``: what the upload said about a table that doesn't say it itself."""
+    """One accepted upload. ``arguments``: import arguments of a player table."""
 
     ticket: str
     name: str
@@ -45,7 +45,7 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What collecting an upload brought. ``error``: it could not be read, and nothing of it is in."""
+    """The result of collecting an upload. ``error``: it could not be read, and nothing was stored."""
 
     at: datetime
     found: int = 0
@@ -59,7 +59,7 @@ class Result(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Landed:
-    """An accepted upload where it lies; ``result`` is None until it was collected."""
+    """An accepted upload in its folder; ``result`` is None until it was collected."""
 
     folder: Path
     ticket: Ticket
@@ -78,14 +78,14 @@ class Landing:
     folder: Path
 
     def begin(self, name: str) -> tuple[str, Path]:
-        """A new ticket, and where its file is to be written."""
+        """A new ticket, and the path for its file."""
         ticket = secrets.token_hex(16)
         folder = self.folder / INCOMING / ticket
         folder.mkdir(parents=True)
         return ticket, folder / safe_name(name)
 
     def accept(self, ticket: Ticket) -> Landed:
-        """Show a received file to the collector, whole or not at all."""
+        """Move a completely received file to where the collector finds it, atomically."""
         incoming = self.folder / INCOMING / ticket.ticket
         _write(incoming / _TICKET, ticket)
         folder = self.folder / f"{ticket.source.replace(':', '_')}.{ticket.ticket}"
@@ -93,15 +93,15 @@ class Landing:
         return Landed(folder, ticket)
 
     def drop(self, ticket: str) -> None:
-        """Keep nothing of a file that was refused while it was received."""
+        """Delete a file that was refused while it was received."""
         shutil.rmtree(self.folder / INCOMING / ticket, ignore_errors=True)
 
     def waiting(self) -> list[Landed]:
-        """Uploads that were not collected yet, in the order of their folders."""
+        """Uploads that are not collected yet, in the order of their folders."""
         return [landed for landed in self._all() if landed.result is None]
 
     def waiting_bytes(self) -> int:
-        """What they take on the disk, those included that are being received."""
+        """Disk space of pending uploads, including those being received."""
         files = self.folder.glob(f"{INCOMING}/*/*")
         return sum(landed.ticket.bytes for landed in self.waiting()) + sum(map(_size, files))
 
@@ -109,7 +109,7 @@ class Landing:
         """The upload of ``ticket``.
 
         Raises:
-            NotFound: there is none, or it was too long ago.
+            NotFound: there is none, or it has expired.
         """
         if re.match(TICKET_PATTERN, ticket):
             for folder in self.folder.glob(f"*.{ticket}"):
@@ -121,7 +121,7 @@ class Landing:
         )
 
     def clean_up(self, now: datetime) -> None:
-        """Remove old tickets, and what was left behind by uploads that a crash cut off."""
+        """Remove old tickets, and the remains of interrupted uploads."""
         for landed in self._all():
             if landed.result is not None and landed.result.at < now - KEPT:
                 shutil.rmtree(landed.folder, ignore_errors=True)
@@ -138,9 +138,9 @@ class Landing:
 
 
 def record_result(path: str, done: Collected, error: str | None = None) -> None:
-    """Note at the upload that ``path`` belongs to how its collection ended, and delete the file.
+    """Store the result of collecting the upload at ``path``, and delete the file.
 
-    Nothing happens for a file that is no upload.
+    Does nothing for a file that is no upload.
     """
     landed = _landed(Path(path).parent)
     if landed is None or landed.file != Path(path):
@@ -160,7 +160,7 @@ def record_result(path: str, done: Collected, error: str | None = None) -> None:
 
 
 def safe_name(name: str) -> str:
-    """``name`` as a file's name: no path, nothing hidden, nothing that steers a terminal or a shell."""
+    """``name`` as a safe file name: no path, not hidden, no characters special to terminals or shells."""
     last = name.replace("\\", "/").rpartition("/")[2]
     clean = _UNSAFE.sub("_", last).strip(" .-")
     stem, dot, suffix = clean.rpartition(".")
@@ -169,7 +169,7 @@ def safe_name(name: str) -> str:
 
 
 def clean_arguments(values: Mapping[str, str | None]) -> dict[str, str]:
-    """Those that were given."""
+    """Only the arguments that were given."""
     return {name: value for name, value in values.items() if value}
 
 
@@ -186,7 +186,7 @@ def _landed(folder: Path) -> Landed | None:
 
 
 def _without(landed: Landed, text: str) -> str:
-    """``text`` without where the file lay: its sender reads it."""
+    """``text`` without server paths, since the uploader reads it."""
     return text.replace(str(landed.file), landed.ticket.name).replace(str(landed.folder), "")[:500]
 
 

@@ -1,6 +1,6 @@
 """LOA Logs ``encounters.db``: every layout since 2023.
 
-The player's file is opened read-only and only for moments at a time, so that the meter can write meanwhile. A
+The player's file is opened read-only and only for short moments, so that the meter can write meanwhile. A
 log is the encounter's row, its preview row and its entity rows, packed value by value (MessagePack keeps
 SQLite's types, so a blob stays the same bytes). ``favorite`` is left out: it is a bookmark of the meter's
 window, not part of the fight.
@@ -59,12 +59,12 @@ class _Layout:
         return f"SELECT e.id, {', '.join(parts)} FROM encounter e{join}"  # noqa: S608 - quoted names of the file
 
     def find_columns(self, *wanted: str) -> list[int]:
-        """Where in a row of the listing these columns stand."""
+        """Positions of these columns in a row of the listing."""
         names = [None, *self.encounter, *self.preview]
         return [place for place, name in enumerate(names) if name in wanted]
 
     def entity_summary(self) -> str:
-        """What of an entity row stands before its blobs, and the blobs' sizes (kept in the row's header)."""
+        """Query of the entity columns before the blobs, and of the blobs' sizes (in the row's header)."""
         parts = [_summary_expression("e", c, _ENTITY_BLOBS) for c in _ENTITY_SUMMARY if c in self.entity]
         return f"SELECT e.rowid, e.encounter_id, {', '.join(parts)} FROM entity e"  # noqa: S608 - quoted names of the file
 
@@ -115,10 +115,10 @@ class LoaLogsDb:
     def _entities(
         self, connection: sqlite3.Connection, layout: _Layout
     ) -> tuple[dict[Any, int], dict[Any, list[int] | None]]:
-        """By encounter: a checksum of its entities' small values, and where they lie.
+        """By encounter: a checksum of its entities' small values, and their rowids.
 
-        Where a damaged page may have cost some, the place is None: fetching then looks for them by
-        encounter. So it is under the key None, for encounters without any.
+        If a damaged page may have hidden some, the rowids are None: fetching then searches them by encounter.
+        The key None does the same for encounters without any entity.
         """
         checksums: dict[Any, int] = {}
         rowids: dict[Any, list[int] | None] = {}
@@ -158,9 +158,9 @@ class LoaLogsDb:
     def _pages(
         self, connection: sqlite3.Connection, query: str, key: str
     ) -> Iterator[tuple[Any, ...] | None]:
-        """Rows in key order, some hundred at a time, so that no lock is held while we work.
+        """Rows in key order, some hundred at a time, so that no lock is held between them.
 
-        A damaged page costs its own rows: None stands in their place, and the reading goes on behind them.
+        A damaged page only loses its own rows: None is yielded instead, and reading continues behind it.
         """
         last, limit = _MIN_KEY, _ROWS_PER_READ
         while True:
@@ -193,7 +193,7 @@ def _fingerprint(row: Sequence[Any], checksum: int | None) -> str:
 
 
 def _legacy_fingerprint(row: Sequence[Any], checksum: int | None, places: Iterable[int]) -> str:
-    """As it was when of these columns only the length was looked at."""
+    """The fingerprint of older versions, which only used the length of these columns."""
     values = list(row)
     for place in places:
         if isinstance(values[place], str | bytes):
@@ -204,7 +204,7 @@ def _legacy_fingerprint(row: Sequence[Any], checksum: int | None, places: Iterab
 def _page(
     connection: sqlite3.Connection, query: str, key: str, last: int, limit: int
 ) -> list[tuple[Any, ...]]:
-    """Rows after ``last``; a damaged tree that leads back to where it came from is an error too."""
+    """Rows after ``last``; a damaged tree whose keys don't ascend is an error too."""
     after = f"{query} WHERE e.{key} > ? ORDER BY e.{key} LIMIT ?"
     rows = connection.execute(after, (last, limit)).fetchall()
     keys = [last, *(row[0] for row in rows)]
@@ -256,7 +256,7 @@ def _read_rows(
     encounter_id: int,
     rowids: list[int] | None,
 ) -> FetchedLog | None:
-    """All rows of a log as they stood at one moment."""
+    """All rows of a log, read in one transaction."""
     encounter = _one(connection, "encounter", layout.encounter, encounter_id)
     if encounter is None:
         return None
@@ -308,10 +308,10 @@ def _quote(column: str) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection that leaves no file behind beside the player's.
+    """A read-only connection that creates no file beside the player's.
 
-    What SQLite can't read in place without writing is copied first, and the copy is put in order: a file
-    whose writer died in the middle, a write-ahead log without its shared memory, a file that was cut off.
+    A file that SQLite can't read without writing is copied first, and the copy is repaired: a file whose
+    writer crashed, a write-ahead log without its shared memory, a truncated file.
     """
     try:
         with path.open("rb") as file:
@@ -339,7 +339,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _in_place(path: Path, *, in_wal_mode: bool) -> sqlite3.Connection | None:
-    """A connection to the file itself; None where only a copy can be read."""
+    """A connection to the file itself; None if only a copy can be read."""
     wal, shared_memory = Path(f"{path}-wal"), Path(f"{path}-shm")
     has_wal = wal.exists() and wal.stat().st_size > 0
     if in_wal_mode and has_wal and not shared_memory.exists():
@@ -359,7 +359,7 @@ def _in_place(path: Path, *, in_wal_mode: bool) -> sqlite3.Connection | None:
 
 
 def _fill_up(copy: Path, header: bytes) -> None:
-    """Make a file that was cut off as long as its header says: SQLite refuses shorter ones as a whole."""
+    """Extend a truncated file to the size in its header: SQLite refuses shorter files completely."""
     page_bytes = int.from_bytes(header[16:18], "big")
     expected = (65536 if page_bytes == 1 else page_bytes) * int.from_bytes(header[28:32], "big")
     if copy.stat().st_size < expected <= _LARGEST_FILE:

@@ -1,7 +1,7 @@
-"""The Lost Ark Open API: profiles of characters and news, into their raw tables.
+"""Collecting profiles of characters and news from the Lost Ark Open API into their raw tables.
 
-Every key has a budget of its own; a key that is refused or used up rests, the others go on. What came is
-committed in batches, so that a dead run loses little and the next one asks for the rest.
+Every key has its own budget; a key that is refused or rate limited is paused, the others continue. Responses
+are committed in batches, so that a crashed run loses little and the next one requests the rest.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from lostark_assets.sources.protocol import content_sha256
 
 SOURCE = "open_api"
 REQUEST_PATH = "/armories/characters/{name}?filters=" + "+".join(FILTERS)
-"""The service wants the plus sign as it is: %2B is another filter."""
+"""The plus sign must not be encoded: %2B is another filter."""
 PROFILES_PER_COMMIT = 50
 MINUTES_PER_RUN = 4
-"""A run takes as many characters as its budget allows in this time; the rest are the next one's."""
+"""A run requests as many characters as its budget allows in this time; the next one continues."""
 _CONCURRENCY_PER_KEY = 4
 _TOTAL_TIMEOUT_S = 75.0
-"""Longer than the window of the service's limit: a 429 is waited out."""
+"""Longer than the window of the service's rate limit, to wait out a 429."""
 _FAILURES_TO_OPEN, _OPEN_S = 10, 120.0
 _MAX_BODY_BYTES = 16 << 20
 _MAX_PROBLEMS = 5
 _SINGLE_RESPONSE_KINDS = frozenset(
     {"malformed", "wrong_type", "short_body", "too_large", "client_error", "gone"}
 )
-"""Failures that say something about one answer, not about the service."""
+"""Failures of a single response, not of the service."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,15 @@ class OpenApi:
 
     @property
     def characters_per_run(self) -> int:
-        """The most characters that one run asks for."""
+        """Maximum number of characters that one run requests."""
         return len(self.keys) * self.requests_per_minute * MINUTES_PER_RUN
 
 
 @dataclass
 class OpenApiRun:
-    """What one collection did. ``left``: due, but not asked for; ``drift``: what bodies lack or have new.
+    """Result of one collection. ``left``: due but not requested; ``drift``: missing and unknown fields.
 
-    ``was_circuit_open``: the circuit was open from before, nothing was asked.
+    ``was_circuit_open``: the circuit was already open, no request was made.
     """
 
     kind: str
@@ -111,7 +111,7 @@ class OpenApiRun:
     drift: Counter[str] = field(default_factory=Counter)
 
     def end(self, error: LostarkError) -> None:
-        """Note what the collection ended with."""
+        """Set the outcome for the error that ended the collection."""
         self.error = str(error)
         if isinstance(error, SourceUnavailable):
             self.outcome = "unavailable"
@@ -124,11 +124,11 @@ class OpenApiRun:
 
     @property
     def needs_attention(self) -> bool:
-        """It did not end well, and will not by itself: maintenance passes, and a circuit closes again."""
+        """Whether the failure persists without action, unlike maintenance or an open circuit."""
         return self.outcome != "ok" and not (self.is_maintenance or self.was_circuit_open)
 
     def count(self, gateways: Iterable[Gateway]) -> None:
-        """Take over what the gateways counted."""
+        """Add the counters of the gateways."""
         for gateway in gateways:
             self.requests += gateway.counts.requests
             self.failures += gateway.counts.failures
@@ -144,13 +144,13 @@ def collect_profiles(
     run_id: str,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> OpenApiRun:
-    """Ask for the characters that ``choose`` finds due, once each, and keep the answers.
+    """Request the characters that ``choose`` finds due, once each, and store the responses.
 
-    Errors of the service end the run and stand in its result; what came before is committed.
+    Errors of the service end the run and are part of its result; earlier responses are committed.
 
     Raises:
         SettingsError: there is no key.
-        LakeBusy: other writers were faster too often.
+        LakeBusy: other writers committed first too often.
     """
     _require_keys(api)
     run, started_at = OpenApiRun("profiles"), now()
@@ -177,7 +177,7 @@ def collect_news(
     run_id: str,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> OpenApiRun:
-    """Keep what is new in the news lists; errors as in :func:`collect_profiles`.
+    """Store new entries of the news lists; errors as in :func:`collect_profiles`.
 
     Raises:
         SettingsError: there is no key.
@@ -213,7 +213,7 @@ class _Profiles:
         async with AsyncExitStack() as stack:
             gateways = [await stack.enter_async_context(self._api.gateway(key)) for key in self._api.keys]
             try:
-                # Again: a key that rests gives its name back when others may have gone home.
+                # Repeated: a paused key returns its name when the other workers may have ended already.
                 while self._names and self._ended_by is None and len(self._paused) < len(gateways):
                     workers = [
                         self._work(number, gateway)
@@ -270,7 +270,7 @@ class _Profiles:
             self._commit()
 
     def _handle_error(self, number: int, name: str, error: SourceUnavailable | SourceRefused) -> None:
-        """What an error means for the rest: this answer only, this key only, or everything."""
+        """Handle an error of this response only, of this key, or of the service."""
         if error.kind in _SINGLE_RESPONSE_KINDS and not isinstance(error, CircuitOpen):
             self._run.problems.append(str(error))
             if len(self._run.problems) >= _MAX_PROBLEMS:
@@ -291,7 +291,7 @@ class _Profiles:
 async def _news(
     api: OpenApi, run: OpenApiRun, run_id: str, now: Callable[[], datetime]
 ) -> list[dict[str, Any]]:
-    """Rows of all lists, by the first key that is let in. A list that is gone leaves the others readable."""
+    """Rows of all lists, with the first accepted key. A missing list does not affect the others."""
     rows: list[dict[str, Any]] = []
     for number, key in enumerate(api.keys, start=1):
         rows = []
@@ -336,7 +336,7 @@ def _list_or_null(body: bytes) -> None:
 def _require_keys(api: OpenApi) -> None:
     if not api.keys:
         raise SettingsError(
-            "LOSTARK_OPEN_API_KEYS: expected at least one key, found none. Nothing was asked. Keys are made "
+            "LOSTARK_OPEN_API_KEYS: expected at least one key, found none. No request was made. Create a key "
             "at the Open API's own site."
         )
 
@@ -364,7 +364,7 @@ def _record(ledger: Ledger, run: OpenApiRun, started_at: datetime, ended_at: dat
 
 
 def build_open_api(settings: Settings) -> OpenApi:
-    """How the settings reach the Open API."""
+    """The Open API of the settings."""
     return OpenApi(
         settings.open_api_url,
         settings.open_api_keys,

@@ -1,7 +1,7 @@
-"""Reading one body of the Open API's combined armory call, whatever of it is there. Pure.
+"""Parsing one body of the Open API's combined armory call, however incomplete. Pure.
 
-Fields vanish from the same path without a version: a part that is missing, null or of another type reads as
-unknown, never as an error, and :func:`find_drift` tells what changed.
+Fields disappear without a version change: a part that is missing, null or of another type is unknown, never
+an error, and :func:`find_drift` reports what changed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LARGEST = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Engraving:
-    """One engraving worn; ``level`` 0 to 4 (older characters: 1 to 3), None where not told."""
+    """One engraving worn; ``level`` 0 to 4 (older characters: 1 to 3), None if missing."""
 
     name: str
     level: int | None
@@ -51,10 +51,10 @@ class Engraving:
 
 @dataclass(frozen=True, slots=True)
 class ArmoryProfile:
-    """What a body says; None where it does not. Names are Korean but class and spec (English).
+    """The content of a body; None if missing. Names are Korean except class and spec (English).
 
-    ``item_level`` and ``combat_power`` are in the game's own points; gem levels stand highest first, ark grid
-    cores by name.
+    ``item_level`` and ``combat_power`` are in the game's own points; gem levels are sorted descending, ark
+    grid cores by name.
     """
 
     character_name: str | None = None
@@ -102,7 +102,7 @@ def parse_profile(body: bytes) -> ArmoryProfile | None:
 
 
 def find_drift(body: bytes) -> set[str]:
-    """What a body has that we do not know, or lacks that we read: ``+ArmoryPet``, ``-ArkPassive.Title``.
+    """Unknown parts of a body, and missing fields that we read: ``+ArmoryPet``, ``-ArkPassive.Title``.
 
     Parts that are null are normal. A body that is no JSON object is one finding.
     """
@@ -141,7 +141,7 @@ def _document(body: bytes) -> Mapping[str, Any]:
 
 
 def _engravings(document: Mapping[str, Any]) -> tuple[Engraving, ...] | None:
-    """Engravings of ark passive, else those of the time before it ("원한 Lv. 3")."""
+    """Engravings of ark passive, else those from before it existed ("원한 Lv. 3")."""
     part = _object(document, "ArmoryEngraving")
     if isinstance(part.get("ArkPassiveEffects"), list):
         rows = [
@@ -180,7 +180,7 @@ def _ark_grid(document: Mapping[str, Any]) -> tuple[tuple[str, int | None], ...]
 
 
 def _card_sets(document: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The last item of each set is the highest step that is reached."""
+    """The last item of each set is the highest step reached."""
     part = _object(document, "ArmoryCard")
     if not isinstance(part.get("Effects"), list):
         return None
@@ -209,7 +209,7 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> float | None:
-    """A figure that may be text with commas; None for what is no figure, or none of a character's."""
+    """A number that may be text with commas; None for anything else and for negative numbers."""
     if isinstance(value, str):
         value = value.replace(",", "").strip()
     if isinstance(value, bool) or not isinstance(value, str | int | float):

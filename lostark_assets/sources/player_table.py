@@ -1,7 +1,7 @@
-"""Player tables (Parquet, CSV): one row a player in an encounter, of every era that public exports had.
+"""Player tables (Parquet, CSV): one row per player and encounter, of every era of public exports.
 
-A log is the rows of one encounter id as the table holds them: typed values from Parquet, text from CSV, and
-what the import's arguments or the file's name say of raid, gate and difficulty.
+A log is the rows of one encounter id as stored: typed values from Parquet, text from CSV, plus raid, gate and
+difficulty from the import's arguments or the file's name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PlayerTable:
     log_format = FORMAT
 
     def __init__(self, path: Path, name: str, context: Mapping[str, str | None]) -> None:
-        """``context`` holds raid, gate, boss, difficulty, region of the import, as far as they were given."""
+        """``context`` holds raid, gate, boss, difficulty and region of the import, if given."""
         self.path = str(path)
         self.name = name
         self.problems: list[Unreadable] = []
@@ -104,7 +104,7 @@ def find_rows_with_id(table: pa.Table, path: str) -> pa.ChunkedArray:
 
 
 def missing_columns(columns: Iterable[str]) -> str:
-    """Which of the columns that every era has are missing, in words; empty if none."""
+    """Describe which of the columns that every era has are missing; empty if none."""
     have = set(columns)
     return " and ".join("/".join(sorted(any_of)) for any_of in _NEEDED if not any_of & have)
 
@@ -130,7 +130,7 @@ def _id_text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Values that MessagePack has no type for, as ISO text."""
+    """Convert values without a MessagePack type to ISO text."""
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 

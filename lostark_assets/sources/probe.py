@@ -1,8 +1,7 @@
-"""Is there something new at a configured place? Cheap enough to ask every minute.
+"""Checking an origin for new logs, cheaply enough for every minute.
 
-A service is asked for one log after the cursor. A folder is looked at by name, size and time of its files,
-and compared with how it was when it was last collected. Whatever can't be told raises: unreadable is never
-"nothing new".
+A service is queried for one log after the cursor. A folder is compared by name, size and time of its files
+with its state at the last collection. Failures raise: an unreadable origin never counts as "nothing new".
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _PROBE_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Probe:
-    """What a look at one place told. ``sources`` are the names to collect, empty where nothing is new."""
+    """Result of probing one origin. ``sources`` are the names to collect, empty if nothing is new."""
 
     where: str
     has_new: bool
@@ -35,7 +34,7 @@ def probe_origin(origin: Origin, settings: Settings) -> Probe:
     """Whether there is something to collect at ``origin``.
 
     Raises:
-        LostarkError: it can't be told; nothing was changed.
+        LostarkError: the origin can't be read; nothing was changed.
     """
     if isinstance(origin, ServiceOrigin):
         return _probe_service(origin, settings)
@@ -43,7 +42,7 @@ def probe_origin(origin: Origin, settings: Settings) -> Probe:
 
 
 def record_collected(origin: Origin, settings: Settings, fingerprint: str | None) -> None:
-    """Store the fingerprint of a folder from before its collection; an upload has gone by now."""
+    """Store a folder's fingerprint from before its collection; a collected upload no longer exists."""
     if isinstance(origin, FolderOrigin) and fingerprint is not None and origin.path.exists():
         open_ledger(settings).set_value(_fingerprint_key(origin.path), fingerprint)
 
@@ -55,7 +54,7 @@ def fingerprint_folder(origin: Origin) -> str | None:
 
     Raises:
         SourceMissing: no such path.
-        SourceBusy: a part of it can't be looked at.
+        SourceBusy: a part of it can't be read.
     """
     if not isinstance(origin, FolderOrigin):
         return None
@@ -72,8 +71,8 @@ def fingerprint_folder(origin: Origin) -> str | None:
         raise SourceMissing(origin.path) from error
     except OSError as error:
         raise SourceBusy(
-            f"{origin.path}: expected to look at its files, found {error}. Nothing was changed. "
-            "Check its rights."
+            f"{origin.path}: expected readable files, found {error}. Nothing was changed. "
+            "Check the permissions."
         ) from error
     return digest.hexdigest()
 
@@ -107,7 +106,7 @@ def _files(path: Path) -> Iterator[Path]:
 
     for folder, folders, files in os.walk(path, onerror=stop):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        # Shared memory changes whenever someone reads.
+        # Shared memory changes with every reader.
         yield from (
             Path(folder, name) for name in files if not name.startswith(".") and not name.endswith("-shm")
         )

@@ -1,7 +1,7 @@
 """Which armory profile counts for a player in a fight, and what it adds to the player's row. Pure.
 
-The latest profile fetched at or before the fight's start, not older than allowed; never a later one: what a
-character wore afterwards tells the model the future.
+The latest profile fetched at or before the fight's start, not older than allowed; never a later one, which
+would leak the future into the model.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ INDEX_COLUMNS = ["profile_id", "region", "character_name", "fetched_at", "status
 _STARTS = ["fight_started_at", "fight_started_ntp_at"]
 _FROM_LOG, _FROM_PROFILE = "log", "profile"
 ReadProfiles = Callable[[set[str]], Mapping[str, ArmoryProfile]]
-"""Gives the parsed profiles of some profile ids; one that can't be read is left out."""
+"""Returns the parsed profiles of some profile ids; unreadable ones are left out."""
 
 
 @dataclass(frozen=True)
 class ProfileRules:
     """``max_age``: how old a profile may be at the fight's start.
 
-    ``regions``: regions of logs whose characters are those of the (Korean) Open API, ``unknown`` for logs
-    that do not tell theirs.
+    ``regions``: regions of logs whose characters the (Korean) Open API has, ``unknown`` for logs without one.
     """
 
     max_age: timedelta = timedelta(days=7)
@@ -41,7 +40,7 @@ class ProfileRules:
 
 
 def character_key(name: str) -> str:
-    """A character's name as it is asked for and compared: composed Unicode, case kept."""
+    """A character's name as it is requested and compared: composed Unicode, case kept."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -50,15 +49,15 @@ def attach_profiles(
 ) -> pa.Table:
     """``players`` with their profile columns filled; rows, order and all other columns stay.
 
-    The log's own combat power stays; where it has none, the profile's stands in, and ``combat_power_source``
-    says so. A profile of another class is another character's (names pass on) and adds nothing; where the log
-    does not tell its region, the class must be known and agree.
+    The log's own combat power is kept; if it has none, the profile's is used, and ``combat_power_source``
+    says so. A profile of another class belongs to another character (names are reused) and is ignored; if the
+    log's region is unknown, the class must be known and agree.
 
     Args:
         players: rows of ``core_players``.
         encounters: rows of ``core_encounters``, those of the players among them.
         index: INDEX_COLUMNS of ``raw_armory_profiles``, of the players' names at least.
-        read: gives the bodies that turn out to be needed, no others.
+        read: returns the profiles that turn out to be needed.
         rules: how old a profile may be, and whose.
     """
     if not index.num_rows:
@@ -81,10 +80,10 @@ def attach_profiles(
 def choose_profiles(
     players: pa.Table, encounters: pa.Table, index: pa.Table, rules: ProfileRules
 ) -> tuple[list[str | None], list[bool]]:
-    """Of each player the profile that counts, and whether the log tells its region.
+    """The profile that counts for each player, and whether the log's region is known.
 
-    The start is the earlier of the meter's two clocks: the wrong one may not let a later profile in.
-    Responses that knew no such character are no profiles.
+    The start is the earlier of the meter's two clocks: a wrong clock must not admit a later profile.
+    Responses without such a character are no profiles.
     """
     facts = players.select(["encounter_id", "player_name", "is_name_known"]).to_pandas()
     facts["row"] = range(len(facts))
@@ -141,7 +140,7 @@ def _facts(profile: ArmoryProfile) -> dict[str, Any]:
 
 
 def _with_columns(players: pa.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The columns of ``rows``, one a player; without any rows nobody has a profile."""
+    """The profile columns from ``rows``, one per player; without any rows all are null."""
     columns = {
         c.name: pa.array([row.get(c.name) for row in rows], c.dtype)
         if rows

@@ -1,6 +1,6 @@
-"""What every source of battle logs offers, and how its logs are named.
+"""The protocol of battle-log sources, and the ids of logs.
 
-A source lists cheaply what is there, then fetches what is new: bytes and identity.
+A source lists its logs cheaply, then fetches the new ones: bytes and identity.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One log as the cheap listing shows it; ``fingerprint`` changes when the log does.
+    """One log in the cheap listing; ``fingerprint`` changes when the log does.
 
     ``started_ms``: the fight's start in epoch ms, if the listing has it. ``legacy_fingerprint`` computes the
     fingerprint that older versions stored.
@@ -29,7 +29,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class FetchedLog:
-    """One log as it goes to the raw table; ``fight_started_ms``: epoch ms, None where a glance can't tell."""
+    """One log for the raw table; ``fight_started_ms``: epoch ms, None if it needs parsing."""
 
     source_log_id: str
     fingerprint: str
@@ -39,14 +39,14 @@ class FetchedLog:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A part of a source that could not be read; the rest of the source still goes in."""
+    """A part of a source that could not be read; the rest is still collected."""
 
     where: str
     reason: str
 
 
 class Source(Protocol):
-    """One place that battle logs come from."""
+    """One source of battle logs."""
 
     log_format: str
     problems: list[Unreadable]
@@ -62,17 +62,17 @@ class Source(Protocol):
         ...
 
     def list_logs(self) -> Iterator[Listed]:
-        """Everything that is there, cheaply."""
+        """List all logs, cheaply."""
         ...
 
     def fetch(self, wanted: Iterable[Listed]) -> Generator[FetchedLog, None, None]:
-        """The wanted logs; one that has gone since the listing is left out."""
+        """Fetch the wanted logs; logs deleted since the listing are left out."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ListedPage:
-    """A part of a long listing; ``cursor`` is where the listing goes on once its logs are committed."""
+    """A page of a listing; the listing continues at ``cursor`` once its logs are committed."""
 
     logs: list[Listed]
     cursor: str
@@ -80,10 +80,10 @@ class ListedPage:
 
 @runtime_checkable
 class PagedSource(Source, Protocol):
-    """A source that is listed page by page and remembers how far it came."""
+    """A source that is listed page by page and keeps a cursor."""
 
     def list_pages(self) -> Iterator[ListedPage]:
-        """What came since the cursor that was kept last."""
+        """List the logs since the last saved cursor."""
         ...
 
     def save_cursor(self, cursor: str) -> None:
@@ -95,7 +95,7 @@ class PagedSource(Source, Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections; the source can be used again."""
+        """Close connections; the source can be used again."""
         ...
 
 
@@ -115,7 +115,7 @@ def compute_encounter_id(log_id: str) -> str:
 
 
 def instant(epoch_ms: int | None) -> datetime | None:
-    """Epoch ms as a UTC instant; None where it is missing or outside of years 2000 to 2100."""
+    """Epoch ms as a UTC instant; None if missing or outside of the years 2000 to 2100."""
     if epoch_ms is None or not 946_684_800_000 <= epoch_ms <= 4_102_444_800_000:
         return None
     return datetime.fromtimestamp(epoch_ms / 1000, UTC)
@@ -124,8 +124,8 @@ def instant(epoch_ms: int | None) -> datetime | None:
 def fight_day(epoch_ms: int | None, fetched_at: datetime, earliest: date) -> date:
     """The UTC day whose partition a log belongs to.
 
-    A start that can't be (missing, before ``earliest``, later than a day after fetching) falls to the day of
-    fetching, where the log then stands in quarantine.
+    An invalid start (missing, before ``earliest``, more than a day after fetching) falls to the day of
+    fetching, where the log is then quarantined.
     """
     started = instant(epoch_ms)
     if started is None or started.date() < earliest or (started - fetched_at).days >= 1:

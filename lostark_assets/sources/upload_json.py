@@ -1,7 +1,6 @@
-"""LOA Logs upload JSON: one encounter a document; a file may hold one, an array or one a line, plain or gzip.
+"""LOA Logs upload JSON: one encounter per document; one document, an array, or one per line; plain or gzip.
 
-The bytes of each document go to the raw table as they are. A file that is broken goes there whole, and the
-cleaning puts it in quarantine.
+The bytes of each document are stored unchanged. A broken file is stored whole, and cleaning quarantines it.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class UploadJson:
             )
 
     def _documents(self, data: bytes) -> list[bytes]:
-        """The file's documents; ``[data]`` where it holds one, or can't be taken apart."""
+        """The file's documents; ``[data]`` if it holds one, or can't be split."""
         plain = self._plain(data)
         if plain is None:
             return [data]
@@ -91,7 +90,7 @@ class UploadJson:
 
 
 def fight_start_ms(document: bytes) -> int | None:
-    """Start of the fight in epoch ms, as far as a glance at the JSON text tells."""
+    """Start of the fight in epoch ms, searched in the JSON text without parsing it."""
     start = _FIGHT_START.search(document)
     return int(start.group(1)) if start else None
 
@@ -99,7 +98,7 @@ def fight_start_ms(document: bytes) -> int | None:
 def looks_like_upload_json(head: bytes, suffixes: list[str]) -> bool:
     """Whether a file that begins with ``head`` is (meant as) upload JSON.
 
-    By content where the content tells; a damaged file counts by its name, so that it lands in quarantine.
+    By content if possible; a damaged file counts by its name, so that it is quarantined.
     """
     plain = gunzip_start(head) if head.startswith(GZIP_MAGIC) else head
     named = ".json" in [s.lower() for s in suffixes]
