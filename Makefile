@@ -13,14 +13,14 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Without byte code every process of the platform compiles its libraries anew: great_expectations alone takes 4 s more.
+# Without byte code every process of the platform recompiles its libraries: great_expectations alone takes 4 s more.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test lint format docs bench evaluate contract lock clean
+.PHONY: help env run test wheel-test lint format docs bench evaluate contract lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # Not `env`: while the lock files lack what requirements.in names, `env` refuses.
 $(BIN)/uv:
@@ -52,10 +52,14 @@ run: env  ## Start the platform (stop with Ctrl-C); ARGS are handed to `lostark 
 test: env lint  ## Lint, check the import contracts and run the tests; ARGS are handed to pytest
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: env  ## Ruff and the import contracts
+wheel-test: env  ## Build the wheel, install it into a fresh environment and run the platform from it
+	$(BIN)/python -m pytest tests/wheel $(ARGS)
+
+lint: env  ## Ruff, the import contracts and dead code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
 
 format: env  ## Let Ruff fix and format
 	$(BIN)/ruff check --fix .

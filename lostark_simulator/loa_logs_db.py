@@ -31,13 +31,9 @@ _INSERT_ENTITY = insert_statement("entity", ENTITY)
 
 @dataclass
 class TruthSummary:
-    """What was written; `fights` counts real fights, `encounters` the logs of them.
-
-    `has_search_table` is False where this SQLite can't make the meter's full-text table (before 3.45).
-    """
+    """What was written; `fights` counts fights, `encounters` the logs of them."""
 
     path: Path
-    has_search_table: bool
     fights: int = 0
     encounters: int = 0
     players: int = 0
@@ -56,7 +52,7 @@ def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     connection = sqlite3.connect(path, isolation_level=None)
-    # nothing is lost if a generated file is cut off: it is made again from its seed
+    # No journal: an incomplete generated file is regenerated from its seed.
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     return connection
@@ -93,7 +89,8 @@ def write_encounters_db(
     """
     connection = _open(path)
     try:
-        summary = TruthSummary(path, create_tables(connection))
+        create_tables(connection)
+        summary = TruthSummary(path)
         with TruthWriter(path) as truth:
             connection.execute("BEGIN")
             for fight in fights:

@@ -78,15 +78,14 @@ BEGIN {_DELETE} {_INSERT} END;
 """
 
 
-def create_tables(connection: sqlite3.Connection) -> bool:
-    """Create all tables; says whether the search table could be made (needs SQLite 3.45 with FTS5)."""
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Create all tables; the search table only where SQLite supports it (3.45 with FTS5)."""
     connection.executescript(_TABLES)
     try:
         connection.execute(_SEARCH_TABLE)
     except sqlite3.OperationalError:
-        return False
+        return
     connection.executescript(_TRIGGERS)
-    return True
 
 
 def create_indexes(connection: sqlite3.Connection) -> None:

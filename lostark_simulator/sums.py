@@ -45,7 +45,6 @@ class Sums:
     stagger: np.ndarray
     cast_start: np.ndarray
     cast_stop: np.ndarray
-    cast_skill_row: np.ndarray
     hyper_damage: int
 
 
@@ -99,7 +98,6 @@ def add_up(hits: Hits, kit: SkillKit) -> Sums:
         stagger=stagger,
         cast_start=cast_start,
         cast_stop=cast_stop,
-        cast_skill_row=np.repeat(np.arange(start.size), casts),
         hyper_damage=int(skill_damage[is_hyper].sum()),
     )
 

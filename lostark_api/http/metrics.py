@@ -7,8 +7,6 @@ from functools import lru_cache
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
-CACHE_OUTCOMES = ("hot", "shared", "computed", "none")
-"""Source of a response: this process, Redis, a computation; none: a response that is never cached."""
 UNMATCHED = "unmatched"
 _MAX_BUFFERED = 512
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

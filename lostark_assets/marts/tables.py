@@ -39,12 +39,11 @@ _POSTGRES_TYPES = {
 
 @dataclass(frozen=True, eq=False)
 class Mart:
-    """One published table. ``is_by_day``: publishing replaces fight days, otherwise the whole table."""
+    """One published table."""
 
     name: str
     columns: tuple[tuple[str, pa.DataType], ...]
     key: tuple[str, ...]
-    is_by_day: bool
 
     @property
     def table(self) -> str:
@@ -83,7 +82,6 @@ ENCOUNTERS = Mart(
         ("deaths", INT),
     ),
     key=("encounter_id",),
-    is_by_day=True,
 )
 FROM_CORE_PLAYERS = (
     "died_at_s casts hits crits back_attacks front_attacks combat_power_source shields_given "
@@ -103,13 +101,11 @@ PLAYERS = Mart(
         GATE_ID,
     ),
     key=("encounter_id", "player_name"),
-    is_by_day=True,
 )
 SKILLS = Mart(
     "skills",
     _of("core_skills", without="log_id cast_at_ms"),
     key=("encounter_id", "player_name", "skill_id"),
-    is_by_day=True,
 )
 TIMELINES = Mart(
     "timelines",
@@ -120,9 +116,8 @@ TIMELINES = Mart(
         ("cumulative_damage", _LONGS),
     ),
     key=("encounter_id", "player_name"),
-    is_by_day=True,
 )
-EXPECTED = Mart("expected", _of("ml_expected_dps"), key=("encounter_id", "player_name"), is_by_day=True)
+EXPECTED = Mart("expected", _of("ml_expected_dps"), key=("encounter_id", "player_name"))
 DAY_QUALITY = Mart(
     "day_quality",
     (
@@ -135,13 +130,11 @@ DAY_QUALITY = Mart(
         ("newest_fetch_at", INSTANT),
     ),
     key=("fight_date",),
-    is_by_day=True,
 )
 DAY_QUARANTINE = Mart(
     "day_quarantine",
     (("fight_date", DAY), ("scope", STRING), ("reason_code", STRING), ("row_count", INT)),
     key=("fight_date", "scope", "reason_code"),
-    is_by_day=True,
 )
 DAY_MARTS = (ENCOUNTERS, PLAYERS, SKILLS, TIMELINES, EXPECTED, DAY_QUALITY, DAY_QUARANTINE)
 
@@ -149,25 +142,23 @@ DISTRIBUTIONS = Mart(
     "distributions",
     (*_of("stats_dps_distribution"), GATE_ID),
     key=CONTRACTS["stats_dps_distribution"].key,
-    is_by_day=False,
 )
 PROGRESSION = Mart(
     "progression",
     (*_of("stats_raid_progression"), GATE_ID),
     key=CONTRACTS["stats_raid_progression"].key,
-    is_by_day=False,
 )
 MODEL_EVALUATION = Mart(
-    "model_evaluation", _of("ml_dps_evaluation"), key=CONTRACTS["ml_dps_evaluation"].key, is_by_day=False
+    "model_evaluation", _of("ml_dps_evaluation"), key=CONTRACTS["ml_dps_evaluation"].key
 )
 CHAMPION_HISTORY = Mart(
-    "champion_history", _of("ml_champion_history"), key=CONTRACTS["ml_champion_history"].key, is_by_day=False
+    "champion_history", _of("ml_champion_history"), key=CONTRACTS["ml_champion_history"].key
 )
 MODEL_MONITORING = Mart(
-    "model_monitoring", _of("ml_dps_monitoring"), key=CONTRACTS["ml_dps_monitoring"].key, is_by_day=False
+    "model_monitoring", _of("ml_dps_monitoring"), key=CONTRACTS["ml_dps_monitoring"].key
 )
 PLAY_STYLES = Mart(
-    "play_styles", _of("ml_player_clusters"), key=CONTRACTS["ml_player_clusters"].key, is_by_day=False
+    "play_styles", _of("ml_player_clusters"), key=CONTRACTS["ml_player_clusters"].key
 )
 WHOLE_MARTS = {
     "stats_dps_distribution": DISTRIBUTIONS,

@@ -55,9 +55,6 @@ class Change:
         return float(np.expm1(self.log))
 
 
-NO_CHANGE = Change(np.nan, np.nan, 0, 0, None)
-
-
 @dataclass(frozen=True)
 class Drift:
     """Drift of one week: what all cells share, and of each (spec, gate) what it did beyond that."""

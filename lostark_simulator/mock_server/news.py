@@ -12,7 +12,6 @@ from lostark_simulator.mock_server.calendar import KST, WEDNESDAY, korean_time
 
 Notice = dict[str, Any]
 MAINTENANCE, NOTICE, SHOP, EVENT = "점검", "공지", "상점", "이벤트"
-TYPES = (NOTICE, MAINTENANCE, SHOP, EVENT)
 _LINK = "https://lostark.example.invalid/News/Notice/Views/"
 _WEEKDAYS = "월화수목금토일"
 _PATCH_EVERY_WEEKS = 2

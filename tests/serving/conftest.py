@@ -41,12 +41,6 @@ class Client:
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.request("GET", path, **more)
 
-    def get_together(self, path: str, times: int) -> list[httpx.Response]:
-        async def ask() -> list[httpx.Response]:
-            return await asyncio.gather(*(self._http.get(path) for _ in range(times)))
-
-        return self.loop.run(ask())
-
 
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
