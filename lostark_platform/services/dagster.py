@@ -174,7 +174,7 @@ def _command(name: str) -> str:
 
 
 def _code_server(place: CodeLocation) -> list[str]:
-    command = [_command("dagster"), "api", "grpc", "--socket", str(place.socket)]
+    command = [sys.executable, "-m", "lostark_platform.services.code_server", "--socket", str(place.socket)]
     # Lazy: a location that can't be imported shows its error in the UI and stops nothing else.
     names = ["--module-name", place.module, "--location-name", place.name]
     return [*command, *names, "--lazy-load-user-code"]
