@@ -11,6 +11,7 @@
     │   │   └── UnknownFormat     the content is none of the formats we read
     │   ├── SourceRefused         a service refuses: wrong key, no permission, no such resource
     │   ├── LogRejected           one log can't become core rows: carries a quarantine reason code
+    │   ├── UnexpectedError       an exception of a class that no rule foresaw; carries an id
     │   ├── ContractViolated      a frame breaks its table's contract; nothing was written
     │   └── NotFound              the requested encounter, player or table is not in the lake
     └── TransientError            the same call may work later
@@ -25,6 +26,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+import hashlib
+import traceback
+from pathlib import Path
 
 
 class LostarkError(Exception):
@@ -117,6 +121,29 @@ class LogRejected(PermanentError):
         self.detail = detail
         self.locator = locator
         super().__init__(f"{reason_code}: {detail}" + (f" (at {locator})" if locator else ""))
+
+
+class UnexpectedError(PermanentError):
+    """An input raised something that no rule foresaw. That input alone is refused."""
+
+    def __init__(self, subject: str, error: BaseException) -> None:
+        """``subject``: the input, and what was done with it. The id is the same for the same fault."""
+        self.error_id = fault_id(error)
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        super().__init__(
+            f"{subject}: unexpected {found} (error {self.error_id}). Nothing of it was stored, the rest "
+            "goes on. The event log has the traceback under this id: report it, and try again after an update."
+        )
+
+
+def fault_id(error: BaseException) -> str:
+    """Eight hex digits: the class of ``error`` and the functions it came through, but no line numbers."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = [
+        type(error).__qualname__,
+        *(f"{Path(frame.filename).name}:{frame.name}" for frame in frames[-5:]),
+    ]
+    return hashlib.sha256("\n".join(place).encode()).hexdigest()[:8]
 
 
 class ContractViolated(PermanentError):

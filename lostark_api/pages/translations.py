@@ -471,6 +471,10 @@ _TRANSLATIONS: dict[str, tuple[str, str]] = {
         "The same player appears twice in one log.",
         "한 로그에 같은 플레이어가 두 번 있습니다.",
     ),
+    "quarantine.unexpected_error": (
+        "The log raised an error that no rule foresees; it was reported to the operator.",
+        "예상하지 못한 오류가 발생한 기록입니다. 운영자에게 보고되었습니다.",
+    ),
     # errors
     "error.title.404": ("Page not found", "페이지를 찾을 수 없습니다"),
     "error.text.404": (

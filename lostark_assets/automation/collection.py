@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from lostark_assets.automation.decisions import compute_backoff_s
 from lostark_assets.errors import LostarkError
 from lostark_assets.ledger import CollectionRecord, Ledger, open_ledger
+from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import classify_outcome
 from lostark_assets.sources.configured import Origin, ServiceOrigin, configured_origins
@@ -82,6 +83,8 @@ def _probe_origin(origin: Origin, settings: Settings, prober: Prober) -> dict[st
         digest = f"{probe.reason} {fingerprint_folder(origin) or ''}".strip() if probe.has_new else ""
     except (LostarkError, OSError) as error:
         return error
+    except Exception as error:  # noqa: BLE001 - whatever one source raises, the others are probed
+        return report_unexpected(f"probing {origin.where}", error)
     return dict.fromkeys(probe.sources, digest) if probe.has_new else {}
 
 

@@ -16,6 +16,7 @@ from lostark_assets.core.limits import CONTROL, GIVEN, check_rows, check_skills
 from lostark_assets.core.parse import UNREADABLE, UnpackBudget, parse_db_log, parse_table, parse_upload
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.errors import LogRejected
+from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.sources.protocol import compute_encounter_id
 
 CLEAN_VERSION = "3"
@@ -75,10 +76,18 @@ def clean_into(cleaned: Cleaned, raw: Mapping[str, Any], rules: Rules, stamp: St
         log, refused = clean_log(raw["log_format"], raw["payload"], rules)
     except LogRejected as error:
         cleaned.quarantine.add(quarantine_row(raw, error, "log", stamp))
+    except Exception as error:  # noqa: BLE001 - a log may hold anything: it alone is refused
+        cleaned.quarantine.add(quarantine_row(raw, reject_unexpected(raw, "cleaning", error), "log", stamp))
     else:
         _add(cleaned, raw, log, stamp)
         for place, (_, refusal) in enumerate(refused):
             cleaned.quarantine.add(quarantine_row(raw, refusal, "player", stamp, place))
+
+
+def reject_unexpected(raw: Mapping[str, Any], step: str, error: Exception) -> LogRejected:
+    """The refusal of a log that made ``step`` raise what no rule foresees, after reporting it."""
+    unexpected = report_unexpected(f"{step} log {raw['log_id']}", error)
+    return LogRejected("unexpected_error", f"{unexpected.error_id}: {type(error).__name__}: {error}")
 
 
 def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) -> None:

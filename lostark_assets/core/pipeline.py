@@ -10,7 +10,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_QUARANTINE
 from lostark_assets.contracts.expectations import Finding, merge, raise_if_broken
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.armory import with_profiles
-from lostark_assets.core.clean import CLEAN_VERSION, Stamp, clean_into
+from lostark_assets.core.clean import CLEAN_VERSION, Stamp, clean_into, quarantine_row, reject_unexpected
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.fights import (
     FIGHT_COLUMNS,
@@ -35,6 +35,7 @@ from lostark_assets.core.fights import (
 )
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import Tables, build_tables, examine_core
+from lostark_assets.errors import LogRejected, TransientError
 from lostark_assets.lake.batching import split_batches
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import BATCH_BYTES
@@ -92,14 +93,10 @@ def clean_days(
         due, seen, since = due_logs(lake, days, only=only, force=force)
         run.due = len(due)
         raw_rows = read_raw(lake, due, since)
-        for batch in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
-            tables = build_tables(batch.cleaned)
-            # Most logs of one fight arrive together: resolving them now saves writing them twice.
-            players = tables["core_players"]
-            encounters = tables["core_encounters"] = resolve_within_batch(tables["core_encounters"], players)
-            tables["core_players"] = with_profiles(lake, players, encounters, rules.profiles)
-            _record(run, tables, examine_core(tables, len(batch.log_ids)))
-            _commit(lake, tables, batch)
+        for cleaned in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
+            for part in _valid_parts(lake, cleaned, rules):
+                _record(run, part.tables, part.findings)
+                _commit(lake, part.tables, part.batch)
             if progress:
                 progress(run.encounters + sum(run.quarantined.values()), run.due)
         # All days if all were requested: a run that died after its last batch resolved none of its fights.
@@ -168,6 +165,21 @@ class _Batch:
     days: set[date] = field(default_factory=set)
     payload_bytes: int = 0
 
+    def add(self, raw: Mapping[str, Any], rules: Rules) -> None:
+        """Clean one raw row."""
+        clean_into(self.cleaned, raw, rules, self.stamp)
+        self._count(raw)
+
+    def refuse(self, raw: Mapping[str, Any], error: LogRejected) -> None:
+        """Put one raw row into quarantine."""
+        self.cleaned.quarantine.add(quarantine_row(raw, error, "log", self.stamp))
+        self._count(raw)
+
+    def _count(self, raw: Mapping[str, Any]) -> None:
+        self.log_ids.append(raw["log_id"])
+        self.days.add(raw["fight_date"])
+        self.payload_bytes += len(raw["payload"])
+
 
 def _cleaned_batches(
     raw_rows: Iterable[dict[str, Any]], seen: set[str], rules: Rules, run_id: str, batch_bytes: int
@@ -178,15 +190,79 @@ def _cleaned_batches(
         for row in raw_rows:
             is_seen = row["log_id"] in seen
             batch = pending.setdefault(is_seen, _Batch(is_seen, Stamp(run_id, datetime.now(UTC))))
-            clean_into(batch.cleaned, row, rules, batch.stamp)
-            batch.log_ids.append(row["log_id"])
-            batch.days.add(row["fight_date"])
-            batch.payload_bytes += len(row["payload"])
+            batch.add(row, rules)
             if batch.payload_bytes >= batch_bytes:
                 yield pending.pop(is_seen)
                 # Validation and commit do leave reference cycles behind.
                 gc.collect(1)
         yield from pending.values()
+
+
+@dataclass
+class _Part:
+    """A batch, or what is left of one, that fits the contracts; ``refused``: it is one log in quarantine."""
+
+    batch: _Batch
+    tables: Tables
+    findings: dict[str, list[Finding]]
+    refused: bool = False
+
+
+def _valid_parts(lake: Lake, batch: _Batch, rules: Rules) -> list[_Part]:
+    """``batch`` as one part; or, where single logs break it, the others, and each of those in quarantine.
+
+    Raises:
+        Exception: what the batch raised, if none of several logs passes: the rules are at fault, not the logs.
+    """
+    try:
+        return [_validate_batch(lake, batch, rules)]
+    except (TransientError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        rows = list(read_raw(lake, set(batch.log_ids)))
+        parts = _divide(lake, batch, rows, rules, error)
+        refused = sum(part.refused for part in parts)
+        if refused > 1 and not any(part.tables["core_encounters"].num_rows for part in parts):
+            raise
+        return parts
+
+
+def _divide(
+    lake: Lake, batch: _Batch, rows: Sequence[dict[str, Any]], rules: Rules, error: Exception
+) -> list[_Part]:
+    """Halve ``rows`` until the logs that raise are alone; every log has passed its own checks before."""
+    if len(rows) == 1:
+        refused = _Batch(batch.is_seen, batch.stamp)
+        refused.refuse(rows[0], reject_unexpected(rows[0], "validating", error))
+        return [replace(_validate_batch(lake, refused, rules), refused=True)]
+    parts = []
+    for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+        part = _Batch(batch.is_seen, batch.stamp)
+        for row in half:
+            part.add(row, rules)
+        try:
+            parts.append(_validate_batch(lake, part, rules))
+        except (TransientError, OSError, MemoryError):
+            raise
+        except Exception as raised:  # noqa: BLE001 - whatever a log makes a rule raise, it alone is refused
+            parts += _divide(lake, part, half, rules, raised)
+    return parts
+
+
+def _validate_batch(lake: Lake, batch: _Batch, rules: Rules) -> _Part:
+    tables = _build_batch(lake, batch, rules)
+    findings = examine_core(tables, len(batch.log_ids))
+    raise_if_broken("core", findings, findings)
+    return _Part(batch, tables, findings)
+
+
+def _build_batch(lake: Lake, batch: _Batch, rules: Rules) -> Tables:
+    tables = build_tables(batch.cleaned)
+    # Most logs of one fight arrive together: resolving them now saves writing them twice.
+    players = tables["core_players"]
+    encounters = tables["core_encounters"] = resolve_within_batch(tables["core_encounters"], players)
+    tables["core_players"] = with_profiles(lake, players, encounters, rules.profiles)
+    return tables
 
 
 @contextmanager

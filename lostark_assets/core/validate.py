@@ -97,9 +97,11 @@ def _skills_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Findin
         .select(["encounter_id", "player_name", "damage"])
         .join(by_player, ["encounter_id", "player_name"], join_type="inner")
     )
-    limit = pc.add(pc.multiply(both["damage"].cast(pa.float64()), 0.001), 1.0)
+    limit = pc.add(pc.multiply(both["damage"].cast(pa.float64(), safe=False), 0.001), 1.0)
     off = both.filter(
-        pc.greater(pc.abs(pc.subtract(both["damage"], both["damage_sum"])).cast(pa.float64()), limit)
+        pc.greater(
+            pc.abs(pc.subtract(both["damage"], both["damage_sum"])).cast(pa.float64(), safe=False), limit
+        )
     )
     return _finding(rule, severity, both.num_rows, off.num_rows, _show(off, ["damage", "damage_sum"]))
 
@@ -109,8 +111,8 @@ def _hits_sum(rule: str, severity: Severity, tables: Tables, _: int) -> Finding:
     keys = ["encounter_id", "player_name", "skill_id"]
     both = _damage_of_runs(tables["core_hits"]).group_by(keys).aggregate([("hit_damage", "sum")])
     both = both.join(tables["core_skills"].select([*keys, "damage"]), keys, join_type="left outer")
-    limit = pc.add(pc.multiply(pc.fill_null(both["damage"], 0).cast(pa.float64()), 1.001), 1.0)
-    off = both.filter(pc.greater(both["hit_damage_sum"].cast(pa.float64()), limit))
+    limit = pc.add(pc.multiply(pc.fill_null(both["damage"], 0).cast(pa.float64(), safe=False), 1.001), 1.0)
+    off = both.filter(pc.greater(both["hit_damage_sum"].cast(pa.float64(), safe=False), limit))
     return _finding(
         rule, severity, both.num_rows, off.num_rows, _show(off, ["skill_id", "damage", "hit_damage_sum"])
     )

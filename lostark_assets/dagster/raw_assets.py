@@ -10,7 +10,7 @@ from lostark_assets.contracts.expectations import WORST_ROWS, Finding, examine
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.dagster.partitions import SINGLE_RUN, SOURCES
 from lostark_assets.dagster.specs import asset_spec, check_results, check_specs, table_metadata
-from lostark_assets.errors import LostarkError, SourceError
+from lostark_assets.errors import LostarkError, SourceError, UnexpectedError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.markdown import markdown_table
@@ -111,7 +111,7 @@ def _collect_source(
         )
         record_result(source.path, collected)
     except (LostarkError, OSError) as error:
-        if isinstance(error, SourceError):
+        if isinstance(error, SourceError | UnexpectedError):
             record_result(source.path, collected, str(error))
         failed.append(str(error))
         context.log.warning(str(error))

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator, MutableMapping
 from functools import cache
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from lostark_assets.errors import UnexpectedError
 from lostark_assets.observability.redact import Redactor, list_secrets
 from lostark_assets.settings import Settings
 
@@ -210,6 +212,16 @@ def get_logger() -> Any:
     return structlog.wrap_logger(
         _OUTPUT, processors=_processors(), wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
     )
+
+
+def report_unexpected(subject: str, error: Exception) -> UnexpectedError:
+    """Write the traceback of ``error`` to the event log; returns the error to show and store instead."""
+    unexpected = UnexpectedError(subject, error)
+    trace = "".join(traceback.format_exception(error))
+    get_logger().error(
+        "unexpected_error", subject=subject, error_id=unexpected.error_id, traceback=trace[-_MAX_TEXT:]
+    )
+    return unexpected
 
 
 @contextlib.contextmanager

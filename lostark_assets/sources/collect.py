@@ -23,6 +23,7 @@ from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.errors import LostarkError, SourceRefused, TransientError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import CollectionOutcome, CollectionRecord, Ledger
+from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.settings import BATCH_BYTES
 from lostark_assets.sources.protocol import (
     FetchedLog,
@@ -103,6 +104,11 @@ def collect_and_record(
     except (LostarkError, OSError) as raised:
         outcome, error = classify_outcome(raised), str(raised)
         raise
+    except Exception as raised:
+        # A source may hold anything: whatever it makes a library raise, it alone fails.
+        unexpected = report_unexpected(f"collecting {source.path}", raised)
+        error = str(unexpected)
+        raise unexpected from raised
     finally:
         counts = getattr(source, "counts", None)
         ledger.record_collection(

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lostark_assets.errors import SourceError, SourceMissing, UnknownFormat
+from lostark_assets.errors import SourceError, SourceMissing, UnexpectedError, UnknownFormat
 from lostark_assets.gunzip import GZIP_MAGIC, gunzip_start
+from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.settings import Settings
 from lostark_assets.sources.loa_logs_db import SQLITE_MAGIC, LoaLogsDb
 from lostark_assets.sources.player_table import (
@@ -66,7 +67,7 @@ class Found:
 
     path: Path | str
     source: Source | None = None
-    error: SourceError | OSError | None = None
+    error: SourceError | UnexpectedError | OSError | None = None
     skipped: str = field(default="")
 
 
@@ -100,6 +101,8 @@ def _found(path: Path, arguments: ImportArguments, limits: Limits, *, named: boo
         return Found(path, skipped=error.found)
     except OSError as error:
         return Found(path, error=error)
+    except Exception as error:  # noqa: BLE001 - a file may hold anything: it alone is refused
+        return Found(path, error=report_unexpected(f"opening {path}", error))
 
 
 def open_source(

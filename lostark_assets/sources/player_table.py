@@ -49,11 +49,11 @@ class PlayerTable:
         Raises:
             UnknownFormat: damaged, or a table without the columns that every era has.
         """
-        table = _read(Path(self.path))
+        table = _as_plain(_read(Path(self.path)), self.path)
         has_id = find_rows_with_id(table, self.path)
         if without := table.num_rows - (pc.sum(has_id).as_py() or 0):
             self.problems.append(Unreadable(self.path, f"{without} rows without an encounter id"))
-        yield from split_encounters(table.filter(has_id), self._context)
+        yield from split_encounters(table.filter(has_id), self._context, self.problems)
 
     def fetch(self, wanted: Iterable[Listed]) -> Generator[FetchedLog, None, None]:
         """The wanted encounters."""
@@ -62,14 +62,24 @@ class PlayerTable:
             yield FetchedLog(listed.source_log_id, listed.fingerprint, payload, started)
 
 
-def split_encounters(table: pa.Table, context: Mapping[str, str]) -> Iterator[Listed]:
-    """The encounters of a player table, each with its raw payload and start; all rows have an id."""
+def split_encounters(
+    table: pa.Table, context: Mapping[str, str], problems: list[Unreadable]
+) -> Iterator[Listed]:
+    """The encounters of a player table, each with its raw payload and start; all rows have an id.
+
+    One whose values can't be read goes to ``problems``.
+    """
     table = table.take(pc.sort_indices(table, [("id", "ascending")]))
     ids = table["id"].combine_chunks()
     starts = np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1
     bounds = [0, *starts.tolist(), len(ids)] if len(ids) else [0]
     for first, end in pairwise(bounds):
-        yield _list_encounter(table.slice(first, end - first), context)
+        rows = table.slice(first, end - first)
+        try:
+            yield _list_encounter(rows, context)
+        except (ValueError, OverflowError, TypeError, msgspec.MsgspecError) as error:
+            where = f"encounter {_id_text(rows['id'][0].as_py())}"
+            problems.append(Unreadable(where, f"a value that can't be read: {error}. It was left out."))
 
 
 def _list_encounter(rows: pa.Table, context: Mapping[str, str]) -> Listed:
@@ -121,6 +131,27 @@ def epoch_ms(value: Any) -> int | None:
         with contextlib.suppress(ValueError):
             return epoch_ms(reading(str(value).strip()))
     return None
+
+
+def _as_plain(table: pa.Table, path: str) -> pa.Table:
+    """``table`` with text where it has dictionaries (Categorical of pandas), for sorting and reading.
+
+    Raises:
+        UnknownFormat: two columns have one name.
+    """
+    names = table.column_names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UnknownFormat(
+            path,
+            f"more than one column {', '.join(twice)}",
+            "each column once",
+            "Rename or drop one of them.",
+        )
+    fields = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
 
 
 def _id_text(value: Any) -> str:

@@ -1,0 +1,153 @@
+"""From the POST of an upload until its fight is on /v1/fights, on a platform of its own.
+
+``lostark up`` runs in a new data folder without a source; ``--history`` fights are ingested before. Then uploads of
+one fight each are sent, one after the other. Printed: seconds until the fight is served, and CPU seconds of all
+processes of the platform while an upload was on its way, above what they use when idle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import psutil
+
+GOAL_P50_S, GOAL_P95_S, GOAL_CPU_S = 5.0, 10.0, 3.0
+_LOSTARK = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()"]
+_READY_TIMEOUT_S, _UPLOAD_TIMEOUT_S = 600.0, 300.0
+_POLL_EVERY_S = 0.1
+
+
+def main() -> None:
+    """Print percentiles of the seconds to the page, and CPU seconds an upload."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--uploads", type=int, default=10)
+    parser.add_argument("--history", type=int, default=0, help="fights in the lake before")
+    parser.add_argument("--idle", type=float, default=30.0, help="seconds of idling that are measured")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        uploads = list(_write_uploads(Path(folder) / "uploads", arguments.uploads + 1))
+        if arguments.history:
+            _ingest_history(home, Path(folder) / "encounters.db", arguments.history)
+        with _platform(home) as (api, process):
+            _send_and_wait(api, uploads[0])  # first runs import and compile
+            time.sleep(arguments.idle)
+            idle = _cpu_rate(process, arguments.idle)
+            waits, costs = [], []
+            for path in uploads[1:]:
+                started, before = time.monotonic(), _cpu_s(process)
+                _send_and_wait(api, path)
+                waits.append(time.monotonic() - started)
+                # What follows the page (tables across days, scores) belongs to the upload too.
+                time.sleep(arguments.idle)
+                took = time.monotonic() - started
+                costs.append(_cpu_s(process) - before - idle * took)
+    waits.sort()
+    p95 = waits[min(len(waits) - 1, round(0.95 * (len(waits) - 1)))]
+    print(f"{len(waits)} uploads into a lake of {arguments.history:,} fights; idle {idle:.1%} of a core")
+    p50 = statistics.median(waits)
+    print(f"to the page: p50 {p50:.1f} s (goal {GOAL_P50_S:g}), p95 {p95:.1f} s (goal {GOAL_P95_S:g})")
+    print(f"CPU seconds an upload: {statistics.median(costs):.1f} (goal {GOAL_CPU_S:g})")
+
+
+def _write_uploads(folder: Path, count: int) -> Iterator[Path]:
+    from lostark_simulator.season import SeasonConfig, generate_fights
+    from lostark_simulator.upload_json import write_upload_json
+
+    start = datetime.now(UTC).date() - timedelta(days=2)
+    season = SeasonConfig(encounters=count, seed=71, days=1, start=start, hits_per_player=600, dirt=False)
+    for number, fight in enumerate(generate_fights(season)):
+        if number == count:
+            return
+        yield write_upload_json(folder / f"{number}.json.gz", fight, gzip=True)
+
+
+def _ingest_history(home: Path, path: Path, fights: int) -> None:
+    env = {**os.environ, "LOSTARK_HOME": str(home)}
+    size = ["--encounters", str(fights), "--days", "56", "--hits-per-player", "300"]
+    subprocess.run([*_LOSTARK, "simulate", str(path), *size], env=env, check=True)
+    # A few logs are broken on purpose: exit code 1.
+    subprocess.run([*_LOSTARK, "ingest", str(path), "--run"], env=env, check=False, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def _platform(home: Path) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+    port = _free_port()
+    env = {
+        **os.environ,
+        "LOSTARK_HOME": str(home),
+        "LOSTARK_SOURCES": str(home.parent / "no-source-yet"),
+        "LOSTARK_API_PORT": str(port),
+        "LOSTARK_DAGSTER_PORT": str(_free_port()),
+        "LOSTARK_MLFLOW_PORT": str(_free_port()),
+    }
+    with (home.parent / "up.log").open("wb") as log:
+        up = subprocess.Popen([*_LOSTARK, "up"], env=env, stdout=log, stderr=log)
+        try:
+            client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False)
+            deadline = time.monotonic() + _READY_TIMEOUT_S
+            while "running; stop with Ctrl-C" not in (home.parent / "up.log").read_text(errors="replace"):
+                if up.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((home.parent / "up.log").read_text(errors="replace"))
+                time.sleep(1.0)
+            yield client, psutil.Process(up.pid)
+        finally:
+            up.send_signal(signal.SIGINT)
+            up.wait(60)
+
+
+def _send_and_wait(api: httpx.Client, path: Path) -> None:
+    sent = api.post("/v1/battle-logs", content=path.read_bytes(), params={"name": path.name})
+    sent.raise_for_status()
+    ticket = sent.headers["location"]
+    deadline = time.monotonic() + _UPLOAD_TIMEOUT_S
+    while time.monotonic() < deadline:
+        document = api.get(ticket).json()
+        if document["fights"]:
+            fight = document["fights"][0]["fight_id"]
+            listed = api.get("/v1/fights", params={"limit": 50}).json()["fights"]
+            if any(one["fight_id"] == fight for one in listed):
+                return
+        time.sleep(_POLL_EVERY_S)
+    raise RuntimeError(f"not served after {_UPLOAD_TIMEOUT_S:g} s: {document}")
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """CPU seconds of the process tree so far, those of ended children too."""
+    total = 0.0
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            times = one.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def _cpu_rate(process: psutil.Process, seconds: float) -> float:
+    before = _cpu_s(process)
+    time.sleep(seconds)
+    return (_cpu_s(process) - before) / seconds
+
+
+def _free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return opened.getsockname()[1]
+
+
+if __name__ == "__main__":
+    main()
