@@ -132,7 +132,7 @@ class UnexpectedError(PermanentError):
         found = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         super().__init__(
             f"{subject}: unexpected {found} (error {self.error_id}). Nothing of it was stored, the rest "
-            "goes on. The event log has the traceback under this id: report it, and try again after an update."
+            "goes on. The event log has the traceback under this id: report it, try again after an update."
         )
 
 

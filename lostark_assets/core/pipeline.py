@@ -209,10 +209,10 @@ class _Part:
 
 
 def _valid_parts(lake: Lake, batch: _Batch, rules: Rules) -> list[_Part]:
-    """``batch`` as one part; or, where single logs break it, the others, and each of those in quarantine.
+    """``batch`` as one part; or, where single logs break it, the rest, and those in quarantine.
 
     Raises:
-        Exception: what the batch raised, if none of several logs passes: the rules are at fault, not the logs.
+        Exception: what the batch raised, if none of several logs passes: the rules are at fault then.
     """
     try:
         return [_validate_batch(lake, batch, rules)]

@@ -1,8 +1,8 @@
 """A Dagster code server whose runs are forked from a process that has imported their code already.
 
-``dagster api grpc`` spawns an interpreter for each run, and importing pandas, Arrow, Polars and the code location
-takes it 5 to 15 CPU seconds: far more than most runs compute. Here the runs come from multiprocessing's fork
-server, which imports the code location once and then forks.
+``dagster api grpc`` spawns an interpreter for each run, and importing pandas, Arrow, Polars and the code
+location takes it 5 to 15 CPU seconds: far more than most runs compute. Here the runs come from
+multiprocessing's fork server, which imports the code location once and then forks.
 """
 
 from __future__ import annotations

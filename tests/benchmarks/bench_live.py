@@ -1,8 +1,8 @@
 """From the POST of an upload until its fight is on /v1/fights, on a platform of its own.
 
-``lostark up`` runs in a new data folder without a source; ``--history`` fights are ingested before. Then uploads of
-one fight each are sent, one after the other. Printed: seconds until the fight is served, and CPU seconds of all
-processes of the platform while an upload was on its way, above what they use when idle.
+``lostark up`` runs in a new data folder without a source; ``--history`` fights are ingested before. Then
+uploads of one fight each are sent, one after the other. Printed: seconds until the fight is served, and CPU
+seconds of all processes of the platform while an upload was on its way, above what they use when idle.
 """
 
 from __future__ import annotations

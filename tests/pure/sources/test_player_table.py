@@ -269,3 +269,31 @@ def test_the_context_of_an_import_is_part_of_the_identity(tmp_path):
 
     one, again, other = (listing[0].fingerprint for listing in listings)
     assert one == again != other
+
+
+def test_dictionary_columns_are_read_as_text(tmp_path):
+    table = pa.table(ERA_B)
+    for name in ("id", "spec"):
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, table[name].cast(pa.string()).dictionary_encode())
+
+    logs = get_logs(write(tmp_path / "aegir_g1.parquet", table), raid="Aegir", gate="G1")
+
+    [(clean, refused)] = logs.values()
+    assert ([player["player_name"] for player in clean.players][:1], refused) == (["Bob"], [])
+
+
+def test_a_column_twice_is_refused(tmp_path):
+    table = pa.table(ERA_B).append_column("id", pa.array([12, 12]))
+    with pytest.raises(UnknownFormat, match="more than one column id"):
+        list(PlayerTable(write(tmp_path / "t.parquet", table), "t", {}).list_logs())
+
+
+def test_a_value_that_no_type_of_python_holds_leaves_out_its_encounter_alone(tmp_path):
+    table = pa.table({**ERA_B, "id": [11, 12]})
+    place = table.column_names.index("timestamp")
+    starts = pa.array([2**62, START * 1000]).cast(pa.timestamp("us"))
+    source = PlayerTable(write(tmp_path / "t.parquet", table.set_column(place, "timestamp", starts)), "t", {})
+
+    assert [listed.source_log_id for listed in source.list_logs()] == ["12"]
+    assert [problem.where for problem in source.problems] == ["encounter 11"]
