@@ -164,8 +164,6 @@ def mutate_bytes(content: bytes, rng: random.Random) -> bytes:
         case 4:
             text, encoding = content.decode("utf-8", "replace"), rng.choice(["utf-16", "cp949", "utf-8-sig"])
             return text.encode(encoding, "replace")
-                rng.choice(["utf-16", "cp949", "utf-8-sig"]), "replace"
-            )
         case _:
             for _ in range(20):
                 data[rng.randrange(len(data))] = rng.randrange(256)
@@ -173,8 +171,8 @@ def mutate_bytes(content: bytes, rng: random.Random) -> bytes:
 
 
 ODD_VALUES = [
-    None, True, -1, 0, 1.5, 2**53 + 1, 2**63 - 1, 2**64, -(2**63), 1e308, 10**400, "", "x", "\u0000", "ㅂㄹ", "1e5",
-    [], {}, [[]], {"a": {}}, "é" * 300,
+    None, True, -1, 0, 1.5, 2**53 + 1, 2**63 - 1, 2**64, -(2**63), 1e308, 10**400, "", "x", "\u0000", "ㅂㄹ",
+    "1e5", [], {}, [[]], {"a": {}}, "é" * 300,
 ]  # fmt: skip
 
 
