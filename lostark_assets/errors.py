@@ -24,11 +24,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 import hashlib
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class LostarkError(Exception):
