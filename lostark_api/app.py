@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lostark_api.database import Marts
 from lostark_api.fast_path import FastPath
 from lostark_api.http import api_docs
-from lostark_api.http.cache import AsgiApp, Receive, ResponseCache, Scope, Send
+from lostark_api.http.cache import ResponseCache
 from lostark_api.http.metrics import Metrics
 from lostark_api.http.problems import add_problem_handlers
 from lostark_api.http.shared_cache import SharedCache
@@ -129,7 +130,7 @@ def create_app(
     return ApiApp(app, cache, FastPath(cache, champion, metrics))
 
 
-def _log_errors(app: FastAPI) -> AsgiApp:
+def _log_errors(app: FastAPI) -> ASGIApp:
     """``app`` with its unexpected errors logged; FastAPI has answered them, and raises them again."""
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:

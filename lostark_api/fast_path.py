@@ -6,9 +6,10 @@ Everything else (another media type, a large body, many or invalid builds) goes 
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from lostark_api.http.cache import MAX_BODY_BYTES, SECURITY_HEADERS, AsgiApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lostark_api.http.cache import MAX_BODY_BYTES, SECURITY_HEADERS
 from lostark_api.http.metrics import Metrics
 from lostark_api.routes.expected import PATH
 from lostark_api.schemas.builds import decode_builds
@@ -23,7 +24,7 @@ _HEADERS = [(b"cache-control", b"no-store"), (b"content-type", _JSON), *SECURITY
 class FastPath:
     """Middleware that serves ``POST /v1/expected-dps`` itself where it can, and passes on the rest."""
 
-    def __init__(self, app: AsgiApp, champion: ActiveChampion, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, champion: ActiveChampion, metrics: Metrics) -> None:
         self.app = app
         self.champion = champion
         self._served = metrics.get_tally(PATH, "POST", 200, "none")
@@ -76,7 +77,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     """``receive``, preceded by the body that was already read from it."""
     is_replayed = False
 
-    async def replay() -> dict[str, Any]:
+    async def replay() -> Message:
         nonlocal is_replayed
         if is_replayed:
             return await receive()

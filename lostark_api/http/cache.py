@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lostark_api.http.language import negotiate
 from lostark_api.http.metrics import UNMATCHED, Metrics
@@ -54,12 +54,8 @@ SECURITY_HEADERS = (
     ),
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 _Key = tuple[str, bytes, str]
 """Path, query string, language."""
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class StoredResponse(msgspec.Struct, frozen=True):
@@ -92,7 +88,7 @@ _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Sto
 class ResponseCache:
     """Middleware around ``app``: the cache, security headers and metrics; ``version``: the known publish."""
 
-    app: AsgiApp
+    app: ASGIApp
     metrics: Metrics
     code: str
     shared: SharedCache | None = None
@@ -212,7 +208,7 @@ class ResponseCache:
             return
         started, status = time.perf_counter(), 500
 
-        async def guarded(message: dict[str, Any]) -> None:
+        async def guarded(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -260,11 +256,11 @@ def _get_route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", UNMATCHED)
 
 
-async def _record_response(app: AsgiApp, scope: Scope, receive: Receive) -> StoredResponse:
+async def _record_response(app: ASGIApp, scope: Scope, receive: Receive) -> StoredResponse:
     """The whole response of ``app``, in memory."""
     status, headers, parts = 500, [], []
 
-    async def record(message: dict[str, Any]) -> None:
+    async def record(message: Message) -> None:
         nonlocal status, headers
         if message["type"] == "http.response.start":
             status, headers = message["status"], [(bytes(n), bytes(v)) for n, v in message["headers"]]

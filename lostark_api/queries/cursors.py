@@ -22,14 +22,14 @@ def decode_cursor(cursor: str | None, kinds: Sequence[type]) -> list[Any] | None
     """The sort key; None without a cursor.
 
     Raises:
-        BadCursor: it is not a cursor of a list with sort keys of ``kinds``.
+        InvalidCursor: it is not a cursor of a list with sort keys of ``kinds``.
     """
     if cursor is None:
         return None
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         values = msgspec.json.decode(raw, type=list[Any])
-        key = [
+        key: list[Any] = [
             datetime.fromisoformat(value) if kind is datetime else msgspec.convert(value, kind)
             for value, kind in zip(values, kinds, strict=True)
         ]

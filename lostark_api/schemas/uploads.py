@@ -47,13 +47,13 @@ class RefusedReason(Body):
 
 
 class UploadTicket(Body):
-    """An upload, and what became of it so far."""
+    """An upload and its current state."""
 
     ticket: str
     state: Literal["received", "collected", "cleaned", "published", "refused"]
-    is_final: bool = Field(description="nothing more will come of it")
+    is_final: bool = Field(description="whether the state is final")
     received_at: AwareDatetime
-    name: str = Field(description="the file's name, as it was kept")
+    name: str = Field(description="the file's name, as stored")
     format: str
     size_bytes: int
     logs: UploadedLogs
@@ -61,4 +61,4 @@ class UploadTicket(Body):
     fight_count: int
     reasons: list[RefusedReason]
     problems: list[str] = Field(description="parts of the file that could not be read")
-    error: str | None = Field(description="why nothing of it could be read")
+    error: str | None = Field(description="why the whole file could not be read")

@@ -68,9 +68,7 @@ class RegistryChampions:
 
     def load(self, version: int) -> LoadedChampion:
         """Load and compile that version."""
-        from lostark_ml.serving.build_predictor import (  # noqa: PLC0415 - scikit-learn takes a second to load
-            BuildPredictor,
-        )
+        from lostark_ml.serving.build_predictor import BuildPredictor  # noqa: PLC0415 - a second to import
 
         return LoadedChampion(version, BuildPredictor(self.registry.load(version)))
 
