@@ -202,7 +202,7 @@ def test_a_stampede_on_two_processes_is_one_computation(redis, redis_port):
 
 
 def test_a_dead_redis_costs_speed_and_no_response(monkeypatch):
-    monkeypatch.setattr(shared_cache, "_REST_S", 60.0)
+    monkeypatch.setattr(shared_cache, "_BACKOFF_S", 60.0)
     app = App()
     cached = behind(app, SharedCache("redis://127.0.0.1:1"))
     began = time.monotonic()
