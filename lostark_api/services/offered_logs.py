@@ -11,6 +11,7 @@ import threading
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -101,7 +102,7 @@ class OfferedLogs:
         self._by_id, self._version, self._is_read = newest, version, True
 
 
-def _offered(row: dict[str, object]) -> _Offered:
+def _offered(row: dict[str, Any]) -> _Offered:
     name = f"{row['source']}\x00{row['source_log_id']}".encode()
     entry = BattleLogEntry.model_construct(
         id=hashlib.sha256(name).hexdigest()[:32],
