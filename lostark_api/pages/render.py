@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import lru_cache, partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -137,7 +137,7 @@ def render_error(request: Request, status: int) -> Response:
 class PageRoute(APIRoute):
     """A route whose errors are rendered as pages."""
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, with errors rendered as pages."""
         handler = super().get_route_handler()
 

@@ -366,6 +366,7 @@ _TRANSLATIONS: dict[str, tuple[str, str]] = {
     "status.newest": ("Newest fight", "최신 전투"),
     "status.fetched": ("Last collected", "마지막 수집"),
     "status.published": ("Last published", "마지막 갱신"),
+    "status.published_at": ("Published", "게시 시각"),
     "status.reasons": ("Reasons for refusal", "제외 사유"),
     "status.reason": ("Reason", "사유"),
     "status.what": ("What", "대상"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from isal import igzip
@@ -39,7 +39,7 @@ _REFUSALS = document_problems(
 router = APIRouter(
     tags=["battle logs"], responses=_REFUSALS, dependencies=[Depends(require_scope(READ_LOGS))]
 )
-_SECURITY = {"security": [{"key": []}]}
+_SECURITY: dict[str, Any] = {"security": [{"key": []}]}
 
 
 @router.get(LIST_PATH, response_model=BattleLogPage, openapi_extra=_SECURITY)

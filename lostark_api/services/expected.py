@@ -100,7 +100,8 @@ def predict_inline(predictor: Predictor | None, builds: Sequence[Build]) -> byte
 
 def make_player_build(build: Build, now_us: int) -> PlayerBuild:
     """``build`` as models read it: names in English, its time in microseconds since 1970."""
-    at, others = build.fight_started_at, []
+    at = build.fight_started_at
+    others: list[float] = []
     for one in build.party:
         item_level = NAN if one.item_level is None else one.item_level
         others += (item_level, NAN, *_role(one.class_name, one.spec_name).flags)
