@@ -25,7 +25,7 @@ from lostark_ml.features.player_build import NAN, PlayerBuild, Role, get_role
 
 if TYPE_CHECKING:
     from lostark_ml.registry.model_registry import ModelRegistry
-    from lostark_ml.serving.build_predictor import BuildExpectation, BuildPredictor
+    from lostark_ml.serving.build_predictor import BuildPredictor
 
 MAX_INLINE_BUILDS = 16
 """Up to this many builds are predicted on the event loop, without a noticeable delay; more in a thread."""
@@ -49,7 +49,7 @@ class LoadedChampion:
     version: int
     model: BuildPredictor
 
-    def expect(self, builds: Sequence[Build]) -> list[BuildExpectation]:
+    def expect(self, builds: Sequence[Build]) -> list[Any]:
         """Expectation with its 90 % interval and parts by build, or the reason why there is none."""
         now_us = time.time_ns() // 1000
         return [self.model.expect(make_player_build(build, now_us)) for build in builds]
