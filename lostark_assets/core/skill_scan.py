@@ -1,8 +1,7 @@
-"""The ``skills`` document of a log straight from its bytes into arrays: one compiled pass, no object per hit.
+"""Read the ``skills`` document of a log from its bytes into arrays, compiled, without an object per hit.
 
-Only what is certain is read here: plain documents as the meter writes them. Anything else (another type, an
-escaped key, a number of more than 18 digits, deep nesting, damage) gives None, and the caller lets msgspec
-judge. What does not belong here: any judgement about the values.
+It reads only plain documents as the meter writes them. For anything else (another type, an escaped key, a
+number of more than 18 digits, deep nesting, damage) it returns None, and the caller decodes with msgspec.
 """
 
 # ruff: noqa: C901, PLR0911, PLR0912, PLR1714 - a state machine, and Numba compares single numbers fastest
@@ -17,9 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from lostark_assets.core.documents import Skill
 from lostark_assets.core.rows import NULL
@@ -57,15 +54,14 @@ _COLUMNS = _CAST_COUNT + 1
 _MAX_SKILLS = 1024
 _MAX_DIGITS = 18
 _NUMBER_KEY = re.compile(f"[0-9]{{1,{_MAX_DIGITS}}}")
-_DEEPEST = 60
+_MAX_DEPTH = 60
 _PADDING = 64
-_PAGE = 4096
-"""Bytes of memory that are there all or not at all, on every machine: a page is one of these or several."""
+"""Zero bytes behind a document: eight bytes can be read at any place in it."""
 _KEPT_BYTES = 16 << 20
 _INT64 = 2**63 - 1
 _MIN_HIT, _MIN_CAST = len('{"timestamp":1,"damage":1}'), len("1,")
 _FAILED = -1
-# Beside the bits of flags, what the key of a hit says.
+# Beside the bits of flags, what the key of a hit means.
 _TIME, _DAMAGE_OF_HIT = 8, 16
 # The keys that were seen last, in their order: where one began, bytes to its value, what it says, and where a
 # list as its value ended.
@@ -87,20 +83,24 @@ for _place, _field in enumerate(_FIELDS):
     _TEXTS[_place, : _LENGTHS[_place]] = np.frombuffer(_WIRE[_field], np.uint8)
 
 
-def _word(text: bytes) -> int:
-    return int.from_bytes(text, "little")
+def _as_number(text: bytes) -> np.uint64:
+    return np.uint64(int.from_bytes(text, "little"))
 
 
-_TIMESTAM, _TIMESTAMP_END = np.uint64(_word(b"timestam")), np.uint64(_word(b"p"))
-_BACK_ATT, _BACK_END = np.uint64(_word(b"backAtta")), np.uint64(_word(b"ck"))
-_FRONT_AT, _FRONT_END = np.uint64(_word(b"frontAtt")), np.uint64(_word(b"ack"))
-_DAMAGE, _CRIT, _HITS = np.uint64(_word(b"damage")), np.uint64(_word(b"crit")), np.uint64(_word(b"hits"))
-_TRUE, _FALSE = np.uint64(_word(b"true")), np.uint64(_word(b"false"))
-_NULL_WORD = np.uint64(_word(b"null"))
+_TIMESTAM, _TIMESTAMP_END = _as_number(b"timestam"), _as_number(b"p")
+_BACK_ATT, _BACK_END = _as_number(b"backAtta"), _as_number(b"ck")
+_FRONT_AT, _FRONT_END = _as_number(b"frontAtt"), _as_number(b"ack")
+_DAMAGE, _CRIT, _HITS = (
+    _as_number(b"damage"),
+    _as_number(b"crit"),
+    _as_number(b"hits"),
+)
+_TRUE, _FALSE = _as_number(b"true"), _as_number(b"false")
+_NULL_WORD = _as_number(b"null")
 _ONE_BYTE, _TWO_BYTES, _THREE_BYTES = np.uint64(2**8 - 1), np.uint64(2**16 - 1), np.uint64(2**24 - 1)
 _FOUR_BYTES, _FIVE_BYTES, _SIX_BYTES = np.uint64(2**32 - 1), np.uint64(2**40 - 1), np.uint64(2**48 - 1)
 _ONES, _HIGHS, _SPACES, _QUOTES, _SLASHES, _DIGIT_ZEROS, _ABOVE_NINE = (
-    np.uint64(_word(bytes([byte]) * 8)) for byte in (0x01, 0x80, 0x20, 0x22, 0x5C, 0x30, 0x76)
+    _as_number(bytes([byte]) * 8) for byte in (0x01, 0x80, 0x20, 0x22, 0x5C, 0x30, 0x76)
 )
 _ZERO = np.uint64(0)
 # A digit times ten lands beside the digit after it, and so on.
@@ -114,7 +114,7 @@ class ScannedSkills:
     """All skills of one player in the order of the document, and all their casts and hits flat.
 
     ``keys`` are what the skills are kept under, ``key_ids`` these as numbers, NULL for what is none of at
-    most 18 digits. ``numbers`` has a row for each of NUMBERS, NULL where the document tells none;
+    most 18 digits. ``numbers`` has a row for each of NUMBERS, NULL where the document has none;
     ``adjusted_crit`` is NaN there. ``cast_at_ms`` holds the casts of one skill after those of the other, in
     ms since the fight's start, ``cast_counts`` of each, and ``has_casts`` tells none from unknown; hits
     likewise. ``hit_flags`` has bit 0 for crit, 1 for back attack, 2 for front attack.
@@ -140,11 +140,12 @@ class ScannedSkills:
 def scan_skills(data: bytes) -> ScannedSkills | None:
     """The skills in ``data``, the JSON of ``{"<id>": {skill}, ...}``; None where only msgspec can tell."""
     size = len(data)
-    scratch, text = _scratch_for(size), _readable(data)
-    end, skills = _scan(_address(text), scratch.places)
+    scratch = _scratch_for(size)
+    found = scratch.places
+    end, skills = _scan(scratch.pad(data), found)
     if end != size:
         return None
-    rows = scratch.rows[:skills]
+    rows = found.rows[:skills]
     places = rows[:, _NAME:].T.tolist()
     try:
         keys = [
@@ -165,28 +166,12 @@ def scan_skills(data: bytes) -> ScannedSkills | None:
         rates,
         rows[:, _CAST_LOG] != NULL,
         rows[:, _CAST_COUNT].copy(),
-        scratch.casts[:casts].copy(),
+        found.casts[:casts].copy(),
         rows[:, _HIT_COUNT].copy(),
-        *(found[:hits].copy() for found in (scratch.at_ms, scratch.damage, scratch.flags)),
+        found.at_ms[:hits].copy(),
+        found.damage[:hits].copy(),
+        found.flags[:hits].copy(),
     )
-
-
-def _readable(data: bytes) -> np.ndarray:
-    """The bytes in place, or a copy where reading a little beyond their end would leave their page.
-
-    What follows them is a zero byte, and then anything.
-    """
-    text = np.frombuffer(data, np.uint8)
-    if (_address(text) + text.size) % _PAGE <= _PAGE - _PADDING:
-        return text
-    padded = np.zeros(text.size + _PADDING, np.uint8)
-    padded[: text.size] = text
-    return padded
-
-
-def _address(array: np.ndarray) -> int:
-    """What ``array.ctypes.data`` is, in a third of its time."""
-    return array.__array_interface__["data"][0]
 
 
 def _read_list(data: bytes, places: list[list[int]], field: int) -> bytes:
@@ -196,43 +181,49 @@ def _read_list(data: bytes, places: list[list[int]], field: int) -> bytes:
 
 
 class _Places(NamedTuple):
-    """Addresses of what the compiled code reads and fills, and how many casts and hits there is room for.
+    """What the compiled code reads and fills."""
 
-    Numba counts the references to an array at every call that takes one, which is a fifth of all time.
-    """
-
-    names: int
-    lengths: int
-    rows: int
-    casts: int
-    at_ms: int
-    damage: int
-    flags: int
-    keys_of_skill: int
-    keys_of_hit: int
-    most_casts: int
-    most_hits: int
+    names: np.ndarray
+    lengths: np.ndarray
+    rows: np.ndarray
+    casts: np.ndarray
+    at_ms: np.ndarray
+    damage: np.ndarray
+    flags: np.ndarray
+    keys_of_skill: np.ndarray
+    keys_of_hit: np.ndarray
 
 
 class _Scratch:
-    """Room for what is found in one document, used again: new pages cost more than reading."""
+    """Reusable room for one document and what is found in it: new pages of memory cost more than reading."""
 
     def __init__(self, size: int) -> None:
-        most_casts, most_hits = size // _MIN_CAST + 1, size // _MIN_HIT + 1
-        self.rows = np.empty((_MAX_SKILLS, _COLUMNS), np.int64)
-        self.casts = np.empty(most_casts, np.int64)
-        self.at_ms, self.damage = np.empty(most_hits, np.int64), np.empty(most_hits, np.int64)
-        self.flags = np.empty(most_hits, np.uint8)
-        self._keys = np.empty((2, _MAX_KEYS, _COLUMNS_OF_KEYS), np.int64)
-        arrays = _TEXTS, _LENGTHS, self.rows, self.casts, self.at_ms, self.damage, self.flags, *self._keys
-        self.places = _Places(*map(_address, arrays), most_casts, most_hits)
+        max_casts, max_hits = size // _MIN_CAST + 1, size // _MIN_HIT + 1
+        self.text = np.zeros(size + _PADDING, np.uint8)
+        self.places = _Places(
+            _TEXTS,
+            _LENGTHS,
+            np.empty((_MAX_SKILLS, _COLUMNS), np.int64),
+            np.empty(max_casts, np.int64),
+            np.empty(max_hits, np.int64),
+            np.empty(max_hits, np.int64),
+            np.empty(max_hits, np.uint8),
+            np.empty((_MAX_KEYS, _COLUMNS_OF_KEYS), np.int64),
+            np.empty((_MAX_KEYS, _COLUMNS_OF_KEYS), np.int64),
+        )
+
+    def pad(self, data: bytes) -> np.ndarray:
+        """The bytes of ``data`` and zero bytes behind them."""
+        self.text[: len(data)] = np.frombuffer(data, np.uint8)
+        self.text[len(data) : len(data) + _PADDING] = 0
+        return self.text[: len(data) + _PADDING]
 
 
 _kept = threading.local()
 
 
 def _scratch_for(size: int) -> _Scratch:
-    """This thread's; a document above the limit gets one of its own, which nobody keeps."""
+    """This thread's; a document above the limit gets one of its own, which is not kept."""
     if size > _KEPT_BYTES:
         return _Scratch(size)
     if getattr(_kept, "scratch", None) is None:
@@ -288,103 +279,41 @@ def _clipped(values: list[int]) -> np.ndarray:
         return np.array([min(max(value, -_INT64), _INT64) for value in values], np.int64)
 
 
-# Every function below takes the address of the document, a zero byte behind it, and a place in it. A zero
-# byte ends every loop and is no part of a token, so no place is ever beyond it, and no more than the padding
-# is read from there. They return the place after what they read, or _FAILED.
+# Every function below takes the bytes of the document, _PADDING zero bytes behind them, and a place in it.
+# A zero byte ends every loop and is no part of a token, so no place is ever beyond the first of them. They
+# return the place after what they read, or _FAILED. Indices are unsigned because Numba tests each signed one
+# for being negative. NUMBA_BOUNDSCHECK=1 checks all of them; the fuzz test runs with it.
 
 
-def _load(builder, args, bits):
-    number = ir.IntType(bits)
-    place = builder.inttoptr(builder.add(args[0], args[1]), number.as_pointer())
-    return builder.load(place, align=1)
+@njit(cache=True, nogil=True, forceinline=True)
+def _byte(text, at):
+    """The byte at ``at``."""
+    return np.int64(text[np.uint64(at)])
 
 
-@intrinsic
-def _byte(_typing, text, at):  # noqa: ARG001 - the types are fixed
-    """The byte at ``at``. Arrays cost more: a reference count and a look for negative places each time."""
-
-    def generate(_context, builder, _signature, args):
-        return builder.zext(_load(builder, args, 8), ir.IntType(64))
-
-    return types.int64(types.int64, types.int64), generate
-
-
-@intrinsic
-def _eight(_typing, text, at):  # noqa: ARG001 - the types are fixed
-    """The eight bytes from ``at`` as one number, wherever they are aligned."""
-
-    def generate(_context, builder, _signature, args):
-        return _load(builder, args, 64)
-
-    return types.uint64(types.int64, types.int64), generate
+@njit(cache=True, nogil=True, forceinline=True)
+def _eight(text, at):
+    """The eight bytes from ``at`` as one number: the compiler makes one load of it."""
+    i = np.uint64(at)
+    return (
+        np.uint64(text[i])
+        | np.uint64(text[i + np.uint64(1)]) << np.uint64(8)
+        | np.uint64(text[i + np.uint64(2)]) << np.uint64(16)
+        | np.uint64(text[i + np.uint64(3)]) << np.uint64(24)
+        | np.uint64(text[i + np.uint64(4)]) << np.uint64(32)
+        | np.uint64(text[i + np.uint64(5)]) << np.uint64(40)
+        | np.uint64(text[i + np.uint64(6)]) << np.uint64(48)
+        | np.uint64(text[i + np.uint64(7)]) << np.uint64(56)
+    )
 
 
-@intrinsic
-def _number(_typing, numbers, place):  # noqa: ARG001 - the types are fixed
-    """The number of 64 bits at a place of those that begin at an address."""
-
-    def generate(_context, builder, _signature, args):
-        return builder.load(_place_of_number(builder, args))
-
-    return types.int64(types.int64, types.int64), generate
-
-
-@intrinsic
-def _put(_typing, numbers, place, value):  # noqa: ARG001 - the types are fixed
-    """Set what ``_number`` reads."""
-
-    def generate(context, builder, _signature, args):
-        builder.store(args[2], _place_of_number(builder, args))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), generate
-
-
-def _place_of_number(builder, args):
-    number = ir.IntType(64)
-    offset = builder.shl(args[1], ir.Constant(number, 3))
-    return builder.inttoptr(builder.add(args[0], offset), number.as_pointer())
-
-
-@intrinsic
-def _put_byte(_typing, text, at, value):  # noqa: ARG001 - the types are fixed
-    """Set what ``_byte`` reads."""
-
-    def generate(context, builder, _signature, args):
-        byte = ir.IntType(8)
-        place = builder.inttoptr(builder.add(args[0], args[1]), byte.as_pointer())
-        builder.store(builder.trunc(args[2], byte), place)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), generate
-
-
-@intrinsic
-def _differences(_typing, text, at, other):  # noqa: ARG001 - the types are fixed
-    """Which of the 32 bytes from two places differ, a bit each, the first the lowest."""
-
-    def generate(_context, builder, _signature, args):
-        lanes = ir.VectorType(ir.IntType(8), 32)
-        some, others = (
-            builder.load(builder.inttoptr(builder.add(args[0], place), lanes.as_pointer()), align=1)
-            for place in args[1:]
-        )
-        bits = builder.bitcast(builder.icmp_unsigned("!=", some, others), ir.IntType(32))
-        return builder.zext(bits, ir.IntType(64))
-
-    return types.uint64(types.int64, types.int64, types.int64), generate
-
-
-@intrinsic
-def _first_byte(_typing, marks):
-    """Which of the eight bytes has the lowest bit that is set in ``marks``."""
-
-    def generate(context, builder, signature, args):
-        del context, signature
-        zeros = builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-        return builder.lshr(zeros, ir.Constant(ir.IntType(64), 3))
-
-    return types.int64(marks), generate
+@njit(cache=True, nogil=True, forceinline=True)
+def _first_byte(marks):
+    """Which of the eight bytes is the first whose highest bit is set in ``marks``."""
+    # The bytes below the lowest mark become 0x01 each: their sum is in the highest byte of the product.
+    lowest = marks & (~marks + np.uint64(1))
+    below = ((lowest >> np.uint64(7)) - np.uint64(1)) & _ONES
+    return np.int64((below * _ONES) >> np.uint64(56))
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -540,7 +469,7 @@ def _skip(text, at):
             if _byte(text, at) == 125:
                 at += 1
             else:
-                if depth == _DEEPEST or _byte(text, at) != 34:
+                if depth == _MAX_DEPTH or _byte(text, at) != 34:
                     return _FAILED
                 kinds, depth = kinds << 1 | 1, depth + 1
                 at = _string(text, at + 1)
@@ -555,7 +484,7 @@ def _skip(text, at):
             if _byte(text, at) == 93:
                 at += 1
             else:
-                if depth == _DEEPEST:
+                if depth == _MAX_DEPTH:
                     return _FAILED
                 kinds, depth = kinds << 1, depth + 1
                 continue
@@ -614,11 +543,12 @@ def _skip_of_hit(text, at):
 @njit(cache=True, nogil=True, forceinline=True)
 def _is_same(text, at, other, length):
     """Whether the bytes at two places are the same; ``length`` is 1 or more."""
-    while length > 32:
-        if _differences(text, at, other) != _ZERO:
+    while length > 8:
+        if _eight(text, at) != _eight(text, other):
             return False
-        at, other, length = at + 32, other + 32, length - 32
-    return (_differences(text, at, other) << np.uint64(32 - length)) & _FOUR_BYTES == _ZERO
+        at, other, length = at + 8, other + 8, length - 8
+    different = _eight(text, at) ^ _eight(text, other)
+    return different << np.uint64(64 - 8 * length) == _ZERO
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -646,19 +576,17 @@ def _known_key(text, at, keys, place):
     """
     if place >= _MAX_KEYS:
         return 0
-    key = place * _COLUMNS_OF_KEYS
-    length = _number(keys, key + _TO_VALUE)
-    return length if length and _is_same(text, at, _number(keys, key + _BEGAN), length) else 0
+    length = keys[place, _TO_VALUE]
+    return length if length and _is_same(text, at, keys[place, _BEGAN], length) else 0
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _keep_key(keys, place, began, length, says):
     if place < _MAX_KEYS:
-        key = place * _COLUMNS_OF_KEYS
-        _put(keys, key + _BEGAN, began)
-        _put(keys, key + _TO_VALUE, length)
-        _put(keys, key + _SAYS, says)
-        _put(keys, key + _LIST_ENDED, 0)
+        keys[place, _BEGAN] = began
+        keys[place, _TO_VALUE] = length
+        keys[place, _SAYS] = says
+        keys[place, _LIST_ENDED] = 0
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -666,14 +594,13 @@ def _known_list(text, at, keys, place, began):
     """Past a list, which often is the one that the key had before: buffs stay from hit to hit."""
     if place >= _MAX_KEYS:
         return _skip_of_hit(text, at)
-    key = place * _COLUMNS_OF_KEYS
-    known = _number(keys, key + _BEGAN) + _number(keys, key + _TO_VALUE)
-    length = _number(keys, key + _LIST_ENDED) - known
+    known = keys[place, _BEGAN] + keys[place, _TO_VALUE]
+    length = keys[place, _LIST_ENDED] - known
     if length > 0 and _is_same(text, at, known, length):
         return at + length
     at = _skip_of_hit(text, at)
-    _put(keys, key + _BEGAN, began)
-    _put(keys, key + _LIST_ENDED, at)
+    keys[place, _BEGAN] = began
+    keys[place, _LIST_ENDED] = at
     return at
 
 
@@ -689,7 +616,7 @@ def _hit(text, at, keys):
         began = at
         length = _known_key(text, at, keys, place)
         if length:
-            at, kind = at + length, _number(keys, place * _COLUMNS_OF_KEYS + _SAYS)
+            at, kind = at + length, keys[place, _SAYS]
         else:
             if _byte(text, at) != 34:
                 return failed
@@ -739,14 +666,14 @@ def _hits(text, at, count, places):
     if _byte(text, at) == 93:
         return at + 1, count
     while True:
-        if _byte(text, at) != 123 or count == places.most_hits:
+        if _byte(text, at) != 123 or count == len(places.at_ms):
             return _FAILED, count
         at, at_ms, damage, flags = _hit(text, at + 1, places.keys_of_hit)
         if at < 0:
             return _FAILED, count
-        _put(places.at_ms, count, at_ms)
-        _put(places.damage, count, damage)
-        _put_byte(places.flags, count, flags)
+        places.at_ms[count] = at_ms
+        places.damage[count] = damage
+        places.flags[count] = flags
         count += 1
         at = _space(text, at)
         if _byte(text, at) == 44:
@@ -814,9 +741,9 @@ def _casts(text, at, count, places):
 def _find_field(text, at, length, places):
     """Which field has the name at ``at``; the number of names if none."""
     for place in range(len(_FIELDS)):
-        if _number(places.lengths, place) == length:
-            name, same = places.names + place * _MAX_NAME, 0
-            while same < length and _byte(name, same) == _byte(text, at + same):
+        if places.lengths[place] == length:
+            same = 0
+            while same < length and places.names[place, same] == text[at + same]:
                 same += 1
             if same == length:
                 return place
@@ -825,25 +752,25 @@ def _find_field(text, at, length, places):
 
 @njit(cache=True, nogil=True)
 def _value(text, at, which, row):
-    """Past a number, flag, name or rate; the row at ``row`` notes what or where it is."""
+    """Past a number, flag, name or rate; ``row`` records what or where it is."""
     char = _byte(text, at)
-    if which >= _NAME and _number(row, which) != NULL:
-        # Only the place of the last one would be kept, and looked into.
+    if which >= _NAME and row[which] != NULL:
+        # Only the place of the last one would be kept, and checked.
         return _FAILED
     if which < _NAME or char == 110:
         if which < _FIRST_FLAG and char != 110:
             value, at = _integer(text, at)
         else:
             value, at = _literal(text, at)
-        _put(row, which, value)
+        row[which] = value
         return _FAILED if which == _TOTAL_DAMAGE and char == 110 else at
     if which == _NAME and char != 34:
         return _FAILED
     if which == _ADJUSTED and (char == 34 or char == 91 or char == 123 or char == 116 or char == 102):
         return _FAILED
-    _put(row, which, at)
+    row[which] = at
     at = _skip(text, at)
-    _put(row, which + _TO_END, at)
+    row[which + _TO_END] = at
     return at
 
 
@@ -855,11 +782,11 @@ def _integers(text, at, count, places):
     at = _space(text, at + 1)
     if _byte(text, at) == 93:
         return at + 1, count
-    while count < places.most_casts:
+    while count < len(places.casts):
         value, at = _integer(text, at)
         if at < 0:
             return _FAILED, count
-        _put(places.casts, count, value)
+        places.casts[count] = value
         count += 1
         at = _space(text, at)
         if _byte(text, at) == 93:
@@ -874,8 +801,8 @@ def _integers(text, at, count, places):
 def _skill(text, at, row, casts, count, places):
     """Past one skill whose opening brace is before ``at``, and how many casts and hits there are now."""
     for column in range(_KEY):
-        _put(row, column, NULL)
-    _put(row, _TOTAL_DAMAGE, 0)
+        row[column] = NULL
+    row[_TOTAL_DAMAGE] = 0
     has_hits, place = False, 0
     failed = (_FAILED, casts, count)
     at = _space(text, at)
@@ -884,7 +811,7 @@ def _skill(text, at, row, casts, count, places):
     while True:
         length = _known_key(text, at, places.keys_of_skill, place)
         if length:
-            at, which = at + length, _number(places.keys_of_skill, place * _COLUMNS_OF_KEYS + _SAYS)
+            at, which = at + length, places.keys_of_skill[place, _SAYS]
         else:
             began = at
             if _byte(text, at) != 34:
@@ -897,13 +824,13 @@ def _skill(text, at, row, casts, count, places):
             if at < 0:
                 return failed
             _keep_key(places.keys_of_skill, place, began, at - began, which)
-        if (which == _SKILL_CAST_LOG and has_hits) or (which == _CAST_LOG and _number(row, which) != NULL):
+        if (which == _SKILL_CAST_LOG and has_hits) or (which == _CAST_LOG and row[which] != NULL):
             return failed
         if which == _SKILL_CAST_LOG:
             has_hits = True
             at, count = _casts(text, at, count, places)
         elif which == _CAST_LOG and _byte(text, at) != 110:
-            _put(row, which, 1)
+            row[which] = 1
             at, casts = _integers(text, at, casts, places)
         elif which <= _CAST_LOG:
             at = _value(text, at, which, row)
@@ -924,9 +851,8 @@ def _skill(text, at, row, casts, count, places):
 def _scan(text, places):
     """Past the whole document, and how many skills it has: one row each."""
     skills, casts, count = 0, 0, 0
-    for place in range(_MAX_KEYS * _COLUMNS_OF_KEYS):
-        _put(places.keys_of_skill, place, 0)
-        _put(places.keys_of_hit, place, 0)
+    places.keys_of_skill[:] = 0
+    places.keys_of_hit[:] = 0
     at = _space(text, np.int64(0))
     if _byte(text, at) != 123:
         return _FAILED, 0
@@ -934,14 +860,14 @@ def _scan(text, places):
     if _byte(text, at) == 125:
         return _space(text, at + 1), 0
     while skills < _MAX_SKILLS and _byte(text, at) == 34:
-        row, key = places.rows + skills * _COLUMNS * 8, at + 1
+        row, key = places.rows[skills], at + 1
         at = _text_stop(text, key)
         if _byte(text, at) != 34:
             return _FAILED, 0
-        _put(row, _KEY, key)
-        _put(row, _KEY_END, at)
+        row[_KEY] = key
+        row[_KEY_END] = at
         is_number = 0 < at - key <= _MAX_DIGITS and _number_stop(text, key) == at
-        _put(row, _KEY_ID, _value_of_digits(text, key, at) if is_number else NULL)
+        row[_KEY_ID] = _value_of_digits(text, key, at) if is_number else NULL
         at = _colon(text, at + 1)
         if at < 0 or _byte(text, at) != 123:
             return _FAILED, 0
@@ -949,8 +875,8 @@ def _scan(text, places):
         at, casts, count = _skill(text, at + 1, row, casts, count, places)
         if at < 0:
             return _FAILED, 0
-        _put(row, _HIT_COUNT, count - hits_before)
-        _put(row, _CAST_COUNT, casts - casts_before)
+        row[_HIT_COUNT] = count - hits_before
+        row[_CAST_COUNT] = casts - casts_before
         skills += 1
         at = _space(text, at)
         if _byte(text, at) == 125:

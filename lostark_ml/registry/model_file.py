@@ -99,16 +99,20 @@ def save(
 
     example = example.reset_index(drop=True)
     predicted = np.asarray(_speaker(model).predict(example), float)
-    card = Card(run_id=run_id, **({"model_id": model_id} if model_id else {}))
+    extra: dict[str, Any] = {"model_id": model_id} if model_id else {}
+    card = Card(run_id=run_id, **extra)
     if _has_pipeline(type(model)):
         _write_pipeline(model.pipeline, folder, card, example, predicted)
     else:
         _write_card(folder, card, example, predicted)
+    columns = {str(name): _values(example[name]) for name in example}
     document = _Document(
         format=FORMAT,
         kind=type(model).__name__,
         libraries=_versions(),
-        example=_Example({name: _values(example[name]) for name in example}, _numbers(predicted.ravel())),
+        example=_Example(
+            {str(name): _values(example[name]) for name in example}, _numbers(predicted.ravel())
+        ),
         fields={name: getattr(model, name) for name in _field_types(type(model))},
     )
     (folder / FIELDS_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(document, enc_hook=_plain)))
