@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from cashews import Cache
-from cashews.exceptions import CacheError
-from redis.exceptions import RedisError
+from redis.asyncio import Redis
+from redis.asyncio.lock import Lock
+from redis.exceptions import LockError, RedisError
 
 from lostark_assets.observability.logs import get_logger
 
@@ -19,7 +19,7 @@ _TIMEOUT_S = 0.25
 _BACKOFF_S = 5.0
 _LOCK_TTL_S = 10.0
 _POLL_EVERY_S = 0.05
-_ERRORS = (CacheError, RedisError, OSError, TimeoutError, asyncio.TimeoutError)
+_ERRORS = (RedisError, OSError, TimeoutError, asyncio.TimeoutError)
 T = TypeVar("T")
 log = get_logger()
 
@@ -28,20 +28,12 @@ class SharedCache:
     """Bytes by key. While Redis fails it is empty, and retried every five seconds."""
 
     def __init__(self, url: str) -> None:
-        self._cache = Cache()
-        # pickle_type null: bytes stay bytes, and what lies in Redis never runs.
-        self._cache.setup(
-            url,
-            suppress=False,
-            pickle_type="null",
-            socket_timeout=_TIMEOUT_S,
-            socket_connect_timeout=_TIMEOUT_S,
-        )
+        self._redis: Redis = Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
         self._retry_at = 0.0
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._cache.close()
+        await self._redis.aclose()
 
     async def get_or_compute(
         self, key: str, compute: Callable[[], Awaitable[bytes | None]]
@@ -50,12 +42,11 @@ class SharedCache:
 
         ``compute`` returns None for a response that must not be cached.
         """
-        found = await self._try(lambda: self._cache.get(key))
+        found = await self._try(lambda: self._redis.get(key))
         if found is not None:
             return found, True
-        token = uuid.uuid4().hex
-        lock = f"{key}:lock"
-        is_ours = await self._try(lambda: self._cache.set_lock(lock, token, _LOCK_TTL_S))
+        lock = self._redis.lock(f"{key}:lock", timeout=_LOCK_TTL_S, blocking=False, thread_local=False)
+        is_ours = await self._try(lock.acquire)
         if is_ours is False:
             found = await self._wait_for(key)
             if found is not None:
@@ -63,17 +54,17 @@ class SharedCache:
         try:
             body = await compute()
             if body is not None:
-                await self._try(lambda: self._cache.set(key, body, expire=TTL_S))
+                await self._try(lambda: self._redis.set(key, body, ex=TTL_S))
         finally:
             if is_ours:
-                await self._try(lambda: self._cache.unlock(lock, token))
+                await self._try(lambda: _release(lock))
         return body, False
 
     async def _wait_for(self, key: str) -> bytes | None:
         until = time.monotonic() + _LOCK_TTL_S / 2
         while time.monotonic() < until:
             await asyncio.sleep(_POLL_EVERY_S)
-            found = await self._try(lambda: self._cache.get(key))
+            found = await self._try(lambda: self._redis.get(key))
             if found is not None or time.monotonic() < self._retry_at:
                 return found
         return None
@@ -89,3 +80,9 @@ class SharedCache:
                 "redis_unavailable", error=f"{type(error).__name__}: {error}", retry_after_s=_BACKOFF_S
             )
             return None
+
+
+async def _release(lock: Lock) -> None:
+    # A computation can take longer than its lock lives.
+    with contextlib.suppress(LockError):
+        await lock.release()

@@ -148,18 +148,12 @@ PROGRESSION = Mart(
     (*_of("stats_raid_progression"), GATE_ID),
     key=CONTRACTS["stats_raid_progression"].key,
 )
-MODEL_EVALUATION = Mart(
-    "model_evaluation", _of("ml_dps_evaluation"), key=CONTRACTS["ml_dps_evaluation"].key
-)
+MODEL_EVALUATION = Mart("model_evaluation", _of("ml_dps_evaluation"), key=CONTRACTS["ml_dps_evaluation"].key)
 CHAMPION_HISTORY = Mart(
     "champion_history", _of("ml_champion_history"), key=CONTRACTS["ml_champion_history"].key
 )
-MODEL_MONITORING = Mart(
-    "model_monitoring", _of("ml_dps_monitoring"), key=CONTRACTS["ml_dps_monitoring"].key
-)
-PLAY_STYLES = Mart(
-    "play_styles", _of("ml_player_clusters"), key=CONTRACTS["ml_player_clusters"].key
-)
+MODEL_MONITORING = Mart("model_monitoring", _of("ml_dps_monitoring"), key=CONTRACTS["ml_dps_monitoring"].key)
+PLAY_STYLES = Mart("play_styles", _of("ml_player_clusters"), key=CONTRACTS["ml_player_clusters"].key)
 WHOLE_MARTS = {
     "stats_dps_distribution": DISTRIBUTIONS,
     "stats_raid_progression": PROGRESSION,

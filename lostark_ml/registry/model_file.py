@@ -110,9 +110,7 @@ def save(
         format=FORMAT,
         kind=type(model).__name__,
         libraries=_versions(),
-        example=_Example(
-            {str(name): _values(example[name]) for name in example}, _numbers(predicted.ravel())
-        ),
+        example=_Example(columns, _numbers(predicted.ravel())),
         fields={name: getattr(model, name) for name in _field_types(type(model))},
     )
     (folder / FIELDS_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(document, enc_hook=_plain)))
