@@ -195,8 +195,8 @@ class Settings(BaseSettings):
         ("KR", "unknown"), description="regions of logs whose characters the Open API knows"
     )
     profile_seen_days: float = Field(14, gt=0, description="profiles are fetched of players of these days")
-    profile_freshness_h: float = Field(6, gt=0, description="a character is not asked for again within it")
-    profile_unknown_freshness_h: float = Field(24, gt=0, description="the same, of one the API does not know")
+    profile_freshness_h: float = Field(6, gt=0, description="a character is not requested again within it")
+    profile_unknown_freshness_h: float = Field(24, gt=0, description="the same, for one unknown to the API")
     profile_max_age_days: float = Field(7, gt=0, description="an older profile says nothing about a fight")
 
     dagster_postgres_url: PostgresUrl | None = Field(None, description="Dagster's storage; unset: embedded")
@@ -212,7 +212,7 @@ class Settings(BaseSettings):
         None, description="uploads without a key; unset: only where the API listens on this machine alone"
     )
     upload_max_bytes: ByteSize = Field(ByteSize(512 * MIB), gt=0, description="limit of one upload")
-    uploads_per_minute: int = Field(30, ge=1, description="uploads without a key, of everybody together")
+    uploads_per_minute: int = Field(30, ge=1, description="uploads without a key, of all clients together")
     dagster_host: str = Field("127.0.0.1", description="address that the Dagster UI listens on")
     dagster_port: int = Field(
         3000, ge=1, le=65535, description="port of the Dagster UI; the next free one is taken"
@@ -233,15 +233,15 @@ class Settings(BaseSettings):
     promotion_margin: float = Field(
         0.0015, ge=0, lt=1, description="MAPE that a new model has to gain at least, as a fraction"
     )
-    retrain_first_fights: int = Field(300, ge=100, description="fights that the first model waits for")
+    retrain_first_fights: int = Field(300, ge=100, description="fights required for the first model")
     retrain_new_fights: int = Field(500, ge=1, description="new fights that are reason for a new model")
     retrain_pause_h: float = Field(6, ge=0, description="shortest time between two trainings")
     demo_encounters: int = Field(1800, ge=1, description="size of the demo data when there is no source")
     mock_server_port: int = Field(
-        8750, ge=1, le=65535, description="port of the stand-in server; the next free one is taken"
+        8750, ge=1, le=65535, description="port of the mock server; the next free one is taken"
     )
     mock_server_new_fight_every_s: float = Field(
-        15.0, ge=0, description="seconds between made-up fights of the stand-in; 0: no new ones"
+        15.0, ge=0, description="seconds between synthetic fights of the mock server; 0: no new ones"
     )
 
     @property

@@ -1,7 +1,7 @@
 """DPS by cell: one raid gate, difficulty, class, spec, item-level bracket, set of measuring rules and week.
 
-The members are those of the percentile pools. Everything is sums over rows that were weighted before: no
-engine has to know a quantile, so all of them (and Spark later) give the same numbers.
+The members are those of the percentile pools. Everything is a sum over weighted rows: no engine needs its own
+quantile function, so all of them (and Spark later) give the same numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def dps_distribution(player_dps: Any, engine: Engine = "pandas") -> pa.Table:
     Args:
         player_dps: rows of ``stats_player_dps``; trends need the four weeks before the first week of
             interest.
-        engine: what computes it.
+        engine: the engine that computes it.
     """
     rows = to_engine(player_dps, engine).select(*NEEDED)
     rows = rows.filter(pool_members() & ~nw.col("dps").is_null()).with_columns(

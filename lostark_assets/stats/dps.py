@@ -1,6 +1,6 @@
-"""Figures of one player in one encounter: shares, rates, bursts, contribution, and the place among equals.
+"""Figures of one player in one encounter: shares, rates, bursts, contribution, and percentiles.
 
-Written once as Narwhals expressions; the engine computes them. A figure that a log can't give is null, never
+Written once as Narwhals expressions; the engine computes them. A figure that can't be computed is null, never
 zero.
 """
 
@@ -52,7 +52,7 @@ POOL_COLUMNS = (
     *POOL_KEY, *UPTIMES, "meter_version", "is_counted", "is_cleared", "is_dead", "fight_date", "item_level",
     "dps", "support_contribution",
 )  # fmt: skip
-"""What percentiles read of the rows that they place, and of those among which they do."""
+"""Columns that percentiles need of the ranked rows and of the pool."""
 _LATER = ("percentile", "stats_version", "computed_at", "stats_run_id")
 FIGURES = tuple(name for name in STATS_PLAYER_DPS.names if not any(word in name for word in _LATER))
 
@@ -65,13 +65,13 @@ def player_statistics(
     Args:
         encounters: rows of ``core_encounters``.
         players: rows of ``core_players`` of these encounters, whole encounters (shares need all players).
-        bursts: what hits or the meter's series give, at most one row by encounter_id and player_name; of the
-            columns active_s, max_hit_damage, peak_10s_dps, opener_damage (first 30 s) and opener_dps those
-            that are known. None where no log has either.
-        engine: what computes it.
+        bursts: figures from hits or the meter's series, at most one row by encounter_id and player_name; of
+            the columns active_s, max_hit_damage, peak_10s_dps, opener_damage (first 30 s) and opener_dps
+            those that are known. None if no log has either.
+        engine: the engine that computes it.
 
     Returns:
-        One row a player, in any order: the contract's columns but the percentiles (:func:`with_percentiles`),
+        One row per player, in any order: the contract's columns except percentiles (:func:`with_percentiles`),
         stats_version, computed_at and stats_run_id. Players whose encounter is missing are left out.
     """
     rows = to_engine(_select(players, FROM_PLAYERS), engine)
@@ -94,7 +94,7 @@ def with_percentiles(rows: Any, pool: Any, engine: Engine = "pandas") -> pa.Tabl
         rows: rows of ``stats_player_dps``, percentile columns in it are replaced.
         pool: ``POOL_COLUMNS`` of rows that may be members (:func:`pool_members`), each once: the last 28
             days up to the newest day of ``rows``, with ``rows`` themselves among them.
-        engine: what computes it.
+        engine: the engine that computes it.
     """
     table = plain(to_arrow(rows))
     table = table.select([name for name in table.column_names if "percentile" not in name])
@@ -178,19 +178,19 @@ def _burst_figures() -> list[nw.Expr]:
 
 
 def _context() -> list[nw.Expr]:
-    vouched = nw.col("is_rdps_valid").fill_null(value=True)
+    is_valid = nw.col("is_rdps_valid").fill_null(value=True)
     return [
         week_started_at(nw.col("fight_started_at"), nw.col("region")).alias("week_started_at"),
         item_level_bracket(nw.col("item_level")).alias("item_level_bracket"),
-        *(where(vouched, nw.col(name)).alias(name) for name in ("rdps", "ndps", "rdps_damage_given")),
+        *(where(is_valid, nw.col(name)).alias(name) for name in ("rdps", "ndps", "rdps_damage_given")),
     ]
 
 
 def _with_party_figures(rows: nw.DataFrame) -> nw.DataFrame:
     """Share of the party's damage, and contribution: damage given / damage of the other dealers of the party.
 
-    Where the party is unknown, the contribution takes the raid. A log that gives nobody anything has no rDPS:
-    null.
+    If the party is unknown, the contribution is relative to the raid. In a log without any given damage rDPS
+    was not measured: null.
     """
     dealt = nw.col("damage").fill_null(0)
     rows = rows.with_columns(
@@ -215,7 +215,7 @@ def _with_party_figures(rows: nw.DataFrame) -> nw.DataFrame:
 
 
 def _pool_facts(frame: Any, engine: Engine) -> pa.Table:
-    """What ranking needs of each row; values are null for the other role."""
+    """The columns for ranking; values are null for the other role."""
     table = _select(frame, POOL_COLUMNS)
     rows = to_engine(table.append_column("support_rules", _support_rules(table["meter_version"])), engine)
     support, dealer = nw.col("is_support"), ~nw.col("is_support")
@@ -234,7 +234,7 @@ def _pool_facts(frame: Any, engine: Engine) -> pa.Table:
 
 
 def _support_rules(versions: pa.ChunkedArray) -> pa.Array:
-    """The eras of what supports are ranked by, for each meter version; ``measurement_rules`` is for DPS."""
+    """Eras of the figures that supports are ranked by, per meter version (not the eras of DPS)."""
     encoded = pc.fill_null(versions.combine_chunks().cast(pa.string()), UNKNOWN_RULES).dictionary_encode()
     eras = [
         ", ".join(measurement_rules(version, figure=figure) for figure in ("contribution", "support_uptime"))

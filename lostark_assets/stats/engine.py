@@ -1,8 +1,7 @@
-"""The engines that run statistics across fights, and the ways in and out of their frames.
+"""The engines for statistics across fights, and conversions between their frames.
 
-Statistics across fights are written once, as Narwhals expressions; the engine decides what computes them,
-never what comes out. Arrow tables are the common border: every public function of ``stats`` returns one, for
-``contract.conform``.
+Statistics across fights are written once, as Narwhals expressions; every engine gives the same numbers. Arrow
+tables are the common interface: every public function of ``stats`` returns one, for ``contract.conform``.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ ENGINES: tuple[str, ...] = get_args(Engine)
 
 
 def to_engine(frame: Any, engine: Engine) -> nw.DataFrame:
-    """``frame`` (Arrow, pandas, polars or Narwhals) as a Narwhals frame that ``engine`` computes.
+    """Convert ``frame`` (Arrow, pandas, polars or Narwhals) to a Narwhals frame of ``engine``.
 
     Dictionary columns become plain strings, so that joins and comparisons mean the same on every engine.
 
@@ -64,9 +63,9 @@ def plain(table: pa.Table) -> pa.Table:
 
 
 def combine_key(*columns: str) -> nw.Expr:
-    """One text that is equal where all ``columns`` are equal, a null being a value of its own.
+    """One text that is equal if all ``columns`` are equal, null being a value of its own.
 
-    Engines disagree on nulls in keys of groups, windows and joins; a text without nulls they treat alike.
+    Engines disagree on nulls in keys of groups, windows and joins; texts without nulls behave alike.
     """
     parts = [nw.col(column).cast(nw.String()).fill_null("\x00") for column in columns]
     return nw.concat_str(parts, separator="\x1f")

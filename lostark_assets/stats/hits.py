@@ -1,7 +1,7 @@
 """Figures inside a fight: everything that is computed from single hits, or from the meter's own series.
 
-Pure functions from Arrow to Arrow. Hits arrive sorted by encounter, player, skill and time (the contract of
-``core_hits``), so each player and skill is one run of rows: runs are found where a key changes, and one pass
+Pure functions from Arrow to Arrow. Hits are sorted by encounter, player, skill and time (the contract of
+``core_hits``), so each player and skill is one run of rows: runs are found where a key changes, and one scan
 sums them in registers. There is no group-by, no hash and no sort. The same function serves one machine (chunk
 after chunk, see :func:`stream_hit_figures`) and a cluster (``mapInArrow``).
 """
@@ -145,8 +145,8 @@ def stream_hit_figures(
 def _finish(hits: pa.Table, lengths_ms: Mapping[str, int], done: set[str], *, timeline: bool) -> HitFigures:
     figures = hit_figures(hits, lengths_ms, timeline=timeline)
     ids = set(figures.players["encounter_id"].unique().to_pylist())
-    if again := ids & done:
-        message = f"hits of encounter {min(again)} come in two places of the stream; core_hits must be sorted"
+    if repeated := ids & done:
+        message = f"hits of encounter {min(repeated)} occur twice in the stream; core_hits must be sorted"
         raise ValueError(message)
     done |= ids
     return figures
@@ -357,7 +357,7 @@ def _bin_hits(hit_at_ms, damage, bins, first_in, last_in):
 
 @njit(cache=True, nogil=True)
 def _sum_runs(skills, start, stop, out):
-    """A player's sums are the sums of his runs, his largest hit the largest of theirs."""
+    """A player's sums are the sums over their runs, the largest hit the maximum."""
     for figure in range(9):
         out[figure] = 0
         for run in range(start, stop):

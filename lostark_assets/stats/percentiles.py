@@ -1,8 +1,8 @@
 """Percentiles among a pool that slides with time.
 
 The pool of a row is its group (the caller's code: same gate, difficulty, spec, …) over the last weeks up to
-the row's own day. A pool that stands still is wrong in this game: gear grows so fast that the median player
-of week 10 would stand at the 89th percentile of the first four weeks.
+the row's own day. A static pool is wrong in this game: gear improves so fast that the median player of week
+10 would be at the 89th percentile of the first four weeks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def pool_percentiles(
     tolerance: float = 5.0,
     minimum: int = MINIMUM,
 ) -> pa.Table:
-    """Place of every row within its pool.
+    """Percentile of every row within its pool.
 
     The pool of a row: the members of its group from ``day - days + 1`` to ``day``, and within ``tolerance``
     of its item level where levels are given; the row itself only if it is a member. The percentile is the
@@ -41,15 +41,15 @@ def pool_percentiles(
         value: what is ranked; NaN for a row that has no pool.
         is_member: whether the row counts in pools.
         item_level: float, NaN for a row that has no pool; None to ignore levels.
-        is_target: whether a place is asked for; False costs nothing and gives null. None asks for all.
+        is_target: whether a percentile is requested; False costs nothing and gives null. None requests all.
         days: length of the window.
         tolerance: greatest difference of item level, both ends included.
-        minimum: below so many members there is no number, only n.
+        minimum: with fewer members there is no percentile, only n.
 
     Returns:
         percentile, low, high (0..100) and n, in the order of the rows; low and high are the 95 % Wilson
-        interval of a share measured on n players. All four are null for a row without a pool or not asked
-        for.
+        interval of a share measured on n players. All four are null for a row without a pool or not
+        requested.
     """
     # Copies, as Numba would compile everything once more for arrays that are read-only.
     value = np.array(value, np.float64)
@@ -59,12 +59,12 @@ def pool_percentiles(
     rows = np.flatnonzero(has_pool)
     group, day = np.array(group, np.int64), np.array(day, np.int64)
     order = rows[np.lexsort((level[rows], day[rows], group[rows]))]
-    asked = np.array(np.ones(len(value)) if is_target is None else is_target, np.bool_)
+    requested = np.array(np.ones(len(value)) if is_target is None else is_target, np.bool_)
     percentile = np.full(len(value), np.nan)
     n = np.full(len(value), -1, np.int64)
     _slide(
-        order, group, day, value, np.array(is_member, np.bool_), asked, level, item_level is not None, days,
-        tolerance, percentile, n,
+        order, group, day, value, np.array(is_member, np.bool_), requested, level, item_level is not None,
+        days, tolerance, percentile, n,
     )  # fmt: skip
     low, high = _wilson(percentile / 100, n)
     no_number = n < max(minimum, 1)
@@ -88,7 +88,7 @@ def _wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True, nogil=True)
-def _slide(order, group, day, value, is_member, asked, level, use_level, days, tolerance, percentile, n):
+def _slide(order, group, day, value, is_member, requested, level, use_level, days, tolerance, percentile, n):
     """Walk the rows by group and day with a pool that is kept sorted by level.
 
     Where levels do not count, ``level`` is the value. A day costs one merge into the pool; a row then costs a
@@ -108,7 +108,7 @@ def _slide(order, group, day, value, is_member, asked, level, use_level, days, t
         pool, spare = spare, pool
         keys, values, _ = pool
         for row in order[start:stop]:
-            if not asked[row]:
+            if not requested[row]:
                 continue
             if use_level:
                 n[row], percentile[row] = _place_by_level(

@@ -1,7 +1,7 @@
-"""Computing the statistics of fight days: per log what is due, per day what goes across logs.
+"""Computing the statistics of fight days: figures from hits per due log, all other figures per day.
 
-What hits give is computed once a log and kept; shares, rates and percentiles of a day are computed anew,
-since they are cheap and depend on its neighbours. Rows are validated before they replace a day.
+Figures from hits are computed once per log and kept; shares, rates and percentiles of a day are recomputed,
+since they are cheap and depend on the other logs. Rows are validated before they replace a day.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from lostark_assets.stats.hits import COLUMNS, HitFigures, stream_hit_figures
 from lostark_assets.stats.meter import meter_bursts, meter_timeline
 
 STATS_VERSION = "1"
-"""Raise it when a figure of one log changes: days that are then materialised compute their logs again."""
+"""Increase it when a figure of one log changes: materialising a day then computes its logs again."""
 
 POOL_DAYS = 28
 PLAYERS_PER_BATCH = 100_000
-"""Player rows that are computed at once: a longer range of days takes several passes, one commit each."""
+"""Player rows that are computed at once: a longer range of days takes several batches, one commit each."""
 _YIELD_LOCK_S = 0.1
-"""Who waits for the lock looks for it every 50 ms."""
+"""Processes that wait for the lock poll it every 50 ms."""
 TIMELINE_ROWS_PER_COMMIT = 4_000_000
 MIN_COVERAGE = 0.95
 _IDS = ["encounter_id", "player_name"]
@@ -59,7 +59,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class StatsRun:
-    """What one computation did."""
+    """Result of one computation."""
 
     days: set[date] = field(default_factory=set)
     due: int = 0
@@ -74,7 +74,7 @@ def compute_days(
     """Statistics of ``days``: timelines and bursts of the logs that are due, then every figure of the days.
 
     Raises:
-        ContractViolated: a blocking rule is broken; the days keep the rows that they had.
+        ContractViolated: a blocking rule is broken; the days keep their rows.
     """
     run = StatsRun(days=set(days))
     if not run.days:
@@ -85,7 +85,7 @@ def compute_days(
     ):
         if number:
             time.sleep(_YIELD_LOCK_S)
-        # Of each pass: whoever waits to read finished statistics need not wait for years of them.
+        # Locked per batch: a reader of finished statistics need not wait for years of them.
         with lake.lock("stats"):
             _compute_batch(lake, run, part, engine, run_id, progress)
     return run
@@ -98,9 +98,9 @@ def _compute_batch(
     before = lake.read(
         STATS_PLAYER_DPS.name, columns=[*_IDS, *_KEPT, "stats_version", "cleaned_at"], days=days
     )
-    due, again, since = _due(encounters, before)
+    due, replaced, since = _due(encounters, before)
     run.due += len(due)
-    bursts = _bursts_of_due(lake, run, days, encounters, due, again, since, progress)
+    bursts = _bursts_of_due(lake, run, days, encounters, due, replaced, since, progress)
     kept = before.filter(pc.invert(pc.is_in(before["encounter_id"], pa.array(sorted(due), pa.string()))))
     all_bursts = pa.concat_tables([kept.select([*_IDS, *_KEPT]), *bursts], promote_options="permissive")
     players = lake.read("core_players", columns=[*FROM_PLAYERS, "hit_coverage"], days=days)
@@ -111,10 +111,10 @@ def _compute_batch(
 
 
 def _due(encounters: pa.Table, before: pa.Table) -> tuple[set[str], set[str], datetime | None]:
-    """Encounters to compute, those of them that have rows already, and when the oldest was cleaned.
+    """Encounters to compute, those whose rows are replaced, and the oldest time of cleaning.
 
-    Computed is what was made of the log as it was cleaned last. When it was computed tells nothing: the log
-    may have been cleaned while its statistics were in hand.
+    Statistics are current if they carry the log's time of cleaning. Their own time of computation says
+    nothing: the log may have been cleaned while they were computed.
     """
     done: dict[str, tuple[str, datetime]] = {}
     for e, version, at in zip(
@@ -138,18 +138,18 @@ def _bursts_of_due(
     days: set[date],
     encounters: pa.Table,
     due: set[str],
-    again: set[str],
+    replaced: set[str],
     since: datetime | None,
     progress: Progress | None,
 ) -> list[pa.Table]:
-    """Burst figures of the due logs; writes their timelines on the way."""
+    """Burst figures of the due logs; also writes their timelines."""
     is_due = encounters.filter(pc.is_in(encounters["encounter_id"], pa.array(sorted(due), pa.string())))
     lengths = pc.add(is_due["duration_ms"], pc.fill_null(is_due["intermission_ms"], 0)).to_pylist()
     ids = is_due["encounter_id"].to_pylist()
     lengths_ms = dict(zip(ids, (max(ms, 1000) for ms in lengths), strict=True))
     day_of = dict(zip(ids, is_due["fight_date"].to_pylist(), strict=True))
     with_hits = {e for e, d in zip(ids, is_due["detail_level"].to_pylist(), strict=True) if d == "hits"}
-    _remove_timelines(lake, days, _with_timeline(lake, days, due, again))
+    _remove_timelines(lake, days, _with_timeline(lake, days, due | replaced))
     writer = _TimelineWriter(lake, run, day_of)
     bursts: list[pa.Table] = []
     done = run.due - len(due)
@@ -165,13 +165,13 @@ def _bursts_of_due(
     return bursts
 
 
-def _with_timeline(lake: Lake, days: set[date], due: set[str], again: set[str]) -> set[str]:
-    """Logs whose timeline must go first: computed before, or left by a run that died before its end."""
+def _with_timeline(lake: Lake, days: set[date], ids: set[str]) -> set[str]:
+    """Logs with stored timelines, which must be removed: of an earlier version or an interrupted run."""
     stored: set[str] = set()
     for rows in lake.groups_with(
         STATS_DPS_TIMELINE.name,
         "encounter_id",
-        due | again,
+        ids,
         ["encounter_id"],
         days=days,
         dictionary=["encounter_id"],
@@ -228,7 +228,7 @@ def _meter_parts(
 
 
 class _TimelineWriter:
-    """Collects seconds and commits them by the million."""
+    """Collects timeline rows and commits them by the million."""
 
     def __init__(self, lake: Lake, run: StatsRun, day_of: dict[str, date]) -> None:
         self._lake, self._run, self._day_of = lake, run, day_of
@@ -287,7 +287,7 @@ def _player_rows(
 
 
 def _pool(lake: Lake, days: set[date], rows: pa.Table) -> pa.Table:
-    """Rows that percentiles of ``days`` look back on: stored ones of the days before, and ``rows``."""
+    """The percentile pool of ``days``: stored rows of the days before, and ``rows``."""
     back = {d - timedelta(days=n) for d in days for n in range(1, POOL_DAYS)} - days
     older = lake.read(STATS_PLAYER_DPS.name, columns=list(POOL_COLUMNS), days=back)
     rows = rows.select(POOL_COLUMNS)
@@ -295,14 +295,14 @@ def _pool(lake: Lake, days: set[date], rows: pa.Table) -> pa.Table:
 
 
 def refresh_distribution(lake: Lake, engine: Engine) -> StatsRun:
-    """Compute the distribution table anew from all player statistics."""
+    """Recompute the distribution table from all player statistics."""
     with lake.lock("stats"):
         players = lake.frame(STATS_PLAYER_DPS.name, distribution.NEEDED, engine)
         return _refresh(lake, STATS_DPS_DISTRIBUTION, distribution.dps_distribution(players, engine))
 
 
 def refresh_progression(lake: Lake, engine: Engine) -> StatsRun:
-    """Compute the progression table anew from all player statistics."""
+    """Recompute the progression table from all player statistics."""
     with lake.lock("stats"):
         hp_left = lake.frame("core_encounters", ["encounter_id", "boss_hp_left"], engine)
         players = lake.frame(STATS_PLAYER_DPS.name, progression.NEEDED, engine)
@@ -324,19 +324,19 @@ def _examine(run: StatsRun, contract: Contract, rows: pa.Table) -> None:
 
 
 def due_stats_days(lake: Lake, days: Iterable[date] | None = None) -> list[date]:
-    """Fight days (of ``days``, where given) whose statistics are not those of their core rows, ascending.
+    """Fight days (of ``days``, if given) whose statistics are outdated, ascending.
 
-    That is where logs were cleaned since, belong to another fight now, or have gone.
+    That is, logs were cleaned since, now belong to another fight, or were removed.
     """
-    settled, days = (
+    columns, days = (
         ["encounter_id", "fight_date", "fight_id", "is_counted"],
         None if days is None else set(days),
     )
-    core = lake.read("core_encounters", columns=[*settled, "cleaned_at"], days=days)
-    stats = lake.read(STATS_PLAYER_DPS.name, columns=[*settled, "stats_version", "cleaned_at"], days=days)
+    core = lake.read("core_encounters", columns=[*columns, "cleaned_at"], days=days)
+    stats = lake.read(STATS_PLAYER_DPS.name, columns=[*columns, "stats_version", "cleaned_at"], days=days)
     due, _, _ = _due(core, stats)
-    now = _by_encounter(core, settled)
-    before = _by_encounter(stats, settled)
+    now = _by_encounter(core, columns)
+    before = _by_encounter(stats, columns)
     waiting = {now[e][0] for e in due}
     waiting |= {facts[0] for e, facts in before.items() if now.get(e) != facts}
     waiting |= {facts[0] for e, facts in now.items() if before.get(e, facts) != facts}

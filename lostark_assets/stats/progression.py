@@ -1,6 +1,6 @@
-"""How far a character got: pulls, clears and the best try at each raid gate and difficulty.
+"""Progress of a character: pulls, clears and the best pull at each raid gate and difficulty.
 
-One log a fight counts, and only characters whose name is known.
+One log per fight counts, and only characters whose name is known.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ NEEDED = (
 def raid_progression(player_dps: Any, encounters: Any, engine: Engine = "pandas") -> pa.Table:
     """Rows of ``stats_raid_progression``, in any order.
 
-    A pull whose outcome the log does not tell is a pull, and neither clear nor wipe. Boss HP left is 0 once
-    cleared, else the least that any pull tells. Class and spec are those of the newest pull.
+    A pull without a known outcome counts as a pull, and neither as clear nor as wipe. Boss HP left is 0 once
+    cleared, else the minimum of all pulls. Class and spec are those of the newest pull.
 
     Args:
         player_dps: rows of ``stats_player_dps``, the whole history.
-        encounters: rows of ``core_encounters`` (encounter_id and boss_hp_left); fights that are missing tell
-            no boss HP.
-        engine: what computes it.
+        encounters: rows of ``core_encounters`` (encounter_id and boss_hp_left); missing fights have no
+            boss HP.
+        engine: the engine that computes it.
     """
     rows = to_engine(player_dps, engine).select(*NEEDED)
     known = ~nw.col("raid_name").is_null() & ~nw.col("gate_name").is_null()
@@ -55,7 +55,7 @@ def _with_outcomes(rows: nw.DataFrame) -> nw.DataFrame:
         is_true(~nw.col("is_cleared")).cast(nw.Int64()).alias("wipes"),
         nw.when(cleared).then(nw.lit(0.0)).otherwise(nw.col("boss_hp_left")).alias("best_boss_hp_left"),
         where(cleared, nw.col("dps")).alias("best_dps"),
-        (~nw.col("deaths").is_null()).cast(nw.Int64()).alias("tells_deaths"),
+        (~nw.col("deaths").is_null()).cast(nw.Int64()).alias("has_deaths"),
     )
     rows = rows.with_columns(where(nw.col("clears") > 0, nw.col("at")).alias("cleared_at"))
     rows = rows.with_columns(nw.col("cleared_at").min().over("character").alias("first_clear"))
@@ -67,10 +67,7 @@ def _with_outcomes(rows: nw.DataFrame) -> nw.DataFrame:
 def _sums(rows: nw.DataFrame) -> nw.DataFrame:
     return rows.group_by("character").agg(
         nw.len().alias("pulls"),
-        *(
-            nw.col(name).sum()
-            for name in ("clears", "wipes", "deaths", "tells_deaths", "pulls_to_first_clear")
-        ),
+        *(nw.col(name).sum() for name in ("clears", "wipes", "deaths", "has_deaths", "pulls_to_first_clear")),
         nw.col("best_boss_hp_left").min(),
         nw.col("best_dps").max(),
         nw.col("duration_s").sum().alias("time_spent_s"),
@@ -83,7 +80,7 @@ def _sums(rows: nw.DataFrame) -> nw.DataFrame:
 def _finish(cells: nw.DataFrame) -> nw.DataFrame:
     return cells.with_columns(
         ratio(nw.col("clears"), nw.col("clears") + nw.col("wipes")).alias("clear_rate"),
-        where(nw.col("tells_deaths") > 0, nw.col("deaths")).alias("deaths"),
+        where(nw.col("has_deaths") > 0, nw.col("deaths")).alias("deaths"),
         where(nw.col("clears") > 0, nw.col("pulls_to_first_clear")).alias("pulls_to_first_clear"),
         instant(nw.col("first_fought")).alias("first_fought_at"),
         instant(nw.col("first_clear")).alias("first_cleared_at"),

@@ -1,7 +1,4 @@
-"""Statistics that one odd value does not move, and shares that know how few they were counted on.
-
-Pure numbers; what they are numbers of is the detectors' business.
-"""
+"""Robust baselines (median and MAD), and confidence intervals of shares. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ def fit_baseline(values: Sequence[float]) -> Baseline:
 
 
 def share_bounds(hits: float, n: float, z: float) -> tuple[float, float]:
-    """Wilson's interval of a share of ``hits`` in ``n``: honest for few and for none. (0, 1) where n is 0."""
+    """Wilson's interval of a share of ``hits`` in ``n``, valid for small samples; (0, 1) if n is 0."""
     if n <= 0:
         return 0.0, 1.0
     share, z2 = hits / n, z * z

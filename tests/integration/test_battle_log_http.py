@@ -285,7 +285,7 @@ def test_a_listing_that_goes_in_circles_ends_with_an_error(collector, monkeypatc
         return found.model_copy(update={"next_cursor": first[0]}) if len(first) == 3 else found
 
     monkeypatch.setattr(source, "_page", circling)
-    with pytest.raises(SourceUnavailable, match="leads back"):
+    with pytest.raises(SourceUnavailable, match="repeated cursor"):
         collector.collect(source)
 
     assert collector.lake.count("raw_battle_logs") == 15
