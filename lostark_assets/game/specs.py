@@ -1,6 +1,6 @@
 """Specs: the two builds of each class, as LOA Logs spells them, with Korean names.
 
-Guessing a spec from skills or sets does not belong here, and neither do uptime rules.
+Specs are never guessed from skills or sets.
 Pairs of English and Korean names come from the Open API notes, section 4; only the four support pairs are
 certain.
 """
@@ -113,7 +113,7 @@ def resolve_spec(text: str | None, class_name: str | None = None) -> Spec | None
 
 
 def is_support(spec_name: str | None, class_name: str | None) -> bool | None:
-    """Tell whether somebody plays support: by spec if known, else by class; None when both are unknown.
+    """Whether the player is a support: by spec if known, else by class; None when both are unknown.
 
     Supports are the four specs of `SUPPORT_SPECS`. A Paladin in Judgment deals damage, while a Paladin of
     unknown spec counts as support. Princess, the Gunlancer who plays for the party, is False: the uptime

@@ -71,7 +71,7 @@ def player_statistics(
         engine: the engine that computes it.
 
     Returns:
-        One row per player, in any order: the contract's columns except percentiles (:func:`with_percentiles`),
+        One row per player, in any order: all columns except percentiles (:func:`with_percentiles`),
         stats_version, computed_at and stats_run_id. Players whose encounter is missing are left out.
     """
     rows = to_engine(_select(players, FROM_PLAYERS), engine)

@@ -82,7 +82,7 @@ def get_metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, dg.
     return next(dict(e.metadata) for e in events if e.asset_key == dg.AssetKey(asset))
 
 
-def test_a_range_of_days_is_one_pass_that_ends_with_the_true_figures(
+def test_a_range_of_days_is_one_run_with_the_true_figures(
     settings: Settings, lake: Lake, database: Path
 ) -> None:
     days = raw_days(lake)
@@ -207,7 +207,7 @@ def test_logs_that_come_while_a_day_is_cleaned_are_not_missed_by_its_check(
     assert found["raw_logs_in_equal_encounters_plus_quarantine"].checked < lake.count("raw_battle_logs")
 
 
-def test_every_asset_tells_its_row_owner_kinds_columns_and_code_version(settings: Settings) -> None:
+def test_every_asset_has_a_description_owner_kinds_columns_and_code_version(settings: Settings) -> None:
     graph = build_defs(settings=settings).resolve_asset_graph()
     for key in graph.materializable_asset_keys:
         node, contract = graph.get(key), CONTRACTS.get(key.to_user_string())
@@ -265,7 +265,7 @@ def test_raw_logs_are_there_once_and_as_they_were_fetched(tmp_path, database, sp
     assert next(one for one in findings if one.rule == HASH_HOLDS).checked == done.new
 
 
-def test_an_upload_is_collected_like_any_source_and_its_ticket_tells(tmp_path, database):
+def test_an_upload_is_collected_like_any_source_and_its_ticket_says_so(tmp_path, database):
     settings = get_settings(home=tmp_path / "home")
     landing = open_landing(settings)
     ticket, path = landing.begin("mine.db")

@@ -1,4 +1,4 @@
-"""The sensors on a real lake and real runs: which days they ask for, and when they don't."""
+"""The sensors on a real lake and real runs: which days they request, and when they don't."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_late_log_asks_for_its_own_day_alone(platform: Platform) -> None:
     assert asked(platform.tick("due_fight_days")) == [(late.isoformat(), late.isoformat())]
 
 
-def test_days_that_were_materialised_by_hand_are_not_asked_for(platform: Platform) -> None:
+def test_days_that_were_materialised_manually_are_not_requested(platform: Platform) -> None:
     platform.add_logs(2)
     request = platform.tick("due_fight_days", remember=False).run_requests[0]
     platform.work(request)
@@ -153,7 +153,7 @@ def test_a_tick_that_was_not_remembered_asks_again_under_the_same_key(platform: 
     assert len(keys) == 1
 
 
-def test_a_day_that_fails_for_ever_is_run_three_times_and_again_with_new_code(
+def test_a_day_that_always_fails_is_run_three_times_and_again_with_new_code(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.add_logs(1)
@@ -357,7 +357,7 @@ def test_a_file_that_is_dropped_into_a_watched_folder_is_collected(tmp_path: Pat
         assert platform.tick("new_battle_logs").run_requests == []
 
 
-def test_a_collection_that_keeps_failing_is_tried_with_growing_pauses_and_for_ever(
+def test_a_collection_that_keeps_failing_is_retried_with_backoff_forever(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = PollResult(due={"one": "log 1"})

@@ -1,4 +1,4 @@
-"""Cleaning joins what the armory knew, from the bodies in the lake; older lakes open too."""
+"""Cleaning joins armory profiles from the lake; older lakes can be opened too."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def make_old(lake, monkeypatch):
     return day
 
 
-def test_a_lake_from_before_opens_and_its_rows_are_made_anew(lake, monkeypatch):
+def test_an_older_lake_opens_and_its_rows_are_recomputed(lake, monkeypatch):
     day = make_old(lake, monkeypatch)
     old = lake.read("core_players", columns=["encounter_id", "player_name", "dps"])
     compute_days(lake, [day], "polars", run_id="old")
@@ -182,7 +182,7 @@ def test_a_lake_from_before_opens_and_its_rows_are_made_anew(lake, monkeypatch):
     assert sorted(map(str, kept.to_pylist())) == sorted(map(str, old.to_pylist()))
 
 
-def test_days_that_are_not_made_anew_read_as_null_beside_new_ones(lake, monkeypatch):
+def test_days_that_are_not_recomputed_read_as_null_beside_new_ones(lake, monkeypatch):
     day = make_old(lake, monkeypatch)
     others = set(lake.read("raw_battle_logs", columns=["fight_date"])["fight_date"].to_pylist()) - {day}
 

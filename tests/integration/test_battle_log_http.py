@@ -1,4 +1,4 @@
-"""Logs of a service end up in the raw table once, byte for byte, whatever the service and we go through."""
+"""Logs of a service end up in the raw table once, byte for byte, whatever fails on either side."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_every_log_comes_once_byte_for_byte_and_the_next_collection_asks_for_the
     assert all(r["fight_date"] == r["fight_started_at"].date() for r in rows)
 
 
-def test_the_ledger_tells_how_collections_went(served, collector):
+def test_the_ledger_records_outcomes_of_collections(served, collector):
     collector.collect()
     collector.collect()
 
@@ -136,7 +136,7 @@ def test_a_forgotten_cursor_leads_to_a_listing_of_all_and_to_no_fetch(served, co
     assert collector.probe().has_new is False
 
 
-def test_once_a_day_all_of_the_listing_is_looked_at(served, collector):
+def test_the_whole_listing_is_read_once_a_day(served, collector):
     collector.collect()
     tomorrow = datetime.now(UTC) + timedelta(hours=25)
 
@@ -214,7 +214,7 @@ def without(monkeypatch, entry, error):
     return lambda: monkeypatch.setattr(Gateway, "get", get)
 
 
-def test_one_log_that_can_not_be_had_stops_nothing_and_is_asked_for_again_soon(
+def test_a_log_that_can_not_be_fetched_stops_nothing_and_is_requested_again_soon(
     served, collector, monkeypatch
 ):
     url, season = served

@@ -1,4 +1,4 @@
-"""The gateway against a server that answers as it is told: what comes out, and how often it asked."""
+"""The gateway against a scripted server: its results, and how many requests it made."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_what_may_pass_is_asked_again_and_counted_by_its_kind(tmp_path, kind):
+def test_transient_failures_are_retried_and_counted_by_kind(tmp_path, kind):
     with Server(then(BAD[kind], BAD[kind], http(body=b'{"a": 1}'))) as server:
         answer, counts = ask_one(server, tmp_path, check=msgspec.json.decode)
 
@@ -161,7 +161,7 @@ def test_what_may_pass_is_asked_again_and_counted_by_its_kind(tmp_path, kind):
     assert len(server.seen) == 3
 
 
-def test_a_torn_gzip_stream_is_asked_again_though_all_announced_bytes_came(tmp_path):
+def test_a_truncated_gzip_stream_is_retried_though_all_announced_bytes_came(tmp_path):
     torn, whole = gzip.compress(b"[1, 2, 3]" * 50)[:-6], gzip.compress(b"[1]")
     with Server(
         then(http(body=torn, content_encoding="gzip"), http(body=whole, content_encoding="gzip"))
@@ -172,7 +172,7 @@ def test_a_torn_gzip_stream_is_asked_again_though_all_announced_bytes_came(tmp_p
     assert counts.failures == {"short_body": 1}
 
 
-def test_a_connection_that_nobody_takes_is_tried_until_the_time_is_up(tmp_path):
+def test_a_refused_connection_is_retried_until_the_time_limit(tmp_path):
     with Server(then(http())) as server:
         pass
     started = time.monotonic()
@@ -190,7 +190,7 @@ def test_a_connection_that_nobody_takes_is_tried_until_the_time_is_up(tmp_path):
     [(401, "unauthorised"), (403, "unauthorised"), (404, "not_found"), (410, "gone"), (415, "client_error"),
      (302, "client_error")],
 )  # fmt: skip
-def test_a_final_no_is_asked_once(tmp_path, status, kind):
+def test_a_permanent_refusal_is_not_retried(tmp_path, status, kind):
     with Server(then(http(status, b'{"title": "no"}', "application/problem+json"))) as server:
         error, counts = ask_one(server, tmp_path)
 

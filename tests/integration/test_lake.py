@@ -441,7 +441,7 @@ def test_every_engine_reads_the_same_frame(lake, monkeypatch, engine):
     }  # fmt: skip
 
 
-def test_a_table_stays_open_until_somebody_commits(lake, tmp_path):
+def test_a_table_stays_open_until_the_next_commit(lake, tmp_path):
     lake.append(CORE_QUARANTINE, rows(("a", 0)))
     first, other = lake.open(CORE_QUARANTINE.name), Lake(lake.url)
     assert lake.open(CORE_QUARANTINE.name) is first
@@ -695,7 +695,7 @@ def test_a_store_that_does_not_answer_is_no_missing_version(lake, monkeypatch):
         Lake(lake.url).read(CORE_QUARANTINE.name, version=0)
 
 
-def test_a_note_stays_with_the_version_that_it_was_committed_with(lake):
+def test_metadata_stays_with_the_version_that_it_was_committed_with(lake):
     for version in (1, 2):
         lake.replace_all(ML_CHAMPION_HISTORY, ML_CHAMPION_HISTORY.empty(), metadata={"source": str(version)})
     lake.replace_all(ML_CHAMPION_HISTORY, ML_CHAMPION_HISTORY.empty())

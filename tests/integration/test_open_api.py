@@ -1,4 +1,4 @@
-"""Collecting from an Open API with all its oddities: what is stored, who is asked, and how it ends."""
+"""Collecting from an Open API with all its oddities: stored rows, requested characters, outcomes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def url():
         yield url
 
 
-def test_each_character_is_asked_for_once_with_all_parts_and_kept_whole(url, tmp_path, lake, ledger):
+def test_each_character_is_requested_once_with_all_parts_and_stored_whole(url, tmp_path, lake, ledger):
     before, started = counts(url)["requests"].get("open_api.armories", 0), datetime.now(UTC)
     run = ask(build_api(url, tmp_path), lake, ledger, [*NAMES, NOBODY])
     rows = stored(lake)
@@ -213,7 +213,7 @@ def test_a_404_is_an_unknown_character_too(url, tmp_path, lake, ledger, monkeypa
     assert [(row["status"], row["body"]) for row in stored(lake)] == [("unknown", b"")] * 3
 
 
-def test_without_a_key_nothing_is_asked(url, tmp_path, lake, ledger):
+def test_without_a_key_no_request_is_made(url, tmp_path, lake, ledger):
     api = OpenApi(url, (), 95, tmp_path)
 
     for attempt in (lambda: ask(api, lake, ledger), lambda: collect_news(api, lake, ledger, run_id="r")):

@@ -1,4 +1,4 @@
-"""However often, in whatever order and however rudely interrupted logs come in, the lake ends up the same."""
+"""The lake's content does not depend on repetition, order or interruption of collecting and cleaning."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_a_crash_while_cleaning_again_is_healed_too(db, lake, expected, monkeypa
 
 
 @pytest.mark.parametrize("commits", [1, 2, 3, 4])
-def test_a_crash_while_logs_are_refused_anew_leaves_none_in_two_places(
+def test_a_crash_while_logs_are_refused_again_leaves_none_in_two_places(
     db, lake, expected, monkeypatch, commits
 ):
     take(lake, LoaLogsDb(db))
@@ -376,7 +376,7 @@ def test_a_late_log_touches_its_own_day_only(db, lake, expected, plain):
     assert contents(lake) == expected
 
 
-def test_statistics_in_passes_are_those_of_one_pass(db, lake, tmp_path, monkeypatch):
+def test_statistics_in_batches_equal_those_of_one_batch(db, lake, tmp_path, monkeypatch):
     names = ("stats_player_dps", "stats_dps_timeline")
     take(lake, LoaLogsDb(db))
     tidy(lake)
@@ -394,7 +394,7 @@ def test_statistics_in_passes_are_those_of_one_pass(db, lake, tmp_path, monkeypa
     assert contents(other, names) == contents(lake, names)
 
 
-def test_fights_settled_day_by_day_are_those_of_one_pass(db, lake, expected, monkeypatch):
+def test_fights_resolved_day_by_day_equal_those_of_one_batch(db, lake, expected, monkeypatch):
     monkeypatch.setattr(pipeline, "ENCOUNTERS_PER_BATCH", 1)
     take(lake, LoaLogsDb(db))
     run = tidy(lake, batch_bytes=1)
@@ -404,7 +404,7 @@ def test_fights_settled_day_by_day_are_those_of_one_pass(db, lake, expected, mon
     assert contents(lake) == expected
 
 
-def test_fights_whose_logs_come_together_are_settled_by_their_own_commit(db, lake, expected):
+def test_fights_whose_logs_arrive_together_are_resolved_by_their_own_commit(db, lake, expected):
     take(lake, LoaLogsDb(db))
     run = tidy(lake)
 
@@ -481,7 +481,7 @@ def test_a_log_from_before_the_limit_goes_to_its_true_day_once_the_limit_is_lowe
     assert [lake.count(name) for name in CORE] == [0, 0, 0, 0, 1]
 
 
-def test_logs_that_older_code_noted_by_the_length_of_their_texts_are_known(db, lake, monkeypatch):
+def test_logs_with_an_older_fingerprint_are_known(db, lake, monkeypatch):
     lengths = {"misc", "players"}
     with monkeypatch.context() as older:
         older.setattr(loa_logs_db, "_BLOBS", loa_logs_db._BLOBS | lengths)
@@ -536,7 +536,7 @@ def test_a_reused_id_is_another_log_and_a_deleted_one_stays_in_raw(db, lake, pla
     assert len({row["fight_id"] for row in rows}) == 3
 
 
-def test_a_fight_on_both_sides_of_midnight_stays_one_when_a_neighbouring_day_is_settled(db, lake, plain):
+def test_a_fight_across_midnight_stays_one_when_a_neighbouring_day_is_resolved(db, lake, plain):
     midnight = int(datetime(2026, 9, 3, tzinfo=UTC).timestamp() * 1000)
     with closing(sqlite3.connect(db, isolation_level=None)) as connection:
         connection.execute("DROP TRIGGER IF EXISTS encounter_preview_ad")

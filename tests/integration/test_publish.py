@@ -268,7 +268,7 @@ def test_odd_names_are_published_as_text(url, lake, tmp_path):
     assert found == [(s, [t.replace("\x00", ""), None], [1, None]) for s, t in zip(shown, odd, strict=True)]
 
 
-def test_a_database_that_is_not_there_is_told_as_such(lake):
+def test_a_missing_database_is_reported_as_such(lake):
     with pytest.raises(DatabaseUnavailable, match="LOSTARK_POSTGRES_URL"):
         publish(lake, "postgresql+psycopg2://nobody@127.0.0.1:1/lostark", lake.days("core_encounters"))
 

@@ -1,4 +1,4 @@
-"""A generated season goes the whole way, and every number equals the truth that was written beside it."""
+"""A generated season goes through the whole pipeline, and every number equals its recorded truth."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_each_bad_log_is_refused_for_what_is_wrong_with_it(season):
     assert refused["detail"].str.contains("expected .*found|expected .*stored", regex=True).all()
 
 
-def test_no_blocking_rule_is_broken_and_the_dps_rule_looked_at_every_player(season):
+def test_no_blocking_rule_is_broken_and_the_dps_rule_checked_every_player(season):
     findings = {f.rule: f for group in season.core.findings.values() for f in group}
 
     assert [str(f) for f in findings.values() if f.severity == "error" and not f.passed] == []

@@ -1,4 +1,4 @@
-"""Days are cut into passes in order, none of them lost, none too large."""
+"""Days are cut into batches in order, none of them lost, none too large."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ ROWS = st.dictionaries(st.integers(0, 60).map(lambda n: FIRST + timedelta(days=n
 
 
 @given(ROWS, st.integers(1, 100))
-def test_passes_hold_every_day_once_in_order_and_fit(rows, most):
-    passes = split_batches(rows, rows, most)
+def test_batches_hold_every_day_once_in_order_and_fit(rows, max_rows):
+    batches = split_batches(rows, rows, max_rows)
 
-    assert [day for part in passes for day in sorted(part)] == sorted(rows)
-    assert all(len(part) == 1 or sum(rows[day] for day in part) <= most for part in passes)
+    assert [day for part in batches for day in sorted(part)] == sorted(rows)
+    assert all(len(part) == 1 or sum(rows[day] for day in part) <= max_rows for part in batches)
 
 
 @given(ROWS, st.integers(1, 100))
-def test_no_two_neighbouring_passes_fit_into_one(rows, most):
-    sums = [sum(rows[day] for day in part) for part in split_batches(rows, rows, most)]
-    firsts = [rows[min(part)] for part in split_batches(rows, rows, most)]
+def test_no_two_neighbouring_batches_fit_into_one(rows, max_rows):
+    sums = [sum(rows[day] for day in part) for part in split_batches(rows, rows, max_rows)]
+    firsts = [rows[min(part)] for part in split_batches(rows, rows, max_rows)]
 
-    assert all(before + first > most for before, first in zip(sums, firsts[1:], strict=False))
+    assert all(before + first > max_rows for before, first in zip(sums, firsts[1:], strict=False))
 
 
 def test_days_without_rows_and_no_days_at_all():

@@ -1,4 +1,4 @@
-"""Charts are drawn of whatever rows there are, and show the rows' own numbers."""
+"""Charts can be drawn from any rows, and show their numbers."""
 
 from __future__ import annotations
 

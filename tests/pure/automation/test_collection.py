@@ -1,4 +1,4 @@
-"""Looking for found: unreadable is never empty, and nobody waits for another."""
+"""Polling sources: an unreadable source never counts as empty, and delays no other one."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def prober(**answers):
     return probe
 
 
-def test_exactly_the_sources_with_news_are_due(settings):
+def test_exactly_the_sources_with_new_logs_are_due(settings):
     assert poll_sources(settings, {}, NOW, prober(a="log 7", b="")).due == {"a": "log 7"}
 
 
-def test_a_source_that_can_not_be_read_is_noted_and_stops_no_other(settings):
+def test_an_unreadable_source_is_recorded_and_stops_no_other(settings):
     found = poll_sources(settings, {}, NOW, prober(a=SourceUnavailable("a is down"), b="log 1"))
 
     assert found.due == {"b": "log 1"}
@@ -53,7 +53,7 @@ def test_a_source_that_can_not_be_read_is_noted_and_stops_no_other(settings):
     )
 
 
-def test_it_is_asked_again_after_growing_pauses_and_the_others_every_time(settings):
+def test_a_failing_source_is_polled_with_backoff_and_the_others_every_time(settings):
     probe, failures = prober(a=SourceUnavailable("down"), b=""), {}
     for tick in range(31):
         failures = poll_sources(settings, failures, NOW + tick * 60, probe).failures
@@ -62,7 +62,7 @@ def test_it_is_asked_again_after_growing_pauses_and_the_others_every_time(settin
     assert probe.asked.count("a") == 16
 
 
-def test_the_first_good_look_after_bad_ones_is_noted_once(settings):
+def test_the_first_success_after_failures_is_recorded_once(settings):
     probe = prober(a=SourceUnavailable("down"), b="")
     failures = poll_sources(settings, {}, NOW, probe).failures
     for tick in (3, 4, 5):
@@ -104,7 +104,7 @@ def test_a_watched_folder_that_has_gone_is_in_trouble(tmp_path):
     assert "nothing there" in found.failures[str(tmp_path / "gone")].error
 
 
-def test_a_folder_that_can_not_be_looked_at_is_in_trouble(settings):
+def test_an_unreadable_folder_is_a_failure(settings):
     def probe(origin, _settings):
         raise SourceBusy(f"{origin.where} is locked")
 

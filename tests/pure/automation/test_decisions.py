@@ -1,4 +1,4 @@
-"""What automation asks for next: tables of cases, each with its counter-case."""
+"""Which runs automation requests next: tables of cases, each with its counter-case."""
 
 from __future__ import annotations
 

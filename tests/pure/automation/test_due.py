@@ -1,9 +1,10 @@
-"""Which fight days wait: found from what was written, whole and in bounded parts."""
+"""Due fight days: found from what was written, completely and in bounded parts."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -78,7 +79,7 @@ def test_nothing_is_opened_while_nothing_changes(lake, monkeypatch):
     assert check_lake(lake, seen, NOW + 30) is seen
 
 
-def test_a_full_look_goes_over_a_bounded_part_at_a_time_newest_days_first(lake, monkeypatch):
+def test_a_full_check_visits_a_bounded_part_at_a_time_newest_days_first(lake, monkeypatch):
     days = [FIRST + timedelta(days=n) for n in range(5)]
     add_raw(lake, *days)
     monkeypatch.setattr(due, "_ROWS_PER_CHECK", 10)
@@ -92,7 +93,7 @@ def test_a_full_look_goes_over_a_bounded_part_at_a_time_newest_days_first(lake, 
     assert sorted(looks[0].due) == ["2026-09-05", "2026-09-06"]
 
 
-def test_what_a_cheap_look_missed_a_full_look_finds_within_a_day(lake, monkeypatch):
+def test_a_full_check_finds_within_a_day_what_a_cheap_one_missed(lake, monkeypatch):
     add_raw(lake, FIRST)
     seen = check_lake(lake, None, NOW)
     monkeypatch.setattr(Lake, "days_written", lambda *_: set())
@@ -104,7 +105,7 @@ def test_what_a_cheap_look_missed_a_full_look_finds_within_a_day(lake, monkeypat
     assert len(check_lake(lake, missed, NOW + FULL_CHECK_INTERVAL_S).due) == 2
 
 
-def test_a_table_that_went_back_is_looked_at_anew(lake):
+def test_a_table_that_was_reset_is_checked_completely(lake):
     import shutil
 
     add_raw(lake, FIRST)
@@ -114,3 +115,15 @@ def test_a_table_that_went_back_is_looked_at_anew(lake):
     add_raw(lake, FIRST + timedelta(days=2))
 
     assert list(check_lake(lake, seen, NOW + 30).due) == ["2026-09-04"]
+
+
+def test_a_stored_cursor_keeps_its_field_names():
+    stored = (
+        b'{"code":"clean 3","versions":{"core_encounters":4},"looked_at":1.0,"fully_looked_at":2.0,'
+        b'"due":{"2026-09-02":"a"},"unlooked":["2026-09-01"]}'
+    )
+
+    state = msgspec.json.decode(stored, type=due.LakeState)
+
+    assert (state.checked_at, state.fully_checked_at, state.unchecked) == (1.0, 2.0, ["2026-09-01"])
+    assert msgspec.json.encode(state) == stored

@@ -404,7 +404,7 @@ def test_boss_hp_is_a_fraction_whatever_the_meter_wrote(points, fractions):
 
 
 @pytest.mark.parametrize(("current", "left"), [(-428_339, 0.0), (250, 0.25), (1_200, 1.0)])
-def test_the_boss_itself_tells_what_was_left(current, left):
+def test_boss_hp_left_comes_from_the_boss_entity(current, left):
     boss = {"name": "Aegir, the Oppressor", "entityType": "BOSS", "currentHp": current, "maxHp": 1_000}
     document = fight()
     document["entities"][boss["name"]] = boss
@@ -450,7 +450,7 @@ def test_the_gate_comes_from_the_boss(boss, difficulty, expected):
         (3_000_000_000, ("Brelshaza", None, "ambiguous", 2)),
     ],
 )
-def test_an_ambiguous_brelshaza_is_told_by_hp_or_names_what_it_may_be(max_hp, expected):
+def test_an_ambiguous_brelshaza_is_resolved_by_hp_or_lists_its_candidates(max_hp, expected):
     name = "Phantom Legion Commander Brelshaza"
     document = fight(currentBossName=name)
     if max_hp:
@@ -508,7 +508,7 @@ def test_names_of_any_kind_go_through():
     ],
     ids=["player", "skill", "region", "boss"],
 )
-def test_names_that_no_picture_and_no_database_can_hold_are_refused(document, sign):
+def test_names_that_svg_and_postgresql_can_not_hold_are_refused(document, sign):
     assert clean(document("한국어")).players
 
     cleaned = Cleaned()

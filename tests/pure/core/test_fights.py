@@ -83,13 +83,13 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize("logs", SAME)
-def test_logs_of_one_fight_are_told(logs):
+def test_logs_of_one_fight_are_recognised(logs):
     assert are_one(*logs)
     assert are_one(*reversed(logs))
 
 
 @pytest.mark.parametrize("logs", DIFFERENT)
-def test_fights_that_only_look_alike_stay_apart(logs):
+def test_similar_fights_stay_apart(logs):
     """Among them: a pull that began within 15 s because the one before ended at once."""
     assert not are_one(*logs)
 

@@ -1,4 +1,4 @@
-"""Maintenance windows and patches out of the titles of notices; what a title does not say is marked."""
+"""Maintenance windows and patches from titles of notices; assumed values are marked."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_an_extension_moves_the_end_of_the_window_that_is_there():
     assert window(*entries) == (kst("2026-09-02T06:00"), kst("2026-09-02T12:00"), "usual hours", "title")
 
 
-def test_a_maintenance_that_was_over_before_the_usual_hour_began_when_it_was_told():
+def test_a_maintenance_over_before_the_usual_hour_began_when_it_was_announced():
     entries = [
         notice("9월 3일(목) 로스트아크 임시 점검 안내", "2026-09-03T01:00:00"),
         notice("9월 3일(목) 로스트아크 임시 점검 완료 안내", "2026-09-03T03:10:00", "공지"),
@@ -162,7 +162,7 @@ def test_patches_are_named_and_everything_else_stays_a_notice(title, kind, expec
     assert row["start_known_by"] == "publication"
 
 
-def test_a_patch_that_is_told_a_day_ahead_comes_when_maintenance_usually_ends():
+def test_a_patch_announced_a_day_ahead_starts_when_maintenance_usually_ends():
     (row,) = events(notice("9월 2일(수) 업데이트 내역 안내", "2026-09-01T18:00:00", "공지"))
 
     assert (row["starts_at"], row["start_known_by"]) == (kst("2026-09-02T10:00"), "usual hours")

@@ -1,4 +1,4 @@
-"""The last look at a log's rows: the way that is fast refuses what the way that explains refuses."""
+"""The final check of a log's rows: the fast path refuses what the explaining one refuses."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_every_odd_value_comes_out_the_same_both_ways(log, contract):
     assert outcomes >= {"well", "impossible_value", "missing_field"}
 
 
-def test_good_rows_are_not_looked_at_singly(log, monkeypatch):
+def test_valid_rows_are_not_checked_singly(log, monkeypatch):
     monkeypatch.setattr("lostark_assets.core.limits.check_limits", None)
 
     check_rows(CORE_ENCOUNTERS, [log.encounter], given=GIVEN)

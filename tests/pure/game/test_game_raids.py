@@ -1,4 +1,4 @@
-"""A gate is told from what a log or an import says, and never guessed where it cannot be told."""
+"""A gate is resolved from a log's or an import's facts, and never guessed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_boss_leads_to_its_gate_in_both_languages(boss, gate, raid):
             assert (*told(match), match.players) == (*expected, "boss", raid.players)
 
 
-def test_only_two_names_stand_in_more_than_one_gate():
+def test_only_two_names_occur_in_more_than_one_gate():
     names = {name for boss, _, _ in BOSSES for name in (boss, KOREAN_OF_BOSS.get(boss, boss))}
 
     assert {name for name in names if len(resolve_gate(name).candidates) > 1} == {
@@ -81,7 +81,7 @@ def test_korean_names_belong_to_bosses_of_the_table():
         ({"boss_max_hp": 399_000_000_000, "fight_started_at": BEFORE_ACT_2}, *ACT_2, "boss_hp"),
     ],
 )
-def test_the_shared_boss_of_two_raids_is_told_apart_by_facts_only(known, raid_name, gate_name, resolution):
+def test_the_shared_boss_of_two_raids_is_only_resolved_by_facts(known, raid_name, gate_name, resolution):
     match = resolve_gate(PHANTOM, **known)
 
     assert told(match) == (raid_name, gate_name, resolution)

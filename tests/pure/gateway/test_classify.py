@@ -1,4 +1,4 @@
-"""What answers mean: a table of cases."""
+"""Classification of responses: a table of cases."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_status_and_content_type_decide(status, media, decision, kind):
     assert kind == "" or kind in FAILURE_KINDS
 
 
-def test_any_content_type_will_do_where_none_is_asked_for():
+def test_any_content_type_is_accepted_if_none_is_requested():
     assert classify(200, {}, b"", (), now=NOW).decision == "take"
 
 

@@ -1,4 +1,4 @@
-"""One JSON line a fact: whole lines from several processes, ids bound, files turned over, no secrets."""
+"""One JSON line per event: complete lines from several processes, bound ids, rotation, no secrets."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_services_also_write_to_stderr(tmp_path, capsys):
     assert captured.out == ""
 
 
-def test_processes_that_write_at_once_tear_and_lose_no_line_while_files_turn_over(tmp_path):
+def test_processes_that_write_at_once_tear_and_lose_no_line_while_files_rotate(tmp_path):
     path = tmp_path / "events.jsonl"
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in ("one", "two")]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0]

@@ -1,4 +1,4 @@
-"""The ledger keeps what was written, in order, and whole under writers that come at once."""
+"""The ledger keeps its rows in order, and complete with concurrent writers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_times_of_other_zones_and_without_fractions_are_compared_as_instants(led
     assert ledger.collections((NOW + timedelta(microseconds=1)).astimezone(korea)) == []
 
 
-def test_the_last_collection_can_be_asked_by_kind_and_outcome(ledger):
+def test_the_last_collection_can_be_queried_by_kind_and_outcome(ledger):
     for minutes, kind, outcome in ((0, "peek", "ok"), (1, "battle_logs", "ok"), (2, "peek", "refused")):
         ledger.record_collection(record(minutes=minutes, kind=kind, outcome=outcome))
 
@@ -150,7 +150,7 @@ def test_a_report_replaces_what_was_wrong_of_its_kind_and_of_no_other(ledger):
     assert [p.kind for p in ledger.reported_problems()] == ["model_degraded"]
 
 
-def test_what_stays_wrong_keeps_the_time_it_began_and_what_comes_back_begins_anew(ledger):
+def test_a_persisting_problem_keeps_its_start_and_a_recurring_one_restarts(ledger):
     ledger.report("model_drift", [wrong()])
     ledger.report("model_drift", [wrong(minutes=60, what="deals 14 % less")])
 

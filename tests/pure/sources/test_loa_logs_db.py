@@ -1,4 +1,4 @@
-"""``encounters.db`` of every layout, in every state that a player's disk may have it in."""
+"""``encounters.db`` of every layout, in every state that it may have on a player's disk."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_the_oldest_layout_is_read_whatever_its_columns_hold(tmp_path, pack):
     assert skill == [[16000], [1 / 3], [[100, 900]]]
 
 
-def test_text_and_blob_rows_stand_in_one_file(tmp_path):
+def test_one_file_can_have_text_and_blob_rows(tmp_path):
     path = old_db(tmp_path / "encounters.db", ids=(1, 2))
     with connect(path) as db:
         db.execute(

@@ -1,4 +1,4 @@
-"""Whom to ask for: players of recent fights, the newest first, nobody twice while an answer serves."""
+"""Characters to request: players of recent fights, newest first, none while its response is fresh."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def ago(hours):
         ({"b": (ago(1), "found")}, ["a"]),
     ],
 )
-def test_nobody_is_asked_for_again_while_the_last_answer_serves(asked, due):
+def test_a_character_is_not_requested_again_while_its_response_is_fresh(asked, due):
     assert characters_due([("a", ago(2))], asked, NOW, FRESHNESS) == CharacterChoice(due, 1, 1 - len(due))
 
 
@@ -87,7 +87,7 @@ def fill(lake, fights):
         lake.append(contract, rows(contract, entries))
 
 
-def test_the_lake_tells_who_was_seen_where_and_what_was_answered(tmp_path):
+def test_players_and_last_responses_are_read_from_the_lake(tmp_path):
     lake = Lake(str(tmp_path / "lake"))
     assert choose_characters(lake, NOW, FRESHNESS) == CharacterChoice([], 0, 0)
     fill(

@@ -1,4 +1,4 @@
-"""A watched folder has news when its files changed since all of it was collected, and only then."""
+"""A watched folder is due when its files changed since it was completely collected, and only then."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def collected(origin, settings):
     record_collected(origin, settings, fingerprint_folder(origin))
 
 
-def test_a_folder_never_collected_has_news_and_names_its_sources(settings, folder, origin):
+def test_a_folder_never_collected_is_due_with_its_sources(settings, folder, origin):
     seen = probe_origin(origin, settings)
 
     assert (seen.where, seen.has_new, seen.sources) == (str(folder), True, ("upload_json",))
@@ -60,7 +60,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_change_is_news(settings, folder, origin, change):
+def test_a_change_makes_a_folder_due(settings, folder, origin, change):
     collected(origin, settings)
 
     change(folder)
@@ -69,7 +69,7 @@ def test_a_change_is_news(settings, folder, origin, change):
 
 
 @pytest.mark.parametrize("name", [".draft.json", "a.db-shm"])
-def test_what_is_never_read_is_no_news(settings, folder, origin, name):
+def test_changes_of_ignored_files_do_not_count(settings, folder, origin, name):
     collected(origin, settings)
 
     (folder / name).write_bytes(b"x")
@@ -77,7 +77,7 @@ def test_what_is_never_read_is_no_news(settings, folder, origin, name):
     assert probe_origin(origin, settings).has_new is False
 
 
-def test_what_changes_while_it_is_collected_is_news_afterwards(settings, folder, origin):
+def test_a_change_during_the_collection_is_due_afterwards(settings, folder, origin):
     before = fingerprint_folder(origin)
     (folder / "b.json").write_bytes(LOG)
 
@@ -105,7 +105,7 @@ def test_a_single_database_is_watched_with_its_write_ahead_log(settings, tmp_pat
     assert probe_origin(origin, settings).has_new is True
 
 
-def test_what_is_missing_or_can_not_be_looked_at_is_never_nothing_new(settings, folder, origin, monkeypatch):
+def test_a_missing_or_unreadable_folder_raises(settings, folder, origin, monkeypatch):
     collected(origin, settings)
 
     def denied(path, onerror):

@@ -1,4 +1,4 @@
-"""Upload JSON in every wrapping that people keep it in, and what only looks like it."""
+"""Upload JSON in every packaging, and other JSON."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_levels_five_apart_see_each_other():
     assert [row["n"] for row in rows] == [2, 2, 1]
 
 
-def test_members_whose_place_is_not_asked_for_count_all_the_same():
+def test_members_without_a_requested_percentile_still_count():
     table = pool_percentiles(
         np.zeros(3, int), np.zeros(3, int), np.array([1.0, 2, 3]), np.ones(3, bool), minimum=1,
         is_target=np.array([False, True, False]),
