@@ -51,7 +51,7 @@ class Collector:
             self.last, self.lake, self.ledger, run_id="r", earliest=date(2022, 1, 1), **options
         )
 
-    def probe_origin(self):
+    def probe(self):
         return probe_origin(self.origin, self.settings)
 
     def rows(self, columns=("source_log_id", "content_sha256", "payload")):

@@ -249,7 +249,7 @@ def test_an_encounter_over_many_batches_comes_out_once():
 def test_a_stream_that_comes_back_to_an_encounter_is_refused():
     parts = [build_table((name, "p", 1, 0, 1)) for name in "efe"]
 
-    with pytest.raises(ValueError, match="two places"):
+    with pytest.raises(ValueError, match="occur twice"):
         list(stream_hit_figures(parts, LENGTHS))
 
 
