@@ -10,13 +10,15 @@ from typing import Any
 
 import dagster as dg
 
+from lostark_assets.contracts.registry import list_tables
 from lostark_assets.dagster.partitions import fight_days
 from lostark_assets.dagster.specs import in_group
+from lostark_assets.dagster.validation import validation_checks, validation_job, validation_schedule
 from lostark_assets.lake.tables import open_lake
 from lostark_assets.observability.logs import configure_logs
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.configured import has_demo
-from lostark_ml.dagster.jobs import build_model_jobs
+from lostark_ml.dagster.jobs import VALIDATE_JOB, build_model_jobs
 from lostark_ml.dagster.model_assets import build_history_spec, build_ml_assets
 from lostark_ml.dagster.resources import ModelRegistries
 from lostark_ml.dagster.sensors import build_ml_sensors
@@ -30,6 +32,8 @@ def build_defs(
     settings = settings or get_settings()
     configure_logs(settings, "dagster")
     is_demo = has_demo(settings)
+    tables = list_tables("ml")
+    checks = validation_checks(VALIDATE_JOB, tables)
     return dg.Definitions(
         assets=[
             in_group(asset, "ml", is_demo=is_demo)
@@ -39,7 +43,9 @@ def build_defs(
                 dg.AssetsDefinition(specs=[build_history_spec()]),
             ]
         ],
-        jobs=build_model_jobs(),
+        asset_checks=[checks],
+        jobs=[*build_model_jobs(), validation_job(VALIDATE_JOB, checks)],
+        schedules=[validation_schedule("validation_of_model_tables", VALIDATE_JOB, tables)],
         sensors=build_ml_sensors(),
         resources={
             "settings": settings,

@@ -19,26 +19,43 @@ from lostark_assets.contracts.table import (
     STRING,
     Column,
     Contract,
+    Published,
+    Storage,
     concat,
+    ordered,
 )
+from lostark_assets.game.classes import CLASS_NAMES
+from lostark_assets.game.difficulties import DIFFICULTY_NAMES
+from lostark_assets.game.raid_names import GATE_NAMES, RAID_NAMES
+from lostark_assets.game.specs import SPEC_NAMES
+from lostark_assets.game.versions import list_measurement_rules
 
 DETAIL_LEVELS = ("players", "skills", "hits")
 MAX_FIGHT_S = 86_400
 """The most that LOSTARK_MAX_FIGHT_S can allow; what is refused below it is a setting, not a contract."""
 GATE_RESOLUTIONS = ("boss", "difficulty", "boss_hp", "time", "import", "ambiguous", "unknown")
 
+MEASUREMENT_RULES = list_measurement_rules("dps")
+
 LOG_KEY = (
     Column("log_id", STRING, "the raw row this comes from", nullable=False),
     Column("encounter_id", STRING, "the encounter: the first 16 hex digits of log_id", nullable=False),
 )
 FIGHT_DATE = (Column("fight_date", DAY, "UTC day of the fight's start", nullable=False),)
-PLAYER_NAME = (Column("player_name", STRING, "character name as the meter knew it", nullable=False),)
+PLAYER_NAME = (
+    Column("player_name", STRING, "character name as the meter knew it", nullable=False, personal="name"),
+)
 
 GATE = (
-    Column("raid_name", STRING, "raid, in the field's English name"),
-    Column("gate_name", STRING, "gate of the raid"),
-    Column("boss_name", STRING, "boss the log is named after"),
-    Column("difficulty", STRING, "difficulty, one word for one meaning over all meter versions"),
+    Column("raid_name", STRING, "raid, in the field's English name", allowed=RAID_NAMES),
+    Column("gate_name", STRING, "gate of the raid", allowed=GATE_NAMES),
+    Column("boss_name", STRING, "boss the log is named after; a new boss keeps the meter's own name"),
+    Column(
+        "difficulty",
+        STRING,
+        "difficulty, one word for one meaning over all meter versions",
+        allowed=DIFFICULTY_NAMES,
+    ),
 )
 ENCOUNTER_FACTS = concat(
     (
@@ -63,9 +80,13 @@ ENCOUNTER_FACTS = concat(
         ),
         Column("meter_version", STRING, "version of the meter that wrote the log"),
         Column(
-            "measurement_rules", STRING, "era of measuring rules the meter version belongs to", nullable=False
+            "measurement_rules",
+            STRING,
+            "era of measuring rules the meter version belongs to",
+            nullable=False,
+            allowed=MEASUREMENT_RULES,
         ),
-        Column("region", STRING, "server region (KR, NAE, NAW, EUC, …)"),
+        Column("region", STRING, "server region as logged (KR, NAE, NAW, EUC, …)"),
     ),
 )
 
@@ -73,7 +94,34 @@ CORE_ENCOUNTERS = Contract(
     name="core_encounters",
     row="one encounter: one attempt at one boss, as one log tells it",
     key=("encounter_id",),
-    partition_by=("fight_date",),
+    grain="day",
+    published=Published(
+        "encounters",
+        only=tuple(
+            "encounter_id fight_id fight_date is_counted fight_started_at raid_name gate_name boss_name "
+            "difficulty is_cleared duration_s meter_version measurement_rules region log_format "
+            "detail_level is_superseded gate_resolution intermission_ms player_count raid_size damage dps "
+            "boss_max_hp boss_hp_left boss_hp_at_s boss_hp is_boss_only_damage is_rdps_valid completeness "
+            "fetched_at".split()
+        ),
+        has_gate_id=True,
+        is_complete=False,
+    ),
+    preview=(
+        "encounter_id",
+        "fight_started_at",
+        "raid_name",
+        "gate_name",
+        "boss_name",
+        "difficulty",
+        "is_cleared",
+        "duration_s",
+        "player_count",
+        "dps",
+        "source",
+        "detail_level",
+        "is_counted",
+    ),
     notes="Several logs of one real fight share fight_id; exactly one of them is_counted.",
     columns=concat(
         LOG_KEY,
@@ -109,7 +157,7 @@ CORE_ENCOUNTERS = Contract(
                 maximum=1000 * MAX_FIGHT_S,
             ),
             Column("intermission_ms", INT, "time cut out of the clock", unit="ms", minimum=0),
-            Column("local_player_name", STRING, "player whose meter wrote the log"),
+            Column("local_player_name", STRING, "player whose meter wrote the log", personal="name"),
             Column(
                 "player_count",
                 SMALL,
@@ -168,8 +216,8 @@ CORE_ENCOUNTERS = Contract(
 )
 
 IDENTITY = (
-    Column("class_name", STRING, "class, in English"),
-    Column("spec_name", STRING, "class engraving (build), in English"),
+    Column("class_name", STRING, "class, in English", allowed=CLASS_NAMES),
+    Column("spec_name", STRING, "class engraving (build), in English", allowed=SPEC_NAMES),
     Column(
         "item_level",
         FLOAT,
@@ -229,7 +277,7 @@ PROFILE = (
         "profile_item_level", FLOAT, "item level by the profile", unit="item level", minimum=1, maximum=3000
     ),
     Column("profile_combat_power", FLOAT, "combat power by the profile", unit="combat power", minimum=0),
-    Column("profile_spec_name", STRING, "spec by the profile's ark passive, in English"),
+    Column("profile_spec_name", STRING, "spec by the profile's ark passive, in English", allowed=SPEC_NAMES),
     Column("engravings", pa.list_(STRING), "names of the engravings worn, in Korean"),
     Column("engraving_levels", pa.list_(SMALL), "their levels, in the same order", unit="level"),
     Column("engraving_grades", pa.list_(STRING), "their grades, in Korean and the same order"),
@@ -242,11 +290,36 @@ PROFILE = (
     Column("card_sets", pa.list_(STRING), "card sets that work, each by its highest step, in Korean"),
 )
 
+HITS_OF_A_KIND = (ordered("crits", "hits"), ordered("back_attacks", "hits"), ordered("front_attacks", "hits"))
+
 CORE_PLAYERS = Contract(
     name="core_players",
     row="one player in one encounter",
     key=("encounter_id", "player_name"),
-    partition_by=("fight_date",),
+    grain="day",
+    relations=HITS_OF_A_KIND,
+    published=Published(
+        "players",  # beside the statistics of the player
+        only=tuple(
+            "died_at_s casts hits crits back_attacks front_attacks combat_power_source shields_given "
+            "damage_absorbed_on_others rdps_damage_received rdps_damage_given is_ark_passive_active "
+            "engravings engraving_levels gem_levels ark_passive_evolution ark_passive_enlightenment "
+            "ark_passive_leap card_sets".split()
+        ),
+        is_complete=False,
+    ),
+    preview=(
+        "encounter_id",
+        "player_name",
+        "class_name",
+        "spec_name",
+        "item_level",
+        "is_support",
+        "damage",
+        "dps",
+        "damage_share",
+        "deaths",
+    ),
     columns=concat(
         LOG_KEY,
         FIGHT_DATE,
@@ -255,10 +328,10 @@ CORE_PLAYERS = Contract(
             Column(
                 "is_name_known",
                 BOOL,
-                "the name is a character's, not a stand-in of meter or export",
+                "the name is a character's, no anonymous one of meter or export",
                 nullable=False,
             ),
-            Column("character_id", STRING, "the game's id of the character"),
+            Column("character_id", STRING, "the game's id of the character", personal="identifier"),
             Column("class_id", SMALL, "class id as logged"),
         ),
         IDENTITY,
@@ -314,7 +387,7 @@ CORE_PLAYERS = Contract(
                 minimum=0,
             ),
             Column("is_ark_passive_active", BOOL, "ark passive is on"),
-            Column("loadout_hash", STRING, "the meter's hash of the loadout"),
+            Column("loadout_hash", STRING, "the meter's hash of the loadout", personal="identifier"),
             Column(
                 "meter_rolling_dps",
                 pa.list_(INT),
@@ -336,7 +409,10 @@ CORE_SKILLS = Contract(
     name="core_skills",
     row="one skill of one player in one encounter",
     key=("encounter_id", "player_name", "skill_id"),
-    partition_by=("fight_date",),
+    grain="day",
+    relations=HITS_OF_A_KIND,
+    published=Published("skills", without=("log_id", "cast_at_ms"), is_complete=False),
+    preview=("encounter_id", "player_name", "skill_name", "damage", "casts", "hits", "crit_rate"),
     columns=concat(
         LOG_KEY,
         FIGHT_DATE,
@@ -381,7 +457,13 @@ CORE_HITS = Contract(
     name="core_hits",
     row="one hit",
     key=(),
-    partition_by=("fight_date",),
+    grain="day",
+    storage=Storage(
+        sorted_by=("encounter_id", "player_name", "skill_id", "hit_at_ms"),
+        dictionary=("encounter_id", "player_name", "skill_id"),
+        byte_stream_split=("hit_at_ms", "damage"),
+        row_group_rows=1 << 18,
+    ),
     notes="Sorted by encounter, player, skill, time: statistics over hits rely on it.",
     columns=concat(
         (Column("encounter_id", STRING, "the encounter", nullable=False),),
@@ -413,6 +495,7 @@ CORE_GAME_EVENTS = Contract(
     name="core_game_events",
     row="one maintenance window, patch or event of the game, or a notice that is none of them",
     key=("event_id",),
+    preview=("kind", "event_name", "starts_at", "ends_at", "start_known_by", "end_known_by", "title"),
     notes=(
         "Korea only. Notices carry no hours but in their titles: the columns *_known_by say what is stated "
         "and what is the usual."
@@ -440,7 +523,9 @@ CORE_QUARANTINE = Contract(
     name="core_quarantine",
     row="one refused log or player row, with the reason and the raw row it came from",
     key=("quarantine_id",),
-    partition_by=("fight_date",),
+    grain="day",
+    published=Published("day_quarantine", only=("fight_date", "scope", "reason_code"), is_complete=False),
+    preview=("reason_code", "detail", "locator", "source", "source_log_id", "log_id", "scope"),
     notes="Entries leave when a replay succeeds; the raw row stays for ever.",
     columns=(
         Column("quarantine_id", STRING, "hash of log, place and reason", nullable=False),

@@ -6,9 +6,24 @@ can't differ. What does not belong here: how a column is computed.
 
 from __future__ import annotations
 
-from lostark_assets.contracts.core import FIGHT_DATE, PLAYER_NAME, UPTIMES
-from lostark_assets.contracts.table import BOOL, FLOAT, INSTANT, INT, STRING, Column, Contract, concat
-from lostark_assets.game.specs import SUPPORT_SPECS
+from lostark_assets.contracts.core import FIGHT_DATE, MEASUREMENT_RULES, PLAYER_NAME, UPTIMES
+from lostark_assets.contracts.table import (
+    BOOL,
+    FLOAT,
+    INSTANT,
+    INT,
+    STRING,
+    Column,
+    Contract,
+    Published,
+    concat,
+    ordered,
+    sums_to,
+)
+from lostark_assets.game.classes import CLASS_NAMES
+from lostark_assets.game.difficulties import DIFFICULTY_NAMES
+from lostark_assets.game.raid_names import GATE_NAMES, RAID_NAMES
+from lostark_assets.game.specs import SPEC_NAMES, SUPPORT_SPECS
 
 UNKNOWN = "unknown"
 """The category of a value that the log does not tell."""
@@ -34,13 +49,13 @@ SUPPORT_COUNTS = {spec: _support_column(spec) for spec in sorted(SUPPORT_SPECS)}
 """Count column of each support spec."""
 
 CATEGORIES = tuple(
-    Column(name, STRING, what, nullable=False)
-    for name, what in (
-        ("gate_difficulty", "raid, gate and difficulty in one"),
-        ("class_name", "class, in English"),
-        ("spec_name", "class engraving (build), in English"),
-        ("region", "server region"),
-        ("measurement_rules", "era of measuring rules"),
+    Column(name, STRING, what, nullable=False, allowed=allowed)
+    for name, what, allowed in (
+        ("gate_difficulty", "raid, gate and difficulty in one", None),
+        ("class_name", "class, in English", (*CLASS_NAMES, UNKNOWN)),
+        ("spec_name", "class engraving (build), in English", (*SPEC_NAMES, UNKNOWN)),
+        ("region", "server region", None),
+        ("measurement_rules", "era of measuring rules", MEASUREMENT_RULES),
     )
 )
 OWN = (
@@ -85,7 +100,7 @@ HISTORY = (
     Column(
         "history_fights",
         FLOAT,
-        "fights of the character that ended before this one began; null for a stand-in name",
+        "fights of the character that ended before this one began; null for an anonymous name",
         unit="fights",
         minimum=0,
     ),
@@ -107,7 +122,19 @@ ML_TRAINING_SET = Contract(
     name="ml_training_set",
     row="one player in one encounter: what is known before and around the fight, and the DPS reached",
     key=("encounter_id", "player_name"),
-    partition_by=("fight_date",),
+    grain="day",
+    keeps_every_version=True,
+    preview=(
+        "fight_started_at",
+        "gate_difficulty",
+        "player_name",
+        "spec_name",
+        "item_level",
+        "history_fights",
+        "history_residual",
+        "dps",
+        "exclusion_reason",
+    ),
     notes="Rows with an exclusion_reason are not trained on; they stay so that they can be counted.",
     columns=concat(
         (
@@ -119,9 +146,9 @@ ML_TRAINING_SET = Contract(
         (
             Column("fight_started_at", INSTANT, "start of the fight", nullable=False),
             Column("week_started_at", INSTANT, "weekly reset before it", nullable=False),
-            Column("raid_name", STRING, "raid"),
-            Column("gate_name", STRING, "gate"),
-            Column("difficulty", STRING, "difficulty"),
+            Column("raid_name", STRING, "raid", allowed=RAID_NAMES),
+            Column("gate_name", STRING, "gate", allowed=GATE_NAMES),
+            Column("difficulty", STRING, "difficulty", allowed=DIFFICULTY_NAMES),
             Column("item_level_bracket", STRING, "item level in steps of 10"),
             Column("is_uploader", BOOL, "the player whose meter wrote the log"),
             Column("is_support", BOOL, "support by spec; by class only where the spec is unknown"),
@@ -162,6 +189,8 @@ ML_DPS_EVALUATION = Contract(
     name="ml_dps_evaluation",
     row="one predictor on one slice of one test of a challenger",
     key=("run_id", "predictor", "slice", "value"),
+    published=Published("model_evaluation"),
+    preview=("model_version", "predictor", "slice", "value", "rows", "mape", "bias_log", "coverage"),
     notes="Everybody is tested on the same fights, after every model's cutoff.",
     columns=concat(
         (
@@ -182,6 +211,7 @@ ML_CHAMPION_HISTORY = Contract(
     name="ml_champion_history",
     row="one change of an alias of the registered model",
     key=("changed_at", "alias"),
+    published=Published("champion_history"),
     notes="Append-only. Which model was in force when, who made it so, why, and from which data.",
     columns=(
         Column("changed_at", INSTANT, "when; of a change seen later, when it was seen", nullable=False),
@@ -243,7 +273,27 @@ ML_EXPECTED_DPS = Contract(
     name="ml_expected_dps",
     row="one player in one encounter: the DPS expected by the champion in force then, and the gap to it",
     key=("encounter_id", "player_name"),
-    partition_by=("fight_date",),
+    grain="day",
+    relations=(
+        ordered("expected_dps_low", "expected_dps_high"),
+        sums_to("dps", "expected_dps", "gap_dps"),
+        sums_to("gap_dps", optional=tuple(c.name for c in GAP_PARTS)),
+        sums_to("expected_dps", "typical_dps", optional=tuple(c.name for c in CONTEXT_PARTS)),
+    ),
+    published=Published("expected"),
+    preview=(
+        "fight_started_at",
+        "gate_difficulty",
+        "player_name",
+        "spec_name",
+        "dps",
+        "expected_dps",
+        "expected_dps_low",
+        "expected_dps_high",
+        "expected_percentile",
+        "refusal_reason",
+        "model_version",
+    ),
     notes="Parts sum exactly to their gap; one is null where the log lacks its figure, and counts as 0. Days "
     "that the champion learnt from are scored, and marked.",
     columns=concat(
@@ -257,8 +307,16 @@ ML_EXPECTED_DPS = Contract(
             Column("fight_started_at", INSTANT, "start of the fight", nullable=False),
             Column("week_started_at", INSTANT, "weekly reset before it", nullable=False),
             Column("gate_difficulty", STRING, "raid, gate and difficulty in one", nullable=False),
-            Column("class_name", STRING, "class, in English", nullable=False),
-            Column("spec_name", STRING, "class engraving (build), in English", nullable=False),
+            Column(
+                "class_name", STRING, "class, in English", nullable=False, allowed=(*CLASS_NAMES, UNKNOWN)
+            ),
+            Column(
+                "spec_name",
+                STRING,
+                "class engraving (build), in English",
+                nullable=False,
+                allowed=(*SPEC_NAMES, UNKNOWN),
+            ),
             Column("item_level_bracket", STRING, "item level in steps of 10"),
             Column("is_uploader", BOOL, "the player whose meter wrote the log"),
             Column("is_dead", BOOL, "dead at the end of the fight"),
@@ -296,6 +354,18 @@ ML_DPS_MONITORING = Contract(
     name="ml_dps_monitoring",
     row="one slice of one week: how well the champion in force foretold it, and whether it drifts",
     key=("week_started_at", "slice", "value"),
+    published=Published("model_monitoring"),
+    preview=(
+        "week_started_at",
+        "slice",
+        "value",
+        "rows",
+        "mape",
+        "bias_log",
+        "coverage",
+        "refused",
+        "is_drifting",
+    ),
     notes="Of fights that no model had seen. Drift: means of fights against the four weeks before.",
     columns=concat(
         (Column("week_started_at", INSTANT, "weekly reset", nullable=False),),
@@ -324,13 +394,23 @@ ML_PLAYER_CLUSTERS = Contract(
     name="ml_player_clusters",
     row="one character in one spec: its play style",
     key=("player_name", "region", "spec_name"),
+    published=Published("play_styles"),
+    preview=("class_name", "spec_name", "fights", "style", "style_probability", "axis_1", "axis_2"),
     notes="Features are standardised within spec. Styles no better than chance: a continuum.",
     columns=concat(
         (
             PLAYER_NAME[0],
             Column("region", STRING, "server region", nullable=False),
-            Column("class_name", STRING, "class, in English", nullable=False),
-            Column("spec_name", STRING, "class engraving (build), in English", nullable=False),
+            Column(
+                "class_name", STRING, "class, in English", nullable=False, allowed=(*CLASS_NAMES, UNKNOWN)
+            ),
+            Column(
+                "spec_name",
+                STRING,
+                "class engraving (build), in English",
+                nullable=False,
+                allowed=(*SPEC_NAMES, UNKNOWN),
+            ),
             Column("fights", INT, "clears that it is judged by", unit="fights", minimum=1),
             Column("style", STRING, "the likeliest style; null: a continuum, or too rare a spec"),
             Column("style_probability", FLOAT, "how likely it is", minimum=0, maximum=1),

@@ -1,53 +1,22 @@
-"""All contracts by table name. What does not belong here: a contract's content."""
+"""All contracts by table name, and lists of tables derived from them."""
 
 from __future__ import annotations
 
-from lostark_assets.contracts.core import (
-    CORE_ENCOUNTERS,
-    CORE_GAME_EVENTS,
-    CORE_HITS,
-    CORE_PLAYERS,
-    CORE_QUARANTINE,
-    CORE_SKILLS,
-)
-from lostark_assets.contracts.ml import (
-    ML_CHAMPION_HISTORY,
-    ML_DPS_EVALUATION,
-    ML_DPS_MONITORING,
-    ML_EXPECTED_DPS,
-    ML_PLAYER_CLUSTERS,
-    ML_TRAINING_SET,
-)
-from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES, RAW_BATTLE_LOGS, RAW_GAME_NOTICES
-from lostark_assets.contracts.stats import (
-    STATS_DPS_DISTRIBUTION,
-    STATS_DPS_TIMELINE,
-    STATS_PLAYER_DPS,
-    STATS_RAID_PROGRESSION,
-)
-from lostark_assets.contracts.table import Contract
+from lostark_assets.contracts import core, ml, raw, stats
+from lostark_assets.contracts.table import Contract, Grain
 
 CONTRACTS: dict[str, Contract] = {
     contract.name: contract
-    for contract in (
-        RAW_BATTLE_LOGS,
-        RAW_ARMORY_PROFILES,
-        RAW_GAME_NOTICES,
-        CORE_ENCOUNTERS,
-        CORE_PLAYERS,
-        CORE_SKILLS,
-        CORE_HITS,
-        CORE_QUARANTINE,
-        CORE_GAME_EVENTS,
-        STATS_PLAYER_DPS,
-        STATS_DPS_TIMELINE,
-        STATS_DPS_DISTRIBUTION,
-        STATS_RAID_PROGRESSION,
-        ML_TRAINING_SET,
-        ML_DPS_EVALUATION,
-        ML_CHAMPION_HISTORY,
-        ML_EXPECTED_DPS,
-        ML_DPS_MONITORING,
-        ML_PLAYER_CLUSTERS,
-    )
+    for module in (raw, core, stats, ml)
+    for contract in vars(module).values()
+    if isinstance(contract, Contract)
 }
+
+
+def list_tables(*layers: str, grain: Grain | None = None) -> list[str]:
+    """Tables of ``layers`` (none: all), of one ``grain`` where given, in the order of the contracts."""
+    return [
+        name
+        for name, contract in CONTRACTS.items()
+        if (not layers or contract.layer in layers) and grain in (None, contract.grain)
+    ]

@@ -28,20 +28,6 @@ from lostark_assets.markdown import chart_image, markdown_table
 from lostark_assets.settings import Settings
 
 TABLES = tuple(reversed(COMMIT_ORDER))
-_PREVIEWS = {
-    "core_encounters": [
-        "encounter_id", "fight_started_at", "raid_name", "gate_name", "boss_name", "difficulty", "is_cleared",
-        "duration_s", "player_count", "dps", "source", "detail_level", "is_counted",
-    ],
-    "core_players": [
-        "encounter_id", "player_name", "class_name", "spec_name", "item_level", "is_support", "damage", "dps",
-        "damage_share", "deaths",
-    ],
-    "core_skills": ["encounter_id", "player_name", "skill_name", "damage", "casts", "hits", "crit_rate"],
-    "core_hits": list(CONTRACTS["core_hits"].names),
-    "core_quarantine": ["reason_code", "detail", "locator", "source", "source_log_id", "log_id", "scope"],
-}  # fmt: skip
-
 _CHARTED = {"core_encounters", "core_quarantine"}
 """Tables whose charts need every row; for the others the first rows suffice."""
 
@@ -113,10 +99,10 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
 
 
 def _metadata(lake: Lake, name: str, days: list[Any], run: CoreRun) -> dict[str, Any]:
-    columns = _PREVIEWS[name]
+    columns = CONTRACTS[name].preview_columns
     count = lake.count(name, days)
     rows = lake.read(name, days=days) if name in _CHARTED else lake.head(name, columns, days=days)
-    metadata = table_metadata(lake, name, rows, count, columns) | {
+    metadata = table_metadata(lake, name, rows, count) | {
         "logs cleaned now": run.due,
         "fights reassigned": run.changed_fights,
     }

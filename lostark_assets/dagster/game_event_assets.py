@@ -16,7 +16,6 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.markdown import markdown_table
 
 EVENTS = CORE_GAME_EVENTS.name
-_PREVIEW = ["kind", "event_name", "starts_at", "ends_at", "start_known_by", "end_known_by", "title"]
 
 
 def game_event_assets() -> list[dg.AssetsDefinition]:
@@ -45,7 +44,7 @@ def game_event_assets() -> list[dg.AssetsDefinition]:
         counts = events.group_by("kind").aggregate([([], "count_all")]).rename_columns({"count_all": "rows"})
         yield dg.MaterializeResult(
             asset_key=EVENTS,
-            metadata=table_metadata(lake, EVENTS, _announced(shown), events.num_rows, _PREVIEW)
+            metadata=table_metadata(lake, EVENTS, _announced(shown), events.num_rows)
             | {"kinds": dg.MetadataValue.md(markdown_table(counts.to_pylist()) or "none")},
         )
         yield from results

@@ -29,7 +29,6 @@ ANSWERED = "open_api_answered"
 FIELDS_KNOWN = "open_api_bodies_have_known_fields"
 CROSS_RULES = {ANSWERED: (PROFILES, "warn"), FIELDS_KNOWN: (PROFILES, "warn")}
 _BODIES_CHECKED = 50
-_NOTICE_PREVIEW = ["news_list", "title", "link", "fetched_at"]
 
 
 def open_api_assets() -> list[dg.AssetsDefinition]:
@@ -81,10 +80,9 @@ def open_api_assets() -> list[dg.AssetsDefinition]:
                     build_open_api(settings), lake, open_ledger(settings), run_id=context.run.run_id
                 )
             )
-            rows = lake.read(NOTICES, columns=_NOTICE_PREVIEW).sort_by([("fetched_at", "descending")])
-            metadata = table_metadata(lake, NOTICES, rows, rows.num_rows, _NOTICE_PREVIEW) | _run_metadata(
-                run
-            )
+            columns = CONTRACTS[NOTICES].preview_columns
+            rows = lake.read(NOTICES, columns=columns).sort_by([("fetched_at", "descending")])
+            metadata = table_metadata(lake, NOTICES, rows, rows.num_rows) | _run_metadata(run)
             yield dg.MaterializeResult(asset_key=NOTICES, metadata=metadata)
         findings = {NOTICES: examine(CONTRACTS[NOTICES], lake.read(NOTICES))}
         yield from check_results(findings, lake, {}, context.selected_asset_check_keys)
@@ -139,7 +137,7 @@ def _run_metadata(run: OpenApiRun) -> dict[str, Any]:
 def _profiles_metadata(lake: Lake, run: OpenApiRun) -> dict[str, Any]:
     newest = _newest(lake, PREVIEW_ROWS)
     shown = [_shown(row) for row in newest.to_pylist()]
-    metadata = table_metadata(lake, PROFILES, pa.table({}), lake.count(PROFILES), [])
+    metadata = table_metadata(lake, PROFILES, pa.table({}), lake.count(PROFILES))
     return metadata | {
         "preview": dg.MetadataValue.md(markdown_table(shown) or "no rows"),
         "characters seen lately": run.found,

@@ -26,15 +26,6 @@ HASH_HOLDS = "newest_payloads_have_their_sha256"
 CROSS_RULES = {HASH_HOLDS: (RAW, "error")}
 _HASHED = 64
 """Payloads per collection that are read back: all of a small one, a part of a first one."""
-_PREVIEW = [
-    "log_id",
-    "source",
-    "source_log_id",
-    "log_format",
-    "fight_started_at",
-    "payload_bytes",
-    "fetched_at",
-]
 
 
 def raw_assets() -> list[dg.AssetsDefinition]:
@@ -138,14 +129,15 @@ def examine_raw(lake: Lake, sources: set[str], new_log_ids: Sequence[str]) -> li
 
 def raw_metadata(lake: Lake, sources: set[str], done: Sequence[Collected] = ()) -> dict[str, Any]:
     """Row counts and size of the sources' logs, and the results of a collection."""
-    rows = lake.read(RAW, columns=_PREVIEW, where=pc.field("source").isin(sorted(sources)))
+    columns = CONTRACTS[RAW].preview_columns
+    rows = lake.read(RAW, columns=columns, where=pc.field("source").isin(sorted(sources)))
     rows = rows.sort_by([("fetched_at", "descending")])
     collected = [
         {"path": c.path, "format": c.log_format, "found": c.found, "new": c.new, "known": c.known}
         | {"problems": "; ".join(f"{p.where}: {p.reason}" for p in c.problems)}
         for c in done
     ]
-    return table_metadata(lake, RAW, rows, rows.num_rows, _PREVIEW) | {
+    return table_metadata(lake, RAW, rows, rows.num_rows) | {
         "collected": dg.MetadataValue.md(markdown_table(collected) or "nothing was collected"),
         "bytes": sum(rows["payload_bytes"].to_pylist()),
     }

@@ -19,7 +19,7 @@ from lostark_assets.markdown import dictionary_table, findings_table, preview
 
 OWNERS = ["team:data"]
 CONTRACT_HOLDS = "contract_holds"
-VALUES_PLAUSIBLE = "nothing_is_odd"
+VALUES_PLAUSIBLE = "values_plausible"
 
 
 def asset_spec(
@@ -149,14 +149,12 @@ def _result(table: str, name: str, findings: Sequence[Finding], lake: Lake) -> d
     )
 
 
-def table_metadata(
-    lake: Lake, name: str, rows: pa.Table, count: int, columns: Sequence[str]
-) -> dict[str, Any]:
+def table_metadata(lake: Lake, name: str, rows: pa.Table, count: int) -> dict[str, Any]:
     """What every materialisation shows: rows of the partitions, table version, a preview."""
     version = lake.version(name)
     return {
         "dagster/row_count": count,
-        "preview": dg.MetadataValue.md(preview(rows, columns) or "no rows"),
+        "preview": dg.MetadataValue.md(preview(rows, CONTRACTS[name].preview_columns) or "no rows"),
         "table": lake.table_url(name),
         "table version": -1 if version is None else version,
     }

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from lostark_assets import charts
 from lostark_assets.contracts.expectations import Finding
+from lostark_assets.contracts.registry import CONTRACTS, list_tables
 from lostark_assets.dagster.partitions import MAX_CHART_DAYS, SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.dagster.stats_checks import (
@@ -32,25 +33,8 @@ from lostark_assets.stats.pipeline import (
     refresh_progression,
 )
 
-DAILY = ("stats_player_dps", "stats_dps_timeline")
+DAILY = tuple(list_tables("stats", grain="day"))
 _UPSTREAM = ("core_encounters", "core_players", "core_hits")
-_PREVIEWS = {
-    "stats_player_dps": [
-        "fight_started_at", "raid_name", "gate_name", "difficulty", "player_name", "spec_name", "item_level",
-        "dps", "damage_share", "crit_rate", "peak_10s_dps", "spec_percentile", "spec_percentile_n",
-    ],
-    "stats_dps_timeline": [
-        "encounter_id", "player_name", "second", "damage", "rolling_10s_dps", "cumulative_damage",
-    ],
-    "stats_dps_distribution": [
-        "raid_name", "gate_name", "difficulty", "spec_name", "item_level_bracket", "week_started_at",
-        "player_count", "p25", "p50", "p75", "trend",
-    ],
-    "stats_raid_progression": [
-        "player_name", "region", "raid_name", "gate_name", "difficulty", "pulls", "clears",
-        "best_boss_hp_left", "best_dps",
-    ],
-}  # fmt: skip
 
 
 def stats_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -114,11 +98,9 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
 
 def _daily_metadata(lake: Lake, name: str, days: list[date], run: StatsRun) -> dict[str, Any]:
-    columns = _PREVIEWS[name]
+    columns = CONTRACTS[name].preview_columns
     rows = lake.read(name, days=days) if name == "stats_player_dps" else lake.head(name, columns, days=days)
-    metadata = table_metadata(lake, name, rows, lake.count(name, days), columns) | {
-        "logs computed now": run.due
-    }
+    metadata = table_metadata(lake, name, rows, lake.count(name, days)) | {"logs computed now": run.due}
     if name == "stats_player_dps" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
         metadata["dps by spec"] = dg.MetadataValue.md(chart_image(charts.dps_by_spec(rows), "DPS by spec"))
     if name == "stats_dps_timeline" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
@@ -150,7 +132,7 @@ def _whole(
             yield from stats_check_results(error.findings, lake, context.selected_asset_check_keys)
             raise dg.Failure(str(error), allow_retries=False) from error
         rows = lake.read(name)
-        metadata = table_metadata(lake, name, rows, rows.num_rows, _PREVIEWS[name])
+        metadata = table_metadata(lake, name, rows, rows.num_rows)
         if has_rows(rows):
             metadata["chart"] = dg.MetadataValue.md(chart_image(chart(rows), name))
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)

@@ -71,6 +71,7 @@ CLASSES: tuple[GameClass, ...] = (
     GameClass("Dimensionmaster", "차원술사", (), is_base=False, aliases=()),
 )
 
+CLASS_NAMES = tuple(entry.name for entry in CLASSES)
 _BY_ID = {class_id: entry.name for entry in CLASSES for class_id in entry.ids}
 _BY_NAME = index_by_key((n, c) for c in CLASSES for n in (c.name, c.korean, *c.aliases))
 

@@ -40,6 +40,7 @@ DIFFICULTIES: tuple[Difficulty, ...] = (
     Difficulty("Extreme Nightmare", "익스트림 나이트메어", ("익스트림 나메",)),
 )
 
+DIFFICULTY_NAMES = tuple(difficulty.name for difficulty in DIFFICULTIES)
 _BY_WORD = index_by_key((w, d.name) for d in DIFFICULTIES for w in (d.name, d.korean, *d.aliases))
 _NIGHTMARE_RENAMED = (1, 42, 0)
 

@@ -7,6 +7,8 @@ import re
 from lostark_assets.game.names import index_by_key, name_key
 from lostark_assets.game.raid_table import RAIDS, Gate, Raid
 
+RAID_NAMES = tuple(raid.name for raid in RAIDS)
+GATE_NAMES = tuple(dict.fromkeys(gate.gate_name for raid in RAIDS for gate in raid.gates))
 RAID_BY_NAME: dict[str, Raid] = {raid.name: raid for raid in RAIDS}
 _RAID_OF_WORD = index_by_key((n, r.name) for r in RAIDS for n in (r.name, r.korean, *r.aliases))
 _GATE_AT_END = re.compile(r"(.+?)[\s_\-]*(g\d{1,2}|gate ?\d{1,2}|\d{1,2} ?관문)\s*", re.IGNORECASE)

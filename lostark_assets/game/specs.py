@@ -95,6 +95,7 @@ SPECS: tuple[Spec, ...] = (
     _spec("Dimensionmaster", "공간 검사", "공간 검사"),
 )
 
+SPEC_NAMES = tuple(spec.name for spec in SPECS)
 _BY_NAME = index_by_key((n, s) for s in SPECS for n in (s.name, s.korean, *s.aliases))
 
 

@@ -70,5 +70,11 @@ def measurement_rules(meter_version: str | None, *, figure: Figure | None = None
     return passed[-1].label if passed else "before " + _dotted(changes[0].version)
 
 
+def list_measurement_rules(figure: Figure) -> tuple[str, ...]:
+    """Every era that :func:`measurement_rules` can name for one figure."""
+    labels = [c.label for c in VERSIONS_WITH_OTHER_RULES if figure in c.figures]
+    return (UNKNOWN_RULES, labels[0].replace("since", "before"), *labels)
+
+
 def _dotted(version: Version) -> str:
     return ".".join(map(str, version))

@@ -13,7 +13,6 @@ from contextlib import suppress
 from datetime import date
 from itertools import chain, pairwise
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,41 +23,8 @@ import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
-from lostark_assets.contracts.table import Contract
+from lostark_assets.contracts.table import Contract, Storage
 
-_SPLIT = "BYTE_STREAM_SPLIT"
-_DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {
-        "compression": "lz4",
-        "use_dictionary": False,
-        # Column statistics serve none of our reads (ids are hashes), and every row group would have them.
-        "write_statistics": False,
-        # Delta's schema defines how a column is read, not the Arrow type it was written from.
-        "store_schema": False,
-    }
-)
-_TABLE_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "core_hits": {
-        "use_dictionary": ["encounter_id", "player_name", "skill_id"],
-        "column_encoding": dict.fromkeys(("hit_at_ms", "damage"), _SPLIT),
-    },
-    "stats_dps_timeline": {
-        "use_dictionary": ["encounter_id", "player_name", "measured_by"],
-        "column_encoding": dict.fromkeys(
-            ("second", "damage", "rolling_10s_dps", "cumulative_damage"), _SPLIT
-        ),
-    },
-    # A body is some 100 KB of repetitive text.
-    "raw_armory_profiles": {"compression": "zstd", "compression_level": 6},
-}
-_GROUP_ROWS: Mapping[str, int] = {
-    "core_hits": 1 << 18,
-    # Single rows are read.
-    "raw_battle_logs": 64,
-    "raw_armory_profiles": 64,
-}
-_MAX_GROUP_BYTES: Mapping[str, int] = dict.fromkeys(("raw_battle_logs", "raw_armory_profiles"), 8 << 20)
-"""Reading a larger group allocates new memory each time, which costs more than the reading itself."""
 _SAMPLES, _SAMPLE_BYTES, _WORTH_PACKING = 16, 1 << 12, 0.9
 _GROUPS_AT_ONCE = 16
 """Row groups in memory for filtering, of all threads together."""
@@ -84,7 +50,7 @@ def write_file(
             try:
                 for part in parts:
                     writer = writer or pq.ParquetWriter(file, part.schema, **_options(contract, part))
-                    writer.write_table(part, group_rows(contract.name, part.num_rows, part.nbytes))
+                    writer.write_table(part, group_rows(contract.storage, part.num_rows, part.nbytes))
                     rows += part.num_rows
             finally:
                 if writer:
@@ -100,10 +66,21 @@ def write_file(
 
 def _options(contract: Contract, part: pa.Table) -> dict[str, Any]:
     """Writer options of a file that begins with ``part``."""
-    options = {**_DEFAULTS, **_TABLE_OPTIONS.get(contract.name, {})}
-    if contract.name == "raw_battle_logs" and _are_packed(part["payload"]):
-        others = dict.fromkeys(part.column_names, options["compression"])
-        options["compression"] = {**others, "payload": "none"}
+    storage = contract.storage
+    options: dict[str, Any] = {
+        "compression": storage.compression,
+        "compression_level": storage.compression_level,
+        "use_dictionary": list(storage.dictionary) or False,
+        # Column statistics serve none of our reads (ids are hashes), and every row group would have them.
+        "write_statistics": storage.statistics,
+        # Delta's schema defines how a column is read, not the Arrow type it was written from.
+        "store_schema": False,
+    }
+    if storage.byte_stream_split:
+        options["column_encoding"] = dict.fromkeys(storage.byte_stream_split, "BYTE_STREAM_SPLIT")
+    compressed = storage.compressed_column
+    if compressed and _are_packed(part[compressed]):
+        options["compression"] = {**dict.fromkeys(part.column_names, storage.compression), compressed: "none"}
     return options
 
 
@@ -115,12 +92,12 @@ def _are_packed(payloads: pa.ChunkedArray) -> bool:
     return len(sample) >= _SAMPLE_BYTES and len(packed) > _WORTH_PACKING * len(sample)
 
 
-def group_rows(name: str, rows: int, size: int) -> int | None:
+def group_rows(storage: Storage, rows: int, size: int) -> int | None:
     """Rows per row group of a table, of which ``rows`` rows have ``size`` bytes; None: Arrow's default.
 
-    At most the table's maximum, and fewer if rows are large.
+    At most the storage's maximum, and fewer if rows are large.
     """
-    most, most_bytes = _GROUP_ROWS.get(name), _MAX_GROUP_BYTES.get(name)
+    most, most_bytes = storage.row_group_rows, storage.row_group_bytes
     if most is None or most_bytes is None or not size:
         return most
     return min(most, max(rows * most_bytes // size, 1))

@@ -30,6 +30,7 @@ from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 from filelock import FileLock
 
+from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake.files import build_schema, format_text, group_rows, shaped, write_file, write_rows
@@ -45,9 +46,6 @@ _CONFIGURATION = {
 """Properties of new tables."""
 _WHOLE_LOG = {"delta.enableExpiredLogCleanup": "false"}
 """Otherwise a checkpoint removes the log of versions older than a month."""
-_SIZE_OF_ROW = {"raw_battle_logs": "payload_bytes", "raw_armory_profiles": "body_bytes"}
-_EVERY_VERSION_KEPT = frozenset({"ml_training_set"})
-"""Tables with few commits, each of which may be the training data of a model."""
 
 
 def _retry_commits(write: Callable[..., None]) -> Callable[..., None]:
@@ -231,8 +229,10 @@ class Lake(LakeReader):
         table = None if found is None or len(found.file_uris()) < at_least else self._for_writing(name)
         if table is None:
             return 0
-        sizes = self.read(name, columns=[_SIZE_OF_ROW[name]]) if name in _SIZE_OF_ROW else None
-        done = table.optimize.compact(max_concurrent_tasks=1, writer_properties=_joined(name, sizes))
+        contract = CONTRACTS[name]
+        size_column = contract.storage.size_column
+        sizes = self.read(name, columns=[size_column]) if size_column else None
+        done = table.optimize.compact(max_concurrent_tasks=1, writer_properties=_joined(contract, sizes))
         return int(done["numFilesRemoved"])
 
     def replace_all(
@@ -263,19 +263,19 @@ class Lake(LakeReader):
         return len(known) + len(unknown)
 
 
-def _joined(name: str, sizes: pa.Table | None) -> WriterProperties:
-    """Writer options for compacted files; only raw tables are compacted."""
+def _joined(contract: Contract, sizes: pa.Table | None) -> WriterProperties:
+    """Writer options for compacted files."""
     rows, size = (0, 0) if sizes is None else (sizes.num_rows, pc.sum(sizes.column(0)).as_py())
     whole = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
     return WriterProperties(
         compression="LZ4_RAW",
-        max_row_group_size=group_rows(name, rows, size),
-        column_properties=dict.fromkeys(("payload", "body"), whole),
+        max_row_group_size=group_rows(contract.storage, rows, size),
+        column_properties=dict.fromkeys(contract.binary_columns, whole),
     )
 
 
 def _get_log_properties(contract: Contract) -> dict[str, str]:
-    return _WHOLE_LOG if contract.name in _EVERY_VERSION_KEPT else {}
+    return _WHOLE_LOG if contract.keeps_every_version else {}
 
 
 def _keep_versions(table: DeltaTable, contract: Contract) -> None:

@@ -18,15 +18,14 @@ from lostark_assets.game.names import name_key
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.names import Names
 from lostark_assets.marts.tables import (
+    COPIED_MARTS,
     DAY_QUALITY,
     DAY_QUARANTINE,
-    DISTRIBUTIONS,
     ENCOUNTERS,
-    EXPECTED,
     FROM_CORE_PLAYERS,
+    GATE_ID,
     PLAYERS,
-    PROGRESSION,
-    SKILLS,
+    PUBLISHED,
     STEP_S,
     TIMELINES,
     Mart,
@@ -57,10 +56,13 @@ def day_frames(
     frames = {
         ENCOUNTERS: _encounters(core.join(ready, on="encounter_id", how="semi"), statistics),
         PLAYERS: _players(statistics, players),
-        SKILLS: read("core_skills", _stored(SKILLS)).join(ready, on="encounter_id", how="semi"),
         TIMELINES: _timelines(read("stats_dps_timeline")),
-        EXPECTED: read("ml_expected_dps"),
     }
+    for table, mart in COPIED_MARTS.items():
+        rows = read(table, [name for name in mart.names if name != GATE_ID[0]])
+        if not PUBLISHED[table].is_complete:
+            rows = rows.join(ready, on="encounter_id", how="semi")
+        frames[mart] = with_gate_id(rows) if PUBLISHED[table].has_gate_id else rows
     quarantine = read("core_quarantine", ["fight_date", "scope", "reason_code"])
     frames[DAY_QUARANTINE] = quarantine.group_by("fight_date", "scope", "reason_code").agg(
         pl.len().alias("row_count")
@@ -72,7 +74,7 @@ def day_frames(
 def whole_frame(lake: Lake, table: str, mart: Mart, version: int | None, names: Names) -> pl.DataFrame:
     """Rows of a mart that is replaced completely."""
     rows = cast("pl.DataFrame", pl.from_arrow(rows_at(lake, table, version)))
-    return public(mart, with_gate_id(rows) if mart in (DISTRIBUTIONS, PROGRESSION) else rows, names)
+    return public(mart, with_gate_id(rows) if PUBLISHED[table].has_gate_id else rows, names)
 
 
 def rows_at(
@@ -123,10 +125,6 @@ def _slug(text: str) -> str:
     return "-".join(words)[:_MAX_SLUG] or name_key(text) or "unknown"
 
 
-def _stored(mart: Mart) -> list[str]:
-    return [name for name in mart.names if name != "gate_id"]
-
-
 def _encounters(core: pl.DataFrame, statistics: pl.DataFrame) -> pl.DataFrame:
     of_players = statistics.group_by("encounter_id").agg(
         pl.col("week_started_at").first(),
@@ -136,7 +134,7 @@ def _encounters(core: pl.DataFrame, statistics: pl.DataFrame) -> pl.DataFrame:
 
 
 def _players(statistics: pl.DataFrame, players: pl.DataFrame) -> pl.DataFrame:
-    more = players.select(*_ROW, *FROM_CORE_PLAYERS.split())
+    more = players.select(*_ROW, *FROM_CORE_PLAYERS)
     return with_gate_id(statistics.join(more, on=_ROW, how="left"))
 
 

@@ -11,22 +11,33 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import psycopg
-import pyarrow as pa
 from psycopg import sql
 
+from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.frames import day_frames, rows_at, whole_frame
 from lostark_assets.marts.migrate import libpq_url, migrate
 from lostark_assets.marts.names import Names
-from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, PLAYERS, SCHEMA, WHOLE_MARTS, Mart
+from lostark_assets.marts.tables import (
+    DAY_MARTS,
+    DAY_TABLES,
+    MARTS_VERSION,
+    PLAYERS,
+    PUBLISHED,
+    SCHEMA,
+    WHOLE_MARTS,
+    Mart,
+)
 from lostark_assets.settings import Settings
 
 DAYS_PER_TRANSACTION = 60
 """A longer range takes several transactions, so that a year of days need not fit into memory."""
 _LOCK = 0x105_7A4D
 _PLAIN = Names()
+_COMPLETE = {name: PUBLISHED[name].mart for name in DAY_TABLES if PUBLISHED[name].is_complete}
+"""Table by fight day of which every row is published → its mart."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +118,8 @@ def find_pending(lake: Lake, url: str, names: Names = _PLAIN) -> PendingChanges:
 
 def published_rows(url: str, days: Sequence[date]) -> dict[str, int]:
     """Published rows by lake table, counted in the database."""
-    counted = {
-        "stats_player_dps": "players",
-        "stats_dps_timeline": "timelines",
-        "ml_expected_dps": "expected",
-    }
     with _explained("counting"), psycopg.connect(libpq_url(url)) as connection:
-        return {table: _count_rows(connection, mart, days) for table, mart in counted.items()}
+        return {table: _count_rows(connection, mart, days) for table, mart in _COMPLETE.items()}
 
 
 def _count_rows(connection: psycopg.Connection, mart: str, days: Sequence[date]) -> int:
@@ -125,14 +131,15 @@ def _count_rows(connection: psycopg.Connection, mart: str, days: Sequence[date])
 
 def lake_rows(lake: Lake, days: Sequence[date], versions: Mapping[str, int | None]) -> dict[str, int]:
     """The corresponding rows, counted in the lake at ``versions``."""
-    key = ["encounter_id", "player_name"]
-
-    def read(name: str) -> pa.Table:
-        return rows_at(lake, name, versions[name], days=days, columns=key)
-
-    timelines = read("stats_dps_timeline").group_by(key).aggregate([])
-    counted = {name: read(name).num_rows for name in ("stats_player_dps", "ml_expected_dps")}
-    return counted | {"stats_dps_timeline": timelines.num_rows}
+    marts = {mart.name: mart for mart in DAY_MARTS}
+    counted = {}
+    for table, mart in _COMPLETE.items():
+        key = list(marts[mart].key)
+        rows = rows_at(lake, table, versions[table], days=days, columns=key)
+        # A row of the mart can stand for several of the lake.
+        is_one_to_one = set(key) == set(CONTRACTS[table].key)
+        counted[table] = rows.num_rows if is_one_to_one else rows.group_by(key).aggregate([]).num_rows
+    return counted
 
 
 @contextmanager

@@ -17,11 +17,11 @@ from lostark_ml.registry.lifecycle import BASELINE_PREFIX
 from lostark_ml.styles.refresh import STYLES_ARE_NOT_SPECS
 
 EVERY_PLAYER_IS_SCORED = "ml_expected_dps_rows_equal_stats_player_rows"
-NO_FEATURE_KNOWS_THE_ANSWER = "no_feature_knows_the_answer"
-BASELINES_ARE_BEATEN = "every_baseline_is_beaten"
+NO_TARGET_LEAKAGE = "no_target_leakage"
+BEATS_BASELINES = "beats_baselines"
 CROSS_RULES = {
-    NO_FEATURE_KNOWS_THE_ANSWER: ("ml_dps_challenger", "error"),
-    BASELINES_ARE_BEATEN: ("ml_dps_challenger", "warn"),
+    NO_TARGET_LEAKAGE: ("ml_dps_challenger", "error"),
+    BEATS_BASELINES: ("ml_dps_challenger", "warn"),
     EVERY_PLAYER_IS_SCORED: ("ml_expected_dps", "error"),
     STYLES_ARE_NOT_SPECS: ("ml_player_clusters", "warn"),
     **dict.fromkeys(RULES.values(), ("ml_dps_monitoring", "warn")),
@@ -70,8 +70,8 @@ def build_challenger_findings(metrics: dict[str, float]) -> list[Finding]:
         {"baseline": name, "MAPE": value, "model": own} for name, value in others.items() if value <= own
     ]
     return [
-        Finding(NO_FEATURE_KNOWS_THE_ANSWER, "error", len(leaks), len(broken), broken),
-        Finding(BASELINES_ARE_BEATEN, "warn", len(others), len(better), better),
+        Finding(NO_TARGET_LEAKAGE, "error", len(leaks), len(broken), broken),
+        Finding(BEATS_BASELINES, "warn", len(others), len(better), better),
     ]
 
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import dagster as dg
 
-from lostark_assets.dagster.jobs import CONCURRENCY_GROUP_TAG
+from lostark_assets.dagster.jobs import CONCURRENCY_GROUP_TAG, select_assets
 
 TRAIN_JOB = "train_model"
 SCORE_JOB = "score_days"
 STYLES_JOB = "play_styles"
+VALIDATE_JOB = "validate_model_tables"
 _CONCURRENCY_GROUP = {CONCURRENCY_GROUP_TAG: "model"}
 
 
@@ -17,21 +18,19 @@ def build_model_jobs() -> list[Any]:
     return [
         dg.define_asset_job(
             TRAIN_JOB,
-            dg.AssetSelection.assets(
-                "ml_training_set", "ml_dps_challenger", "ml_dps_evaluation", "ml_dps_champion"
-            ),
+            select_assets("ml_training_set", "ml_dps_challenger", "ml_dps_evaluation", "ml_dps_champion"),
             tags=_CONCURRENCY_GROUP,
             description="Train a challenger, test it, and promote it if it is surely better.",
         ),
         dg.define_asset_job(
             SCORE_JOB,
-            dg.AssetSelection.assets("ml_expected_dps", "ml_dps_monitoring"),
+            select_assets("ml_expected_dps", "ml_dps_monitoring"),
             tags=_CONCURRENCY_GROUP,
             description="Say what was expected of the players of fight days, and how well that held.",
         ),
         dg.define_asset_job(
             STYLES_JOB,
-            dg.AssetSelection.assets("ml_player_clusters"),
+            select_assets("ml_player_clusters"),
             tags=_CONCURRENCY_GROUP,
             description="Look for play styles among the characters.",
         ),

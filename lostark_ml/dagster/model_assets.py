@@ -49,22 +49,6 @@ MONITORING_ASSET, HISTORY_ASSET = "ml_dps_monitoring", "ml_champion_history"
 _TRIGGER_TAGS = {"trigger": "by hand", "because": "materialised by hand", "also_because": ""}
 """Tags of a run (``lostark/…``) that go to the model version, and what they are without a sensor."""
 _UPSTREAM = ["stats_player_dps", "core_players", "core_encounters"]
-_PREVIEWS = {
-    TRAINING_SET: [
-        "fight_started_at", "gate_difficulty", "player_name", "spec_name", "item_level", "history_fights",
-        "history_residual", "dps", "exclusion_reason",
-    ],
-    EVALUATION_ASSET: [
-        "model_version", "predictor", "slice", "value", "rows", "mape", "bias_log", "coverage",
-    ],
-    EXPECTED: [
-        "fight_started_at", "gate_difficulty", "player_name", "spec_name", "dps", "expected_dps",
-        "expected_dps_low", "expected_dps_high", "expected_percentile", "refusal_reason", "model_version",
-    ],
-    MONITORING_ASSET: [
-        "week_started_at", "slice", "value", "rows", "mape", "bias_log", "coverage", "refused", "is_drifting",
-    ],
-}  # fmt: skip
 
 
 def build_ml_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -104,8 +88,8 @@ def _training_set() -> dg.AssetsDefinition:
             yield from build_check_results(TRAINING_SET, error.findings[TRAINING_SET], lake, wanted)
             raise dg.Failure(str(error), allow_retries=False) from error
         excluded = [{"reason": reason, "rows": n} for reason, n in run.exclusions.most_common()]
-        columns = _PREVIEWS[TRAINING_SET]
-        metadata = table_metadata(lake, TRAINING_SET, lake.head(TRAINING_SET, columns), run.rows, columns)
+        columns = CONTRACTS[TRAINING_SET].preview_columns
+        metadata = table_metadata(lake, TRAINING_SET, lake.head(TRAINING_SET, columns), run.rows)
         metadata |= {
             "rows to learn from": run.population,
             "fights to learn from": run.fights,
@@ -196,7 +180,7 @@ def _evaluation() -> dg.AssetsDefinition:
             card = registry.version(done.version).description
         rows = lake.read(EVALUATION_ASSET)
         mine = rows.filter(pc.equal(rows["model_version"], done.version))
-        metadata = table_metadata(lake, EVALUATION_ASSET, mine, rows.num_rows, _PREVIEWS[EVALUATION_ASSET])
+        metadata = table_metadata(lake, EVALUATION_ASSET, mine, rows.num_rows)
         metadata |= {
             "decision": f"{'promote' if done.decision.promote else 'keep'}: {done.decision.words}",
             "model card": dg.MetadataValue.md(card),
@@ -291,7 +275,7 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             yield from build_check_results(EXPECTED, error.findings[EXPECTED], lake, wanted)
             raise dg.Failure(str(error), allow_retries=False) from error
         rows = lake.read(EXPECTED, days=days)
-        metadata = table_metadata(lake, EXPECTED, rows, run.rows, _PREVIEWS[EXPECTED])
+        metadata = table_metadata(lake, EXPECTED, rows, run.rows)
         metadata |= {
             "players without an expectation": run.refused,
             "champions": ", ".join(f"version {v}" for v in sorted(set(run.versions.values()))),
@@ -326,9 +310,7 @@ def _monitoring() -> dg.AssetsDefinition:
         ledger: Ledger = open_ledger(settings)
         with registries.open() as registry:
             run = refresh_monitoring(lake, registry, ledger, datetime.now(UTC))
-        metadata = table_metadata(
-            lake, MONITORING_ASSET, run.rows, run.rows.num_rows, _PREVIEWS[MONITORING_ASSET]
-        )
+        metadata = table_metadata(lake, MONITORING_ASSET, run.rows, run.rows.num_rows)
         listed = [{"kind": p.kind, "subject": p.subject, "what": p.what} for p in run.problems]
         metadata["problems"] = dg.MetadataValue.md(markdown_table(listed) or "none")
         if run.rows.num_rows:

@@ -21,7 +21,6 @@ from lostark_ml.styles.style_map import draw_style_map
 
 STYLES_VERSION = "1"
 """Raise it when features of styles, or the look for them, change."""
-_PREVIEW = ["class_name", "spec_name", "fights", "style", "style_probability", "axis_1", "axis_2"]
 
 
 def build_player_clusters_asset() -> dg.AssetsDefinition:
@@ -65,7 +64,7 @@ def build_player_clusters_asset() -> dg.AssetsDefinition:
 def _metadata(lake: Lake, run: StylesRun) -> dict[str, Any]:
     pages = "\n\n".join(run.pages.values())
     evidence = markdown_table(build_evidence_rows(run.model)) or run.model.evidence.reason
-    metadata = table_metadata(lake, CLUSTERS, run.rows, run.rows.num_rows, _PREVIEW) | {
+    metadata = table_metadata(lake, CLUSTERS, run.rows, run.rows.num_rows) | {
         "version": run.version.version if run.version else 0,
         "is new": run.made is not None,
         "styles": len(run.model.names),

@@ -48,8 +48,10 @@ RAW = RAW_BATTLE_LOGS.name
 PROFILES = "raw_armory_profiles"
 MOCK_SERVER = "Unknown-"
 """Cleaning knows such a name for that of nobody."""
-_NAMES = ("player_name", "local_player_name", "character_name")
-_IDENTIFYING = ("character_id", "loadout_hash")
+_NAMES, _IDENTIFYING = (
+    {c.name for contract in CONTRACTS.values() for c in contract.columns if c.personal == kind}
+    for kind in ("name", "identifier")
+)
 _BATCH_BYTES = 64 << 20
 UPLOADS = "uploads that wait"
 

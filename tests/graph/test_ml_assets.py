@@ -16,9 +16,9 @@ from lostark_assets.dagster.runs import range_tags
 from lostark_assets.settings import get_settings
 from lostark_ml.dagster import model_assets as assets
 from lostark_ml.dagster.checks import (
-    BASELINES_ARE_BEATEN,
+    BEATS_BASELINES,
     EVERY_PLAYER_IS_SCORED,
-    NO_FEATURE_KNOWS_THE_ANSWER,
+    NO_TARGET_LEAKAGE,
     build_challenger_findings,
     find_unscored_players,
 )
@@ -80,8 +80,8 @@ def test_two_jobs_lead_from_statistics_to_a_champion_and_its_scores(
     assert challenger["mape"] == world.registry.metrics(world.registry.version(1))["mape"]
     assert champion["promoted"] is True
     assert decision.startswith("promote: there is no champion, and every baseline is beaten")
-    assert passed["ml_dps_challenger", NO_FEATURE_KNOWS_THE_ANSWER]
-    assert passed["ml_dps_challenger", BASELINES_ARE_BEATEN]
+    assert passed["ml_dps_challenger", NO_TARGET_LEAKAGE]
+    assert passed["ml_dps_challenger", BEATS_BASELINES]
     assert all(passed[name, "contract_holds"] for name in ("ml_training_set", "ml_dps_evaluation"))
 
     days = get_days(world, -4, None)
@@ -177,12 +177,12 @@ GOOD = {
     ("changed", "broken"),
     [
         ({}, []),
-        ({"leak_shuffled_r2": 0.03}, [(NO_FEATURE_KNOWS_THE_ANSWER, 1, "error")]),
-        ({"leak_id_gain": 0.01}, [(NO_FEATURE_KNOWS_THE_ANSWER, 1, "error")]),
-        ({"leak_shuffled_r2": 0.5, "leak_id_gain": 0.1}, [(NO_FEATURE_KNOWS_THE_ANSWER, 2, "error")]),
-        ({"mape": 0.17}, [(BASELINES_ARE_BEATEN, 1, "warn")]),
-        ({"mape": 0.16}, [(BASELINES_ARE_BEATEN, 1, "warn")]),
-        ({"mape": 0.2}, [(BASELINES_ARE_BEATEN, 2, "warn")]),
+        ({"leak_shuffled_r2": 0.03}, [(NO_TARGET_LEAKAGE, 1, "error")]),
+        ({"leak_id_gain": 0.01}, [(NO_TARGET_LEAKAGE, 1, "error")]),
+        ({"leak_shuffled_r2": 0.5, "leak_id_gain": 0.1}, [(NO_TARGET_LEAKAGE, 2, "error")]),
+        ({"mape": 0.17}, [(BEATS_BASELINES, 1, "warn")]),
+        ({"mape": 0.16}, [(BEATS_BASELINES, 1, "warn")]),
+        ({"mape": 0.2}, [(BEATS_BASELINES, 2, "warn")]),
     ],
 )
 def test_leaks_and_unbeaten_baselines_are_found_in_the_figures(changed, broken) -> None:

@@ -158,7 +158,7 @@ def test_groups_hold_the_wanted_rows_in_stored_order(lake):
 @pytest.mark.parametrize("columns", [CORE_HITS.names, ["is_crit"], ["damage", "is_front_attack", "damage_2"]])
 def test_groups_are_what_the_files_hold(tmp_path, monkeypatch, url, encoded, wanted, columns):
     """Of a folder the flags of a file are read at once, by another reader, and cut to the row groups."""
-    monkeypatch.setitem(files_of_tables._GROUP_ROWS, CORE_HITS.name, 7)
+    monkeypatch.setitem(vars(CORE_HITS), "storage", replace(CORE_HITS.storage, row_group_rows=7))
     lake, random = Lake(url.format(tmp_path / "lake")), Random(1)
     ids = sorted(random.choices("abcdef", k=60))
     for first, last in ((0, 40), (40, 60)):
@@ -402,7 +402,7 @@ def test_a_column_that_a_contract_gained_is_null_before_anybody_wrote_it(lake, m
 @pytest.mark.parametrize("days", [None, DAYS[:2]])
 def test_reading_gives_what_the_dataset_gives(lake, monkeypatch, columns, where, expected, days, nullable):
     monkeypatch.setattr(files_of_tables, "_GROUPS_AT_ONCE", 1)
-    monkeypatch.setitem(files_of_tables._GROUP_ROWS, CORE_QUARANTINE.name, 1)
+    monkeypatch.setitem(vars(CORE_QUARANTINE), "storage", replace(CORE_QUARANTINE.storage, row_group_rows=1))
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 1), ("c", 1, "한국어"), ("d", 0, "x")))
     column = Column("more", pa.int32(), "new", nullable=nullable)
     more = replace(CORE_QUARANTINE, columns=(*CORE_QUARANTINE.columns, column))
@@ -663,7 +663,7 @@ def committed_weekly(lake, contract, rows, weeks):
 def test_no_version_of_a_training_set_is_ever_lost(lake, monkeypatch, made_by_older_code):
     if made_by_older_code:
         with monkeypatch.context() as patch:
-            patch.setattr(tables, "_EVERY_VERSION_KEPT", frozenset())
+            patch.setitem(vars(ML_TRAINING_SET), "keeps_every_version", False)
             lake.replace_all(ML_TRAINING_SET, ML_TRAINING_SET.empty())
     committed_weekly(lake, ML_TRAINING_SET, ML_TRAINING_SET.empty(), 25)
 

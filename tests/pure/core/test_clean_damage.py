@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lostark_assets.contracts.expectations import get_rules
 from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.contracts.rules import get_rules
 from lostark_assets.core.clean import Stamp, clean_into, clean_log
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.rows import Cleaned
@@ -99,10 +99,9 @@ def check_accounted(rows):
             found = _CHECKS[rule](rule, severity, tables, len(rows))
             assert found.passed, str(found)
     for name, table in tables.items():
-        frame = table.to_pandas()
         for rule in get_rules(CONTRACTS[name]):
-            if rule.severity == "error" and len(frame):
-                assert not rule.broken_by(frame).any(), (name, rule.name)
+            if rule.severity == "error" and table.num_rows:
+                assert not any(rule.broken_by(table).to_pylist()), (name, rule.name)
 
 
 def test_the_good_logs_are_good(payloads):
