@@ -151,6 +151,7 @@ COPIED_MARTS = {
     if PUBLISHED[name].mart not in _COMPUTED
 }
 """Marts by fight day that copy rows of one table, by the lake's table behind each."""
+SKILLS = COPIED_MARTS["core_skills"]
 DAY_MARTS = (*_COMPUTED.values(), *COPIED_MARTS.values())
 
 WHOLE_MARTS = {
@@ -159,3 +160,5 @@ WHOLE_MARTS = {
     if CONTRACTS[name].grain == "whole"
 }
 """Marts that are replaced completely, by lake table."""
+DISTRIBUTIONS = WHOLE_MARTS["stats_dps_distribution"]
+PROGRESSION = WHOLE_MARTS["stats_raid_progression"]
