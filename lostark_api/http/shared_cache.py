@@ -42,7 +42,7 @@ class SharedCache:
 
         ``compute`` returns None for a response that must not be cached.
         """
-        found = await self._try(lambda: self._redis.get(key))
+        found = await self._try(lambda: self._get(key))
         if found is not None:
             return found, True
         lock = self._redis.lock(f"{key}:lock", timeout=_LOCK_TTL_S, blocking=False, thread_local=False)
@@ -60,11 +60,15 @@ class SharedCache:
                 await self._try(lambda: _release(lock))
         return body, False
 
+    async def _get(self, key: str) -> bytes | None:
+        found = await self._redis.get(key)
+        return found if isinstance(found, bytes) else None
+
     async def _wait_for(self, key: str) -> bytes | None:
         until = time.monotonic() + _LOCK_TTL_S / 2
         while time.monotonic() < until:
             await asyncio.sleep(_POLL_EVERY_S)
-            found = await self._try(lambda: self._redis.get(key))
+            found = await self._try(lambda: self._get(key))
             if found is not None or time.monotonic() < self._retry_at:
                 return found
         return None
