@@ -196,10 +196,7 @@ def _result(table: str, outcome: dict[str, Any], settings: Settings) -> dg.Asset
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description="; ".join(map(str, broken))[:1000] or f"{len(findings)} rules hold",
         metadata={
-            "data docs": dg.MetadataValue.url(
-                f"http://{settings.api_host}:{settings.api_port}/data-docs/index.html"
-            ),
-            "data docs folder": dg.MetadataValue.path(str(settings.home / SITE / "index.html")),
+            "data docs": dg.MetadataValue.url((settings.home / SITE / "index.html").absolute().as_uri()),
             "rules": len(findings),
             "rows": outcome["rows"],
             "table version": outcome["version"],
