@@ -142,8 +142,8 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
 
 def _describe(found: PollResult, reason: str) -> str:
     bad = [
-        f"{where} can't be read for {trouble.failures} polls in a row: {trouble.error}"
-        for where, trouble in found.failures.items()
+        f"{where} can't be read for {failure.failures} polls in a row: {failure.error}"
+        for where, failure in found.failures.items()
     ]
     return "; ".join([reason, *bad])
 
