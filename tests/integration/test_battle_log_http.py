@@ -147,8 +147,8 @@ def test_the_whole_listing_is_read_once_a_day(served, collector):
     assert collector.source(clock=lambda: tomorrow).probe() is None
 
 
-class Died(Exception):
-    """Stands in for a process that dies."""
+class Died(BaseException):
+    """Simulates the death of the process: no error handler sees it."""
 
 
 @pytest.mark.parametrize("commits", [1, 2, 4])
