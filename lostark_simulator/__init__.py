@@ -1,1 +1,1 @@
-"""Made-up battle logs with known truth: what is generated here is never read as real data."""
+"""Synthetic battle logs with known ground truth, and the mock servers that offer them."""

@@ -1,4 +1,4 @@
-"""Streams the fights of a made-up season: fight i is the same whatever the number of fights.
+"""Streams the fights of a synthetic season: fight i is the same whatever the number of fights.
 
 Writing them is not done here.
 """

@@ -1,8 +1,8 @@
 """``lostark …``: the platform at the terminal.
 
-Exit codes: 0 all in, 1 something was quarantined or failed (the rest is in), 2 wrong usage. Results go to
-stdout, progress and messages to stderr. What does not belong here: what the commands do (``commands``). They
-are imported when they are called, since pandas and Dagster take seconds.
+Exit codes: 0 success, 1 something was quarantined or failed (the rest succeeded), 2 wrong usage. Results go
+to stdout, progress and messages to stderr. Commands import their modules when called, since pandas and
+Dagster take seconds.
 """
 
 # ruff: noqa: PLC0415 - see above
@@ -29,7 +29,7 @@ _MIN_ENCOUNTERS, _MAX_ENCOUNTERS = 20, 100_000
 
 
 class _Boundary(typer.core.TyperGroup):
-    """One clear line for every error that we raise on purpose; a traceback means a bug."""
+    """Prints our own errors as one line; a traceback means a bug."""
 
     def invoke(self, ctx: Any) -> Any:
         from lostark_platform.terminal import prepare_streams, say
@@ -47,7 +47,7 @@ def _configure_logs() -> None:
     from lostark_assets.observability.logs import configure_logs
     from lostark_assets.settings import get_settings
 
-    # A wrong setting is said by the command that needs it, `doctor` above all.
+    # The command that needs the setting reports it, `doctor` above all.
     with contextlib.suppress(SettingsError):
         configure_logs(get_settings(), "cli")
 
@@ -69,7 +69,7 @@ app.add_typer(key_commands.key, name="key")
 Reason = Annotated[str | None, typer.Option(metavar="CODE", help="Only this reason code.")]
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the signature that Typer calls
     if wanted:
         try:
             version = importlib.metadata.version("lostark-analytics")
@@ -110,34 +110,34 @@ def ingest(
     ] = False,
     as_json: AsJson = False,
     source: Annotated[str | None, typer.Option(help="Name of the source that the logs belong to.")] = None,
-    raid: Annotated[str | None, typer.Option(help="Raid of player tables that don't say it.")] = None,
-    gate: Annotated[str | None, typer.Option(help="Gate of player tables that don't say it.")] = None,
-    boss: Annotated[str | None, typer.Option(help="Boss of player tables that don't say it.")] = None,
+    raid: Annotated[str | None, typer.Option(help="Raid of player tables without one.")] = None,
+    gate: Annotated[str | None, typer.Option(help="Gate of player tables without one.")] = None,
+    boss: Annotated[str | None, typer.Option(help="Boss of player tables without one.")] = None,
     difficulty: Annotated[str | None, typer.Option(help="Difficulty of player tables.")] = None,
     region: Annotated[str | None, typer.Option(help="Server region of player tables.")] = None,
     check: Annotated[bool, typer.Option(help="Count what cleaning will refuse.")] = True,
 ) -> None:
-    """Bring in battle logs: LOA Logs encounters.db, upload JSON, player tables (Parquet, CSV), a service's.
+    """Collect battle logs: LOA Logs encounters.db, upload JSON, player tables (Parquet, CSV), or a service.
 
-    A path that is missing or broken does not stop the others. Exit code 1 says that something was refused.
+    A missing or broken path does not stop the others. Exit code 1: something was quarantined or failed.
     """
     from lostark_assets.settings import get_settings
     from lostark_assets.sources.detect import ImportArguments
     from lostark_platform import terminal
-    from lostark_platform.cli.ingest import ingest as bring_in
+    from lostark_platform.cli.ingest import ingest as collect
     from lostark_platform.cli.ingest import show_import, wrong_argument
 
     arguments = ImportArguments(source, raid, gate, boss, difficulty, region)
     if wrong := wrong_argument(arguments):
         raise typer.BadParameter(f"{wrong} Nothing was read.")
-    done = bring_in(get_settings(), paths, terminal.say, arguments, run=run, check=check)
+    done = collect(get_settings(), paths, terminal.say, arguments, run=run, check=check)
     if as_json:
         terminal.print_json(done.document())
     else:
         show_import(done)
         if not run and any(file.new for file in done.files):
             terminal.say(
-                "the new logs wait to be cleaned: add --run, or materialise their days in the Dagster UI"
+                "the new logs are not cleaned yet: add --run, or materialize their days in the Dagster UI"
             )
     _exit_unless(done.is_whole)
 
@@ -184,13 +184,13 @@ def replay(
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
-    """Clean quarantined logs again, after a fix; exit code 1 if some of them are still refused."""
+    """Clean quarantined logs again after a fix; exit code 1 if some are still quarantined."""
     from lostark_assets.settings import get_settings
     from lostark_platform import terminal
-    from lostark_platform.cli.replay import replay as run_again
+    from lostark_platform.cli.replay import replay as run_replay
     from lostark_platform.cli.replay import show_replay
 
-    result = run_again(get_settings(), log_ids or [], terminal.say, reason=reason)
+    result = run_replay(get_settings(), log_ids or [], terminal.say, reason=reason)
     if as_json:
         terminal.print_json(result.document())
     else:
@@ -205,19 +205,19 @@ def trace(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Walk a player's number back to the raw row, its hash, its source file and the runs."""
+    """Trace a player's number back to the raw row, its hash, its source file and the runs."""
     from lostark_assets.lake.tables import open_lake
     from lostark_assets.settings import get_settings
     from lostark_platform import terminal
     from lostark_platform.cli.trace import show_trace
-    from lostark_platform.cli.trace import trace as walk_back
+    from lostark_platform.cli.trace import trace as run_trace
 
-    way = walk_back(open_lake(get_settings()), encounter, player)
+    found = run_trace(open_lake(get_settings()), encounter, player)
     if as_json:
-        terminal.print_json(way.document())
+        terminal.print_json(found.document())
     else:
-        show_trace(way)
-    _exit_unless(way.holds)
+        show_trace(found)
+    _exit_unless(found.holds)
 
 
 @app.command()
@@ -226,10 +226,10 @@ def forget(
     *,
     region: Annotated[str | None, typer.Option(help="Only of this server region.")] = None,
     prove: Annotated[bool, typer.Option("--prove", help="Only search for the name.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a player's name everywhere, for good, and search for it. Exit code 1: it is still there."""
+    """Erase a player's name from all data, permanently, and verify it. Exit code 1: the name remains."""
     from lostark_assets.settings import get_settings
     from lostark_platform import terminal
     from lostark_platform.erasure import forget as command
@@ -237,18 +237,18 @@ def forget(
     settings = get_settings()
     if not prove:
         if not yes:
-            typer.confirm(f"Remove {player} from all data? This can't be undone", abort=True, err=True)
+            typer.confirm(f"Erase {player} from all data? This can't be undone", abort=True, err=True)
         done = command.forget(settings, player, terminal.say, region=region)
         if as_json:
             terminal.print_json(done.document())
         else:
             terminal.print_table(("where", "rows changed"), sorted(done.changed.items()))
         terminal.say(
-            "No list of forgotten names is kept: a log that comes later with this name brings it back. Run "
-            "this again then; --prove only looks, and exits with 1 once it is back."
+            "No list of erased names is kept: a log collected later may contain the name again. Repeat the "
+            "erasure then; --prove only searches, and exits with 1 if the name is found."
         )
         if region is not None:
-            terminal.say("other regions keep the name; --prove tells where it is")
+            terminal.say("other regions keep the name; --prove lists where")
             return
     found = command.prove(settings, player)
     if prove and as_json:
@@ -256,15 +256,15 @@ def forget(
     elif found.found:
         terminal.print_table(("the name is still in", "times"), sorted(found.found.items()))
     else:
-        terminal.say(f"the name is nowhere: {sum(found.searched.values()):,} rows, logs and files searched")
+        terminal.say(
+            f"the name was not found: {sum(found.searched.values()):,} rows, logs and files searched"
+        )
     _exit_unless(found.is_gone)
 
 
 @app.command()
 def sql(
-    query: Annotated[
-        str, typer.Argument(help="One query that reads; every lake table is there by its name.")
-    ],
+    query: Annotated[str, typer.Argument(help="One read-only query; lake tables are available by name.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="All rows as a JSON list of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="All rows as CSV.")] = False,
@@ -294,7 +294,7 @@ def sql(
 
 @app.command()
 def doctor(*, as_json: AsJson = False) -> None:
-    """Check the installation and say what is wrong; exit code 1 if something is."""
+    """Check the installation; exit code 1 if something is wrong."""
     from lostark_platform import terminal
     from lostark_platform.cli.doctor import examine, show_findings
 
@@ -324,22 +324,20 @@ def simulate(
     dirt: Annotated[bool, typer.Option(help="Mix in broken logs, as they really occur.")] = True,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="serve: the port; 0: any.")] = None,
     history: Annotated[
-        int | None, typer.Option(min=0, max=_MAX_ENCOUNTERS, help="serve: fights that are there at once.")
+        int | None, typer.Option(min=0, max=_MAX_ENCOUNTERS, help="serve: fights available at the start.")
     ] = None,
     every: Annotated[
-        float | None, typer.Option(min=0, help="serve: seconds to the next new fight; 0: none by itself.")
+        float | None, typer.Option(min=0, help="serve: seconds between new fights; 0: none automatically.")
     ] = None,
-    faults: Annotated[
-        float, typer.Option(min=0, max=1, help="serve: share of requests that go wrong.")
-    ] = 0.0,
+    faults: Annotated[float, typer.Option(min=0, max=1, help="serve: share of requests that fail.")] = 0.0,
     fault: Annotated[
         list[str] | None, typer.Option(metavar="KIND", help="serve: only this kind of fault; repeatable.")
     ] = None,
     maintenance: Annotated[
-        bool, typer.Option("--maintenance", help="serve: be down on Wednesdays as the game is.")
+        bool, typer.Option("--maintenance", help="serve: weekly maintenance on Wednesdays, like the game.")
     ] = False,
 ) -> None:
-    """Write an encounters.db of made-up fights with the truth about them, or serve them over HTTP."""
+    """Write an encounters.db of synthetic fights with ground truth, or serve them over HTTP."""
     from lostark_platform import terminal
 
     if str(path) == _SERVE:
@@ -379,8 +377,8 @@ def simulate(
         dirt=dirt,
     )
     terminal.say(
-        f"{done.path}: {done.fights:,} made-up fights in {done.encounters:,} logs with {done.hits:,} hits; "
-        f"{done.quarantined:,} logs are broken on purpose. The truth lies beside it."
+        f"{done.path}: {done.fights:,} synthetic fights in {done.encounters:,} logs with {done.hits:,} hits; "
+        f"{done.quarantined:,} logs are broken on purpose. Ground truth is written beside it."
     )
 
 
@@ -396,9 +394,9 @@ def alerts(
     ] = "2h",
     as_json: AsJson = False,
 ) -> None:
-    """List what is wrong now, mute a problem for a time, or send a test message to every channel.
+    """List open problems, mute one for a time, or send a test message to every channel.
 
-    Exit code 1: something is wrong now, or a channel did not take the test message.
+    Exit code 1: there are open problems, or a channel refused the test message.
     """
     from lostark_assets.settings import get_settings
     from lostark_platform import terminal
@@ -429,6 +427,6 @@ def alerts(
     _exit_unless(not found.problems)
 
 
-def _exit_unless(well: bool) -> None:  # noqa: FBT001 - reads as a sentence
-    if not well:
+def _exit_unless(success: bool) -> None:  # noqa: FBT001 - reads as a sentence
+    if not success:
         raise typer.Exit(_FAILED)

@@ -1,4 +1,4 @@
-"""``lostark simulate serve``: an HTTP server of made-up battle logs and profiles, until it is stopped.
+"""``lostark simulate serve``: an HTTP server of synthetic battle logs and profiles, until stopped.
 
 What does not belong here: what is served (``simulator.mock_server``).
 """
@@ -59,7 +59,7 @@ def build_mock_server_config(
 def serve(config: MockServerConfig, port: int, say: Say, *, takes_next: bool) -> None:
     """Serve until SIGINT or SIGTERM; the address goes to stdout as soon as requests are answered.
 
-    With ``takes_next`` one of the 19 ports after ``port`` will do if it is taken.
+    With ``takes_next`` the next 19 ports are tried if ``port`` is in use.
 
     Raises:
         PermanentError: no port is free.
@@ -67,7 +67,7 @@ def serve(config: MockServerConfig, port: int, say: Say, *, takes_next: bool) ->
     """
     opened = _listen(port, _PORTS_TRIED if takes_next else 1)
     try:
-        # The server takes seconds to import; a port that is taken is told before.
+        # The server takes seconds to import; a port in use is reported before.
         from lostark_simulator.mock_server.growing_season import GrowingSeason  # noqa: PLC0415
         from lostark_simulator.mock_server.running import build_server  # noqa: PLC0415
 
@@ -77,7 +77,7 @@ def serve(config: MockServerConfig, port: int, say: Say, *, takes_next: bool) ->
         sys.stdout.write(get_url(opened) + "\n")
         sys.stdout.flush()
         say(
-            f"{season.logs:,} made-up battle logs at {get_url(opened)}{LIST_PATH}, the mock Open API "
+            f"{season.logs:,} synthetic battle logs at {get_url(opened)}{LIST_PATH}, the mock Open API "
             f"at {get_url(opened)}{OPEN_API_PREFIX}; stop with Ctrl-C"
         )
         # The server hands on the signal that stopped it once it has stopped; SIGTERM then ends like Ctrl-C.

@@ -1,4 +1,4 @@
-"""``lostark simulate``: write an ``encounters.db`` of made-up fights, with the truth about them beside it.
+"""``lostark simulate``: write an ``encounters.db`` of synthetic fights, with ground truth beside it.
 
 What does not belong here: what the fights are like (``simulator``).
 """

@@ -1,1 +1,1 @@
-"""An HTTP server in place of the real sources: a growing season of made-up fights, with known faults."""
+"""Mock HTTP server of the real sources: a growing season of synthetic fights, with injected faults."""

@@ -28,7 +28,7 @@ log = get_logger()
 
 
 def create_app(config: MockServerConfig) -> ASGIApp:
-    """A mock server of this configuration. Returns once its history is made; seconds for 60 fights.
+    """A mock server of this configuration. Returns once its history is generated: seconds for 60 fights.
 
     Raises:
         SourceBusy: another mock server serves the season of the state folder.
@@ -52,7 +52,7 @@ def wrap(season: GrowingSeason) -> ASGIApp:
             season.close()
 
     app = FastAPI(
-        title="Battle logs, made up", lifespan=grow, docs_url=None, redoc_url=None, openapi_url=None
+        title="Synthetic battle logs", lifespan=grow, docs_url=None, redoc_url=None, openapi_url=None
     )
     shared = MockServer(
         config=config,
@@ -73,23 +73,23 @@ def wrap(season: GrowingSeason) -> ASGIApp:
 async def _grow(season: GrowingSeason) -> None:
     while True:
         try:
-            came = await run_in_threadpool(season.advance)
+            added = await run_in_threadpool(season.advance)
         except OSError as error:
-            # A full disk: what is there is served on, and the next fight may come.
+            # A full disk: serve the existing logs; the next fight may fit.
             log.warning("mock_server_cannot_grow", error=str(error))
-            came = []
-        for record in came:
-            log.info("mock_server_log_came", log=record.id, revision=record.revision, logs=season.logs)
+            added = []
+        for record in added:
+            log.info("mock_server_log_added", log=record.id, revision=record.revision, logs=season.logs)
         await asyncio.sleep(min(max(season.seconds_to_next(), 0.005), _MAX_SLEEP_S))
 
 
 async def _explain_request(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    told = [
+    messages = [
         f"{'.'.join(map(str, one['loc']))}: {one['msg']}, found {one.get('input')!r}"
         for one in error.errors()
     ]
-    return problem(422, "; ".join(told))
+    return problem(422, "; ".join(messages))
 
 
 async def _explain_status(_: Request, error: Exception) -> Response:

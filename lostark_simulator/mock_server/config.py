@@ -1,7 +1,4 @@
-"""What a mock server serves, how fast it grows, and which faults it has.
-
-What does not belong here: settings of the platform; the mock server is told everything by whoever starts it.
-"""
+"""Configuration of a mock server: its data, growth and faults. It reads no settings of the platform."""
 
 from __future__ import annotations
 
@@ -22,10 +19,10 @@ FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 @dataclass(frozen=True)
 class FaultConfig:
-    """Which share (0..1) of the requests goes wrong, and how; the n-th request has the same fault every time.
+    """Share (0..1) and kinds of faulty requests; the n-th request always has the same fault.
 
     Raises:
-        SettingsError: a share outside of 0..1, or a kind that there isn't.
+        SettingsError: a share outside of 0..1, or an unknown kind.
     """
 
     share: float = 0.0
@@ -41,7 +38,7 @@ class FaultConfig:
             raise SettingsError(
                 f"faults: expected a share of 0 to 1 and kinds of {', '.join(FAULT_KINDS)}; found "
                 f"share {self.share} and {', '.join(unknown or self.kinds) or 'no kinds'}. "
-                "The faults stay as they were."
+                "The faults are unchanged."
             )
 
 
@@ -49,11 +46,11 @@ class FaultConfig:
 class MockServerConfig:
     """Everything about one mock server. The same seed and number give the same fight.
 
-    ``history`` fights of the ``history_days`` before the first start are there at once, then a new one comes
-    every ``new_fight_every_s`` seconds (0: none by itself). ``speed`` is how many seconds characters grow
+    ``history`` fights of the ``history_days`` before the first start exist at once, then one is added every
+    ``new_fight_every_s`` seconds (0: none automatically). ``speed`` is how many seconds characters grow
     in one second after that. ``tiny_logs`` are one hit long and made in microseconds. ``state_dir`` keeps
-    the season over a restart (None: forgotten). Limits count requests in ``limit_window_s``; 0 is no limit.
-    ``clock`` gives epoch seconds.
+    the season over a restart (None: in memory only). Limits count requests in ``limit_window_s``; 0 is no
+    limit. ``clock`` gives epoch seconds.
     """
 
     state_dir: Path | None = None

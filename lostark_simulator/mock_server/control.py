@@ -1,4 +1,4 @@
-"""Routes under ``/mock-server`` by which tests and demos steer it; no part of a contract."""
+"""Routes under ``/mock-server`` that control it for tests and demos; not part of any contract."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Order(BaseModel):
 
 
 class Faults(_Order):
-    """Which faults to make from now on."""
+    """Faults to inject from now on."""
 
     share: float = Field(0.0, ge=0, le=1)
     kinds: tuple[FaultKind, ...] = FAULT_KINDS
@@ -32,13 +32,13 @@ class Faults(_Order):
 
 
 class Switch(_Order):
-    """Something that is on or off."""
+    """An on/off switch."""
 
     on: bool
 
 
 class Growth(_Order):
-    """Logs that are to come now: new fights, and the newest logs once more, edited."""
+    """Logs to add now: new fights, and edited revisions of the newest logs."""
 
     fights: int = Field(0, ge=0, le=10_000)
     late_days: float | None = Field(None, ge=0, le=365)
@@ -65,7 +65,7 @@ async def describe(shared: Shared) -> Response:
 
 @router.get("/counts")
 async def counts(shared: Shared, window_s: float = 60.0) -> Response:
-    """Requests by route, answers by status, faults by kind, and the busiest ``window_s`` of each group."""
+    """Requests by route, responses by status, faults by kind, and the busiest ``window_s`` of each group."""
     traffic = shared.traffic
     return json_answer(
         {
@@ -78,15 +78,15 @@ async def counts(shared: Shared, window_s: float = 60.0) -> Response:
 
 
 @router.delete("/counts")
-async def forget_counts(shared: Shared) -> Response:
-    """Count from zero; faults begin with the first request again."""
-    shared.traffic.forget()
+async def reset_counts(shared: Shared) -> Response:
+    """Reset the counters; the fault sequence restarts with the first request."""
+    shared.traffic.reset()
     return json_answer({})
 
 
 @router.post("/faults")
 async def set_faults(shared: Shared, order: Faults) -> Response:
-    """Make other faults from now on."""
+    """Replace the injected faults."""
     try:
         shared.traffic.faults = FaultConfig(**order.model_dump())
     except SettingsError as error:
@@ -96,29 +96,29 @@ async def set_faults(shared: Shared, order: Faults) -> Response:
 
 @router.post("/pause")
 async def pause(shared: Shared, order: Switch) -> Response:
-    """Let no fight come by itself, or let them come again."""
+    """Pause or resume the automatic growth."""
     shared.season.is_paused = order.on
     return json_answer({"is_paused": order.on})
 
 
 @router.post("/maintenance")
 async def maintenance(shared: Shared, order: Switch) -> Response:
-    """Let the Open API be down for maintenance, or up again."""
+    """Start or end the maintenance of the Open API."""
     shared.is_in_maintenance = order.on
     return json_answer({"is_in_maintenance": order.on})
 
 
 @router.post("/grow")
 def grow(shared: Shared, order: Growth) -> Response:
-    """Let logs come now; the answer lists what came."""
-    came = shared.season.grow(order.fights, late_days=order.late_days)
-    came += shared.season.upload_again(order.edited)
-    entries: list[dict[str, Any]] = [record.entry() for record in came]
+    """Add logs now; the response lists them."""
+    added = shared.season.grow(order.fights, late_days=order.late_days)
+    added += shared.season.upload_again(order.edited)
+    entries: list[dict[str, Any]] = [record.entry() for record in added]
     return json_answer({"logs": entries})
 
 
 @router.post("/forget-cursors")
 async def forget_cursors(shared: Shared) -> Response:
-    """Answer every cursor given so far with 410."""
+    """Expire every cursor issued so far: 410."""
     shared.season.forget_cursors()
     return json_answer({})

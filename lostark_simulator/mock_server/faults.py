@@ -1,7 +1,6 @@
-"""The faults themselves, between the server and the routes; ``traffic`` decides which request has which.
+"""ASGI middleware that injects faults; ``traffic`` decides which request has which.
 
-Faults of a page (repeated, out of order) and of the clock are made by the routes, which find the kind in the
-request's scope.
+Page faults (repeated, out of order) are made by the routes, which read the kind from the request's scope.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from lostark_simulator.mock_server.traffic import CONTROL_ROUTE, Traffic
 SCOPE_FAULT = "mock_server.fault"
 _SLOW_PIECES = 8
 _INSTEAD = frozenset({"429", "500", "502", "503_html"})
-_SPOILED = frozenset({"slow_body", "cut_body", "wrong_type", "malformed_json"})
+_CORRUPTED = frozenset({"slow_body", "cut_body", "wrong_type", "malformed_json"})
 Headers = list[tuple[bytes, bytes]]
 
 
-def instead(kind: FaultKind, faults: FaultConfig) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of an answer that never reached the routes."""
+def replacement_response(kind: FaultKind, faults: FaultConfig) -> tuple[int, Headers, bytes]:
+    """Status, headers and body of a response that bypasses the routes."""
     if kind == "429":
         body = b'{"message":"Too Many Requests"}'
         return 429, [_type(JSON_TYPE), (b"retry-after", str(faults.retry_after_s).encode())], body
@@ -39,8 +38,10 @@ def instead(kind: FaultKind, faults: FaultConfig) -> tuple[int, Headers, bytes]:
     return 500, [_type(JSON_TYPE)], b'{"message":"Internal Server Error"}'
 
 
-def spoiled(kind: FaultKind, status: int, headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
-    """The answer of the routes with a wrong content type, or with half of its JSON."""
+def corrupt_response(
+    kind: FaultKind, status: int, headers: Headers, body: bytes
+) -> tuple[int, Headers, bytes]:
+    """The response of the routes with a wrong content type, or with half of its JSON."""
     if kind == "wrong_type":
         return 200, [_type(HTML_TYPE)], b"<html><body>Please log in to this network.</body></html>\r\n"
     if kind == "malformed_json":
@@ -52,14 +53,14 @@ def spoiled(kind: FaultKind, status: int, headers: Headers, body: bytes) -> tupl
 
 
 class FaultyServer:
-    """Counts each request, says the time, and spoils the answers that are to be spoiled."""
+    """Counts requests, sets the date header, and corrupts the responses with a fault."""
 
     def __init__(self, app: ASGIApp, traffic: Traffic, clock: Callable[[], float]) -> None:
         self._app, self._traffic, self._clock = app, traffic, clock
         self._date = (0, b"")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; with ``cut_body`` the connection ends in the middle of it."""
+        """Serve one request; with ``cut_body`` the connection ends in the middle of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -76,13 +77,13 @@ class FaultyServer:
         if fault is None:
             await self._app(scope, receive, dated)
         elif fault in _INSTEAD:
-            await _whole(dated, *instead(fault, self._traffic.faults))
-        elif fault in _SPOILED:
-            await self._spoil(fault, scope, receive, dated)
+            await _whole(dated, *replacement_response(fault, self._traffic.faults))
+        elif fault in _CORRUPTED:
+            await self._corrupt(fault, scope, receive, dated)
         else:
             await self._app({**scope, SCOPE_FAULT: fault}, receive, dated)
 
-    async def _spoil(self, fault: FaultKind, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _corrupt(self, fault: FaultKind, scope: Scope, receive: Receive, send: Send) -> None:
         status, headers, pieces = 500, [], []
 
         async def keep(message: Message) -> None:
@@ -93,10 +94,10 @@ class FaultyServer:
                 pieces.append(message.get("body", b""))
 
         await self._app(scope, receive, keep)
-        status, headers, body = spoiled(fault, status, headers, b"".join(pieces))
+        status, headers, body = corrupt_response(fault, status, headers, b"".join(pieces))
         if fault == "cut_body":
             await _start(send, status, headers, len(body))
-            # The server closes a connection whose answer ends before its length.
+            # The server closes a connection whose response ends before its length.
             await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
         elif fault == "slow_body":
             await self._dribble(send, status, headers, body)

@@ -1,4 +1,4 @@
-"""Where a mock server listens: on this machine only. Apart from the server, which takes seconds to import."""
+"""The socket of a mock server, on the loopback interface; apart from the server, which is slow to import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def listen(port: int = 0) -> socket.socket:
     """A socket on 127.0.0.1; port 0 takes a free one.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
     opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

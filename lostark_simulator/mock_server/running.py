@@ -1,4 +1,4 @@
-"""Runs a mock server: in this process, in a thread beside a test, or in a process of its own."""
+"""Runs a mock server in this process, in a thread, or in a separate process."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def build_server(season: GrowingSeason) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             wrap(season),
-            # The fastest of both; without them a mock server is the slowest part of a benchmark.
+            # Without these a mock server is the slowest part of a benchmark.
             loop="uvloop",
             http="httptools",
             ws="none",
             access_log=False,
             log_config=None,
             log_level="critical",
-            # A fault skews the clock, so that the application says the time itself.
+            # A fault skews the clock, so the application sets the date header.
             date_header=False,
             server_header=False,
             timeout_graceful_shutdown=1,
@@ -54,7 +54,7 @@ def running_mock_server(config: MockServerConfig) -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_season(config: MockServerConfig) -> Iterator[tuple[str, GrowingSeason]]:
-    """The same, with the season itself, so that a test can compare what came with what there is."""
+    """Like :func:`running_mock_server`, with the season, so that a test can compare against it."""
     season = GrowingSeason(config)
     opened = listen()
     server = build_server(season)
@@ -74,14 +74,14 @@ def running_season(config: MockServerConfig) -> Iterator[tuple[str, GrowingSeaso
 
 @contextlib.contextmanager
 def mock_server_process(config: MockServerConfig) -> Iterator[str]:
-    """A mock server in a process of its own, so that it takes no time from a benchmark's; gives its URL.
+    """A mock server in a separate process, so that it uses no time of a benchmark; gives its URL.
 
     Raises:
         SourceUnavailable: it did not start.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve_and_tell, args=(config, there), name="mock-server", daemon=True)
+    process = context.Process(target=_serve_and_report, args=(config, there), name="mock-server", daemon=True)
     process.start()
     there.close()
     try:
@@ -101,7 +101,7 @@ def mock_server_process(config: MockServerConfig) -> Iterator[str]:
         here.close()
 
 
-def _serve_and_tell(config: MockServerConfig, pipe: Connection) -> None:
+def _serve_and_report(config: MockServerConfig, pipe: Connection) -> None:
     season = GrowingSeason(config)
     opened = listen()
     pipe.send(get_url(opened))

@@ -1,4 +1,4 @@
-"""Counts requests by route and decides, from the number of a request alone, what goes wrong with it."""
+"""Counts requests by route and derives each request's fault from its number alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OPEN_API_ROUTES = ("armories", "characters", "news")
 
 
 def get_route(path: str) -> str:
-    """The route that a path belongs to; a closed list, whatever is asked."""
+    """The route of a path, from a closed list."""
     if path.startswith(LIST_PATH):
         return LIST_ROUTE if len(path) <= len(LIST_PATH) + 1 else FETCH_ROUTE
     if path.startswith(OPEN_API_PREFIX + "/"):
@@ -27,10 +27,9 @@ def get_route(path: str) -> str:
 
 
 def pick_fault(faults: FaultConfig, number: int, route: str) -> FaultKind | None:
-    """What goes wrong with the request of this number (from 1); None: nothing.
+    """The fault of the request with this number (from 1), if any.
 
-    Pages can be repeated or out of order in the listing alone; elsewhere the share is spread over the other
-    kinds.
+    Page faults apply to the listing only; other routes spread the share over the other kinds.
     """
     if faults.share <= 0 or route == CONTROL_ROUTE:
         return None
@@ -42,14 +41,14 @@ def pick_fault(faults: FaultConfig, number: int, route: str) -> FaultKind | None
 
 
 class Traffic:
-    """What came in so far. ``faults`` may be replaced at any time; the numbers go on."""
+    """Counters of requests. ``faults`` may be replaced at any time; request numbers continue."""
 
     def __init__(self, faults: FaultConfig) -> None:
         self.faults = faults
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Begin to count anew; the first request has number 1 again."""
+    def reset(self) -> None:
+        """Reset all counters; the next request has number 1."""
         self.requests: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self.faults_made: Counter[str] = Counter()
@@ -57,7 +56,7 @@ class Traffic:
         self._number = 0
 
     def arrive(self, path: str, at_s: float) -> tuple[str, FaultKind | None]:
-        """Count a request that arrived; its route, and what is to go wrong with it."""
+        """Count a request; returns its route and its fault."""
         route = get_route(path)
         self.requests[route] += 1
         if route == CONTROL_ROUTE:

@@ -87,7 +87,7 @@ def test_traffic_counts_requests_and_numbers_them_without_the_steering():
 
     assert traffic.requests == {"battle_logs.list": 1, "control": 1, "battle_logs.fetch": 1}
     assert traffic.faults_made == {"500": 2}
-    traffic.forget()
+    traffic.reset()
     assert traffic.requests == {}
 
 
