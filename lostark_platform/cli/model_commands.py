@@ -19,6 +19,7 @@ from lostark_platform.cli.options import AsJson
 
 if TYPE_CHECKING:
     from lostark_assets.lake.tables import Lake
+    from lostark_ml.registry.aliases import AliasChange
     from lostark_ml.registry.model_registry import ModelRegistry
 
 model = typer.Typer(no_args_is_help=True, help="The registered models of expected DPS, and which is in use.")
@@ -117,7 +118,7 @@ def _user() -> str:
         return "unknown"
 
 
-def _show(change: object, *, as_json: bool) -> None:
+def _show(change: AliasChange, *, as_json: bool) -> None:
     from lostark_platform import terminal
     from lostark_platform.cli import model as command
 
