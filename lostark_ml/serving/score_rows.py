@@ -1,8 +1,4 @@
-"""What a model expects of each player of a fight day, and why they reached more or less. Pure, one pass.
-
-What does not belong here: which model was in force (``champion_history``), and how good its forecasts were
-(``monitoring``).
-"""
+"""Rows of ``ml_expected_dps``: expectation, interval and both explanations of each player. Pure."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Play styles: groups of characters who play the same spec differently, if there are any.
 
-Features are compared with the same spec on the same gate, so that neither class nor boss is a style. A
-Gaussian mixture groups characters; it is believed only if it is more stable *and* gains more likelihood than
-on data of the same covariance without groups. Else there is a continuum, and characters get a place on two
-axes. What does not belong here: wording (``style_names``, ``style_pages``), the registry.
+Features are compared within spec and gate, so that neither class nor boss is a style. A Gaussian mixture is
+accepted only if it is more stable *and* gains more likelihood than on null data of the same covariance
+without groups. Otherwise there is a continuum, and characters get coordinates on two axes.
 """
 
 from __future__ import annotations

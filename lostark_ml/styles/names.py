@@ -1,7 +1,4 @@
-"""What a play style is called: by what stands out most, in English and Korean.
-
-What does not belong here: finding styles (``clusters``), describing them at length (``style_pages``).
-"""
+"""Names of play styles, in English and Korean: the features that stand out most."""
 
 from __future__ import annotations
 

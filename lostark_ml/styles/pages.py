@@ -1,8 +1,4 @@
-"""Pages about play styles, in Markdown: what each is, who plays so, and why it is believed.
-
-They name no player. What does not belong here: finding styles (``clusters``), where pages are kept
-(``style_refresh``).
-"""
+"""Markdown pages about play styles. They contain no player names."""
 
 from __future__ import annotations
 

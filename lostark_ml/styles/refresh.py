@@ -1,7 +1,6 @@
-"""From statistics and scores to play styles in the registry and the lake table ``ml_player_clusters``.
+"""Refresh of play styles: from statistics and scores to the registry and ``ml_player_clusters``.
 
-Styles have no gate: what the newest characters show is in force, unless a person chose a version. What does
-not belong here: finding styles (``clusters``), describing them (``build_style_pages``), and Dagster.
+Styles have no promotion gate: the newest version is active unless a person chose another.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The map of play styles: each character's place on the two axes. What does not belong here: finding it."""
+"""The chart of play styles: each character on the two axes."""
 
 from __future__ import annotations
 
