@@ -11,9 +11,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from lostark_assets.sources.collect import collect
 from lostark_assets.sources.detect import find_sources
 from lostark_assets.stats.pipeline import compute_days
 from lostark_ml.features.training_set import TrainingSet, build_training_set
-from lostark_ml.model.evaluation import Evaluation, Metrics, evaluate, list_weekly_resets, walk_forward
+from lostark_ml.model.evaluation import Evaluation, evaluate, list_weekly_resets, walk_forward
 from lostark_ml.model.training import WEEK, fit
 
 TABLE = "player_tables/Aegir_G1_Hard.parquet"
@@ -49,6 +50,8 @@ def build_from_table(path: Path, home: Path) -> TrainingSet:
     """Bring in the table, clean it, compute statistics, and build features."""
     lake = Lake(str(home / "lake"))
     for found in find_sources(path):
+        if found.source is None:
+            raise SourceMissing(path)
         collect(found.source, lake, run_id="evaluate", earliest=date(2022, 1, 1))
     _report_progress("collected")
     clean_days(lake, None, Rules(), run_id="evaluate")
@@ -111,7 +114,7 @@ def _build_slice_table(rows: pd.DataFrame, name: str) -> Table:
 def _build_walk_table(weeks: list[Evaluation]) -> Table:
     names = list(weeks[0].overall)
     table = _create_table(
-        "Trained anew at each weekly reset, tested on the week after",
+        "Retrained at each weekly reset, tested on the week after",
         ["reset", "rows", "refused", *(f"MAPE {n}" for n in names), "bias", "R² log", "coverage", "width"],
     )
     for week in weeks:
@@ -162,7 +165,7 @@ def _print_targets(out: Console, one: Evaluation, weeks: list[Evaluation]) -> in
 _HEADS = ["rows", "MAPE", "median APE", "MAE", "R² log", "bias", "coverage", "width"]
 
 
-def _format_metrics(metrics: dict | Metrics) -> list[str]:
+def _format_metrics(metrics: Mapping[Any, Any]) -> list[str]:
     m = metrics
     return [
         f"{m['rows']:,}",

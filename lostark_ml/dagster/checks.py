@@ -54,7 +54,7 @@ def build_check_results(
 def build_challenger_findings(metrics: dict[str, float]) -> list[Finding]:
     """What a challenger's own figures say of leaks and baselines."""
     shuffled, gain = (metrics.get(name, math.nan) for name in ("leak_shuffled_r2", "leak_id_gain"))
-    leaks = [
+    leaks: list[dict[str, Any]] = [
         {"test": "R² of shuffled DPS", "found": shuffled, "at most": MAX_SHUFFLED_R2},
         {"test": "MAPE gained by a random id", "found": gain, "at most": MAX_ID_GAIN},
     ]

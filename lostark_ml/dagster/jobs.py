@@ -20,18 +20,18 @@ def build_model_jobs() -> list[Any]:
             TRAIN_JOB,
             select_assets("ml_training_set", "ml_dps_challenger", "ml_dps_evaluation", "ml_dps_champion"),
             tags=_CONCURRENCY_GROUP,
-            description="Train a challenger, test it, and promote it if it is surely better.",
+            description="Train a challenger, test it, and promote it if it is significantly better.",
         ),
         dg.define_asset_job(
             SCORE_JOB,
             select_assets("ml_expected_dps", "ml_dps_monitoring"),
             tags=_CONCURRENCY_GROUP,
-            description="Say what was expected of the players of fight days, and how well that held.",
+            description="Score the players of fight days, and monitor the predictions.",
         ),
         dg.define_asset_job(
             STYLES_JOB,
             select_assets("ml_player_clusters"),
             tags=_CONCURRENCY_GROUP,
-            description="Look for play styles among the characters.",
+            description="Find play styles among the characters.",
         ),
     ]

@@ -64,7 +64,7 @@ def build_ml_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefini
 
 
 def build_history_spec() -> dg.AssetSpec:
-    """The history of the aliases: written by whoever moves one, seen by the sensor."""
+    """The history of the aliases: written where one is moved, reported by a sensor."""
     return asset_spec(HISTORY_ASSET, version=ML_VERSION, kinds={"mlflow"}, deps=[CHAMPION_ASSET])
 
 
@@ -199,8 +199,8 @@ def _evaluation() -> dg.AssetsDefinition:
 def _champion() -> dg.AssetsDefinition:
     @dg.asset(
         name=CHAMPION_ASSET,
-        description="The model in force: the version of `lostark_dps` in MLflow under the alias `champion`. "
-        "Materialising settles the challenger by its decision; a tie keeps the champion.",
+        description="The active champion: the version of `lostark_dps` in MLflow under the alias `champion`. "
+        "Materialising applies the decision about the challenger; a tie keeps the champion.",
         deps=[EVALUATION_ASSET, CHALLENGER_ASSET],
         owners=OWNERS,
         kinds={"mlflow"},
@@ -211,7 +211,7 @@ def _champion() -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         with registries.open() as registry:
             outcome = apply_decision(lake, registry, datetime.now(UTC))
-            in_force = registry.champion()
+            active = registry.champion()
         history = [
             {
                 "changed_at": c.changed_at,
@@ -224,7 +224,7 @@ def _champion() -> dg.AssetsDefinition:
             for c in read_history(lake, DPS_MODEL)
             if c.alias == "champion"
         ]
-        version = 0 if in_force is None else in_force.version
+        version = 0 if active is None else active.version
         return dg.MaterializeResult(
             metadata={
                 "champion version": version,

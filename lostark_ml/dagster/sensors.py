@@ -75,7 +75,7 @@ class ScoreCursor:
 
 @dataclass(frozen=True)
 class StylesCursor:
-    """How often ``due_player_clusters`` asked for play styles, and when it last did (epoch seconds)."""
+    """Number of requests by ``due_player_clusters``, and the time of the last one (epoch seconds)."""
 
     name: str
     requests: int = 0
@@ -84,7 +84,7 @@ class StylesCursor:
 
 @dataclass(frozen=True)
 class AliasCursor:
-    """The version of the history that Dagster was told of."""
+    """The version of the history that was last reported to Dagster."""
 
     version: int | None = None
 
@@ -139,16 +139,16 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
         request = dg.RunRequest(
             run_key=f"{cursor.name}-{cursor.requests}", tags={**trigger.tags(), INPUT_TAG: facts.input}
         )
-        asked = replace(
+        requested = replace(
             cursor, version=version, looked_at=now, said=trigger.why, requests=cursor.requests + 1
         )
-        return tick_result(context, asked, trigger.why, [request])
+        return tick_result(context, requested, trigger.why, [request])
 
     return due_model
 
 
 def _last_attempt(instance: dg.DagsterInstance, registry: ModelRegistry) -> Attempt | None:
-    """The newest training that ended, whoever started it."""
+    """The newest finished training, started by the sensor or by hand."""
     records = instance.get_run_records(
         dg.RunsFilter(job_name=TRAIN_JOB, statuses=_ENDED), limit=10, order_by="update_timestamp"
     )
@@ -195,7 +195,9 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         if not moved and not cursor.due and not memory.attempts:
             return tick_result(context, cursor, "no fight day waits for its scores")
         version = lake.version(STATS) if moved else cursor.version
-        days = _days_to_look_at(lake, cursor) if moved else {date.fromisoformat(day) for day in cursor.due}
+        days = (
+            _find_candidate_days(lake, cursor) if moved else {date.fromisoformat(day) for day in cursor.due}
+        )
         days |= {date.fromisoformat(day) for day in memory.attempts}
         due = {day.isoformat(): waits for day, waits in find_days_to_score(lake, days).items()}
         memory = update_memory(context.instance, memory, due, now)
@@ -203,7 +205,8 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         jobs = (SCORE_JOB, FIGHT_DAYS_JOB)
         busy = days_in_progress([run for job in jobs for run in in_progress(context.instance, job)])
         choice = plan_work(memory, due, now, busy=busy)
-        requests, asked_at = [], cursor.asked_at
+        requests: list[dg.RunRequest] = []
+        asked_at = cursor.asked_at
         if choice.ready and now - asked_at >= SCORE_EVERY_S:
             requests, memory = request_days(choice, memory, due, lake.days(STATS), now)
             asked_at = now
@@ -213,8 +216,8 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
     return due_expected_dps
 
 
-def _days_to_look_at(lake: Lake, cursor: ScoreCursor) -> set[date]:
-    """Days whose statistics were written since the last look, and those that waited; all at the first."""
+def _find_candidate_days(lake: Lake, cursor: ScoreCursor) -> set[date]:
+    """Days whose statistics were written since the last poll, and those still due; all days at first."""
     if cursor.version is None:
         return set(lake.days(STATS))
     since = datetime.fromtimestamp(cursor.looked_at, UTC) - _SLACK
@@ -226,7 +229,7 @@ def _due_player_clusters(clock: Clock) -> dg.SensorDefinition:
         job_name=STYLES_JOB,
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks for play styles once a champion has scored, and at most once a day after that.",
+        description="Refreshes play styles once a champion has scored, and at most once a day after that.",
     )
     def due_player_clusters(
         context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
@@ -236,14 +239,14 @@ def _due_player_clusters(clock: Clock) -> dg.SensorDefinition:
         if lake.version(EXPECTED) is None:
             return tick_result(context, cursor, "no fight is scored yet")
         if now - cursor.asked_at < STYLES_EVERY_S:
-            return tick_result(context, cursor, "play styles were looked for within the last day")
+            return tick_result(context, cursor, "play styles were refreshed within the last day")
         if in_progress(context.instance, STYLES_JOB) or in_progress(context.instance, SCORE_JOB):
-            return tick_result(context, cursor, "fights are being scored, or play styles looked for")
+            return tick_result(context, cursor, "fights are being scored, or play styles refreshed")
         if are_styles_current(lake):
-            return tick_result(context, cursor, "no fight was scored since play styles were looked for")
+            return tick_result(context, cursor, "no fight was scored since play styles were refreshed")
         request = dg.RunRequest(run_key=f"{cursor.name}-{cursor.requests}")
-        asked = replace(cursor, requests=cursor.requests + 1, asked_at=now)
-        return tick_result(context, asked, "", [request])
+        requested = replace(cursor, requests=cursor.requests + 1, asked_at=now)
+        return tick_result(context, requested, "", [request])
 
     return due_player_clusters
 
@@ -280,7 +283,7 @@ def _alias_moves(clock: Clock) -> dg.SensorDefinition:
                 "table version": -1 if version is None else version,
             },
         )
-        told = tick_result(context, AliasCursor(version), newest.reason)
-        return dg.SensorResult(skip_reason=told.skip_reason, cursor=told.cursor, asset_events=[event])
+        result = tick_result(context, AliasCursor(version), newest.reason)
+        return dg.SensorResult(skip_reason=result.skip_reason, cursor=result.cursor, asset_events=[event])
 
     return alias_moves

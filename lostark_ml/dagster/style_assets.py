@@ -24,7 +24,7 @@ STYLES_VERSION = "1"
 
 
 def build_player_clusters_asset() -> dg.AssetsDefinition:
-    """``ml_player_clusters``: each character's style, of the version of ``lostark_play_styles`` in force."""
+    """``ml_player_clusters``: each character's style, of the active version of ``lostark_play_styles``."""
     spec = asset_spec(
         CLUSTERS,
         version=STYLES_VERSION,

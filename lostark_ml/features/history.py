@@ -26,8 +26,8 @@ def compute_history(
 
     Args:
         fights: started_us, week_us (the reset before), cell (code of gate, difficulty and spec) and log_dps.
-        character: code of the character, -1 where the name is a stand-in: no history.
-        is_source: whether a later fight may look back on the row.
+        character: code of the character, -1 for an anonymous player: no history.
+        is_source: whether the row counts in the history of later fights.
         ended_us: when the fight ended.
     """
     own, prior = _residuals(fights, is_source)
@@ -43,10 +43,10 @@ def compute_history(
     total = over.own + ended.prior - over.prior
     with np.errstate(invalid="ignore", divide="ignore"):
         residual = np.where(n > 0, total / n, np.nan)
-    age = np.where(ended.count > 0, (started - ended.newest_us) / DAY_US, np.nan)
+    age = np.where(ended.fights > 0, (started - ended.newest_us) / DAY_US, np.nan)
     return pd.DataFrame(
         {
-            "history_fights": np.where(known, ended.count, np.nan).astype(float),
+            "history_fights": np.where(known, ended.fights, np.nan).astype(float),
             "history_residual": np.where(known, residual, np.nan),
             "history_age_days": np.where(known, age, np.nan),
         },
@@ -65,7 +65,7 @@ def _residuals(fights: pd.DataFrame, is_source: np.ndarray) -> tuple[np.ndarray,
 
 
 class _UpTo(NamedTuple):
-    count: np.ndarray
+    fights: np.ndarray
     own: np.ndarray
     own_n: np.ndarray
     prior: np.ndarray
@@ -94,7 +94,8 @@ class _Sums:
         end = np.maximum(np.searchsorted(self._keys, self._key(character, at_us), side="right"), first)
         sums = [column[end] - column[first] for column in self._sums]
         newest = np.concatenate([[0], self._at])[end]
-        return _UpTo(end - first, *sums, newest)
+        own, own_n, prior, prior_n = sums
+        return _UpTo(end - first, own, own_n, prior, prior_n, newest)
 
 
 def _running(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -88,7 +88,7 @@ def encode_features(matrix, categories, edges, edge_starts):
                 continue
             low, high = edge_starts[feature - categories], edge_starts[feature - categories + 1]
             if np.isnan(value):
-                # A number that training never saw has no edges: the same for everybody.
+                # A number that training never saw has no edges: the same for all rows.
                 codes[row, feature] = MISSING if high > low else 0
                 continue
             first = low
@@ -234,8 +234,8 @@ def build_row(usual, values, layout):
     """The features of one player.
 
     Args:
-        usual: features of everybody of the spec at the gate; NaN where players differ.
-        values: the player's, and then the seats of everybody, the own one first.
+        usual: features shared by all players of the spec at the gate; NaN where players differ.
+        values: the player's, and then the seats of all players, the own one first.
         layout: places in the row of the player's ``values``, places of :func:`party_features`, and the
             last two arguments of those.
     """

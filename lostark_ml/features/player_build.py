@@ -18,7 +18,7 @@ NAN = math.nan
 
 
 class Role(msgspec.Struct, frozen=True, gc=False):
-    """What somebody plays, by English names; made by :func:`get_role`.
+    """Class and spec of a player, by English names; made by :func:`get_role`.
 
     ``flags`` are numbers for the party's features.
     """
@@ -32,16 +32,17 @@ class Role(msgspec.Struct, frozen=True, gc=False):
 def get_role(class_name: str, spec_name: str, *, is_support: bool | None) -> Role:
     """``is_support`` None: it is not known."""
     supports = is_support is True
-    flags = (supports, class_name in SUPPORT_CLASSES, SUPPORT_CODES.get(spec_name, NO_SUPPORT))
-    return Role(class_name, spec_name, supports, tuple(map(float, flags)))
+    code = SUPPORT_CODES.get(spec_name, NO_SUPPORT)
+    flags = (float(supports), float(class_name in SUPPORT_CLASSES), float(code))
+    return Role(class_name, spec_name, supports, flags)
 
 
 class PlayerBuild(msgspec.Struct, frozen=True, gc=False):
     """A player before a fight. Names are English; numbers are NaN where they are not known.
 
-    ``uptimes`` stand in the order of the contract; ``others`` are the ``kernels.SEAT_NUMBERS`` of everybody
-    else: item level, whether ark passive is active, and the role's flags. ``started_us`` counts microseconds
-    from 1970.
+    ``uptimes`` stand in the order of the contract; ``others`` are the ``kernels.SEAT_NUMBERS`` of all
+    other players: item level, whether ark passive is active, and the role's flags. ``started_us``:
+    microseconds since 1970.
     """
 
     place: tuple[str, str, str]

@@ -60,7 +60,7 @@ class TrainingSet:
     @property
     def exclusions(self) -> Counter[str]:
         """Number of rows left out, by reason."""
-        return Counter(self.frame["exclusion_reason"].dropna().value_counts().to_dict())
+        return count_exclusions(self.frame)
 
     def table(self) -> pa.Table:
         """The rows by the contract of ``ml_training_set``."""
@@ -68,6 +68,12 @@ class TrainingSet:
         instants = [c.name for c in ML_TRAINING_SET.columns if c.dtype == INSTANT]
         plain = self.frame.assign(**{name: _micros(self.frame[name]) for name in instants})
         return ML_TRAINING_SET.conform(pa.Table.from_pandas(plain, preserve_index=False))
+
+
+def count_exclusions(frame: pd.DataFrame) -> Counter[str]:
+    """Number of rows left out, by reason."""
+    counts = frame["exclusion_reason"].dropna().value_counts()
+    return Counter({str(reason): int(rows) for reason, rows in counts.items()})
 
 
 def build_training_set(

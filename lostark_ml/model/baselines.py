@@ -23,7 +23,7 @@ CELL = ["gate_difficulty", "spec_name"]
 
 
 class Baseline(Protocol):
-    """What evaluation asks of a baseline."""
+    """The interface of a baseline."""
 
     name: str
 
@@ -47,7 +47,7 @@ class Constant:
         return self
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
-        """The same for everybody."""
+        """The same value for all rows."""
         return np.full(len(frame), self._median)
 
 

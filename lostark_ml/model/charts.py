@@ -31,7 +31,7 @@ _TITLES = {
 
 
 def draw_all(evaluation: Evaluation, importance: pd.DataFrame) -> dict[str, bytes]:
-    """Every picture as PNG by file name."""
+    """Every chart as PNG by file name."""
     rows = evaluation.predictions
     charts = {
         "calibration.png": calibration(rows),
@@ -46,7 +46,7 @@ def draw_all(evaluation: Evaluation, importance: pd.DataFrame) -> dict[str, byte
 
 def as_png(chart: alt.Chart) -> bytes:
     """The chart as PNG; Korean needs one of the fonts that ``charts`` names, or any with Hangul."""
-    import vl_convert  # noqa: PLC0415 - a JavaScript engine, loaded only where a picture is drawn
+    import vl_convert  # noqa: PLC0415 - a JavaScript engine, loaded only where a chart is drawn
 
     return vl_convert.vegalite_to_png(chart.to_json(), scale=PIXELS)
 
@@ -61,7 +61,7 @@ def calibration(rows: pd.DataFrame) -> alt.Chart:
     known = rows[["expected_dps", "dps"]].astype(float) / _MILLION
     tenth = np.ceil(known["expected_dps"].rank(method="first", pct=True) * BINS)
     by_tenth = known.groupby(tenth)
-    table = by_tenth["dps"].quantile([0.25, 0.5, 0.75]).unstack()  # noqa: PD010
+    table = by_tenth["dps"].quantile(np.array([0.25, 0.5, 0.75])).unstack()  # noqa: PD010
     table = table.reindex(columns=[0.25, 0.5, 0.75]).set_axis(["low", "median", "high"], axis=1)
     table["expected"] = by_tenth["expected_dps"].median()
     table = table.reset_index(drop=True)
@@ -181,7 +181,7 @@ def by_week(monitoring: pa.Table) -> alt.Chart:
             color=alt.Color("figure:N", title=None),
         )
     )
-    return finish(lines, "How well DPS was foretold · 예측 품질")
+    return finish(lines, "Quality of predictions · 예측 품질")
 
 
 def _boxes(percent: pd.Series, value: pd.Series) -> pd.DataFrame:
@@ -190,7 +190,7 @@ def _boxes(percent: pd.Series, value: pd.Series) -> pd.DataFrame:
     cells = percent.groupby(value.astype("str").fillna("unknown"))
     counts = cells.size()
     shown = counts[counts >= MIN_ROWS].nlargest(MAX_VALUES).index
-    boxes = cells.quantile(list(names)).unstack().reindex(columns=list(names)).rename(columns=names)  # noqa: PD010
+    boxes = cells.quantile(np.array(list(names))).unstack().reindex(columns=list(names)).rename(columns=names)  # noqa: PD010
     boxes = boxes.loc[shown]
     boxes = boxes.iloc[boxes["p50"].abs().argsort(kind="stable")[::-1]]
     boxes["label"] = [_label(name, counts[name]) for name in boxes.index]

@@ -33,7 +33,7 @@ _ADDITIVE = {MODEL_FEATURES.index(name) for name in ADDITIVE_FEATURES}
 
 
 class NotCompiled(PermanentError):
-    """The model is not what this code knows; nobody is answered by guessing."""
+    """The pipeline has a structure that this code can't compile."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _compile(pipeline: Pipeline) -> CompiledPipeline:
         raise ValueError(message)
     leaves = np.zeros((len(predictors), most_leaves))
     # Half as wide, half as much memory to go through.
-    bits = np.dtype(np.uint32 if most_leaves <= NARROW_LEAVES else np.uint64)
+    bits: Any = np.uint32 if most_leaves <= NARROW_LEAVES else np.uint64
     table = np.full((_FEATURES, len(predictors), _BYTES), np.iinfo(bits).max, bits)
     for number, predictor in enumerate(predictors):
         _fill_tree(table[:, number], leaves[number], predictor, own_codes)

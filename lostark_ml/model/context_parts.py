@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ OWN_FEATURES = ("gate_difficulty", "class_name", "spec_name", TIME_FEATURE)
 """The same in the typical player."""
 CATEGORIES = ("region", "measurement_rules")
 TOGETHER = ("player_count", "support_count", *SUPPORT_COUNTS.values(), "support_seat_flag")
-"""Who is in the log, taken as a whole: medians of each would make parties that nobody has."""
+"""Who is in the log, taken as a whole: separate medians would make parties that do not exist."""
 GROUPS = {
     "context_item_level_dps": ("item_level", "combat_power"),
     "context_support_dps": (
@@ -141,7 +142,8 @@ def explain_context(model: CompiledPipeline, typical: Typical, rows: pd.DataFram
 def _commonest(rows: pd.DataFrame) -> dict[str, float]:
     """The commonest combination; the smallest of those that are equally common."""
     counts = rows.groupby(list(rows.columns), dropna=False).size()
-    return dict(zip(rows.columns, (float(v) for v in counts.idxmax()), strict=True))
+    commonest: Any = counts.idxmax()
+    return dict(zip(rows.columns, (float(v) for v in commonest), strict=True))
 
 
 def _medians(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -152,5 +154,5 @@ def _medians(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _usual(medians: pd.Series, together: dict[str, float]) -> list[float | None]:
-    numbers = {**medians.to_dict(), **together}
+    numbers: dict[Any, float] = {**medians.to_dict(), **together}
     return [None if np.isnan(numbers[name]) else float(numbers[name]) for name in NUMBER_FEATURES]

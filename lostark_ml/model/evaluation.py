@@ -88,14 +88,15 @@ def evaluate(
 ) -> Evaluation:
     """Score ``model`` and the baselines on the population from the model's cutoff to ``until``.
 
-    Baselines learn from the same rows before the cutoff, and everybody is scored on the rows that the model
+    Baselines learn from the same rows before the cutoff, and all are scored on the rows that the model
     answers; what it refuses is counted.
     """
     population = frame[frame["exclusion_reason"].isna()]
     at = population["fight_started_at"]
     test = population[(at >= model.cutoff) & (at < until)]
     predicted = model.predict(test)
-    refused = predicted["refusal_reason"].dropna().value_counts().to_dict()
+    counts = predicted["refusal_reason"].dropna().value_counts()
+    refused = {str(reason): int(n) for reason, n in counts.items()}
     rows = _with_slices(test.join(predicted))[predicted["refusal_reason"].isna().to_numpy()]
     overall = {MODEL: measure_predictions(rows)}
     for baseline in build_baselines():
@@ -116,7 +117,7 @@ def measure_by_slice(
 def walk_forward(
     frame: pd.DataFrame, resets: Iterable[datetime], config: TrainingConfig | None = None
 ) -> list[Evaluation]:
-    """Train anew at each weekly reset and test on the week after it."""
+    """Retrain at each weekly reset and test on the week after it."""
     return [evaluate(fit(frame, reset, config), frame, reset + WEEK) for reset in resets]
 
 

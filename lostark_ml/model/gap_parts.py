@@ -42,7 +42,7 @@ UNEXPLAINED = GAP_PARTS[-1].name
 
 @dataclass(frozen=True)
 class Prior:
-    """What a slope is taken to be without data (log DPS by unit of the figure), and how surely (sd)."""
+    """Slope without data (log DPS by unit of the figure), and its standard deviation."""
 
     slope: float
     sd: float
@@ -115,7 +115,7 @@ def fit_gap(forecasts: pd.DataFrame, population: pd.DataFrame, execution: pd.Dat
         forecasts: encounter_id, player_name, gate_difficulty, spec_name, and error: true minus expected log
             DPS of fights later than what the model knew.
         population: the first four of those of all training rows, the newest last: what is usual.
-        execution: rows of ``stats_player_dps`` with ``EXECUTION``; those of others are not looked at.
+        execution: rows of ``stats_player_dps`` with ``EXECUTION``; rows of other players are ignored.
     """
     execution = execution[[*KEY, *EXECUTION]]
     recent = population.tail(USUAL_ROWS).merge(execution, on=KEY)
@@ -131,7 +131,7 @@ def fit_gap(forecasts: pd.DataFrame, population: pd.DataFrame, execution: pd.Dat
     departures = usual.departures(rows)
     known = [name for name in PRIORS if departures[name].notna().sum() >= MIN_FORECASTS]
     limits = {
-        name: tuple(float(v) for v in departures[name].quantile([TAIL, 1 - TAIL]))
+        name: (float(departures[name].quantile(TAIL)), float(departures[name].quantile(1 - TAIL)))
         for name in known
         if name != UNLIMITED
     }
@@ -151,7 +151,7 @@ def _centre_within_fight(values: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFra
 
 
 def compute_figures(rows: pd.DataFrame, position: dict[str, str]) -> pd.DataFrame:
-    """What a player did, by the part that it explains; NaN where the log does not tell.
+    """What a player did, by the part that it explains; NaN where the log lacks it.
 
     Casts are counted by minute *alive*, as a logarithm: otherwise dying would count twice.
     """
@@ -205,16 +205,16 @@ def _measure_usual_by_gate(
 
 
 def _measure_usual(figures: pd.DataFrame, spec: pd.Series) -> dict[str, dict[str, float]]:
-    """Medians by spec of the figures that enough of its rows tell."""
+    """Medians by spec of the figures that enough of its rows have."""
     by_spec = figures.groupby(spec)
-    medians, counts = by_spec.median(), by_spec.count()
+    medians, counts = by_spec.median().to_dict("index"), by_spec.count().to_dict("index")
     found = {
         str(name): {
-            figure: float(medians.loc[name, figure])
-            for figure in figures
-            if counts.loc[name, figure] >= MIN_PER_CELL
+            str(figure): float(median)
+            for figure, median in of_spec.items()
+            if counts[name][figure] >= MIN_PER_CELL
         }
-        for name in medians.index
+        for name, of_spec in medians.items()
     }
     return {name: usual for name, usual in found.items() if usual}
 

@@ -40,7 +40,7 @@ def measure_importance(
     """``group``, ``mape_lost`` (fraction) and its ``sd`` over repeats, the largest first.
 
     Args:
-        model: what is looked at.
+        model: the model to explain.
         rows: rows of ``ml_training_set`` that it answers and had not seen; of many, so many are drawn.
         repeats: shuffles of each group.
         seed: of drawing and shuffling.

@@ -74,7 +74,7 @@ class Intervals:
     def percentile(self, error: np.ndarray, spec: pd.Series) -> np.ndarray:
         """Share of fights, in percent, that reach less; ``error`` is true minus expected log DPS.
 
-        NaN stays NaN. Never below the first of ``percents`` or above the last: so far out nobody knows.
+        NaN stays NaN. Never below the first of ``percents`` or above the last: the tails are unknown.
         """
         found = np.full(len(error), np.nan)
         if self.percents:

@@ -28,7 +28,7 @@ CONFIDENCE, DRAWS = 0.99, 1000
 class LeakageReport:
     """``shuffled_r2``: of shuffled log DPS inside its cells; ``id_gain``: MAPE won by a random id.
 
-    Both are what is surely there, in 99 % of resamples of fights: on few fights chance gains a little.
+    Both are lower bounds, in 99 % of resamples of fights: on few fights chance gains a little.
     """
 
     shuffled_r2: float
@@ -70,10 +70,10 @@ def shuffle_dps(players: pd.DataFrame, seed: int) -> pd.DataFrame:
 def measure_random_id_gain(
     frame: pd.DataFrame, cutoff: datetime, until: datetime, config: TrainingConfig
 ) -> float:
-    """By how much MAPE surely falls with a random number for each character in place of its history.
+    """Lower bound of the MAPE gained with a random number for each character in place of its history.
 
-    Where characters return often a number finds out how good each is; their earlier fights tell that too, so
-    more than those tell is a leak. Stand-in names get none: they name no character, and exports number them
+    Where characters return often an id encodes how good each is; their earlier fights do so too, and
+    a gain beyond those is a leak. Anonymous players get none: they name no character, and exports number them
     by damage ("Reaper #4" came fourth), so that an id of such a name *is* a leak, of 3.4 points on the real
     table. No feature reads it.
     """
@@ -90,7 +90,7 @@ def measure_random_id_gain(
 def _measure_shuffled_r2(
     frame: pd.DataFrame, cutoff: datetime, until: datetime, config: TrainingConfig
 ) -> float:
-    """R² of log DPS inside cells, as far as it is surely there."""
+    """Lower bound of the R² of log DPS inside cells."""
     found = _forecast(frame, cutoff, until, config)
     true = found.true - found.true.groupby(found.cells).transform("mean")
     expected = (found.true + found.error).groupby(found.cells).transform(lambda one: one - one.mean())

@@ -107,7 +107,7 @@ class SeasonRegressor(RegressorMixin, BaseEstimator):
     def _tree_input(self, matrix: np.ndarray) -> np.ndarray:
         """All but the time, numbers as the number of the bin that they fall into; missing stays missing.
 
-        Scikit-learn bins by itself, but with weights it sorts every column 255 times. And it fails on a
+        Scikit-learn bins automatically, but with weights it sorts every column 255 times. And it fails on a
         column without any value: that becomes a constant here, nothing to split on.
         """
         binned = matrix[:, : _AT[TIME_FEATURE]].copy()

@@ -122,7 +122,7 @@ def fit(
     *,
     execution: pd.DataFrame | None = None,
 ) -> FittedModel:
-    """Train on the fights before ``cutoff`` (best a weekly reset); later rows are not looked at.
+    """Train on the fights before ``cutoff`` (best a weekly reset); later rows are not used.
 
     Args:
         frame: rows of ``ml_training_set``; those with an exclusion_reason are left out here.

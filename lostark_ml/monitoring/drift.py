@@ -7,8 +7,10 @@ It must exceed a minimum effect and be significant for all cells at once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,7 +85,7 @@ def measure_drift(rows: pd.DataFrame, week: datetime, policy: DriftPolicy | None
     is_tested = (cells["n"] >= policy.fewest_fights) & (cells["n_before"] >= policy.fewest_fights)
     tested = _with_change(cells[is_tested])
     if len(tested) < policy.fewest_cells:
-        # Without company a cell's change can't be told from the level's.
+        # With few cells a cell's change can't be separated from the change of the level.
         tested = tested.iloc[:0]
     common, common_se = _measure_common_change(tested)
     found = {key: _untested(row) for key, row in zip(cells.index, cells.to_dict("records"), strict=True)}
@@ -94,7 +96,7 @@ def measure_drift(rows: pd.DataFrame, week: datetime, policy: DriftPolicy | None
 def _summarise_fights(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Number, mean and variance of fights' mean residuals, by ``keys``."""
     means = rows.groupby([*keys, "fight_id"], observed=True)["residual_log"].mean()
-    return means.groupby(level=keys).agg(n="size", mean="mean", variance="var")
+    return pd.DataFrame(means.groupby(level=keys).agg(n="size", mean="mean", variance="var"))
 
 
 def _with_change(cells: pd.DataFrame) -> pd.DataFrame:
@@ -122,7 +124,7 @@ def _judge_cells(
     if tested.empty:
         return {}
     change = (tested["change"] - common).to_numpy()
-    chance = _p_value(change, np.hypot(tested["se"], common_se).to_numpy(), tested["freedom"], policy)
+    chance = _p_value(change, np.hypot(tested["se"].to_numpy(), common_se), tested["freedom"], policy)
     p_value = stats.false_discovery_control(chance, method="bh")
     # A cell that comes back to what is expected is mended, not drifting: its mean must have gone away.
     level = (tested["mean"] - tested["mean"].median()).to_numpy() * np.sign(change)
@@ -130,8 +132,8 @@ def _judge_cells(
     is_drifting = (np.abs(change) >= limit) & (p_value < policy.false_alarms) & (level >= limit / 2)
     counts = tested[["n", "n_before"]].astype(int).to_numpy()
     return {
-        key: Change(float(change[i]), float(p_value[i]), *map(int, counts[i]), bool(is_drifting[i]))
-        for i, key in enumerate(tested.index)
+        key: Change(float(change[i]), float(p_value[i]), int(fights), int(before), bool(is_drifting[i]))
+        for i, (key, (fights, before)) in enumerate(zip(tested.index, counts, strict=True))
     }
 
 
@@ -161,5 +163,5 @@ def _p_value(
     return np.minimum(2 * stats.t.sf(score, np.maximum(freedom, 1.0)), 1.0)
 
 
-def _untested(row: dict[str, float]) -> Change:
+def _untested(row: Mapping[Any, Any]) -> Change:
     return Change(np.nan, np.nan, int(row["n"]), int(row["n_before"]), None)

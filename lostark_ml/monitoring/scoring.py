@@ -39,17 +39,17 @@ from lostark_ml.serving.score_rows import score_rows
 
 EXPECTED, STATS = ML_EXPECTED_DPS.name, STATS_PLAYER_DPS.name
 MEASURED_WEEKS = 4
-"""Weeks that a look at the model measures anew: later ones rest once their fights are long in."""
+"""Newest weeks that are recomputed; older ones no longer change."""
 REFERENCE_WEEKS = 4
 
 
 class NoChampion(PermanentError):
-    """There is no model to ask."""
+    """There is no active champion."""
 
 
 @dataclass
 class ScoringRun:
-    """What one scoring did."""
+    """Result of one scoring run."""
 
     days: list[date]
     rows: int = 0
@@ -60,7 +60,7 @@ class ScoringRun:
 
 @dataclass(frozen=True)
 class MonitoringRun:
-    """What one look at the model found."""
+    """Result of one monitoring run."""
 
     rows: pa.Table
     problems: list[ModelProblem]
@@ -68,7 +68,7 @@ class MonitoringRun:
 
 
 def find_champion_of_day(history: Sequence[AliasChange], day: date) -> int | None:
-    """Version in force at the end of that UTC day; the first one there ever was, before it."""
+    """Version active at the end of that UTC day; before the first champion, the first."""
     end = datetime.combine(day, time.min, UTC) + timedelta(days=1)
     first = next((change for change in history if change.alias == CHAMPION), None)
     if first is not None and first.changed_at > end:
@@ -77,7 +77,7 @@ def find_champion_of_day(history: Sequence[AliasChange], day: date) -> int | Non
 
 
 def score_days(lake: Lake, registry: ModelRegistry, days: Iterable[date], now: datetime) -> ScoringRun:
-    """Expected DPS of everybody who fought on ``days``, in one pass for each champion.
+    """Expected DPS of all players of ``days``, in one batch for each champion.
 
     Raises:
         NoChampion: there is none yet; nothing was written.
@@ -137,9 +137,9 @@ def find_days_to_score(lake: Lake, days: Iterable[date] | None = None) -> dict[d
 def refresh_monitoring(
     lake: Lake, registry: ModelRegistry, ledger: Ledger, now: datetime, *, newest_weeks: int = MEASURED_WEEKS
 ) -> MonitoringRun:
-    """Measure the newest weeks anew, judge the champion by them, and report what is wrong to the alerts.
+    """Recompute the newest weeks, check the champion on them, and report its problems as alerts.
 
-    Weeks before stay as they were measured.
+    Older weeks keep their rows.
     """
     measured_from = _get_week(now) - (newest_weeks - 1) * WEEK
     read_from = measured_from - REFERENCE_WEEKS * WEEK - timedelta(days=1)
@@ -166,7 +166,7 @@ def refresh_monitoring(
 def check_champion(
     registry: ModelRegistry, expected: pa.Table, weeks: Sequence[datetime]
 ) -> tuple[list[ModelProblem], pa.Table]:
-    """What is wrong with the champion in force, by what it said itself; and the table that says so."""
+    """Problems of the active champion by its own predictions, and the metrics behind them."""
     champion = registry.champion()
     if champion is None:
         return [], ML_DPS_MONITORING.empty()

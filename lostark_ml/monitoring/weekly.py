@@ -75,7 +75,7 @@ class EvaluatedChampion:
 
 @dataclass(frozen=True)
 class ModelProblem:
-    """One thing that is wrong with the model's word. ``what`` says expected against found, with n."""
+    """One problem of the model's predictions. ``what`` says expected against found, with n."""
 
     kind: ProblemKind
     subject: str
@@ -152,7 +152,7 @@ def find_newest_week(table: pd.DataFrame, policy: MonitoringPolicy) -> datetime 
 
 
 def build_findings(problems: Sequence[ModelProblem], table: pa.Table | pd.DataFrame) -> list[Finding]:
-    """One finding for each rule, kept or broken, for asset checks; ``checked`` counts slices looked at."""
+    """One finding for each rule, kept or broken, for asset checks; ``checked`` counts slices checked."""
     frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
     findings = []
     for kind, rule in RULES.items():
@@ -180,11 +180,11 @@ def build_reports(problems: Sequence[ModelProblem]) -> dict[str, list[ReportedPr
 
 
 def _select_evaluable(expected: pa.Table | pd.DataFrame) -> pd.DataFrame:
-    """Population rows that a model was asked for and had not learnt from, with what slices need."""
+    """Population rows that a model predicted and was not trained on, with the columns of the slices."""
     frame = expected if isinstance(expected, pd.DataFrame) else expected.to_pandas()
     is_seen = frame["is_seen_in_training"].astype("boolean").fillna(value=False)
-    is_asked = frame["is_population"].astype(bool) & ~is_seen & frame["refusal_reason"].ne(_NO_CHAMPION)
-    rows = frame[is_asked & (frame["dps"].astype(float) > 0)]
+    is_requested = frame["is_population"].astype(bool) & ~is_seen & frame["refusal_reason"].ne(_NO_CHAMPION)
+    rows = frame[is_requested & (frame["dps"].astype(float) > 0)]
     numbers = {
         name: rows[name].astype(float)
         for name in ("dps", "expected_dps", "expected_dps_low", "expected_dps_high")
@@ -205,7 +205,7 @@ def _select_evaluable(expected: pa.Table | pd.DataFrame) -> pd.DataFrame:
 
 
 def _drift_rows(rows: pd.DataFrame, measured: pd.DataFrame, week: datetime) -> pd.DataFrame:
-    """The week as one version foretold it, and the weeks before as those in force did."""
+    """The week as one version predicted it, and the weeks before as the active versions did."""
     before, now = rows[rows["week_started_at"] < week], measured[measured["week_started_at"] == week]
     both = pd.concat([before, now])
     return both.loc[both["is_answered"], COLUMNS]
@@ -219,10 +219,15 @@ def _measure_week(
         for value, part in rows.groupby(name, observed=True, sort=True):
             answered = part[part["is_answered"]]
             measures = vars(measure_predictions(answered)) | _standard_errors(answered)
-            row = {"week_started_at": week, "slice": name, "value": value, "refused": len(part)}
+            row: dict[str, Any] = {
+                "week_started_at": week,
+                "slice": name,
+                "value": value,
+                "refused": len(part),
+            }
             row |= {key: _number(value) for key, value in measures.items()}
             row["refused"] -= len(answered)
-            found.append(row | _drift_columns(changes.get((name, value))))
+            found.append(row | _drift_columns(changes.get((name, str(value)))))
     return found
 
 
@@ -266,23 +271,23 @@ def _number(value: float) -> float | int | None:
 # Judging -------------------------------------------------------------------------------------------
 
 
-def _margin_of_error(row: Mapping[str, Any], policy: MonitoringPolicy) -> Callable[[str], float]:
+def _margin_of_error(row: Mapping[Any, Any], policy: MonitoringPolicy) -> Callable[[str], float]:
     """How far a figure of the row may be off by chance."""
     freedom = max(row["fights"] - 1, 1)
     quantile = float(stats.t.ppf(policy.certainty, freedom))
     return lambda name: quantile * row[f"{name}_se"]
 
 
-def _since(row: Mapping[str, Any]) -> datetime:
+def _since(row: Mapping[Any, Any]) -> datetime:
     return pd.Timestamp(row["week_started_at"]).to_pydatetime()
 
 
-def _players(row: Mapping[str, Any]) -> str:
+def _players(row: Mapping[Any, Any]) -> str:
     return f"{row['rows']:,.0f} players in {row['fights']:,.0f} fights"
 
 
 def _find_degraded(
-    row: Mapping[str, Any], promised: EvaluatedChampion, policy: MonitoringPolicy
+    row: Mapping[Any, Any], promised: EvaluatedChampion, policy: MonitoringPolicy
 ) -> list[ModelProblem]:
     limit = promised.mape + policy.mape_margin
     if not row["mape"] - _margin_of_error(row, policy)("mape") > limit:
@@ -299,7 +304,7 @@ def _find_degraded(
     ]
 
 
-def _find_biased(row: Mapping[str, Any], policy: MonitoringPolicy) -> list[ModelProblem]:
+def _find_biased(row: Mapping[Any, Any], policy: MonitoringPolicy) -> list[ModelProblem]:
     bias = row["bias_log"]
     if not abs(bias) - _margin_of_error(row, policy)("bias_log") > policy.bias_limit:
         return []
@@ -317,7 +322,7 @@ def _find_biased(row: Mapping[str, Any], policy: MonitoringPolicy) -> list[Model
 
 
 def _find_coverage_lost(
-    overall: Mapping[str, Any], now: pd.DataFrame, policy: MonitoringPolicy
+    overall: Mapping[Any, Any], now: pd.DataFrame, policy: MonitoringPolicy
 ) -> list[ModelProblem]:
     problems = []
     off = abs(overall["coverage"] - policy.interval_level)
@@ -337,7 +342,7 @@ def _find_coverage_lost(
 
 
 def _build_coverage_problem(
-    subject: str, row: Mapping[str, Any], level: float, margin: float
+    subject: str, row: Mapping[Any, Any], level: float, margin: float
 ) -> ModelProblem:
     expected = f"expected {level:.0%} ± {margin:.0%}" if margin else f"expected at least {level:.0%}"
     return ModelProblem(
@@ -349,8 +354,8 @@ def _build_coverage_problem(
     )
 
 
-def _coverage_p_value(row: Mapping[str, Any], level: float, side: Literal["two-sided", "less"]) -> float:
-    """Binomial, on as many players as would tell as much if those of a fight were independent."""
+def _coverage_p_value(row: Mapping[Any, Any], level: float, side: Literal["two-sided", "less"]) -> float:
+    """Binomial, on the effective number of independent players."""
     share, rows, se = row["coverage"], int(row["rows"]), row["coverage_se"]
     # Without spread the error is unknown, not 0: then a fight counts as one player.
     worth = share * (1 - share) / se**2 if se > 0 and 0 < share < 1 else row["fights"]
@@ -376,7 +381,7 @@ def _find_drifting(now: pd.DataFrame) -> list[ModelProblem]:
                 f"{spec} changed against what is expected of it and against the four weeks before: "
                 f"{'; '.join(named[:3])}{more}",
                 "a balance patch of this spec, a new build, or other players of it",
-                _since(now.iloc[0]),
+                _since(now.iloc[0].to_dict()),
             )
         )
     return problems
@@ -389,17 +394,17 @@ def _weeks_before(frame: pd.DataFrame, week: datetime, policy: MonitoringPolicy)
 
 
 def _find_refusing(
-    row: Mapping[str, Any], before: pd.DataFrame, policy: MonitoringPolicy
+    row: Mapping[Any, Any], before: pd.DataFrame, policy: MonitoringPolicy
 ) -> list[ModelProblem]:
     """The share of refused players has at least doubled, clearly; without a past, most are refused."""
-    asked = int(row["rows"] + row["refused"])
-    share, low = row["refused"] / asked, share_bounds(int(row["refused"]), asked, _Z)[0]
-    asked_before = int(before["rows"].sum() + before["refused"].sum())
-    if asked_before:
+    players = int(row["rows"] + row["refused"])
+    share, low = row["refused"] / players, share_bounds(int(row["refused"]), players, _Z)[0]
+    players_before = int(before["rows"].sum() + before["refused"].sum())
+    if players_before:
         refused_before = int(before["refused"].sum())
-        usual, high = refused_before / asked_before, share_bounds(refused_before, asked_before, _Z)[1]
+        usual, high = refused_before / players_before, share_bounds(refused_before, players_before, _Z)[1]
         has_jumped = low > high and share > max(policy.refusals_factor * usual, usual + policy.refusals_step)
-        expected = f"before: {usual:.1%} of {asked_before:,}"
+        expected = f"before: {usual:.1%} of {players_before:,}"
     else:
         has_jumped, expected = low > policy.refusals_without_past, "nothing to compare with yet"
     if not has_jumped:
@@ -408,7 +413,7 @@ def _find_refusing(
         ModelProblem(
             "refusals",
             OVERALL,
-            f"the model says nothing of {share:.1%} of {asked:,} players ({expected})",
+            f"the model says nothing of {share:.1%} of {players:,} players ({expected})",
             "a new gate, class or item-level step that training never saw: it needs their fights",
             _since(row),
         )

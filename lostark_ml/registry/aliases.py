@@ -29,7 +29,7 @@ _MAX_REASON = 2000
 
 
 class NoPreviousChampion(PermanentError):
-    """The history knows no champion before the one in force."""
+    """The history has no champion before the active one."""
 
 
 class AliasUnchanged(PermanentError):
@@ -69,7 +69,7 @@ def set_alias(
     action: str,
     now: datetime,
 ) -> AliasChange:
-    """Let ``alias`` point to ``version``, and write down who did it and why.
+    """Set ``alias`` to ``version``, and record who did it and why.
 
     Args:
         registry: where the alias is.
@@ -77,14 +77,14 @@ def set_alias(
         alias: ``champion`` or ``challenger``.
         version: which version of the registered model.
         by: the gate, or a person.
-        why: in words.
+        why: the reason, as text.
         action: ``submit``, ``promote`` or ``rollback``.
         now: UTC instant.
 
     Raises:
         UnknownModelVersion: there is no such version.
         AlreadyThere: the alias points to it.
-        RegistryUnavailable: nothing was moved, or the next look finds out that it was.
+        RegistryUnavailable: nothing was moved, or the next call records that it was.
     """
     if action not in ACTIONS or alias not in ALIASES:
         message = f"expected one of {ACTIONS} on one of {ALIASES}, found {action} on {alias}"
@@ -115,17 +115,17 @@ def set_alias(
 
 
 def record_outside_changes(registry: ModelRegistry, lake: Lake, now: datetime) -> list[AliasChange]:
-    """Write down what became of the aliases since the last row; returns what is new.
+    """Record changes of the aliases since the last row; returns the new rows.
 
     A move that :func:`point` made and was cut off before it could record is recorded as what it was. Anything
-    else is ``outside``. Moves that were taken back between two looks are not seen.
+    else is ``outside``. Moves that were undone between two calls are not seen.
     """
     with lake.lock(ML_CHAMPION_HISTORY.name):
         return _record_outside_changes(registry, lake, now)
 
 
 def find_champion(history: Sequence[AliasChange], at: datetime | None = None) -> int | None:
-    """Version of the champion by the newest row, or of the one in force ``at`` an instant; None: no champion.
+    """Version of the champion by the newest row, or of the one active ``at`` an instant; None: no champion.
 
     ``history``: the oldest first.
     """
@@ -134,7 +134,7 @@ def find_champion(history: Sequence[AliasChange], at: datetime | None = None) ->
 
 
 def find_previous_champion(history: Sequence[AliasChange]) -> int | None:
-    """The champion that the one in force took over from; None if the history knows none.
+    """The champion before the active one; None if the history has none.
 
     A rollback takes back one takeover: a second one goes to the champion before that. Where the alias was
     removed, it is the last one that had it.

@@ -21,7 +21,13 @@ from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake
 from lostark_ml.features.columns import MODEL_FEATURES
-from lostark_ml.features.training_set import SOURCES, build_training_set, model_input, read_players
+from lostark_ml.features.training_set import (
+    SOURCES,
+    build_training_set,
+    count_exclusions,
+    model_input,
+    read_players,
+)
 from lostark_ml.model.charts import draw_all
 from lostark_ml.model.evaluation import MODEL, SLICES, Evaluation, Metrics, evaluate, measure_by_slice
 from lostark_ml.model.gap_parts import EXECUTION, KEY
@@ -52,7 +58,7 @@ _MOMENT = timedelta(microseconds=1)
 
 
 class ChallengerNotReady(PermanentError):
-    """There is no challenger, or nobody has tested it."""
+    """There is no challenger, or it was not evaluated."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class ChallengerEvaluation:
 
 @dataclass(frozen=True)
 class AppliedDecision:
-    """What became of a challenger: ``change`` where it was promoted, and why or why not."""
+    """What the decision led to: ``change`` where the challenger was promoted, and the reason."""
 
     version: int
     change: AliasChange | None
@@ -217,7 +223,7 @@ def evaluate_challenger(
     frame = read_training_set(lake, _get_training_set_version(lake) if version is None else version)
     until = _get_end(frame)
     figures = registry.metrics(entry)
-    # What nobody measured is not clean.
+    # A test that was not run does not count as clean.
     leaks = LeakageReport(*(figures.get(name, math.nan) for name in ("leak_shuffled_r2", "leak_id_gain")))
     test = predict_holdout(challenger, champion, frame, until)
     decision = decide_promotion(test, policy.promotion, leaks=leaks)
@@ -244,7 +250,7 @@ def evaluate_challenger(
                 model=challenger,
                 evaluation=evaluation,
                 decision=decision,
-                exclusions=_count_exclusions(frame),
+                exclusions=count_exclusions(frame),
                 versions=_read_snapshot(entry),
                 code_version=entry.tags.get("code_version", get_code_version()),
                 leaks=leaks,
@@ -319,12 +325,8 @@ def _measure_leakage(
     return measure_leakage(players, cutoff, until, config)
 
 
-def _count_exclusions(frame: pd.DataFrame) -> Counter[str]:
-    return Counter(frame["exclusion_reason"].dropna().value_counts().to_dict())
-
-
 def _build_exclusion_table(frame: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(_count_exclusions(frame).most_common(), columns=["reason", "rows"])
+    return pd.DataFrame(count_exclusions(frame).most_common(), columns=["reason", "rows"])
 
 
 def _draw_figures(model: FittedModel, test: Evaluation) -> dict[str, bytes]:

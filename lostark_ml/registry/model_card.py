@@ -38,14 +38,14 @@ LIMITS = (
     "Public logs: cleared fights that a player chose to upload. Not every player, no wipes.",
     "Builds beyond spec, item level and combat power (engravings, gems) are not read.",
     "It ages within weeks: DPS rises all season, and a balance patch moves specs at once.",
-    "It foretells living dealers. Of the dead it says what the living would reach.",
+    "It predicts dealers who stay alive. For the dead it predicts what they would reach alive.",
     "No causes: parts of the gap are associations, measured between players of one fight.",
 )
 
 
 @dataclass(frozen=True)
 class CardInputs:
-    """Everything that a card tells.
+    """Everything that a card contains.
 
     ``exclusions`` counts rows by reason; ``versions`` are Delta versions of the tables by name; ``trigger``
     says why it was trained.
@@ -192,7 +192,7 @@ def _build_tail(facts: CardInputs) -> str:
         "forecasts of the newest weeks; specs have their own ends, shrunk to all",
         "Leak tests": _describe_leakage(facts.leaks),
         "Gap, log DPS by unit of crit rate, positional rate, log casts, log living time": slopes
-        or "no log told enough; it stays unexplained",
+        or "too few logs have the figures; the gap stays unexplained",
         "Refuses": f"{REFUSES}; in the test: {_format_counts(facts.evaluation.refused)}",
     }
     method = "\n".join(f"- {name}: {text}." for name, text in lines.items())

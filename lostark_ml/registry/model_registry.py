@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -48,6 +48,8 @@ from lostark_ml.registry.names import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from lostark_ml.model.training import FittedModel
+
 _RUN_DESCRIPTION = "mlflow.note.content"
 # Without it MLflow's pages take the runs for those of a language model.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -73,7 +75,7 @@ class UnknownModelVersion(NotFound):
 
 
 class RegistryRefused(PermanentError):
-    """MLflow won't do what was asked."""
+    """MLflow rejected the request."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class ModelRegistry:
         return ModelRegistry(self._uri, self._artifact_root, model_name)
 
     def check(self) -> int:
-        """Ask for the versions; how many there are.
+        """Query the registry; returns the number of versions.
 
         Raises:
             RegistryUnavailable: it does not answer.
@@ -167,7 +169,7 @@ class ModelRegistry:
             RegistryUnavailable: MLflow does not answer.
             ModelRefused: the model would not come back as it is.
         """
-        with self._asking("register a model"):
+        with self._translate_errors("register a model"):
             client = self._client
             experiment_id = self._experiment_id()
             run = client.create_run(
@@ -191,13 +193,13 @@ class ModelRegistry:
         Raises:
             UnknownModelVersion: there is none.
         """
-        with self._asking(f"look up version {number}"):
+        with self._translate_errors(f"look up version {number}"):
             found = self._client.get_model_version(self.model_name, str(number))
             return _as_version(found, self.aliases())
 
     def versions(self) -> list[ModelVersion]:
         """All versions, the newest first; none where nothing was ever registered."""
-        with self._asking("list the versions"):
+        with self._translate_errors("list the versions"):
             aliases, found, token = self.aliases(), [], None
             while True:
                 page = self._client.search_model_versions(
@@ -211,7 +213,7 @@ class ModelRegistry:
     def aliases(self) -> dict[str, int]:
         """Version number by alias; empty where nothing was ever registered."""
         try:
-            with self._asking("read the aliases"):
+            with self._translate_errors("read the aliases"):
                 model = self._client.get_registered_model(self.model_name)
         except UnknownModelVersion:
             return {}
@@ -228,12 +230,18 @@ class ModelRegistry:
     def metrics(self, version: ModelVersion) -> dict[str, float]:
         """Metrics of the version's run; none where the run is gone."""
         try:
-            with self._asking(f"read the run of version {version.version}"):
+            with self._translate_errors(f"read the run of version {version.version}"):
                 return dict(self._client.get_run(version.run_id).data.metrics) if version.run_id else {}
         except UnknownModelVersion:
             return {}
 
-    def load(self, version: int | ModelVersion, kind: type[Model] | None = None) -> Model:
+    @overload
+    def load(self, version: int | ModelVersion) -> FittedModel: ...
+
+    @overload
+    def load(self, version: int | ModelVersion, kind: type[Model]) -> Model: ...
+
+    def load(self, version: int | ModelVersion, kind: type[Any] | None = None) -> Any:
         """The model of that version; runs no code of its files.
 
         Args:
@@ -250,7 +258,7 @@ class ModelRegistry:
             kind = FittedModel
         wanted = version if isinstance(version, ModelVersion) else self.version(version)
         with (
-            self._asking(f"load version {wanted.version}"),
+            self._translate_errors(f"load version {wanted.version}"),
             tempfile.TemporaryDirectory(prefix="lostark-model-") as folder,
         ):
             from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - seconds
@@ -271,30 +279,30 @@ class ModelRegistry:
 
     def describe(self, version: int, markdown: str) -> None:
         """Put the model card in place of the version's description, and of its run's."""
-        with self._asking(f"describe version {version}"):
+        with self._translate_errors(f"describe version {version}"):
             found = self._client.update_model_version(self.model_name, str(version), description=markdown)
             if found.run_id:
                 self._client.set_tag(found.run_id, _RUN_DESCRIPTION, markdown)
 
     def tag(self, version: int, tags: Mapping[str, object]) -> None:
         """Write tags on the version, such as the decision with its numbers."""
-        with self._asking(f"tag version {version}"):
+        with self._translate_errors(f"tag version {version}"):
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.model_name, str(version), key, _text(value))
 
     def notes(self) -> dict[str, str]:
         """Tags of the registered model itself."""
-        with self._asking("read the notes"):
+        with self._translate_errors("read the notes"):
             return dict(self._client.get_registered_model(self.model_name).tags)
 
     def note(self, key: str, text: str) -> None:
         """Write a tag on the registered model itself."""
-        with self._asking("write a note"):
+        with self._translate_errors("write a note"):
             self._client.set_registered_model_tag(self.model_name, key, text)
 
     def move_alias(self, alias: str, version: int) -> None:
         """Let ``alias`` point to ``version``. Without a record: use ``champion_history.point``."""
-        with self._asking(f"move {alias} to version {version}"):
+        with self._translate_errors(f"move {alias} to version {version}"):
             self._client.get_model_version(self.model_name, str(version))
             self._client.set_registered_model_alias(self.model_name, alias, str(version))
 
@@ -320,7 +328,7 @@ class ModelRegistry:
         return place
 
     @contextlib.contextmanager
-    def _asking(self, what: str) -> Iterator[None]:
+    def _translate_errors(self, what: str) -> Iterator[None]:
         """MLflow's errors as ours; needs no import of MLflow before it is used."""
         try:
             yield
@@ -343,7 +351,7 @@ class ModelRegistry:
         ):
             return RegistryUnavailable(
                 f"{self.address}: tried to {what}, found {message} Nothing of this step was kept. Is the "
-                "registry running? `lostark doctor` tells."
+                "registry running? See `lostark doctor`."
             )
         if code is not None:
             return RegistryRefused(
@@ -357,9 +365,10 @@ class ModelRegistry:
         if found is None:
             folder = self._artifact_root / self.model_name
             location = folder.as_uri() if is_database(self._uri) else None
-            client.create_experiment(self.model_name, artifact_location=location, tags=_EXPERIMENT_TAGS)
-            found = client.get_experiment_by_name(self.model_name)
-        elif found.lifecycle_stage != "active":
+            return client.create_experiment(
+                self.model_name, artifact_location=location, tags=_EXPERIMENT_TAGS
+            )
+        if found.lifecycle_stage != "active":
             client.restore_experiment(found.experiment_id)
         return found.experiment_id
 
@@ -549,5 +558,5 @@ def _probe(uri: str, address: str) -> None:
     except OSError as error:
         raise RegistryUnavailable(
             f"{address}: expected the model registry, found {' '.join(str(error).split())}. Nothing was "
-            "registered or moved. Start it, or correct LOSTARK_MLFLOW_TRACKING_URI; `lostark doctor` tells."
+            "registered or moved. Start it, or correct LOSTARK_MLFLOW_TRACKING_URI; see `lostark doctor`."
         ) from error

@@ -25,10 +25,10 @@ REASONS = {
     "first_champion": "there is no champion, and every baseline is beaten",
     "seen_fights": "a model had seen fights of the test",
     "too_few_fights": "the test has too few fights",
-    "leak": "the leak tests found that the features know the answer",
-    "not_better": "not surely better than the champion",
-    "below_margin": "surely better than the champion, but by less than the margin",
-    "baseline_not_beaten": "not surely better than a baseline",
+    "leak": "the leakage tests found target leakage in the features",
+    "not_better": "not significantly better than the champion",
+    "below_margin": "significantly better than the champion, but by less than the margin",
+    "baseline_not_beaten": "not significantly better than a baseline",
     "slice_worse": "a slice gets worse by more than its limit",
     "answers_fewer": "refuses rows that the champion answers",
 }
@@ -100,7 +100,7 @@ class HoldoutTest:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The challenger against one other, on the rows that both answer; ``gain_low`` is the sure part."""
+    """The challenger against one other, on the rows that both answer; ``gain_low`` is its lower bound."""
 
     against: str
     rows: int
@@ -113,7 +113,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SliceChange:
-    """By how much MAPE of one slice rises from champion to challenger; ``worse_low`` is the sure part."""
+    """By how much MAPE of one slice rises from champion to challenger; ``worse_low`` is its lower bound."""
 
     slice: str
     value: str
@@ -160,11 +160,11 @@ class PromotionDecision:
 def predict_holdout(
     challenger: FittedModel, champion: FittedModel | None, frame: pd.DataFrame, until: datetime
 ) -> HoldoutTest:
-    """Everybody's predictions for the population of ``frame`` after both models' cutoffs, up to ``until``.
+    """All predictions for the population of ``frame`` after both models' cutoffs, up to ``until``.
 
     Args:
         challenger: the new model.
-        champion: the model in force, if any.
+        champion: the active model, if any.
         frame: rows of ``ml_training_set``; baselines learn from those before the challenger's cutoff.
         until: UTC instant.
     """
@@ -193,7 +193,7 @@ def decide_promotion(
     """Whether the challenger is promoted. The same test and policy give the same decision.
 
     Args:
-        test: the held-out fights with everybody's predictions.
+        test: the held-out fights with all predictions.
         policy: the thresholds.
         leaks: what the leak tests found of the challenger's features, where they were run.
     """
@@ -218,7 +218,7 @@ def decide_promotion(
     changes = slices.changes(drawn[len(pairs.sums) :], policy)
     against = _find_objections(test, policy, leaks, comparisons, changes)
     reasons = against or (_build_positive_reason(comparisons, policy, is_first=test.champion is None),)
-    return PromotionDecision(not against, reasons, comparisons, changes, *span, policy)
+    return PromotionDecision(not against, reasons, comparisons, changes, span[0], span[1], policy)
 
 
 def _find_test_defects(
@@ -295,6 +295,7 @@ def _find_worse_slices(slices: tuple[SliceChange, ...]) -> list[Reason]:
 
 
 def _find_extra_refusals(test: HoldoutTest, policy: PromotionPolicy) -> list[Reason]:
+    assert test.champion is not None
     known = np.isfinite(test.champion)
     refused = int((known & ~np.isfinite(test.challenger)).sum())
     if refused <= policy.most_refused * known.sum():
@@ -431,7 +432,7 @@ class _Slices:
     sums: np.ndarray
 
     def changes(self, drawn: np.ndarray, policy: PromotionPolicy) -> tuple[SliceChange, ...]:
-        """By how surely they pass their limit, with bounds that hold for all slices at once.
+        """Significance of each change beyond its limit, with bounds that hold for all slices at once.
 
         With bounds of their own, one of fifty slices always looks worse by chance.
         """
@@ -453,7 +454,7 @@ def _divide_sums(drawn: np.ndarray) -> np.ndarray:
 
 
 def _resample_fights(sums: np.ndarray, policy: PromotionPolicy) -> np.ndarray:
-    """Totals of ``sums`` (figures, fights) over fights drawn anew: (figures, draws).
+    """Totals of ``sums`` (figures, fights) over resampled fights: (figures, draws).
 
     How often a fight is drawn is Poisson of 1, apart for each fight: so memory is bounded.
     """

@@ -32,13 +32,6 @@ from lostark_ml.model.training import BEFORE_TRAINING, OUTSIDE, REFUSALS, Fitted
 
 FIGURES = ("expected_dps", "expected_dps_low", "expected_dps_high")
 PARTS = ("typical_dps", *(c.name for c in CONTEXT_PARTS))
-BuildExpectation = msgspec.defstruct(
-    "Answer",
-    [("refusal_reason", str | None, None), *((name, int | None, None) for name in (*FIGURES, *PARTS))],
-    namespace={"__doc__": "Whole damage/s of one player, or the reason why there is none."},
-    frozen=True,
-    gc=False,
-)
 _MAX_KEPT = 4096
 _CELL = ("gate_difficulty", "class_name", "spec_name")
 _MOMENT = tuple(compute_moment_features(0, 0))
@@ -63,8 +56,28 @@ _SEAT = (_SEAT_AT, int(_GROUPS[_SEAT_AT]))
 """Place and group of the one feature of a group that not only the trees read."""
 
 
+class BuildExpectation(msgspec.Struct, frozen=True, gc=False):
+    """Whole damage/s of one player, or the reason why there is none."""
+
+    refusal_reason: str | None = None
+    expected_dps: int | None = None
+    expected_dps_low: int | None = None
+    expected_dps_high: int | None = None
+    typical_dps: int | None = None
+    context_item_level_dps: int | None = None
+    context_support_dps: int | None = None
+    context_party_dps: int | None = None
+    context_history_dps: int | None = None
+    context_other_dps: int | None = None
+
+
+assert BuildExpectation.__struct_fields__ == ("refusal_reason", *FIGURES, *PARTS), (
+    "the contract has other parts: BuildExpectation must have them too"
+)
+
+
 class _Cell(msgspec.Struct, frozen=True, gc=False):
-    """What a model has to say of everybody of one spec at one gate.
+    """Cached parts of predictions that are shared by one spec at one gate.
 
     ``codes`` are of the categories that name it, ``numbers`` the ``cell`` of ``kernels.predict_one``.
     """
@@ -75,10 +88,10 @@ class _Cell(msgspec.Struct, frozen=True, gc=False):
 
 
 class BuildPredictor:
-    """A model to ask of one player at a time; an answer takes some ten microseconds."""
+    """Predicts one player at a time, in some ten microseconds."""
 
     def __init__(self, model: FittedModel) -> None:
-        """Compile ``model`` and ask it something, so that the first request need not wait.
+        """Compile ``model`` and predict once, so that the first request is fast.
 
         Raises:
             NotCompiled: it can't be compiled.
@@ -143,7 +156,7 @@ class BuildPredictor:
             *player.role.flags,
             *player.others,
         ]
-        # Faster than np.array, which looks at each value's type first.
+        # Faster than np.array, which checks each value's type first.
         found = np.empty(len(values))
         _get_packer(len(values))(found, 0, *values)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ def score_rows(
     """Rows of ``ml_expected_dps``, one for each of ``frame`` and in its order.
 
     Args:
-        model: the champion in force then; None where there was none, and every row says so.
+        model: the champion that was active then; None where there was none: every row is refused.
         frame: rows of ``ml_training_set``, whole fight days or parts of them.
         players: rows of ``stats_player_dps`` with ``gap.EXECUTION``; a player missing there has no such
             figures, and the gap is unexplained.
@@ -122,5 +123,5 @@ def _array(values: pd.Series, column: Column) -> pa.Array:
     if column.dtype == INSTANT:
         # pyarrow asks pandas for zoned instants in a way that pandas warns about.
         return pa.array(values.dt.tz_convert(None).to_numpy("datetime64[us]"), column.dtype)
-    nullable = {INT: "Int64", FLOAT: "Float64", BOOL: "boolean"}.get(column.dtype)
+    nullable: Any = {INT: "Int64", FLOAT: "Float64", BOOL: "boolean"}.get(column.dtype)
     return pa.Array.from_pandas(values if nullable is None else values.astype(nullable), type=column.dtype)

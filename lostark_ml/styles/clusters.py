@@ -44,7 +44,7 @@ _MAX_DEVIATION = 4.0
 
 @dataclass(frozen=True)
 class StylePolicy:
-    """How styles are looked for. The cost is about ``null_draws`` times (5 + ``resamples``) small fits."""
+    """Parameters of the clustering. The cost is about ``null_draws`` times (5 + ``resamples``) small fits."""
 
     fewest_fights: int = 5
     fewest_of_spec: int = 8
@@ -115,7 +115,7 @@ class Scale:
 
     def standardise(self, characters: pd.DataFrame) -> np.ndarray:
         """One row a character; a feature that is not known is that of the spec's middle."""
-        place = pd.Index(self.specs).get_indexer(characters["spec_name"])
+        place = pd.Index(self.specs).get_indexer(pd.Index(characters["spec_name"]))
         return np.clip(
             self.shape.apply(_centre_in_spec(characters, self.features, self.middle, self.weight, place)),
             -_MAX_DEVIATION,
@@ -298,7 +298,7 @@ def _select_counted(stats: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compute_fight_figures(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """What each fight shows; NaN where its log does not tell."""
+    """What each fight shows; NaN where its log lacks the figure."""
 
     def number(name: str) -> np.ndarray:
         return rows[name].to_numpy(float, na_value=np.nan)
@@ -342,7 +342,7 @@ def _centre_in_cell(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _fit_scale(characters: pd.DataFrame, policy: StylePolicy) -> Scale | None:
-    """How to compare within specs; None without enough characters or features that tell anything."""
+    """How to compare within specs; None without enough characters or informative features."""
     counts = characters.groupby("spec_name").size()
     rows = characters[characters["spec_name"].isin(counts.index[counts >= policy.fewest_of_spec])]
     features = tuple(name for name in FEATURES if _is_informative(rows, name, policy))
@@ -354,7 +354,7 @@ def _fit_scale(characters: pd.DataFrame, policy: StylePolicy) -> Scale | None:
     # A spec in which a feature does not vary says nothing with it.
     weight = (1 / spread).where(spread > 0.05 * pooled, 0.0, axis=0)
     numbers = middle.to_numpy(float), weight.to_numpy(float)
-    place = middle.index.get_indexer(rows["spec_name"])
+    place = middle.index.get_indexer(pd.Index(rows["spec_name"]))
     shape = _fit_shape(_centre_in_spec(rows, features, *numbers, place))
     return Scale(features, tuple(map(str, middle.index)), *numbers, shape)
 
@@ -472,7 +472,7 @@ def _build_insufficient_evidence(characters: int, scale: Scale | None, policy: S
     features = scale.features if scale else ()
     reason = (
         f"too little to say: {characters:,} characters (expected {policy.fewest_characters:,}) with "
-        f"{len(features)} features that tell them apart (expected {policy.fewest_features})"
+        f"{len(features)} features that vary (expected {policy.fewest_features})"
     )
     nothing = float("nan")
     return Evidence(characters, features, 0, nothing, nothing, nothing, nothing, nothing, reason)

@@ -97,7 +97,7 @@ def build_evidence_rows(model: StyleModel) -> list[dict[str, object]]:
         {"figure": "stability (adjusted Rand)", "found": found.stability, "limit": found.stability_limit},
         {"figure": "agreement with the spec (AMI)", "found": found.ami_spec, "limit": "about 0"},
         {"figure": "characters", "found": found.characters, "limit": ""},
-        {"figure": "styles looked at", "found": found.styles, "limit": ""},
+        {"figure": "styles tested", "found": found.styles, "limit": ""},
         {"figure": "features", "found": ", ".join(found.features), "limit": ""},
     ]
 
@@ -155,7 +155,7 @@ def _build_features_table(model: StyleModel, name: str, mine: pd.DataFrame) -> l
         "| Stands out by | this style | usual in the same specs | departure |",
         "| --- | ---: | ---: | ---: |",
     ]
-    found = find_outstanding(model.centroids.loc[name])
+    found = find_outstanding(model.centroids.T[name])
     for feature, departure in found:
         meaning, write = MEANINGS[feature]
         values = write(mine[feature].mean()), write(usual[feature].mean())
@@ -169,14 +169,14 @@ def _build_specs_table(known: pd.DataFrame, mine: pd.DataFrame) -> list[str]:
     of_all = known["spec_name"].value_counts()
     lines = ["| Spec | characters | of the spec's characters |", "| --- | ---: | ---: |"]
     for spec, count in among.head(_SPECS_NAMED).items():
-        lines.append(f"| {spec} | {count:,} | {count / of_all[spec]:.0%} |")
+        lines.append(f"| {spec} | {count:,} | {count / of_all[str(spec)]:.0%} |")
     return lines
 
 
 def _build_examples(model: StyleModel, name: str, mine: pd.DataFrame, probability: pd.Series) -> list[str]:
     """The most typical characters, without their names."""
     lines = []
-    shown = [feature for feature, _ in find_outstanding(model.centroids.loc[name])][:3]
+    shown = [feature for feature, _ in find_outstanding(model.centroids.T[name])][:3]
     typical = probability.sort_values(ascending=False, kind="stable").index[:_EXAMPLES]
     for place in typical:
         one = mine.loc[place]
@@ -205,7 +205,7 @@ def _describe_evidence(model: StyleModel) -> str:
     if found.styles == 0:
         return f"{found.reason[0].upper()}{found.reason[1:]}."
     return (
-        f"Looked at: {found.characters:,} characters, by {len(found.features)} features. "
+        f"Tested: {found.characters:,} characters, by {len(found.features)} features. "
         f"{found.reason[0].upper()}{found.reason[1:]}. The limits are what 95 % of data without groups, of "
         f"the same covariance, stay below. Agreement with the spec: {found.ami_spec:.3f} (0: none)."
     )

@@ -54,10 +54,10 @@ _EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class StylesRun:
-    """What one look for styles did.
+    """Result of one refresh.
 
-    ``version`` and ``model`` are in force after it (no version: none was ever worth registering); ``rows``
-    are those of ``ml_player_clusters``; ``made`` is the version that this look registered, ``change`` an
+    ``version`` and ``model`` are active after it (no version: none was ever registered); ``rows``
+    are those of ``ml_player_clusters``; ``made`` is the version that this refresh registered, ``change`` an
     alias that it moved; ``why`` says in words what happened.
     """
 
@@ -77,13 +77,13 @@ def refresh_styles(
     """Look for styles in the newest snapshot, register what is new, and place every character.
 
     The same input makes no new version. A version that a person made champion stays: newer ones are
-    challengers until somebody makes the newest champion.
+    challengers until the newest is made champion.
 
     Args:
         lake: has ``stats_player_dps`` and, best, ``ml_expected_dps``.
         registry: of play styles.
         now: UTC instant.
-        policy: how styles are looked for.
+        policy: parameters of the clustering.
 
     Raises:
         ContractViolated: a rule is broken; nothing was registered, and the table stays as it was.
@@ -121,17 +121,17 @@ def _refresh(lake: Lake, registry: ModelRegistry, now: datetime, policy: StylePo
     if newest is not None and newest.version != (champion.version if champion else None):
         is_chosen = champion is not None and _was_chosen_by_person(registry, lake, champion, versions)
         change = _update_alias(registry, lake, newest, why, now, is_chosen=is_chosen)
-    in_force = registry.champion()
-    if in_force is not None and (newest is None or in_force.version != newest.version):
-        kept = before if champion and in_force.version == champion.version else None
-        model = kept if kept is not None else registry.load(in_force, StyleModel)
-        why = f"{why}; version {in_force.version} stays in force"
-    number = in_force.version if in_force else None
+    active = registry.champion()
+    if active is not None and (newest is None or active.version != newest.version):
+        kept = before if champion and active.version == champion.version else None
+        model = kept if kept is not None else registry.load(active, StyleModel)
+        why = f"{why}; version {active.version} stays active"
+    number = active.version if active else None
     rows = build_player_clusters(model, characters, model_version=number, computed_at=now)
     findings = examine_or_raise(ML_PLAYER_CLUSTERS, rows)
     lake.replace_all(ML_PLAYER_CLUSTERS, rows, metadata={name: str(v) for name, v in snapshot.items()})
     pages = build_style_pages(model, characters)
-    return StylesRun(in_force, model, rows, pages, [*findings, styles_are_not_specs(rows)], made, change, why)
+    return StylesRun(active, model, rows, pages, [*findings, styles_are_not_specs(rows)], made, change, why)
 
 
 def are_styles_current(lake: Lake) -> bool:
@@ -143,7 +143,7 @@ def are_styles_current(lake: Lake) -> bool:
 
 
 def styles_are_not_specs(rows: pa.Table) -> Finding:
-    """Whether knowing the spec tells nothing of the style; needs rows of ``ml_player_clusters``."""
+    """Whether style and spec are independent; needs rows of ``ml_player_clusters``."""
     frame = rows.select(["spec_name", "style"]).to_pandas().dropna()
     agreement = float(adjusted_mutual_info_score(frame["spec_name"], frame["style"])) if len(frame) else 0.0
     worst = [{"agreement of style and spec (AMI)": agreement, "at most": MAX_AMI}]
@@ -170,7 +170,7 @@ def _try_load(registry: ModelRegistry, version: ModelVersion | None) -> tuple[St
     try:
         return registry.load(version, StyleModel), ""
     except (ModelRefused, UnknownModelVersion) as error:
-        return None, f"Names start anew: {error}"
+        return None, f"Style names are reset: {error}"
 
 
 def _was_chosen_by_person(
@@ -199,8 +199,8 @@ def _describe(model: StyleModel, before: StyleModel | None) -> str:
         return f"{model.evidence.reason}."
     known = set(before.names) if before else set()
     kept = [name for name in model.names if name in known]
-    told = f"{len(model.names)} styles among {model.evidence.characters:,} characters"
-    return f"{told}; {len(kept)} are those of the version before." if before else f"{told}."
+    summary = f"{len(model.names)} styles among {model.evidence.characters:,} characters"
+    return f"{summary}; {len(kept)} are those of the version before." if before else f"{summary}."
 
 
 def _build_submission(

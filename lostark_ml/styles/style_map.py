@@ -23,7 +23,7 @@ _MAX_TITLE, _TALLEST_TITLE = 70, 40
 
 def draw_style_map(rows: pa.Table, model: StyleModel) -> alt.Chart:
     """Characters of ``ml_player_clusters`` by place, coloured by style; a sample where there are many."""
-    import altair as alt  # noqa: PLC0415 - a second, only where a picture is drawn
+    import altair as alt  # noqa: PLC0415 - a second, only where a chart is drawn
 
     table = rows.select(["axis_1", "axis_2", "style"]).to_pandas().dropna(subset=["axis_1", "axis_2"])
     table = table.sample(MAX_POINTS, random_state=_SEED) if len(table) > MAX_POINTS else table

@@ -151,9 +151,9 @@ def test_styles_are_asked_for_once_there_are_scores_and_then_once_a_day(platform
 
     platform.look()
     platform.now += DAY_S - 60
-    assert platform.tick(sensor).skip_message == "play styles were looked for within the last day"
+    assert platform.tick(sensor).skip_message == "play styles were refreshed within the last day"
     platform.now += 120
-    assert platform.tick(sensor).skip_message == "no fight was scored since play styles were looked for"
+    assert platform.tick(sensor).skip_message == "no fight was scored since play styles were refreshed"
 
     write(platform.lake, characters(70, specs=2))
     (second,) = platform.tick(sensor).run_requests
@@ -175,7 +175,7 @@ def test_styles_wait_while_fights_are_being_scored(platform):
     waiting = platform.tick("due_player_clusters")
     platform.instance.report_run_canceled(run)
 
-    assert waiting.skip_message == "fights are being scored, or play styles looked for"
+    assert waiting.skip_message == "fights are being scored, or play styles refreshed"
     assert len(platform.tick("due_player_clusters").run_requests) == 1
 
 

@@ -177,7 +177,7 @@ def test_a_version_that_a_person_chose_stays_until_the_newest_is_chosen(lake, st
 
     assert styles.aliases() == {"champion": 1, "challenger": 3}
     assert (third.version.version, third.made.version, third.change.alias) == (1, 3, "challenger")
-    assert third.why.endswith("version 1 stays in force")
+    assert third.why.endswith("version 1 stays active")
     assert set(third.rows["model_version"].to_pylist()) == {1}
     assert look(lake, styles).change is None
 
@@ -225,7 +225,7 @@ def test_files_that_were_changed_are_refused_and_a_new_look_starts_names_anew(la
     again = look(lake, styles)
 
     assert (again.version.version, again.model.names) == (2, first.model.names)
-    assert "Names start anew" in again.why
+    assert "Style names are reset" in again.why
 
 
 # The files -----------------------------------------------------------------------------------------
