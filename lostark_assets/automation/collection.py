@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from lostark_assets.automation.decisions import compute_backoff_s
 from lostark_assets.errors import LostarkError
@@ -24,6 +25,8 @@ PROBE_KIND = "peek"
 """Kind of a probe in the ledger, unchanged since the first version. Failed probes are recorded, and the first
 success after them."""
 MAX_BACKOFF_S = 120.0
+SERVICE_INTERVAL_S = 15.0
+"""How often a service without new logs is probed; folders and uploads are probed at every poll."""
 _MAX_CONCURRENT_PROBES = 8
 Prober = Callable[[Origin, Settings], Probe]
 
@@ -43,20 +46,32 @@ class SourceFailure:
 
 @dataclass(frozen=True)
 class PollResult:
-    """Result of one poll: the ``due`` sources with a digest of what is new there; ``failures`` by address."""
+    """Result of one poll: the ``due`` sources with a digest of what is new there; ``failures`` by address.
+
+    ``quiet``: services without new logs, with the epoch seconds of their last probe.
+    """
 
     due: dict[str, str] = field(default_factory=dict)
     failures: dict[str, SourceFailure] = field(default_factory=dict)
+    quiet: dict[str, float] = field(default_factory=dict)
 
 
 def poll_sources(
-    settings: Settings, failures: Mapping[str, SourceFailure], now: float, prober: Prober = probe_origin
+    settings: Settings,
+    failures: Mapping[str, SourceFailure],
+    now: float,
+    prober: Prober = probe_origin,
+    quiet: Mapping[str, float] = MappingProxyType({}),
 ) -> PollResult:
-    """Probe every configured origin that is not paused; an origin stays in ``failures`` until it succeeds."""
+    """Probe every configured origin that is not paused; an origin stays in ``failures`` until it succeeds.
+
+    A service that was ``quiet`` at its last probe is probed every ``SERVICE_INTERVAL_S`` only.
+    """
     origins = configured_origins(settings)
     paused = {o.where: failures[o.where] for o in origins if _is_paused(failures.get(o.where), now)}
-    polled = [origin for origin in origins if origin.where not in paused]
-    result, ledger = PollResult(failures=dict(paused)), open_ledger(settings)
+    resting = {o.where: quiet[o.where] for o in origins if now - quiet.get(o.where, 0.0) < SERVICE_INTERVAL_S}
+    polled = [origin for origin in origins if origin.where not in paused and origin.where not in resting]
+    result, ledger = PollResult(failures=dict(paused), quiet=resting), open_ledger(settings)
     with ThreadPoolExecutor(max(min(len(polled), _MAX_CONCURRENT_PROBES), 1)) as pool:
         outcomes = list(pool.map(lambda origin: _probe_origin(origin, settings, prober), polled))
     for origin, outcome in zip(polled, outcomes, strict=True):
@@ -69,6 +84,8 @@ def poll_sources(
         if before:
             _record(ledger, origin, now, None)
         result.due.update(outcome)
+        if isinstance(origin, ServiceOrigin) and not outcome:
+            result.quiet[origin.where] = now
     return result
 
 

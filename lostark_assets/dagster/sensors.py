@@ -52,8 +52,8 @@ from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
 from lostark_assets.settings import Settings
 from lostark_assets.stats.pipeline import STATS_VERSION
 
-INTERVAL_S = 30
-COLLECT_INTERVAL_S = 60
+INTERVAL_S = 5
+"""Dagster's daemon evaluates sensors every five seconds; an idle tick reads no rows."""
 COLLECT_MAX_BACKOFF_S = 900.0
 MARTS_CHECK_INTERVAL_S = 600.0
 """How often the database is queried although the lake is unchanged: it may have been replaced."""
@@ -68,6 +68,7 @@ class CollectCursor:
 
     memory: RequestMemory
     failures: dict[str, SourceFailure] = field(default_factory=dict)
+    quiet: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
     # A sensor, not a schedule: it records failures, and requests a run only if there are new logs.
     @dg.sensor(
         job_name=COLLECT_JOB,
-        minimum_interval_seconds=COLLECT_INTERVAL_S,
+        minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Polls every configured source and collects exactly those that have new logs.",
     )
@@ -117,11 +118,13 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
     ) -> dg.SensorResult:
         now = clock()
         cursor = read_cursor(context.cursor, CollectCursor) or CollectCursor(new_memory())
-        found = poll_sources(settings, cursor.failures, now)
+        found = poll_sources(settings, cursor.failures, now, quiet=cursor.quiet)
         memory = cursor.memory
         if not found.due and not memory.attempts:
             return tick_result(
-                context, CollectCursor(memory, found.failures), _describe(found, "no new battle logs")
+                context,
+                CollectCursor(memory, found.failures, found.quiet),
+                _describe(found, "no new battle logs"),
             )
         partitions = context.instance.get_dynamic_partitions(str(SOURCES.name))
         added = sorted(found.due.keys() - set(partitions))
@@ -134,7 +137,7 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
             names = partitions[partitions.index(first) : partitions.index(last) + 1]
             requests.append(dg.RunRequest(run_key=memory.next_request(), tags=range_tags(first, last)))
             memory = memory.with_request(found.due, names)
-        cursor = CollectCursor(memory, found.failures)
+        cursor = CollectCursor(memory, found.failures, found.quiet)
         return tick_result(context, cursor, _describe(found, describe_plan(plan)), requests, added)
 
     return new_battle_logs

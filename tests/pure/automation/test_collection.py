@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lostark_assets.automation.collection import PROBE_KIND, partition_ranges, poll_sources
+from lostark_assets.automation.collection import (
+    PROBE_KIND,
+    SERVICE_INTERVAL_S,
+    partition_ranges,
+    poll_sources,
+)
 from lostark_assets.errors import SourceBusy, SourceUnavailable
 from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings, get_settings
@@ -124,3 +129,30 @@ def test_an_unreadable_folder_is_a_failure(settings):
 )
 def test_sources_side_by_side_are_one_run_and_no_other_source_is_touched(wanted, ranges):
     assert partition_ranges(set(wanted), list("abcde")) == ranges
+
+
+def test_a_service_without_new_logs_is_probed_less_often_than_folders(tmp_path):
+    settings = get_settings(home=tmp_path, battle_log_urls=("far=http://127.0.0.1:1",), sources=(tmp_path,))
+    probed = []
+
+    def prober(origin, _settings):
+        probed.append(origin.where)
+        return Probe(origin.where, has_new=False)
+
+    first = poll_sources(settings, {}, NOW, prober)
+    poll_sources(settings, {}, NOW + 5, prober, first.quiet)
+    poll_sources(settings, {}, NOW + SERVICE_INTERVAL_S, prober, first.quiet)
+
+    assert len(first.quiet) == 1
+    assert [probed.count(where) for where in first.quiet] == [2]
+    assert probed.count(str(tmp_path)) == 3
+
+
+def test_a_service_with_new_logs_is_probed_at_every_poll(tmp_path):
+    settings = get_settings(home=tmp_path, battle_log_urls=("far=http://127.0.0.1:1",))
+
+    found = poll_sources(
+        settings, {}, NOW, lambda origin, _: Probe(origin.where, has_new=True, reason="new", sources=("far",))
+    )
+
+    assert (found.due, found.quiet) == ({"far": "new"}, {})
