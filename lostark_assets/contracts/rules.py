@@ -73,7 +73,7 @@ class Rule:
             case "unique":
                 mask = _repeated(table, self.columns)
             case "ordered":
-                low, high = (table[name] for name in self.columns)
+                low, high = (_without_nan(table[name]) for name in self.columns)
                 mask = pc.greater(low, high)
             case "sum":
                 total, *parts = (table[name] for name in self.columns)
@@ -168,6 +168,13 @@ def get_family(dtype: pa.DataType) -> str:
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers in which NaN is infinite, as in ``suites.build_frame``."""
+    if not pa.types.is_floating(column.type):
+        return column
+    return pc.if_else(pc.is_nan(column), pa.scalar(float("inf")), column)
 
 
 def _any(mask: Mask) -> bool:
