@@ -20,9 +20,9 @@ from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import resolve_within_batch
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import build_tables
-from lostark_assets.errors import WrongUsage
+from lostark_assets.errors import UnknownFormat, WrongUsage
 from lostark_assets.sources.player_table import FORMAT, find_rows_with_id, split_encounters
-from lostark_assets.sources.protocol import compute_log_id, fight_day
+from lostark_assets.sources.protocol import Unreadable, compute_log_id, fight_day
 from lostark_assets.stats import distribution as distribution_table
 from lostark_assets.stats import dps
 from lostark_assets.stats import progression as progression_table
@@ -69,7 +69,7 @@ def standardize(
         rules: the limits of what is refused; the defaults of the settings if left out.
 
     Raises:
-        UnknownFormat: columns that every player table has are missing.
+        UnknownFormat: columns that every player table has are missing, or a value can't be read.
     """
     table = plain(to_arrow(frame))
     table = table.filter(find_rows_with_id(table, SOURCE))
@@ -77,7 +77,8 @@ def standardize(
     context = {name: text for name, text in sorted(arguments.items()) if text is not None}
     rules, now = rules or Rules(), datetime.now(UTC)
     cleaned, stamp = Cleaned(), Stamp(_RUN_ID, now)
-    for listed in split_encounters(table, context):
+    problems: list[Unreadable] = []
+    for listed in split_encounters(table, context, problems):
         payload, started_ms = listed.locator
         raw = {
             "log_id": compute_log_id(SOURCE, listed.source_log_id, listed.fingerprint),
@@ -89,6 +90,9 @@ def standardize(
             "payload": payload,
         }
         clean_into(cleaned, raw, rules, stamp)
+    if problems:
+        found = "; ".join(f"{problem.where}: {problem.reason}" for problem in problems)
+        raise UnknownFormat(SOURCE, found, "values that can be read", "Correct or leave out these rows.")
     tables = build_tables(cleaned)
     players = tables["core_players"]
     encounters = resolve_within_batch(tables["core_encounters"], players)

@@ -101,8 +101,8 @@ def clean_days(
                 progress(run.encounters + sum(run.quarantined.values()), run.due)
         # All days if all were requested: a run that died after its last batch resolved none of its fights.
         unresolved = run.days if days is not None else lake.days("core_encounters")
-        for part in split_batches(unresolved, lake.rows_by_day("core_encounters"), ENCOUNTERS_PER_BATCH):
-            changed, changed_days = resolve_fights(lake, part)
+        for some_days in split_batches(unresolved, lake.rows_by_day("core_encounters"), ENCOUNTERS_PER_BATCH):
+            changed, changed_days = resolve_fights(lake, some_days)
             run.changed_fights += changed
             run.days |= changed_days
     return run
