@@ -5,8 +5,7 @@ Nothing here may start a thread: a fork would not have it.
 
 from __future__ import annotations
 
-import great_expectations  # noqa: F401 - seconds of imports are paid once, not in each worker
-import pandas as pd  # noqa: F401
+import pandas as pd  # noqa: F401 - seconds of imports are paid once, not in each worker
 import polars as pl  # noqa: F401
 
 from lostark_assets.contracts.expectations import examine

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, reduce
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from lostark_assets.contracts.table import Column, Contract, describe_range
 
 Severity = Literal["error", "warn"]
 Kind = Literal["type", "not_null", "between", "in_set", "unique", "ordered", "sum"]
-Mask = pa.Array | pa.ChunkedArray
+Mask: TypeAlias = pa.Array | pa.ChunkedArray
 
 
 @dataclass(frozen=True)

@@ -41,31 +41,31 @@ _INSTANT = pa.timestamp("us", tz="UTC")
 _RESULTS = {"result_format": "SUMMARY", "partial_unexpected_count": WORST_ROWS}
 
 
-class ColumnValuesInBounds(ColumnMapMetricProvider):  # type: ignore[misc]
+class ColumnValuesInBounds(ColumnMapMetricProvider):
     """Numbers within bounds, compared at once: the built-in metric compares Arrow columns value by value."""
 
     condition_metric_name = "column_values.in_bounds"
     condition_value_keys = ("min_value", "max_value")
 
-    @column_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column: Any, min_value: float, max_value: float, **_: Any) -> Any:  # noqa: N805
         return ((column >= min_value) & (column <= max_value)).fillna(value=False).astype(bool)
 
 
-class ColumnListItemsInBounds(ColumnMapMetricProvider):  # type: ignore[misc]
+class ColumnListItemsInBounds(ColumnMapMetricProvider):
     """Lists of which every item is within bounds."""
 
     condition_metric_name = "column_values.items_in_bounds"
     condition_value_keys = ("min_value", "max_value")
 
-    @column_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column: Any, min_value: float, max_value: float, **_: Any) -> Any:  # noqa: N805
         return column.map(lambda items: all(x is None or min_value <= x <= max_value for x in items)).astype(
             bool
         )
 
 
-class ColumnsSumToColumn(MulticolumnMapMetricProvider):  # type: ignore[misc]
+class ColumnsSumToColumn(MulticolumnMapMetricProvider):
     """Rows whose first column is the sum of the others; of the last ``optional`` ones a null counts as 0."""
 
     condition_metric_name = "multicolumn_values.sum_to_first"
@@ -79,7 +79,7 @@ class ColumnsSumToColumn(MulticolumnMapMetricProvider):  # type: ignore[misc]
         "ignore_row_if",
     )
 
-    @multicolumn_condition_partial(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
+    @multicolumn_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column_list: Any, optional: int, **_: Any) -> Any:  # noqa: N805
         needed = column_list.iloc[:, : column_list.shape[1] - optional]
         is_exempt = needed.isna().any(axis=1)
@@ -87,19 +87,19 @@ class ColumnsSumToColumn(MulticolumnMapMetricProvider):  # type: ignore[misc]
         return (is_exempt | (parts == column_list.iloc[:, 0].fillna(0))).astype(bool)
 
 
-class ExpectNumbersToBeBetween(gxe.ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+class ExpectNumbersToBeBetween(gxe.ExpectColumnValuesToBeBetween):
     """Numbers lie between two values; NaN and infinity do not."""
 
     map_metric = "column_values.in_bounds"
 
 
-class ExpectListItemsToBeBetween(gxe.ExpectColumnValuesToBeBetween):  # type: ignore[misc]
+class ExpectListItemsToBeBetween(gxe.ExpectColumnValuesToBeBetween):
     """Every item of every list lies between two values; NaN and infinity do not."""
 
     map_metric = "column_values.items_in_bounds"
 
 
-class ExpectColumnsToSumToColumn(MulticolumnMapExpectation):  # type: ignore[misc]
+class ExpectColumnsToSumToColumn(MulticolumnMapExpectation):
     """The first column is the sum of the others."""
 
     optional: int = 0
@@ -215,18 +215,16 @@ class DataDocs:
         store.mkdir(parents=True, exist_ok=True)
         self._context = gx.get_context(mode="file", project_root_dir=store)
         _silence(self._context)
-        self._context.update_data_docs_site(
-            "local_site",
-            {
-                "class_name": "SiteBuilder",
-                "show_how_to_buttons": False,
-                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-                "store_backend": {
-                    "class_name": "TupleFilesystemStoreBackend",
-                    "base_directory": str(site.absolute()),
-                },
+        config: Any = {  # the type of the argument leaves show_how_to_buttons out
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "store_backend": {
+                "class_name": "TupleFilesystemStoreBackend",
+                "base_directory": str(site.absolute()),
             },
-        )
+        }
+        self._context.update_data_docs_site("local_site", config)
 
     def validate(
         self, contract: Contract, version: int, parts: Iterable[tuple[str, pa.Table]], columns: Sequence[str]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache, partial
@@ -20,7 +19,7 @@ import pyarrow as pa
 
 from lostark_assets.contracts.core import CORE_SKILLS
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.contracts.table import Column, Contract
+from lostark_assets.contracts.table import Column, Contract, describe_range
 from lostark_assets.core.rows import NULL, SKILL_NUMBERS, Columns, LogSkills, transpose_rows
 from lostark_assets.errors import LogRejected
 
@@ -32,7 +31,7 @@ GIVEN = frozenset(
 
 CONTROL = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 """Characters that neither PostgreSQL nor SVG can hold, and no name of the game has."""
-_INT32, _INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
+_INT32 = np.iinfo(np.int32)
 _Fits = Callable[[Any], bool]
 _Check = tuple[_Fits, Callable[[Sequence[Any]], bool], str]
 """Whether one value fits, whether all of a column do (at once, which is cheaper), and what was expected."""
@@ -95,11 +94,10 @@ def _value_type(column: Column, dtype: pa.DataType) -> Any:
     if pa.types.is_list(dtype):
         return list[_value_type(column, dtype.value_type)]  # type: ignore[misc]  # the same
     if pa.types.is_integer(dtype):
-        low, high = _span(column, -(2 ** (dtype.bit_width - 1)), 2 ** (dtype.bit_width - 1) - 1)
+        low, high = column.bounds
         return Annotated[int, msgspec.Meta(ge=math.ceil(low), le=math.floor(high))]
     if pa.types.is_floating(dtype):
-        # The largest finite number excludes infinities; NaN fits no bound.
-        low, high = _span(column, -sys.float_info.max, sys.float_info.max)
+        low, high = column.bounds
         return Annotated[float, msgspec.Meta(ge=low, le=high)]
     if pa.types.is_string(dtype):
         return Literal[column.allowed] if column.allowed else str
@@ -123,8 +121,7 @@ def check_skills(skills: LogSkills) -> None:
 @cache
 def _spans_of_skills() -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest of each of SKILL_NUMBERS."""
-    spans = [_span(CORE_SKILLS.by_name[name], _INT64.min, _INT64.max) for name in SKILL_NUMBERS]
-    low, high = np.array(spans, np.int64).T
+    low, high = np.array([CORE_SKILLS.by_name[name].bounds for name in SKILL_NUMBERS], np.int64).T
     return low[:, None], high[:, None]
 
 
@@ -152,7 +149,7 @@ def _check(column: Column, dtype: pa.DataType) -> _Check | None:
         item = _check(column, dtype.value_type)
         return None if item is None else _lists(item)
     if pa.types.is_integer(dtype):
-        return _integers(column, dtype.bit_width)
+        return _integers(column)
     if pa.types.is_floating(dtype):
         return _reals(column)
     if pa.types.is_string(dtype):
@@ -170,8 +167,8 @@ def _lists(item: _Check) -> _Check:
     return every_fits, lambda lists: all(map(every_fits, lists)), f"of {expected} each"
 
 
-def _integers(column: Column, bits: int) -> _Check:
-    low, high = _span(column, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+def _integers(column: Column) -> _Check:
+    low, high = column.bounds
 
     def fits(value: Any) -> bool:
         return type(value) is int and low <= value <= high
@@ -180,12 +177,12 @@ def _integers(column: Column, bits: int) -> _Check:
 
 
 def _reals(column: Column) -> _Check:
-    low, high = _span(column, -math.inf, math.inf)
+    low, high = column.bounds
 
     def fits(value: Any) -> bool:
         return math.isfinite(value) and low <= value <= high
 
-    return fits, partial(_numbers_fit, fits), f"in {low:g} to {high:g}"
+    return fits, partial(_numbers_fit, fits), describe_range(column.minimum, column.maximum)
 
 
 def _numbers_fit(fits: _Fits, values: Sequence[Any]) -> bool:
@@ -195,13 +192,6 @@ def _numbers_fit(fits: _Fits, values: Sequence[Any]) -> bool:
     if len(set(map(type, values))) > 1 or not math.isfinite(sum(values)):
         return all(map(fits, values))
     return fits(min(values)) and fits(max(values))
-
-
-def _span(column: Column, low: float, high: float) -> tuple[float, float]:
-    return (
-        low if column.minimum is None else column.minimum,
-        high if column.maximum is None else column.maximum,
-    )
 
 
 def _texts(column: Column) -> _Check:

@@ -1,7 +1,4 @@
-"""Asset and check specs made from contracts, so that the Dagster UI tells what the contracts say.
-
-What does not belong here: the assets themselves (``sources``, ``core``, ``stats``).
-"""
+"""Asset and check specs made from contracts, so that the Dagster UI shows what the contracts say."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import pyarrow as pa
 
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.contracts.table import Column, Contract
+from lostark_assets.contracts.table import Contract
 from lostark_assets.lake.tables import Lake
 from lostark_assets.markdown import dictionary_table, findings_table, preview
 
@@ -45,8 +42,8 @@ def asset_spec(
 
 
 def in_group(asset: dg.AssetsDefinition, group: str, *, is_demo: bool) -> dg.AssetsDefinition:
-    """``asset`` in its layer's group, marked where it holds made-up data."""
-    mark = "**Demo data, made up.** " if is_demo else ""
+    """``asset`` in its layer's group, marked where it holds synthetic data."""
+    mark = "**Demo data, synthetic.** " if is_demo else ""
     tags = {"data": "demo"} if is_demo else {}
     return asset.map_asset_specs(
         lambda spec: spec.replace_attributes(
@@ -63,20 +60,11 @@ def column_schema(contract: Contract) -> dg.TableSchema:
                 name=c.name,
                 type=str(c.dtype),
                 description=f"{c.description} [{c.unit}]" if c.unit else c.description,
-                constraints=dg.TableColumnConstraints(nullable=c.nullable, other=list(_rules(c))),
+                constraints=dg.TableColumnConstraints(nullable=c.nullable, other=list(c.describe_limits())),
             )
             for c in contract.columns
         ]
     )
-
-
-def _rules(column: Column) -> Iterator[str]:
-    if column.minimum is not None:
-        yield f"at least {column.minimum:g}"
-    if column.maximum is not None:
-        yield f"at most {column.maximum:g}"
-    if column.allowed:
-        yield f"one of {', '.join(column.allowed)}"
 
 
 def check_specs(

@@ -82,8 +82,6 @@ def _run(path: Path, lake: Path) -> dict[str, float]:
 
 
 def _measure(path: Path, folder: Path) -> dict[str, float]:
-    import great_expectations  # noqa: F401 - imports and compiled code are paid once a process, not once a log
-
     from lostark_assets.contracts.expectations import examine
     from lostark_assets.contracts.registry import CONTRACTS
     from lostark_assets.core.clean_meter import Rules
@@ -94,6 +92,7 @@ def _measure(path: Path, folder: Path) -> dict[str, float]:
     from lostark_assets.sources.loa_logs_db import LoaLogsDb
     from lostark_assets.stats.pipeline import compute_days, refresh_distribution, refresh_progression
 
+    # Imports and compiled code are paid once a process, not once a log.
     warm = Lake(str(folder) + "-warm")
     scan_skills(b'{"1":{"id":1,"totalDamage":0}}')
     examine(CONTRACTS["core_hits"], CONTRACTS["core_hits"].empty())

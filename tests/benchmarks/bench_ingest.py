@@ -75,7 +75,6 @@ def _measure(variant: str, path: Path) -> None:
 
 
 def _ours(path: Path) -> dict[str, float]:
-    import great_expectations  # noqa: F401 - seconds of imports are paid once a process, not once a log
     import pyarrow as pa
 
     from lostark_assets.contracts.expectations import examine
@@ -87,7 +86,7 @@ def _ours(path: Path) -> dict[str, float]:
     from lostark_assets.sources.collect import collect
     from lostark_assets.sources.loa_logs_db import LoaLogsDb
 
-    # Compiled code and the suite are loaded once a process, like the imports.
+    # Compiled code is loaded once a process, like the imports.
     scan_skills(b'{"1":{"id":1,"totalDamage":0}}')
     fields = CONTRACTS["core_hits"].schema
     examine(CONTRACTS["core_hits"], pa.table([pa.nulls(1, f.type) for f in fields], names=fields.names))

@@ -72,7 +72,7 @@ def test_the_demo_is_named_on_every_asset():
     marked = get_specs(get_settings(battle_log_urls=("demo=http://127.0.0.1:8751",)))
 
     assert not any("Demo" in (spec.description or "") for spec in plain)
-    assert all((spec.description or "").startswith("**Demo data, made up.**") for spec in marked)
+    assert all((spec.description or "").startswith("**Demo data, synthetic.**") for spec in marked)
     assert all(spec.tags["data"] == "demo" for spec in marked)
 
 
