@@ -65,7 +65,7 @@ POLICY = LifecyclePolicy(
     training=TrainingConfig(
         model=ModelConfig(iterations=60, leaves=8, learning_rate=0.1), fewest_rows=200, calibration_weeks=2
     ),
-    promotion=PromotionPolicy(slice_rows=40, slice_fights=20, fewest_fights=30),
+    promotion=PromotionPolicy(slice_rows=40, slice_fights=20, min_fights=30),
     holdout_fights=100,
 )
 """Small thresholds; the rest is as in production."""

@@ -182,7 +182,7 @@ def _evaluation() -> dg.AssetsDefinition:
         mine = rows.filter(pc.equal(rows["model_version"], done.version))
         metadata = table_metadata(lake, EVALUATION_ASSET, mine, rows.num_rows)
         metadata |= {
-            "decision": f"{'promote' if done.decision.promote else 'keep'}: {done.decision.words}",
+            "decision": f"{'promote' if done.decision.promote else 'keep'}: {done.decision.summary}",
             "model card": dg.MetadataValue.md(card),
         }
         yield dg.MaterializeResult(asset_key=EVALUATION_ASSET, metadata=metadata)

@@ -23,6 +23,6 @@ def build_retraining_policy(settings: Settings) -> RetrainingPolicy:
     return RetrainingPolicy(
         first_fights=settings.retrain_first_fights,
         new_fights=settings.retrain_new_fights,
-        fewest_new_fights=max(settings.retrain_new_fights // 10, 1),
+        min_new_fights=max(settings.retrain_new_fights // 10, 1),
         pause=timedelta(hours=settings.retrain_pause_h),
     )

@@ -53,23 +53,23 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class TrainCursor:
-    """What ``due_model`` keeps: what it saw, when it last gathered facts, and what it said of them."""
+    """State of ``due_model``: version of the statistics, time of the last check and its message."""
 
     version: int | None = None
-    looked_at: float = 0.0
-    said: str = ""
+    checked_at: float = 0.0
+    message: str = ""
     requests: int = 0
     name: str = ""
 
 
 @dataclass(frozen=True)
 class ScoreCursor:
-    """What ``due_expected_dps`` keeps from tick to tick. Times: epoch seconds."""
+    """State of ``due_expected_dps`` between ticks. Times: epoch seconds."""
 
     memory: RequestMemory
     version: int | None = None
-    looked_at: float = 0.0
-    asked_at: float = 0.0
+    checked_at: float = 0.0
+    requested_at: float = 0.0
     due: dict[str, str] = field(default_factory=dict)
 
 
@@ -79,7 +79,7 @@ class StylesCursor:
 
     name: str
     requests: int = 0
-    asked_at: float = 0.0
+    requested_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
         job_name=TRAIN_JOB,
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Trains a model when new fights, the model's own errors or a patch are reason enough.",
+        description="Trains a model after enough new fights, a problem of the champion, or a patch.",
     )
     def due_model(
         context: dg.SensorEvaluationContext,
@@ -110,37 +110,39 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
         now = clock()
         cursor = read_cursor(context.cursor, TrainCursor) or TrainCursor(name=new_memory().name)
         if in_progress(context.instance, TRAIN_JOB):
-            return tick_result(context, replace(cursor, looked_at=0.0), "a model is being trained")
-        if now - cursor.looked_at < INPUTS_EVERY_S and lake.is_at(STATS, cursor.version):
-            return tick_result(context, cursor, cursor.said)
+            return tick_result(context, replace(cursor, checked_at=0.0), "a model is being trained")
+        if now - cursor.checked_at < INPUTS_EVERY_S and lake.is_at(STATS, cursor.version):
+            return tick_result(context, cursor, cursor.message)
         version = lake.version(STATS)
         if version is None:
             return tick_result(context, cursor, "no statistics yet")
         policy, at = build_retraining_policy(settings), datetime.fromtimestamp(now, UTC)
         with registries.open() as registry:
-            facts = collect_retraining_inputs(
+            inputs = collect_retraining_inputs(
                 lake,
                 registry,
                 at,
                 input_digest=f"statistics {version}, code {ML_VERSION}",
                 last=_last_attempt(context.instance, registry),
             )
-        trigger = decide_retraining(facts, policy)
+        trigger = decide_retraining(inputs, policy)
         if trigger is None:
-            reasons = "; ".join(words for _, words in find_retraining_reasons(facts, policy))
-            why_not = find_pause_reason(facts, policy)
-            said = (
-                f"{facts.new_fights:,} new fights are no reason yet (expected {policy.new_fights:,})"
-                if facts.trained_fights is not None
-                else f"{facts.fights:,} fights, the first model waits for {policy.first_fights:,}"
+            reasons = "; ".join(text for _, text in find_retraining_reasons(inputs, policy))
+            why_not = find_pause_reason(inputs, policy)
+            message = (
+                f"{inputs.new_fights:,} new fights are no reason yet (expected {policy.new_fights:,})"
+                if inputs.trained_fights is not None
+                else f"{inputs.fights:,} fights, the first model waits for {policy.first_fights:,}"
             )
-            said = f"{why_not}; waiting: {reasons}" if reasons and why_not else why_not or said
-            return tick_result(context, replace(cursor, version=version, looked_at=now, said=said), said)
+            message = f"{why_not}; waiting: {reasons}" if reasons and why_not else why_not or message
+            return tick_result(
+                context, replace(cursor, version=version, checked_at=now, message=message), message
+            )
         request = dg.RunRequest(
-            run_key=f"{cursor.name}-{cursor.requests}", tags={**trigger.tags(), INPUT_TAG: facts.input}
+            run_key=f"{cursor.name}-{cursor.requests}", tags={**trigger.tags(), INPUT_TAG: inputs.input}
         )
         requested = replace(
-            cursor, version=version, looked_at=now, said=trigger.why, requests=cursor.requests + 1
+            cursor, version=version, checked_at=now, message=trigger.why, requests=cursor.requests + 1
         )
         return tick_result(context, requested, trigger.why, [request])
 
@@ -170,7 +172,7 @@ def _last_attempt(instance: dg.DagsterInstance, registry: ModelRegistry) -> Atte
         input=tried,
         outcome="failed" if has_failed else "promoted" if promoted else "refused",
         # A run that failed may have registered its version before it did.
-        in_vain=max(count_unpromoted(versions), int(has_failed)),
+        unpromoted=max(count_unpromoted(versions), int(has_failed)),
         tries=max(tries, 1),
     )
 
@@ -189,11 +191,11 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         before = read_cursor(context.cursor, ScoreCursor)
         cursor = before or ScoreCursor(new_memory())
         if find_champion(read_history(lake, DPS_MODEL)) is None:
-            return tick_result(context, cursor, "there is no champion yet to score with")
+            return tick_result(context, cursor, "no champion to score with yet")
         memory = cursor.memory
         moved = before is None or cursor.version is None or not lake.is_at(STATS, cursor.version)
         if not moved and not cursor.due and not memory.attempts:
-            return tick_result(context, cursor, "no fight day waits for its scores")
+            return tick_result(context, cursor, "no fight day is due for scoring")
         version = lake.version(STATS) if moved else cursor.version
         days = (
             _find_candidate_days(lake, cursor) if moved else {date.fromisoformat(day) for day in cursor.due}
@@ -206,11 +208,11 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         busy = days_in_progress([run for job in jobs for run in in_progress(context.instance, job)])
         choice = plan_work(memory, due, now, busy=busy)
         requests: list[dg.RunRequest] = []
-        asked_at = cursor.asked_at
-        if choice.ready and now - asked_at >= SCORE_EVERY_S:
+        requested_at = cursor.requested_at
+        if choice.ready and now - requested_at >= SCORE_EVERY_S:
             requests, memory = request_days(choice, memory, due, lake.days(STATS), now)
-            asked_at = now
-        cursor = ScoreCursor(memory, version, now if moved else cursor.looked_at, asked_at, due)
+            requested_at = now
+        cursor = ScoreCursor(memory, version, now if moved else cursor.checked_at, requested_at, due)
         return tick_result(context, cursor, describe_plan(choice), requests)
 
     return due_expected_dps
@@ -220,7 +222,7 @@ def _find_candidate_days(lake: Lake, cursor: ScoreCursor) -> set[date]:
     """Days whose statistics were written since the last poll, and those still due; all days at first."""
     if cursor.version is None:
         return set(lake.days(STATS))
-    since = datetime.fromtimestamp(cursor.looked_at, UTC) - _SLACK
+    since = datetime.fromtimestamp(cursor.checked_at, UTC) - _SLACK
     return lake.days_written(STATS, since) | {date.fromisoformat(day) for day in cursor.due}
 
 
@@ -238,14 +240,14 @@ def _due_player_clusters(clock: Clock) -> dg.SensorDefinition:
         cursor = read_cursor(context.cursor, StylesCursor) or StylesCursor(new_memory().name)
         if lake.version(EXPECTED) is None:
             return tick_result(context, cursor, "no fight is scored yet")
-        if now - cursor.asked_at < STYLES_EVERY_S:
+        if now - cursor.requested_at < STYLES_EVERY_S:
             return tick_result(context, cursor, "play styles were refreshed within the last day")
         if in_progress(context.instance, STYLES_JOB) or in_progress(context.instance, SCORE_JOB):
             return tick_result(context, cursor, "fights are being scored, or play styles refreshed")
         if are_styles_current(lake):
             return tick_result(context, cursor, "no fight was scored since play styles were refreshed")
         request = dg.RunRequest(run_key=f"{cursor.name}-{cursor.requests}")
-        requested = replace(cursor, requests=cursor.requests + 1, asked_at=now)
+        requested = replace(cursor, requests=cursor.requests + 1, requested_at=now)
         return tick_result(context, requested, "", [request])
 
     return due_player_clusters
@@ -255,7 +257,7 @@ def _alias_moves(clock: Clock) -> dg.SensorDefinition:
     @dg.sensor(
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Writes down who moved an alias of a model, also where it was done in the MLflow UI.",
+        description="Records who moved an alias of a model, including moves made in the MLflow UI.",
         asset_selection=dg.AssetSelection.assets(HISTORY_ASSET),
     )
     def alias_moves(
@@ -266,8 +268,8 @@ def _alias_moves(clock: Clock) -> dg.SensorDefinition:
         now = datetime.fromtimestamp(clock(), UTC)
         cursor = read_cursor(context.cursor, AliasCursor) or AliasCursor()
         with registries.open() as registry:
-            noticed = record_outside_changes(registry, lake, now)
-            noticed += record_outside_changes(registry.beside(STYLE_MODEL), lake, now)
+            recorded = record_outside_changes(registry, lake, now)
+            recorded += record_outside_changes(registry.for_model(STYLE_MODEL), lake, now)
         version = lake.version(HISTORY_ASSET)
         if version == cursor.version:
             return tick_result(context, cursor, "no alias has moved")
@@ -279,7 +281,7 @@ def _alias_moves(clock: Clock) -> dg.SensorDefinition:
                 "dagster/row_count": len(rows),
                 "newest": f"{newest.model_name}: {newest.alias} to version {newest.to_version} "
                 f"({newest.action} by {newest.changed_by}): {newest.reason}",
-                "noticed now": len(noticed),
+                "newly recorded": len(recorded),
                 "table version": -1 if version is None else version,
             },
         )

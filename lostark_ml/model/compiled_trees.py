@@ -155,14 +155,14 @@ def _compile(pipeline: Pipeline) -> CompiledPipeline:
     trees, edges = pipeline[-1].trees_, pipeline[-1].edges_
     predictors = [one for (one,) in trees._predictors]  # noqa: SLF001 - see NotCompiled
     own_codes = _map_category_codes(trees)
-    most_leaves = max(one.get_n_leaf_nodes() for one in predictors)
-    most_codes = max([*map(len, own_codes), *(len(one) + 1 for one in edges)])
-    if most_leaves > MAX_LEAVES or most_codes > MISSING:
-        message = f"at most {MAX_LEAVES} leaves and {MISSING} codes, found {most_leaves} and {most_codes}"
+    leaf_count = max(one.get_n_leaf_nodes() for one in predictors)
+    code_count = max([*map(len, own_codes), *(len(one) + 1 for one in edges)])
+    if leaf_count > MAX_LEAVES or code_count > MISSING:
+        message = f"at most {MAX_LEAVES} leaves and {MISSING} codes, found {leaf_count} and {code_count}"
         raise ValueError(message)
-    leaves = np.zeros((len(predictors), most_leaves))
+    leaves = np.zeros((len(predictors), leaf_count))
     # Half as wide, half as much memory to go through.
-    bits: Any = np.uint32 if most_leaves <= NARROW_LEAVES else np.uint64
+    bits: Any = np.uint32 if leaf_count <= NARROW_LEAVES else np.uint64
     table = np.full((_FEATURES, len(predictors), _BYTES), np.iinfo(bits).max, bits)
     for number, predictor in enumerate(predictors):
         _fill_tree(table[:, number], leaves[number], predictor, own_codes)

@@ -46,7 +46,7 @@ class TrainingConfig:
     """How a model is trained; ``model`` says what it is."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
-    fewest_rows: int = 1000
+    fewest_rows: int = 1000  # saved in model files under this name
     calibration_weeks: int = 2
     calibration_rows: int = 60_000
     interval_level: float = 0.9

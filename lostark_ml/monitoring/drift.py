@@ -31,8 +31,8 @@ class DriftPolicy:
     """
 
     reference_weeks: int = 4
-    fewest_fights: int = 10
-    fewest_cells: int = 5
+    min_fights: int = 10
+    min_cells: int = 5
     smallest_change: float = 0.05
     usual_change: float = 0.02
     false_alarms: float = 0.05
@@ -82,9 +82,9 @@ def measure_drift(rows: pd.DataFrame, week: datetime, policy: DriftPolicy | None
         _summarise_fights(before, CELL).add_suffix("_before"), how="left"
     )
     cells[["n_before"]] = cells[["n_before"]].fillna(0)
-    is_tested = (cells["n"] >= policy.fewest_fights) & (cells["n_before"] >= policy.fewest_fights)
+    is_tested = (cells["n"] >= policy.min_fights) & (cells["n_before"] >= policy.min_fights)
     tested = _with_change(cells[is_tested])
-    if len(tested) < policy.fewest_cells:
+    if len(tested) < policy.min_cells:
         # With few cells a cell's change can't be separated from the change of the level.
         tested = tested.iloc[:0]
     common, common_se = _measure_common_change(tested)

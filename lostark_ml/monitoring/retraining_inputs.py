@@ -18,7 +18,7 @@ from lostark_ml.registry.lifecycle import FIGHTS_TAG, PROMOTE_TAG, UNTIL_TAG
 from lostark_ml.registry.model_registry import ModelRegistry, ModelVersion
 
 _EVENTS = "core_game_events"
-_LOOK_BACK = 6 * WEEK
+_LOOKBACK = 6 * WEEK
 _JUDGED = [
     "is_counted", "is_cleared", "raid_name", "gate_name", "difficulty", "class_name", "spec_name",
     "is_support", "is_dead", "dps",
@@ -33,7 +33,7 @@ def collect_retraining_inputs(
     input_digest: str,
     last: Attempt | None,
 ) -> RetrainingInputs:
-    """The facts, with what Dagster knows of the newest attempt given."""
+    """The inputs of the decision; ``last`` is the newest attempt by Dagster's run records."""
     versions = registry.versions()
     newest = versions[0] if versions else None
     fights = read_population_fights(lake)
@@ -51,7 +51,7 @@ def collect_retraining_inputs(
 
 
 def read_population_fights(lake: Lake) -> dict[str, datetime]:
-    """Fights that a model would learn from, with their starts."""
+    """Fights that qualify for the training set, with their start times."""
     rows = lake.read(STATS_PLAYER_DPS.name, columns=["fight_id", "fight_started_at", *_JUDGED]).to_pandas()
     kept = rows[find_exclusions(rows).isna().to_numpy()]
     starts = kept.groupby("fight_id")["fight_started_at"].min()
@@ -69,8 +69,8 @@ def count_unpromoted(versions: Sequence[ModelVersion]) -> int:
 
 
 def find_champion_problems(lake: Lake, registry: ModelRegistry, now: datetime) -> list[ModelProblem]:
-    """What is wrong with the champion by the newest weeks."""
-    where = pc.field("fight_date") >= (now - _LOOK_BACK).date()
+    """Problems of the champion in the two newest weeks."""
+    where = pc.field("fight_date") >= (now - _LOOKBACK).date()
     expected = lake.read(EXPECTED, where=where)
     if not expected.num_rows:
         return []
@@ -79,7 +79,7 @@ def find_champion_problems(lake: Lake, registry: ModelRegistry, now: datetime) -
 
 
 def find_patches_since(lake: Lake, newest: ModelVersion | None, starts: Sequence[datetime]) -> list[Patch]:
-    """Named patches since the fights that the newest version knew, with the fights after each."""
+    """Named patches after the newest fight of the newest version, with the number of fights after each."""
     known_until = None if newest is None else newest.tags.get(UNTIL_TAG)
     if known_until is None:
         return []

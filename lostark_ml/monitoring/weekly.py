@@ -50,7 +50,7 @@ class MonitoringPolicy:
     Shares of 1, except ``bias_limit`` (log) and the fewest of rows and fights.
     """
 
-    fewest_fights: int = 30
+    min_fights: int = 30
     certainty: float = 0.99
     mape_margin: float = 0.02
     bias_limit: float = 0.06
@@ -147,7 +147,7 @@ def find_problems(
 def find_newest_week(table: pd.DataFrame, policy: MonitoringPolicy) -> datetime | None:
     """The newest week with enough fights, answered or refused, to say anything."""
     overall = table[table["slice"] == OVERALL]
-    enough = overall[(overall["fights"] >= policy.fewest_fights) | (overall["refused"] >= policy.slice_rows)]
+    enough = overall[(overall["fights"] >= policy.min_fights) | (overall["refused"] >= policy.slice_rows)]
     return None if enough.empty else enough["week_started_at"].max()
 
 

@@ -1,7 +1,7 @@
 """Aliases of model versions and their history, the lake table ``ml_champion_history``.
 
 :func:`set_alias` writes its intent to the registered model, moves the alias, then appends the history row:
-after a crash at any point the next call can tell what happened. Changes made in the MLflow UI are kept;
+after a crash at any point the next call knows what happened. Changes made in the MLflow UI are kept;
 :func:`record_outside_changes` records them.
 """
 
@@ -83,7 +83,7 @@ def set_alias(
 
     Raises:
         UnknownModelVersion: there is no such version.
-        AlreadyThere: the alias points to it.
+        AliasUnchanged: the alias already points to it.
         RegistryUnavailable: nothing was moved, or the next call records that it was.
     """
     if action not in ACTIONS or alias not in ALIASES:
@@ -108,7 +108,9 @@ def set_alias(
             reason=why[:_MAX_REASON],
             training_set_version=target.training_set_version,
         )
-        registry.note(_get_intent_key(alias), json.dumps(asdict(change), default=str, ensure_ascii=False))
+        registry.set_model_tag(
+            _get_intent_key(alias), json.dumps(asdict(change), default=str, ensure_ascii=False)
+        )
         registry.move_alias(alias, version)
         _append_history(lake, [change])
     return change
@@ -117,8 +119,8 @@ def set_alias(
 def record_outside_changes(registry: ModelRegistry, lake: Lake, now: datetime) -> list[AliasChange]:
     """Record changes of the aliases since the last row; returns the new rows.
 
-    A move that :func:`point` made and was cut off before it could record is recorded as what it was. Anything
-    else is ``outside``. Moves that were undone between two calls are not seen.
+    A move by :func:`set_alias` that was interrupted before its row was written keeps its own action;
+    anything else is ``outside``. Moves undone between two calls are not seen.
     """
     with lake.lock(ML_CHAMPION_HISTORY.name):
         return _record_outside_changes(registry, lake, now)
@@ -136,8 +138,8 @@ def find_champion(history: Sequence[AliasChange], at: datetime | None = None) ->
 def find_previous_champion(history: Sequence[AliasChange]) -> int | None:
     """The champion before the active one; None if the history has none.
 
-    A rollback takes back one takeover: a second one goes to the champion before that. Where the alias was
-    removed, it is the last one that had it.
+    A rollback undoes one promotion: a second one goes to the champion before that. Where the alias was
+    removed, the result is the last version that had it.
     """
     stack: list[int] = []
     changes = [c for c in sorted(history, key=lambda c: c.changed_at) if c.alias == CHAMPION]
@@ -155,10 +157,10 @@ def find_previous_champion(history: Sequence[AliasChange]) -> int | None:
 
 
 def roll_back(registry: ModelRegistry, lake: Lake, *, by: str, why: str, now: datetime) -> AliasChange:
-    """Make the champion before the present one champion again.
+    """Make the previous champion active again.
 
     Raises:
-        NothingToRollBackTo: there was none.
+        NoPreviousChampion: the history has none.
     """
     record_outside_changes(registry, lake, now)
     version = find_previous_champion(read_history(lake, registry.model_name))
@@ -198,11 +200,11 @@ def _find_interrupted_change(
     registry: ModelRegistry, alias: str, current: int | None, last: AliasChange | None
 ) -> AliasChange | None:
     """The change that ``set_alias`` was making when it was cut off, if that is what happened."""
-    text = None if current is None else registry.notes().get(_get_intent_key(alias))
+    text = None if current is None else registry.model_tags().get(_get_intent_key(alias))
     if text is None:
         return None
-    noted = json.loads(text)
-    change = AliasChange(**{**noted, "changed_at": datetime.fromisoformat(noted["changed_at"])})
+    intent = json.loads(text)
+    change = AliasChange(**{**intent, "changed_at": datetime.fromisoformat(intent["changed_at"])})
     follows = last is None or change.changed_at > last.changed_at
     if (
         not follows

@@ -238,7 +238,7 @@ def evaluate_challenger(
         entry.version,
         {
             PROMOTE_TAG: "yes" if decision.promote else "no",
-            DECISION_TAG: decision.words,
+            DECISION_TAG: decision.summary,
             AGAINST_TAG: "none" if against is None else str(against),
             "decision_numbers": _dump_numbers(decision),
         },

@@ -61,10 +61,10 @@ class CardInputs:
     trigger: str = ""
 
 
-def build_model_card(facts: CardInputs) -> str:
+def build_model_card(inputs: CardInputs) -> str:
     """The card, at most ``MAX_CHARACTERS`` characters."""
-    head, tail = _build_head(facts), _build_tail(facts)
-    rows = _build_slice_rows(facts)
+    head, tail = _build_head(inputs), _build_tail(inputs)
+    rows = _build_slice_rows(inputs)
     shown = len(rows)
     card = _assemble(head, rows, shown, tail)
     while len(card) > MAX_CHARACTERS and shown:
@@ -87,16 +87,16 @@ def _assemble(head: str, rows: list[dict[str, str]], shown: int, tail: str) -> s
     return f"{head}\n\n## Slices, worst first{table}{more}\n\n{tail}"
 
 
-def _build_head(facts: CardInputs) -> str:
-    model, test = facts.model, facts.evaluation
+def _build_head(inputs: CardInputs) -> str:
+    model, test = inputs.model, inputs.evaluation
     parts = [
         "# Expected DPS · 기대 DPS",
         WHAT,
         f"Trained on **{model.trained_rows:,} players of {model.trained_fights:,} fights** before "
-        f"{model.cutoff:%Y-%m-%d %H:%M} UTC" + (f", because: {facts.trigger}." if facts.trigger else "."),
-        _describe_decision(facts.decision),
+        f"{model.cutoff:%Y-%m-%d %H:%M} UTC" + (f", because: {inputs.trigger}." if inputs.trigger else "."),
+        _describe_decision(inputs.decision),
         f"## Test: {test.cutoff:%Y-%m-%d} to {test.until:%Y-%m-%d}, fights never seen",
-        markdown_table(_build_test_rows(facts)),
+        markdown_table(_build_test_rows(inputs)),
     ]
     return "\n\n".join(parts)
 
@@ -105,7 +105,7 @@ def _describe_decision(decision: PromotionDecision | None) -> str:
     if decision is None:
         return "## Decision: none yet\n\nIt was not compared with a champion."
     title = "promote" if decision.promote else "do not promote"
-    reasons = [f"- {_shorten(reason.words)}" for reason in decision.reasons[:MAX_REASONS]]
+    reasons = [f"- {_shorten(reason.text)}" for reason in decision.reasons[:MAX_REASONS]]
     more = len(decision.reasons) - len(reasons)
     lines = [*reasons, *([f"- and {more} more reasons"] if more else [])]
     policy = decision.policy
@@ -116,15 +116,15 @@ def _describe_decision(decision: PromotionDecision | None) -> str:
     return f"## Decision: {title}\n\n" + "\n".join(lines) + f"\n\n{rule}"
 
 
-def _build_test_rows(facts: CardInputs) -> list[dict[str, str]]:
+def _build_test_rows(inputs: CardInputs) -> list[dict[str, str]]:
     rows = []
-    for name, m in facts.evaluation.overall.items():
+    for name, m in inputs.evaluation.overall.items():
         rows.append({"": "**this model**" if name == MODEL else name, **_format_metrics(m)})
-    comparisons = facts.decision.comparisons if facts.decision else ()
+    comparisons = inputs.decision.comparisons if inputs.decision else ()
     rows += [
         {
             "": "champion (rows that both answer)",
-            **dict.fromkeys(_format_metrics(facts.evaluation.model), ""),
+            **dict.fromkeys(_format_metrics(inputs.evaluation.model), ""),
             "players": f"{c.rows:,}",
             "MAPE": _format_percent(c.mape_of_other),
         }
@@ -147,9 +147,9 @@ def _format_metrics(m: Metrics) -> dict[str, str]:
     }
 
 
-def _build_slice_rows(facts: CardInputs) -> list[dict[str, str]]:
-    table = facts.evaluation.slices
-    changes = {(c.slice, c.value): c for c in (facts.decision.slices if facts.decision else ())}
+def _build_slice_rows(inputs: CardInputs) -> list[dict[str, str]]:
+    table = inputs.evaluation.slices
+    changes = {(c.slice, c.value): c for c in (inputs.decision.slices if inputs.decision else ())}
     table = table[table["slice"].isin(SLICE_NAMES) & (table["rows"] >= SLICE_ROWS)]
     rows = [
         (changes.get((row["slice"], str(row["value"]))), row)
@@ -176,24 +176,24 @@ def _format_change(change: SliceChange) -> str:
     return f"{100 * change.worse:+.2f}{mark}"
 
 
-def _build_tail(facts: CardInputs) -> str:
-    model = facts.model
+def _build_tail(inputs: CardInputs) -> str:
+    model = inputs.model
     versions = ", ".join(
-        f"{name} {'-' if version is None else version}" for name, version in sorted(facts.versions.items())
+        f"{name} {'-' if version is None else version}" for name, version in sorted(inputs.versions.items())
     )
     slopes = ", ".join(
         f"{name.removeprefix('gap_').removesuffix('_dps')} {slope:.2f}"
         for name, slope in model.gap.slopes.items()
     )
     lines = {
-        "Snapshot (Delta versions)": f"{versions or 'unknown'}; code {facts.code_version}",
-        "Left out": _format_counts({EXCLUSIONS.get(why, why): n for why, n in facts.exclusions.items()}),
+        "Snapshot (Delta versions)": f"{versions or 'unknown'}; code {inputs.code_version}",
+        "Left out": _format_counts({EXCLUSIONS.get(why, why): n for why, n in inputs.exclusions.items()}),
         "Interval": f"{model.intervals.level:.0%}, conformal, from {model.intervals.rows:,} errors of "
         "forecasts of the newest weeks; specs have their own ends, shrunk to all",
-        "Leak tests": _describe_leakage(facts.leaks),
+        "Leak tests": _describe_leakage(inputs.leaks),
         "Gap, log DPS by unit of crit rate, positional rate, log casts, log living time": slopes
         or "too few logs have the figures; the gap stays unexplained",
-        "Refuses": f"{REFUSES}; in the test: {_format_counts(facts.evaluation.refused)}",
+        "Refuses": f"{REFUSES}; in the test: {_format_counts(inputs.evaluation.refused)}",
     }
     method = "\n".join(f"- {name}: {text}." for name, text in lines.items())
     limits = "\n".join(f"- {limit}" for limit in LIMITS)

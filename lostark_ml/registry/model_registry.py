@@ -99,9 +99,9 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Submission:
-    """What a run records beside the model; every part is shown in the MLflow UI.
+    """What a run records besides the model; every part is shown in the MLflow UI.
 
-    ``metrics`` that are not finite are left out. ``tables``, ``figures`` (PNG bytes) and ``pages`` (Markdown)
+    Non-finite ``metrics`` are skipped. ``tables``, ``figures`` (PNG bytes) and ``pages`` (Markdown)
     become files by their names, without an ending. ``snapshot`` names the data: Delta version by lake table.
     ``tags`` are of the run and of the version, such as ``trigger`` and ``cutoff_at``.
     """
@@ -142,8 +142,8 @@ class ModelRegistry:
         """Where it is, without a password."""
         return strip_password(self._uri)
 
-    def beside(self, model_name: str) -> ModelRegistry:
-        """Another registered model of the same MLflow."""
+    def for_model(self, model_name: str) -> ModelRegistry:
+        """The registry of another registered model on the same MLflow."""
         return ModelRegistry(self._uri, self._artifact_root, model_name)
 
     def check(self) -> int:
@@ -157,7 +157,7 @@ class ModelRegistry:
     def submit(self, model: Any, submission: Submission, example: pd.DataFrame) -> ModelVersion:
         """Record a run with everything of ``submission`` and register ``model`` as a new version.
 
-        No alias is moved: ``champion_history.point`` gives it ``challenger``. A run that fails half way is
+        No alias is moved: ``aliases.set_alias`` makes it ``challenger``. A run that fails half way is
         marked as failed and registers nothing.
 
         Args:
@@ -167,7 +167,7 @@ class ModelRegistry:
 
         Raises:
             RegistryUnavailable: MLflow does not answer.
-            ModelRefused: the model would not come back as it is.
+            ModelRefused: the model does not survive a round trip through its files.
         """
         with self._translate_errors("register a model"):
             client = self._client
@@ -272,13 +272,13 @@ class ModelRegistry:
                     raise
                 raise UnknownModelVersion(
                     f"{self.model_name} version {wanted.version}: expected its files, found none at "
-                    f"{self._get_files(wanted.version)}. Nothing was loaded. Bring them back from a copy, or "
+                    f"{self._get_files(wanted.version)}. Nothing was loaded. Restore them from a backup, or "
                     "roll back to another version."
                 ) from error
             return model_file.load(Path(files), kind, digest=wanted.tags.get(DIGEST_TAG))
 
     def describe(self, version: int, markdown: str) -> None:
-        """Put the model card in place of the version's description, and of its run's."""
+        """Set the description of the version and of its run to ``markdown``."""
         with self._translate_errors(f"describe version {version}"):
             found = self._client.update_model_version(self.model_name, str(version), description=markdown)
             if found.run_id:
@@ -290,18 +290,18 @@ class ModelRegistry:
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.model_name, str(version), key, _text(value))
 
-    def notes(self) -> dict[str, str]:
+    def model_tags(self) -> dict[str, str]:
         """Tags of the registered model itself."""
-        with self._translate_errors("read the notes"):
+        with self._translate_errors("read the tags of the registered model"):
             return dict(self._client.get_registered_model(self.model_name).tags)
 
-    def note(self, key: str, text: str) -> None:
-        """Write a tag on the registered model itself."""
-        with self._translate_errors("write a note"):
+    def set_model_tag(self, key: str, text: str) -> None:
+        """Set a tag of the registered model itself."""
+        with self._translate_errors("tag the registered model"):
             self._client.set_registered_model_tag(self.model_name, key, text)
 
     def move_alias(self, alias: str, version: int) -> None:
-        """Let ``alias`` point to ``version``. Without a record: use ``champion_history.point``."""
+        """Point ``alias`` to ``version`` without a history row; callers use ``aliases.set_alias``."""
         with self._translate_errors(f"move {alias} to version {version}"):
             self._client.get_model_version(self.model_name, str(version))
             self._client.set_registered_model_alias(self.model_name, alias, str(version))
@@ -329,7 +329,7 @@ class ModelRegistry:
 
     @contextlib.contextmanager
     def _translate_errors(self, what: str) -> Iterator[None]:
-        """MLflow's errors as ours; needs no import of MLflow before it is used."""
+        """Raise MLflow's errors as ours, without importing MLflow."""
         try:
             yield
         except LostarkError:
@@ -541,7 +541,7 @@ def _text(value: object) -> str:
 
 
 def _probe(uri: str, address: str) -> None:
-    """MLflow tries a dead database or server for minutes; this says so in seconds."""
+    """Fail within seconds if the server is down; MLflow itself would retry for minutes."""
     try:
         if uri.startswith("postgresql"):
             import psycopg2  # noqa: PLC0415

@@ -40,13 +40,13 @@ MAX_SLICES_SHOWN = 3
 
 @dataclass(frozen=True)
 class PromotionPolicy:
-    """The thresholds. MAPE and its changes are fractions: .001 is a tenth of a point.
+    """Thresholds of the gate. MAPE and its changes are fractions: 0.001 is a tenth of a point.
 
-    ``margin``: retrains of one model on other samples truly differ by up to a tenth of a point, for ever in
-    the same direction on many fights: that is worth no change.
-    ``fewest_fights``: below, a gain of a whole point is found in fewer than half of the cases.
+    ``margin``: retrains of one model on other samples differ by up to a tenth of a point, consistently on
+    many fights: not worth a change of champion.
+    ``min_fights``: with fewer, a gain of one point is detected in less than half of the cases.
     ``slice_limits``: by how much a slice may get worse, by column; the smaller its usual slices, the wider.
-    ``most_refused``: share of the rows answered by the champion that the challenger may refuse.
+    ``max_refused``: share of the rows the champion predicts that the challenger may refuse.
 
     Raises:
         SettingsError: a threshold makes no sense.
@@ -54,24 +54,24 @@ class PromotionPolicy:
 
     confidence: float = 0.95
     margin: float = 0.0015
-    fewest_fights: int = 50
+    min_fights: int = 50
     slice_limits: Mapping[str, float] = field(default_factory=lambda: dict(SLICE_LIMITS))
     slice_rows: int = 100
     slice_fights: int = 30
-    most_refused: float = 0.01
+    max_refused: float = 0.01
     draws: int = 2000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse thresholds that would let anything pass, or nothing."""
+        """Reject thresholds under which everything or nothing would pass."""
         rules = {
             "confidence": (0.5 < self.confidence < 1, "more than 0.5 and less than 1"),
             "margin": (0 <= self.margin < 1, "0 or more, less than 1"),
-            "fewest_fights": (self.fewest_fights >= 2, "2 or more"),
+            "min_fights": (self.min_fights >= 2, "2 or more"),
             "slice_limits": (all(0 <= v < 1 for v in self.slice_limits.values()), "0 or more, less than 1"),
             "slice_rows": (self.slice_rows >= 1, "1 or more"),
             "slice_fights": (self.slice_fights >= 2, "2 or more"),
-            "most_refused": (0 <= self.most_refused <= 1, "0 to 1"),
+            "max_refused": (0 <= self.max_refused <= 1, "0 to 1"),
             "draws": (self.draws >= 100, "100 or more"),
         }
         for name, (holds, expected) in rules.items():
@@ -84,10 +84,10 @@ class PromotionPolicy:
 
 @dataclass(frozen=True)
 class HoldoutTest:
-    """Fights for the test, a row a player; predictions are log DPS in the order of ``rows``.
+    """Held-out fights, one row per player; predictions are log DPS in the order of ``rows``.
 
     ``rows`` has fight_id, fight_started_at, log_dps (the truth) and the columns of the policy's slices. NaN
-    in a prediction is a refusal. Baselines learnt up to the challenger's cutoff.
+    in a prediction is a refusal. Baselines are fitted on rows before the challenger's cutoff.
     """
 
     rows: pd.DataFrame
@@ -133,15 +133,15 @@ class SliceChange:
 
 @dataclass(frozen=True)
 class Reason:
-    """A code of ``REASONS``, and the same with numbers in words."""
+    """A code of ``REASONS`` and a text with the numbers."""
 
     code: str
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """What is to be done, why, and the numbers behind it; slices are worst first."""
+    """Whether to promote, why, and the numbers behind it; slices are worst first."""
 
     promote: bool
     reasons: tuple[Reason, ...]
@@ -152,9 +152,9 @@ class PromotionDecision:
     policy: PromotionPolicy
 
     @property
-    def words(self) -> str:
-        """The reasons as one text."""
-        return "; ".join(reason.words for reason in self.reasons)
+    def summary(self) -> str:
+        """All reasons, joined."""
+        return "; ".join(reason.text for reason in self.reasons)
 
 
 def predict_holdout(
@@ -195,7 +195,7 @@ def decide_promotion(
     Args:
         test: the held-out fights with all predictions.
         policy: the thresholds.
-        leaks: what the leak tests found of the challenger's features, where they were run.
+        leaks: result of the leakage tests, where they were run.
     """
     policy = policy or PromotionPolicy()
     at = test.rows["fight_started_at"]
@@ -240,9 +240,9 @@ def _find_test_defects(
     if test.champion is not None:
         answered &= np.isfinite(test.champion)
     fights = test.rows["fight_id"][answered].nunique()
-    if fights < policy.fewest_fights:
-        words = f"expected at least {policy.fewest_fights} fights to test on, found {fights}"
-        return (_build_reason("too_few_fights", words),)
+    if fights < policy.min_fights:
+        text = f"expected at least {policy.min_fights} fights to test on, found {fights}"
+        return (_build_reason("too_few_fights", text),)
     return ()
 
 
@@ -298,12 +298,12 @@ def _find_extra_refusals(test: HoldoutTest, policy: PromotionPolicy) -> list[Rea
     assert test.champion is not None
     known = np.isfinite(test.champion)
     refused = int((known & ~np.isfinite(test.challenger)).sum())
-    if refused <= policy.most_refused * known.sum():
+    if refused <= policy.max_refused * known.sum():
         return []
     return [
         _build_reason(
             "answers_fewer",
-            f"expected to refuse at most {policy.most_refused:.1%} of the {int(known.sum()):,} rows that the "
+            f"expected to refuse at most {policy.max_refused:.1%} of the {int(known.sum()):,} rows that the "
             f"champion answers, found {refused / known.sum():.1%}",
         )
     ]
@@ -359,13 +359,13 @@ class _Errors:
         return cls(test.rows, _ape(true, test.challenger), others, fight, len(names))
 
     def pairs(self) -> _Pairs:
-        facts, sums = [], []
+        records, sums = [], []
         for name, other in self.others.items():
             both = np.isfinite(self.own) & np.isfinite(other)
             own, others, fight = self.own[both], other[both], self.fight[both]
             count = np.bincount(fight, minlength=self.fights)
             sums += [np.bincount(fight, others - own, self.fights), count]
-            facts.append(
+            records.append(
                 {
                     "against": name,
                     "rows": len(own),
@@ -375,12 +375,12 @@ class _Errors:
                     "gain": float((others - own).mean()),
                 }
             )
-        return _Pairs(facts, np.reshape(sums, (-1, self.fights)))
+        return _Pairs(records, np.reshape(sums, (-1, self.fights)))
 
     def slices(self, policy: PromotionPolicy) -> _Slices:
         """Slices with enough rows and fights; none without a champion."""
         champion = self.others.get(CHAMPION)
-        facts, sums = [], []
+        records, sums = [], []
         if champion is not None:
             both = np.isfinite(self.own) & np.isfinite(champion)
             own, before, fight = self.own[both], champion[both], self.fight[both]
@@ -396,7 +396,7 @@ class _Errors:
                 means = [np.bincount(code, one) / rows for one in (own, before)]
                 for at in np.flatnonzero((rows >= policy.slice_rows) & (fights >= policy.slice_fights)):
                     sums += [worse[at], count[at]]
-                    facts.append(
+                    records.append(
                         {
                             "slice": column,
                             "value": str(values[at]),
@@ -408,27 +408,27 @@ class _Errors:
                             "limit": limit,
                         }
                     )
-        return _Slices(facts, np.reshape(sums, (-1, self.fights)))
+        return _Slices(records, np.reshape(sums, (-1, self.fights)))
 
 
 @dataclass(frozen=True)
 class _Pairs:
-    """What is known of each comparison; ``sums`` has two rows each (gain, rows), a column a fight."""
+    """Fields of each comparison; ``sums`` has two rows each (gain, rows) and one column per fight."""
 
-    facts: list[dict]
+    records: list[dict]
     sums: np.ndarray
 
     def comparisons(self, drawn: np.ndarray, policy: PromotionPolicy) -> tuple[Comparison, ...]:
         gains = _divide_sums(drawn)
         lows = [float(np.nanquantile(gain, 1 - policy.confidence)) for gain in gains]
-        return tuple(Comparison(**one, gain_low=low) for one, low in zip(self.facts, lows, strict=True))
+        return tuple(Comparison(**one, gain_low=low) for one, low in zip(self.records, lows, strict=True))
 
 
 @dataclass(frozen=True)
 class _Slices:
-    """What is known of each slice; ``sums`` has two rows each (how much worse, rows), a column a fight."""
+    """Fields of each slice; ``sums`` has two rows each (increase, rows) and one column per fight."""
 
-    facts: list[dict]
+    records: list[dict]
     sums: np.ndarray
 
     def changes(self, drawn: np.ndarray, policy: PromotionPolicy) -> tuple[SliceChange, ...]:
@@ -436,19 +436,21 @@ class _Slices:
 
         With bounds of their own, one of fifty slices always looks worse by chance.
         """
-        if not self.facts:
+        if not self.records:
             return ()
-        rises = np.array([one["worse"] for one in self.facts])
+        rises = np.array([one["worse"] for one in self.records])
         off = np.nan_to_num(_divide_sums(drawn) - rises[:, None])
         spread = off.std(axis=1)
         largest = (off / np.where(spread > 0, spread, np.inf)[:, None]).max(axis=0)
         lows = rises - np.quantile(largest, policy.confidence) * spread
-        found = [SliceChange(**one, worse_low=float(low)) for one, low in zip(self.facts, lows, strict=True)]
+        found = [
+            SliceChange(**one, worse_low=float(low)) for one, low in zip(self.records, lows, strict=True)
+        ]
         return tuple(sorted(found, key=lambda s: (s.limit - s.worse_low, s.slice, s.value)))
 
 
 def _divide_sums(drawn: np.ndarray) -> np.ndarray:
-    """Means by draw from rows of sums and of counts by turns; NaN where nothing was drawn."""
+    """Means by draw from alternating rows of sums and counts; NaN where nothing was drawn."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return drawn[0::2] / drawn[1::2]
 
@@ -456,7 +458,7 @@ def _divide_sums(drawn: np.ndarray) -> np.ndarray:
 def _resample_fights(sums: np.ndarray, policy: PromotionPolicy) -> np.ndarray:
     """Totals of ``sums`` (figures, fights) over resampled fights: (figures, draws).
 
-    How often a fight is drawn is Poisson of 1, apart for each fight: so memory is bounded.
+    Poisson bootstrap: each fight is drawn Poisson(1) times, independently, which bounds the memory.
     """
     random = np.random.default_rng(policy.seed)
     totals = np.zeros((len(sums), policy.draws))
@@ -478,8 +480,8 @@ def _to_datetime(value: pd.Timestamp) -> datetime:
     return value.to_pydatetime()
 
 
-def _build_reason(code: str, words: str) -> Reason:
-    return Reason(code, f"{REASONS[code]}: {words}")
+def _build_reason(code: str, text: str) -> Reason:
+    return Reason(code, f"{REASONS[code]}: {text}")
 
 
 def _points(fraction: float) -> str:

@@ -46,10 +46,10 @@ _MAX_DEVIATION = 4.0
 class StylePolicy:
     """Parameters of the clustering. The cost is about ``null_draws`` times (5 + ``resamples``) small fits."""
 
-    fewest_fights: int = 5
-    fewest_of_spec: int = 8
-    fewest_characters: int = 100
-    fewest_features: int = 3
+    min_fights: int = 5
+    min_per_spec: int = 8
+    min_characters: int = 100
+    min_features: int = 3
     known_share: float = 0.8
     commonest_share: float = 0.5
     styles: tuple[int, ...] = (2, 3, 4, 5, 6)
@@ -58,7 +58,7 @@ class StylePolicy:
     resamples: int = 4
     tested_characters: int = 1000
     level: float = 0.05
-    furthest_match: float = 1.5
+    max_match_distance: float = 1.5
     seed: int = 0
 
 
@@ -198,7 +198,7 @@ def compute_style_features(
     Args:
         stats: rows of ``stats_player_dps``.
         expected: rows of ``ml_expected_dps``, for the variability of DPS against the expected.
-        policy: ``fewest_fights`` is used.
+        policy: ``min_fights`` is used.
 
     Returns:
         Columns of ``KEY``, class_name, fights, item_level, and ``FEATURES``: means over fights of what the
@@ -214,11 +214,11 @@ def compute_style_features(
     groups = rows.groupby(KEY, sort=True)
     found = groups[named].mean()
     spread = groups["residual_spread"].agg(["std", "count"])
-    found["residual_spread"] = spread["std"].where(spread["count"] >= policy.fewest_fights)
+    found["residual_spread"] = spread["std"].where(spread["count"] >= policy.min_fights)
     found.insert(0, "fights", groups.size())
     found.insert(0, "item_level", groups["item_level"].max())
     found.insert(0, "class_name", groups["class_name"].first())
-    return found[found["fights"] >= policy.fewest_fights].reset_index()
+    return found[found["fights"] >= policy.min_fights].reset_index()
 
 
 def find_styles(
@@ -233,7 +233,7 @@ def find_styles(
     characters = characters.sort_values(KEY, ignore_index=True)
     scale = _fit_scale(characters, policy)
     rows = characters[scale.knows(characters)] if scale else characters.iloc[:0]
-    if scale is None or len(rows) < policy.fewest_characters:
+    if scale is None or len(rows) < policy.min_characters:
         return StyleModel(_build_insufficient_evidence(len(rows), scale, policy))
     points = scale.standardise(rows)
     mixture = _fit_best_mixture(points, policy)
@@ -344,9 +344,9 @@ def _centre_in_cell(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def _fit_scale(characters: pd.DataFrame, policy: StylePolicy) -> Scale | None:
     """How to compare within specs; None without enough characters or informative features."""
     counts = characters.groupby("spec_name").size()
-    rows = characters[characters["spec_name"].isin(counts.index[counts >= policy.fewest_of_spec])]
+    rows = characters[characters["spec_name"].isin(counts.index[counts >= policy.min_per_spec])]
     features = tuple(name for name in FEATURES if _is_informative(rows, name, policy))
-    if rows.empty or len(features) < policy.fewest_features:
+    if rows.empty or len(features) < policy.min_features:
         return None
     groups = rows.groupby("spec_name")[list(features)]
     middle, spread = groups.mean(), groups.std()
@@ -471,8 +471,8 @@ def _describe_evidence(found: Evidence) -> str:
 def _build_insufficient_evidence(characters: int, scale: Scale | None, policy: StylePolicy) -> Evidence:
     features = scale.features if scale else ()
     reason = (
-        f"too little to say: {characters:,} characters (expected {policy.fewest_characters:,}) with "
-        f"{len(features)} features that vary (expected {policy.fewest_features})"
+        f"too little to say: {characters:,} characters (expected {policy.min_characters:,}) with "
+        f"{len(features)} features that vary (expected {policy.min_features})"
     )
     nothing = float("nan")
     return Evidence(characters, features, 0, nothing, nothing, nothing, nothing, nothing, reason)
@@ -490,5 +490,5 @@ def _choose_names(model: StyleModel, before: StyleModel | None, policy: StylePol
     """Names of the styles before, where they are the same ones; else by what stands out."""
     kept = {}
     if before is not None and not before.is_continuum:
-        kept = match_labels(model.centroids, before.centroids, policy.furthest_match)
+        kept = match_labels(model.centroids, before.centroids, policy.max_match_distance)
     return name_styles(model.centroids, kept)

@@ -157,23 +157,25 @@ def test_a_registry_without_statistics_or_a_lake_without_them_asks_for_nothing(
     ticking = Ticking(World(tmp_path / "home"), instance)
 
     assert ticking.tick("due_model").skip_message == "no statistics yet"
-    assert ticking.tick("due_expected_dps").skip_message == "there is no champion yet to score with"
+    assert ticking.tick("due_expected_dps").skip_message == "no champion to score with yet"
 
 
 # What it knows ---------------------------------------------------------------------------------------
 
 
-def test_facts_count_the_population_and_what_is_new_since_the_newest_version(world: World) -> None:
+def test_retraining_inputs_count_the_population_and_what_is_new_since_the_newest_version(
+    world: World,
+) -> None:
     played = world.play()
-    facts = collect_retraining_inputs(world.lake, world.registry, world.now, input_digest="x", last=None)
+    inputs = collect_retraining_inputs(world.lake, world.registry, world.now, input_digest="x", last=None)
     rows = world.players()
     clear = rows[rows["is_cleared"] & rows["is_counted"] & ~rows["is_dead"] & ~rows["is_support"]]
 
-    assert facts.fights == clear["fight_id"].nunique()
-    assert facts.trained_fights == int(world.registry.version(1).tags[FIGHTS_TAG])
-    assert facts.new_fights == len(set(clear["fight_id"]) & set(played["fight_id"]))
-    assert facts.problems == []
-    assert facts.patches == []
+    assert inputs.fights == clear["fight_id"].nunique()
+    assert inputs.trained_fights == int(world.registry.version(1).tags[FIGHTS_TAG])
+    assert inputs.new_fights == len(set(clear["fight_id"]) & set(played["fight_id"]))
+    assert inputs.problems == []
+    assert inputs.patches == []
 
 
 def test_patches_since_the_newest_version_count_the_fights_after_them(world: World) -> None:
@@ -221,7 +223,7 @@ def test_exactly_the_days_whose_statistics_changed_are_scored_and_at_most_every_
     ticking.score(request)
     assert ticking.tick("due_expected_dps").run_requests == []
     assert find_days_to_score(world.lake) == {}
-    assert ticking.tick("due_expected_dps").skip_message == "no fight day waits for its scores"
+    assert ticking.tick("due_expected_dps").skip_message == "no fight day is due for scoring"
 
     rows = world.players()
     late = rows[rows["fight_date"] == days[3]].assign(is_ark_passive_active=True)
@@ -263,7 +265,7 @@ def test_a_move_of_an_alias_is_told_to_dagster_once_whoever_made_it(ticking: Tic
     [first] = ticking.tick("alias_moves").asset_events
     assert first.asset_key == dg.AssetKey("ml_champion_history")
     assert first.metadata["dagster/row_count"].value == 2
-    assert first.metadata["noticed now"].value == 0
+    assert first.metadata["newly recorded"].value == 0
     assert ticking.tick("alias_moves").asset_events == []
 
     world.submit(world.registry.load(1))
@@ -271,7 +273,7 @@ def test_a_move_of_an_alias_is_told_to_dagster_once_whoever_made_it(ticking: Tic
     world.registry.move_alias("champion", 2)
     [moved] = ticking.tick("alias_moves").asset_events
 
-    assert moved.metadata["noticed now"].value == 1
+    assert moved.metadata["newly recorded"].value == 1
     assert "champion to version 2 (outside by unknown)" in moved.metadata["newest"].value
     assert read_history(world.lake, "lostark_dps")[-1].to_version == 2
     assert ticking.tick("alias_moves").skip_message == "no alias has moved"

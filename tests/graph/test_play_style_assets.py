@@ -190,4 +190,4 @@ def test_a_move_of_the_styles_alias_is_told_like_that_of_the_model(platform):
     (event,), (second,) = told.asset_events, outside.asset_events
     assert event.metadata["newest"].value.startswith("lostark_play_styles: champion to version 1 (promote by")
     assert "challenger to version 1 (outside by unknown)" in second.metadata["newest"].value
-    assert second.metadata["noticed now"].value == 1
+    assert second.metadata["newly recorded"].value == 1

@@ -350,7 +350,7 @@ def test_a_champion_that_moved_since_the_test_is_not_replaced_before_another_tes
     assert world.registry.version(3).tags["decided_against_version"] == "1"
 
 
-def test_a_reviewers_move_in_mlflow_is_respected_and_noticed(world, poor_champion):
+def test_a_reviewers_move_in_mlflow_is_respected_and_recorded(world, poor_champion):
     world.registry.move_alias("champion", 1)
 
     world.submit(poor_champion, **CLEAN)
@@ -382,7 +382,7 @@ def test_a_rollback_makes_the_champion_before_champion_again_and_says_who_and_wh
 
 
 def test_too_few_fights_to_test_on_keep_the_champion(world, poor_champion):
-    world.policy = replace(POLICY, promotion=PromotionPolicy(fewest_fights=1000))
+    world.policy = replace(POLICY, promotion=PromotionPolicy(min_fights=1000))
     world.submit(poor_champion, **CLEAN)
 
     assert world.decide().change is None

@@ -40,7 +40,7 @@ def is_held(lake: Lake, name: str) -> bool:
         ("stats", lambda w: refresh_progression(w.lake, "polars")),
         ("stats", lambda w: score_days(w.lake, w.registry, w.lake.days(STATS)[:1], NOW)),
         ("ml_training_set", lambda w: refresh_training_set(w.lake)),
-        ("ml_player_clusters", lambda w: refresh_styles(w.lake, w.registry.beside(STYLE_MODEL), NOW)),
+        ("ml_player_clusters", lambda w: refresh_styles(w.lake, w.registry.for_model(STYLE_MODEL), NOW)),
     ],
     ids=["distribution", "progression", "scores", "training set", "styles"],
 )

@@ -47,7 +47,7 @@ def model(planted):
 
 @pytest.fixture
 def styles(registry):
-    return registry.beside(STYLE_MODEL)
+    return registry.for_model(STYLE_MODEL)
 
 
 @pytest.fixture

@@ -281,13 +281,13 @@ def test_aliases_tags_and_cards_are_kept_by_version(registry, fitted):
     registry.move_alias("challenger", second.version)
     registry.describe(2, "# Another card")
     registry.tag(2, {"decision": {"is_better": True}})
-    registry.note("last_move", "mine")
+    registry.set_model_tag("last_move", "mine")
 
     assert [version.version for version in registry.versions()] == [2, 1]
     assert registry.champion().version == 1
     assert registry.challenger().aliases == ("challenger",)
     assert registry.version(2).description == "# Another card"
-    assert registry.notes() == {"last_move": "mine"}
+    assert registry.model_tags() == {"last_move": "mine"}
     assert registry._client.get_run(second.run_id).data.tags["mlflow.note.content"] == "# Another card"
     assert json.loads(registry.version(2).tags["decision"]) == {"is_better": True}
 

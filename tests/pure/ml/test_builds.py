@@ -128,7 +128,7 @@ def somebody(season, **changed):
     like = season[~season["is_support"]].iloc[-1]
     names = ["raid_name", "gate_name", "difficulty", "class_name", "spec_name", "item_level", "combat_power"]
     at = {"fight_started_at": (CUTOFF + timedelta(days=2)).isoformat()}
-    return {**{name: like[name] for name in names}, **at, **changed}
+    return {**like[names].to_dict(), **at, **changed}
 
 
 @pytest.mark.parametrize(

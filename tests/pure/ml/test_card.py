@@ -21,7 +21,7 @@ MLFLOW_KEEPS = 5000
 
 
 @pytest.fixture(scope="module")
-def facts(season_frame):
+def inputs(season_frame):
     until = CUTOFF + timedelta(weeks=1)
     model = fit(season_frame, CUTOFF, SMALL)
     champion = fit(season_frame, RESET + timedelta(weeks=4), SMALL)
@@ -41,19 +41,19 @@ def facts(season_frame):
     )
 
 
-def test_the_card_says_what_a_decision_needs(facts):
-    card = build_model_card(facts)
-    mape = f"{100 * facts.evaluation.model.mape:.1f} %"
+def test_the_card_says_what_a_decision_needs(inputs):
+    card = build_model_card(inputs)
+    mape = f"{100 * inputs.evaluation.model.mape:.1f} %"
 
     assert card.startswith("# Expected DPS · 기대 DPS")
     for part in (
-        f"**{facts.model.trained_rows:,} players of {facts.model.trained_fights:,} fights**",
+        f"**{inputs.model.trained_rows:,} players of {inputs.model.trained_fights:,} fights**",
         "because: 4,000 new fights",
         f"| **this model** | 360 | {mape} |",
         "| four-week median | 360 |",
         "| champion (rows that both answer) | 360 |",
         "## Decision: ",
-        facts.decision.reasons[0].words[:100],
+        inputs.decision.reasons[0].text[:100],
         "core_encounters -, core_players 7, stats_player_dps 12; code abc1234",
         "1,200 dead at the end: a population of its own, 840 supports are a population of their own",
         "Interval: 90%, conformal",
@@ -65,21 +65,21 @@ def test_the_card_says_what_a_decision_needs(facts):
     assert len(card) < MAX_CHARACTERS < MLFLOW_KEEPS
 
 
-def test_slices_stand_worst_first_with_their_change_against_the_champion(facts):
-    card = build_model_card(facts)
-    slices = facts.evaluation.slices
+def test_slices_stand_worst_first_with_their_change_against_the_champion(inputs):
+    card = build_model_card(inputs)
+    slices = inputs.evaluation.slices
     worst = slices[slices["rows"] >= 100].sort_values("mape", ascending=False)["value"].astype(str)
     places = [card.index(f"| {value} (") for value in worst]
 
     assert len(places) > 3
     assert places == sorted(places)
-    change = next(c for c in facts.decision.slices if c.slice == "gate_difficulty")
+    change = next(c for c in inputs.decision.slices if c.slice == "gate_difficulty")
     assert f"{100 * change.worse:+.2f} |" in card
 
 
-def test_a_slice_that_pays_too_much_stands_above_all(facts):
+def test_a_slice_that_pays_too_much_stands_above_all(inputs):
     bad = SliceChange("gate_difficulty", "Aegir G1 Hard", 360, 60, 0.1, 0.05, 0.05, 0.04, 0.005)
-    card = build_model_card(replace(facts, decision=replace(facts.decision, slices=(bad,))))
+    card = build_model_card(replace(inputs, decision=replace(inputs.decision, slices=(bad,))))
     first = card.split("## Slices, worst first")[1].splitlines()[4]
 
     assert first.startswith("| Aegir G1 Hard (gate) |")
@@ -87,17 +87,17 @@ def test_a_slice_that_pays_too_much_stands_above_all(facts):
 
 
 @pytest.mark.parametrize("slices", [5, 500])
-def test_however_many_slices_and_reasons_mlflow_keeps_the_card(facts, slices):
-    rows = pd.concat([facts.evaluation.slices.head(1)] * slices, ignore_index=True)
+def test_however_many_slices_and_reasons_mlflow_keeps_the_card(inputs, slices):
+    rows = pd.concat([inputs.evaluation.slices.head(1)] * slices, ignore_index=True)
     rows = rows.assign(
         value=[f"직업 {n}" for n in range(slices)], mape=np.linspace(0.3, 0.1, slices), rows=200
     )
-    reason = replace(facts.decision.reasons[0], words="x" * 900)
+    reason = replace(inputs.decision.reasons[0], text="x" * 900)
     card = build_model_card(
         replace(
-            facts,
-            evaluation=replace(facts.evaluation, slices=rows),
-            decision=replace(facts.decision, reasons=(reason,) * 9),
+            inputs,
+            evaluation=replace(inputs.evaluation, slices=rows),
+            decision=replace(inputs.decision, reasons=(reason,) * 9),
         )
     )
 
@@ -108,17 +108,17 @@ def test_however_many_slices_and_reasons_mlflow_keeps_the_card(facts, slices):
     assert "## Known limits" in card
 
 
-def test_what_does_not_fit_at_all_is_cut_and_says_so(facts):
-    card = build_model_card(replace(facts, trigger="y" * 9000))
+def test_what_does_not_fit_at_all_is_cut_and_says_so(inputs):
+    card = build_model_card(replace(inputs, trigger="y" * 9000))
 
     assert len(card) == MAX_CHARACTERS
     assert card.endswith(CUT)
 
 
-def test_what_is_not_known_is_said(facts):
-    model = replace(facts.model, gap=GapModel())
+def test_what_is_not_known_is_said(inputs):
+    model = replace(inputs.model, gap=GapModel())
     card = build_model_card(
-        replace(facts, model=model, decision=None, leaks=None, exclusions={}, versions={})
+        replace(inputs, model=model, decision=None, leaks=None, exclusions={}, versions={})
     )
 
     assert "## Decision: none yet" in card
@@ -128,11 +128,11 @@ def test_what_is_not_known_is_said(facts):
     assert "nan" not in card.lower()
 
 
-def test_a_leak_is_shouted(facts):
-    assert "**NOT CLEAN**" in build_model_card(replace(facts, leaks=LeakageReport(0.5, 0.0)))
+def test_a_leak_is_shouted(inputs):
+    assert "**NOT CLEAN**" in build_model_card(replace(inputs, leaks=LeakageReport(0.5, 0.0)))
 
 
-def test_slopes_of_the_gap_are_told(facts):
-    model = replace(facts.model, gap=GapModel(slopes={"gap_crit_dps": 0.7, "gap_dead_dps": 1.02}))
+def test_slopes_of_the_gap_are_told(inputs):
+    model = replace(inputs.model, gap=GapModel(slopes={"gap_crit_dps": 0.7, "gap_dead_dps": 1.02}))
 
-    assert "log living time: crit 0.70, dead 1.02." in build_model_card(replace(facts, model=model))
+    assert "log living time: crit 0.70, dead 1.02." in build_model_card(replace(inputs, model=model))

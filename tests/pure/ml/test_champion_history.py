@@ -47,11 +47,11 @@ class RegistryInMemory:
     def aliases(self):
         return dict(self.pointers)
 
-    def notes(self):
+    def model_tags(self):
         return dict(self.texts)
 
-    def note(self, key, text):
-        self._maybe_fail("note")
+    def set_model_tag(self, key, text):
+        self._maybe_fail("tag")
         self.texts[key] = text
 
     def move_alias(self, alias, number):
@@ -162,7 +162,7 @@ def test_a_move_first_writes_down_what_others_did_before_it(registry, lake):
     assert [row[1:] for row in rows(lake)] == [(None, 1, "promote"), (1, 4, "outside"), (4, 5, "promote")]
 
 
-@pytest.mark.parametrize("place", ["note", "before move", "after move", "write"])
+@pytest.mark.parametrize("place", ["tag", "before move", "after move", "write"])
 def test_a_crash_anywhere_in_a_move_loses_nothing(registry, lake, monkeypatch, place):
     promote(registry, lake, 1)
     registry.fails_at = place
@@ -173,12 +173,12 @@ def test_a_crash_anywhere_in_a_move_loses_nothing(registry, lake, monkeypatch, p
             promote(registry, lake, 2, NOW + HOUR)
     registry.fails_at = None
 
-    noticed = record_outside_changes(registry, lake, NOW + 2 * HOUR)
+    recorded = record_outside_changes(registry, lake, NOW + 2 * HOUR)
 
-    if place in ("note", "before move"):
-        assert (noticed, registry.pointers["champion"]) == ([], 1)
+    if place in ("tag", "before move"):
+        assert (recorded, registry.pointers["champion"]) == ([], 1)
     else:
-        (found,) = noticed
+        (found,) = recorded
         assert registry.pointers["champion"] == 2
         assert (found.changed_at, found.action, found.changed_by) == (NOW + HOUR, "promote", "gate")
         assert found.reason == f"better ({aliases.RECORDED_LATE})"
@@ -190,7 +190,7 @@ def interrupt_if_anything(_lake, changes):
         raise KeyboardInterrupt
 
 
-def test_an_old_note_does_not_explain_a_reviewers_move(registry, lake):
+def test_an_old_intent_does_not_explain_a_reviewers_move(registry, lake):
     for hour, version in enumerate((1, 2, 3)):
         promote(registry, lake, version, NOW + hour * HOUR)
     registry.pointers["champion"] = 2

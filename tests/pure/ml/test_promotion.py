@@ -110,7 +110,7 @@ def test_a_better_challenger_is_promoted_and_the_words_hold_the_numbers():
 
     assert decision.promote
     assert codes(decision) == ["better"]
-    assert f"better by {100 * champion.gain:.2f} points" in decision.words
+    assert f"better by {100 * champion.gain:.2f} points" in decision.summary
     assert champion.gain == pytest.approx(champion.mape_of_other - champion.mape)
     assert champion.gain_low < champion.gain
     assert (champion.rows, champion.fights) == (1800, 300)
@@ -144,7 +144,7 @@ def test_a_sure_gain_below_the_margin_is_called_so():
     decision = decide_promotion(test, replace(QUICK, margin=0.2))
 
     assert codes(decision) == ["below_margin"]
-    assert "by more than 20.00 points" in decision.words
+    assert "by more than 20.00 points" in decision.summary
 
 
 def test_a_worse_challenger_is_not_promoted():
@@ -161,7 +161,7 @@ def test_a_seeded_regression_of_one_slice_is_refused_though_the_whole_gets_bette
 
     assert decision.comparisons[0].gain_low > QUICK.margin
     assert codes(decision) == ["slice_worse"]
-    assert "spec 00 (spec_name)" in decision.words
+    assert "spec 00 (spec_name)" in decision.summary
     assert decision.slices[0].value == "spec 00"
     assert decision.slices[0].exceeds_limit
     assert not decision.slices[1].exceeds_limit
@@ -203,7 +203,7 @@ def test_the_first_champion_must_beat_every_baseline():
 
     assert (beats.promote, codes(beats)) == (True, ["first_champion"])
     assert (loses.promote, codes(loses)) == (False, ["baseline_not_beaten"])
-    assert "the ridge's" in loses.words
+    assert "the ridge's" in loses.summary
     assert beats.slices == ()
 
 
@@ -211,7 +211,7 @@ def test_too_few_fights_keep_the_champion():
     decision = decide_promotion(a_test(np.random.default_rng(4), 40, champion_bias=0.5), QUICK)
 
     assert codes(decision) == ["too_few_fights"]
-    assert "at least 50 fights to test on, found 40" in decision.words
+    assert "at least 50 fights to test on, found 40" in decision.summary
 
 
 def test_no_rows_at_all_are_too_few():
@@ -229,7 +229,7 @@ def test_fights_that_a_side_has_seen_are_no_test(who):
     assert decide_promotion(test, QUICK).promote
     decision = decide_promotion(seen, QUICK)
     assert codes(decision) == ["seen_fights"]
-    assert f"after the {who}'s cutoff 2025-01-01 11:00, found one of 2025-01-01 10:00" in decision.words
+    assert f"after the {who}'s cutoff 2025-01-01 11:00, found one of 2025-01-01 10:00" in decision.summary
     assert decision.comparisons == ()
 
 
@@ -252,7 +252,7 @@ def test_a_challenger_that_knows_the_answer_is_refused():
     assert decide_promotion(test, QUICK, leaks=LeakageReport(0.0, 0.0)).promote
     decision = decide_promotion(test, QUICK, leaks=LeakageReport(0.4, 0.0))
     assert codes(decision) == ["leak"]
-    assert "at most 0.02, found 0.400" in decision.words
+    assert "at most 0.02, found 0.400" in decision.summary
 
 
 def test_the_same_test_gives_the_same_decision_in_any_order_of_rows():
@@ -297,11 +297,11 @@ def test_who_is_promoted_is_surely_better_and_no_slice_is_too_much_worse(seed, b
     [
         {"confidence": 0.5},
         {"margin": -0.1},
-        {"fewest_fights": 1},
+        {"min_fights": 1},
         {"slice_limits": {"spec_name": -1.0}},
         {"slice_rows": 0},
         {"slice_fights": 1},
-        {"most_refused": 2.0},
+        {"max_refused": 2.0},
         {"draws": 10},
     ],
 )

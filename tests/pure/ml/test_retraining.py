@@ -30,8 +30,8 @@ def problem(kind):
     return ModelProblem(kind, "overall", f"{kind} by so much", "a patch", NOW)
 
 
-def get_kind(facts, policy=POLICY):
-    trigger = decide_retraining(facts, policy)
+def get_kind(inputs, policy=POLICY):
+    trigger = decide_retraining(inputs, policy)
     return trigger and trigger.kind
 
 
@@ -78,16 +78,16 @@ def test_a_patch_is_a_reason_once_enough_was_fought_after_it():
 
 
 def test_the_weightiest_reason_names_the_run_and_the_others_stand_beside():
-    facts = replace(
+    inputs = replace(
         QUIET, new_fights=900, problems=[problem("coverage_lost"), problem("degraded")], patches=[NAMED]
     )
 
-    tags = decide_retraining(facts).tags()
+    tags = decide_retraining(inputs).tags()
 
     assert tags["lostark/trigger"] == "new_fights"
     assert "900 fights" in tags["lostark/because"]
     assert tags["lostark/also_because"].startswith("degraded by so much; coverage_lost by so much; Balance")
-    assert get_kind(replace(facts, new_fights=100)) == "degraded"
+    assert get_kind(replace(inputs, new_fights=100)) == "degraded"
 
 
 def test_one_reason_has_no_others():
@@ -99,10 +99,10 @@ def test_one_reason_has_no_others():
 
 @pytest.mark.parametrize("new_fights", [0, 49])
 def test_whatever_is_wrong_without_new_fights_there_is_nothing_to_learn(new_fights):
-    facts = replace(QUIET, new_fights=new_fights, problems=[problem("degraded")], patches=[NAMED])
+    inputs = replace(QUIET, new_fights=new_fights, problems=[problem("degraded")], patches=[NAMED])
 
-    assert decide_retraining(facts) is None
-    assert "new fights" in find_pause_reason(facts)
+    assert decide_retraining(inputs) is None
+    assert "new fights" in find_pause_reason(inputs)
 
 
 @pytest.mark.parametrize("outcome", ["promoted", "refused"])
@@ -114,23 +114,23 @@ def test_an_input_that_decided_is_never_tried_again(outcome):
 
 
 def test_an_input_that_failed_is_tried_three_times():
-    def facts(tries):
+    def inputs(tries):
         return replace(
             QUIET, new_fights=900, last=Attempt(NOW - timedelta(days=30), "data 7", "failed", tries, tries)
         )
 
-    assert [get_kind(facts(tries)) for tries in (1, 2, 3)] == ["new_fights", "new_fights", None]
-    assert "failed 3 times" in find_pause_reason(facts(3))
+    assert [get_kind(inputs(tries)) for tries in (1, 2, 3)] == ["new_fights", "new_fights", None]
+    assert "failed 3 times" in find_pause_reason(inputs(3))
 
 
 @pytest.mark.parametrize(
-    ("in_vain", "hours"), [(0, 6), (1, 12), (2, 24), (3, 48), (4, 96), (5, 168), (99, 168)]
+    ("unpromoted", "hours"), [(0, 6), (1, 12), (2, 24), (3, 48), (4, 96), (5, 168), (99, 168)]
 )
-def test_pauses_double_with_each_attempt_in_vain_up_to_a_week(in_vain, hours):
-    last = Attempt(NOW - timedelta(hours=hours), "data 6", "refused", in_vain)
+def test_pauses_double_with_each_unpromoted_attempt_up_to_a_week(unpromoted, hours):
+    last = Attempt(NOW - timedelta(hours=hours), "data 6", "refused", unpromoted)
     due = replace(QUIET, new_fights=900, last=last)
 
-    assert compute_pause(in_vain, POLICY) == timedelta(hours=hours)
+    assert compute_pause(unpromoted, POLICY) == timedelta(hours=hours)
     assert get_kind(due) == "new_fights"
     assert decide_retraining(replace(due, now=NOW - timedelta(seconds=1))) is None
 
@@ -154,7 +154,7 @@ class World:
         days = ((at or self.now) - self.start) / timedelta(days=1)
         return self.before + int(max(days, 0) * self.rate)
 
-    def facts(self):
+    def inputs(self):
         known = self.trained
         patch = self.start + timedelta(days=self.patch_day) if self.patch_day is not None else None
         is_news = (
@@ -178,7 +178,7 @@ class World:
             if self.running and self.now - self.running[0] >= self.TAKES:
                 self._end(self.running[1])
             # As the sensor: it asks nothing while a model is being trained.
-            trigger = None if self.running else decide_retraining(self.facts(), policy)
+            trigger = None if self.running else decide_retraining(self.inputs(), policy)
             if trigger is not None:
                 self.began.append((self.now, trigger.kind))
                 self.running = (self.now, self.fights())
@@ -192,7 +192,7 @@ class World:
             self.now,
             data,
             outcome,
-            in_vain=0 if outcome == "promoted" else (before.in_vain if before else 0) + 1,
+            unpromoted=0 if outcome == "promoted" else (before.unpromoted if before else 0) + 1,
             tries=before.tries + 1 if before and before.input == data else 1,
         )
         if outcome != "failed":
