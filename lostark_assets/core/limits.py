@@ -121,7 +121,9 @@ def check_skills(skills: LogSkills) -> None:
 @cache
 def _spans_of_skills() -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest of each of SKILL_NUMBERS."""
-    low, high = np.array([CORE_SKILLS.by_name[name].bounds for name in SKILL_NUMBERS], np.int64).T
+    columns = [CORE_SKILLS.by_name[name] for name in SKILL_NUMBERS]
+    spans = [(0, 1) if pa.types.is_boolean(column.dtype) else column.bounds for column in columns]
+    low, high = np.array(spans, np.int64).T
     return low[:, None], high[:, None]
 
 
