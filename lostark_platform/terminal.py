@@ -1,7 +1,6 @@
-"""How commands show things: results on stdout, progress and messages on stderr, JSON as one document.
+"""Output of commands: results on stdout, progress and messages on stderr, JSON as one document.
 
-Battle logs hold names in any script, and broken ones: nothing that is printed may fail on them. What does not
-belong here: what is shown (the modules beside this one).
+Battle logs contain names in any script, and invalid text: printing must never fail on it.
 """
 
 from __future__ import annotations
@@ -31,36 +30,38 @@ from rich.table import Table
 
 Say = Callable[[str], None]
 Step = Callable[[int, int], None]
-"""Called with what is done and what there is to do."""
-_WIDTH_OF_A_FILE = 240
+"""Called with the completed and the total count."""
+_FILE_WIDTH = 240
 
 
 def prepare_streams() -> None:
-    """Let every text through: what the terminal's encoding lacks is shown by its number."""
+    """Escape characters that the terminal's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console on today's stdout or stderr; a file or pipe gets wide lines instead of wrapped ones."""
+    """A console on the current stdout or stderr; a file or pipe gets wide lines instead of wrapped ones."""
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else _WIDTH_OF_A_FILE
+    width = None if stream.isatty() else _FILE_WIDTH
     return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
 
 def say(text: str) -> None:
-    """One message for the person at the terminal, on stderr."""
+    """Print a message on stderr."""
     console(stderr=True).print(_printable(text), markup=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
-    """``document`` as the one JSON document on stdout."""
-    sys.stdout.write(json.dumps(plain(document), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+    """Print ``document`` as JSON on stdout."""
+    sys.stdout.write(
+        json.dumps(to_json_value(document), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    )
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> None:
-    """Rows on stdout; numbers are aligned to the right, whole ones grouped by thousands."""
+    """Print rows on stdout; numbers are right-aligned, integers grouped by thousands."""
     table = Table(title=title, title_justify="left")
     cells = [list(row) for row in rows]
     for place, name in enumerate(columns):
@@ -72,7 +73,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title:
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Rows on stdout: a table where it fits the terminal, else one block a row, without what is missing."""
+    """Print rows on stdout: a table if it fits the terminal, else one block per row without empty values."""
     listed = [list(row) for row in rows]
     widths = [max(len(name), *(len(_cell(row[at])) for row in listed), 0) for at, name in enumerate(columns)]
     if sum(widths) + 3 * len(widths) < console().width:
@@ -90,7 +91,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
 
 @contextlib.contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Step]:
-    """A progress bar on stderr while the block runs, only where a person is looking."""
+    """A progress bar on stderr while the block runs, only on a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     on_terminal = sys.stderr.isatty()
     with Progress(
@@ -100,12 +101,12 @@ def progress(what: str, total: int | None = None) -> Iterator[Step]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def plain(value: Any) -> Any:
-    """``value`` in JSON's types: instants and dates as ISO text, not-a-number as null, bytes as base64."""
+def to_json_value(value: Any) -> Any:
+    """Convert to JSON types: dates and times as ISO text, NaN and infinity as null, bytes as base64."""
     if isinstance(value, dict):
-        return {str(plain(k)): plain(v) for k, v in value.items()}
+        return {str(to_json_value(k)): to_json_value(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(v) for v in value]
+        return [to_json_value(v) for v in value]
     if value is None or isinstance(value, (bool, int, float, Decimal)):
         return _number(value)
     return _text(value)
@@ -113,7 +114,7 @@ def plain(value: Any) -> Any:
 
 def _number(value: Any) -> Any:
     if isinstance(value, Decimal):
-        # DuckDB's sums of whole numbers are decimals without a fraction.
+        # DuckDB returns sums of integers as decimals without a fraction.
         return int(value) if value.as_tuple().exponent == 0 else float(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -125,14 +126,14 @@ def _text(value: Any) -> str:
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value.tzinfo else value.isoformat()
     if isinstance(value, (date, time)):
         return value.isoformat()
-    # A lone surrogate has no UTF-8: it is shown as its number.
+    # A lone surrogate can't be encoded in UTF-8: it is escaped.
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"<{len(value):,} bytes>"
-    value = plain(value)
+    value = to_json_value(value)
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -145,7 +146,7 @@ def _cell(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """``text`` without characters that would steer the terminal."""
+    """``text`` with terminal control characters escaped."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -154,5 +155,5 @@ def _is_number(value: Any) -> bool:
 
 
 def shown_path(path: Path | str) -> str:
-    """A path as text, whatever bytes its name holds."""
+    """A path as text, with undecodable bytes escaped."""
     return _text(path)

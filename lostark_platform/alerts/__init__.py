@@ -1,6 +1,5 @@
-"""Noticing trouble and saying it once: detectors, what was said already, and the channels.
+"""Alerts: problems are detected, reported once when they begin and once when they end.
 
-The way of an alert: ``observe`` and ``dagster_facts`` gather facts, ``detect`` makes problems of them,
-``reconcile`` decides what is new or over, ``channels`` deliver. Only ``sensors`` and ``dagster_facts`` know
-Dagster.
+``observe`` and ``dagster.run_observations`` gather observations, ``detect`` derives problems from them,
+``reconcile`` decides which are new or over, ``deliver`` sends them to ``channels``.
 """

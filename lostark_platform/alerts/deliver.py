@@ -1,7 +1,6 @@
-"""Handing messages to channels until each has them: kept, in order, with growing pauses after failures.
+"""Delivery of messages to channels: persistent, in order, with exponential backoff after failures.
 
-A message is handed over at least once: killed between sending and noting it, it is sent again. What does not
-belong here: the channels themselves.
+Delivery is at least once: a process killed between sending a message and recording it sends it again.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ log = get_logger()
 
 @dataclass(frozen=True)
 class Pause:
-    """A channel that failed ``failures`` times in a row and is left alone until ``until``."""
+    """A channel that failed ``failures`` times in a row and is not tried before ``until``."""
 
     failures: int
     until: datetime
@@ -34,7 +33,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message and the channels that do not have it yet."""
+    """A message and the channels that it was not delivered to yet."""
 
     text: Text
     missing: tuple[str, ...]
@@ -42,27 +41,27 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Outbox:
-    """Messages on their way, oldest first, and the channels that are left alone."""
+    """Undelivered messages, oldest first, and the pauses of failing channels."""
 
     messages: tuple[Outgoing, ...] = ()
     pauses: Mapping[str, Pause] = field(default_factory=dict)
 
 
 def put(outbox: Outbox, texts: Sequence[Text], channels: Sequence[Channel], now: datetime) -> Outbox:
-    """Add ``texts`` for all ``channels``; what is older than a week, or too much, is given up and logged."""
+    """Add ``texts`` for all ``channels``; messages over a week old, or too many, are dropped and logged."""
     names = tuple(channel.name for channel in channels)
     waiting = [*outbox.messages, *(Outgoing(text, names) for text in texts if names)]
     kept = [message for message in waiting if now - message.text.at < _KEPT_FOR][-_KEPT:]
     if len(kept) < len(waiting):
-        log.error("alert_given_up", messages=len(waiting) - len(kept), kept_days=_KEPT_FOR.days)
+        log.error("alert_dropped", messages=len(waiting) - len(kept), kept_days=_KEPT_FOR.days)
     return replace(outbox, messages=tuple(kept))
 
 
 def deliver(outbox: Outbox, channels: Sequence[Channel], now: datetime) -> Outbox:
-    """Send what is waiting; one channel's failure touches no other.
+    """Send waiting messages; channels fail independently.
 
-    A channel gets its messages in their order. One that fails is paused: half a minute, doubling up to half
-    an hour, or as long as it asks for. Channels that are not configured any more are forgotten.
+    A channel gets its messages in order. One that fails is paused: half a minute, doubling up to half
+    an hour, or as long as it requests. Channels that are no longer configured are dropped.
     """
     messages = list(outbox.messages)
     pauses = {name: outbox.pauses[name] for name in (c.name for c in channels) if name in outbox.pauses}
@@ -81,7 +80,7 @@ def deliver(outbox: Outbox, channels: Sequence[Channel], now: datetime) -> Outbo
                 channel=channel.name,
                 reason=failure.reason,
                 failures=pauses[channel.name].failures,
-                again_at=pauses[channel.name].until,
+                next_try_at=pauses[channel.name].until,
             )
     known = {channel.name for channel in channels}
     left = [replace(m, missing=tuple(n for n in m.missing if n in known)) for m in messages]

@@ -1,8 +1,7 @@
-"""From facts to problems. Every detector is a pure function that looks at facts of one kind.
+"""Detectors: pure functions from observations to problems.
 
-None of them uses a fixed limit where the platform's own past gives one; what stays fixed is named above its
-function. What does not belong here: gathering facts (``observe``, ``dagster_facts``), and what was said
-before (``reconcile``).
+Limits come from the platform's own history where it is long enough; fixed ones are constants above their
+function.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Detected:
-    """The problems of one look.
+    """The problems of one evaluation.
 
-    ``explained`` are keys of problems that another one causes: they are not worth a message of their own.
-    ``unjudged`` are kinds that could not be judged this time.
+    ``explained`` are keys of problems that another one causes: they get no message of their own.
+    ``unknown`` are kinds that could not be evaluated this time.
     """
 
     problems: list[Problem]
     explained: frozenset[str] = frozenset()
-    unjudged: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
 
 
 def detect(facts: Facts) -> Detected:
-    """Every problem that the facts show."""
+    """Run all detectors."""
     detectors: dict[str, tuple[object, Callable[[Facts], list[Problem]]]] = {
         "run_failed": (facts.failed_units, failed_runs),
         "source_failing": (facts.collections, failing_sources),
@@ -49,34 +48,34 @@ def detect(facts: Facts) -> Detected:
         "model_drift": (facts.reported, partial(reported, kind="model_drift")),
     }
     problems = [p for given, find in detectors.values() if given is not None for p in find(facts)]
-    unjudged = frozenset(kind for kind, (given, _) in detectors.items() if given is None)
-    return Detected(problems, consequences(problems), unjudged)
+    unknown = frozenset(kind for kind, (given, _) in detectors.items() if given is None)
+    return Detected(problems, consequences(problems), unknown)
 
 
 # Run failures --------------------------------------------------------------------------------------
 
-_FAILURES_REMEMBERED = timedelta(days=30)
-_UNITS_REMEMBERED = 500
+_FAILURES_KEPT_FOR = timedelta(days=30)
+_MAX_UNITS = 500
 COLLECTING_STEPS = "raw_"
 
 
 def follow_runs(units: Iterable[FailedUnit], runs: Iterable[FinishedRun], now: datetime) -> list[FailedUnit]:
-    """What is failed after ``runs``, which are in the order of their ends.
+    """The failed units after ``runs``, which are in the order of their ends.
 
-    A success takes its partitions out of what failed before; a failure that Dagster retries by itself waits
-    for the outcome of the retry. Failures of more than 30 days ago are forgotten.
+    A success removes its partitions from earlier failures; a failure that Dagster retries automatically is
+    not counted before the retry ends. Failures are kept for 30 days.
     """
     left = list(units)
     for run in runs:
         if run.succeeded:
-            left = [part for unit in left for part in _less(unit, run)]
+            left = [part for unit in left for part in _subtract(unit, run)]
         elif not run.will_retry:
             same = next((u for u in left if (u.job, u.first, u.last) == (run.job, run.first, run.last)), None)
             if same is None:
                 left.append(_failed_unit(run, run.ended_at))
             elif same.run_id != run.run_id:
                 left[left.index(same)] = replace(_failed_unit(run, same.since), times=same.times + 1)
-    return [unit for unit in left if now - unit.since < _FAILURES_REMEMBERED][-_UNITS_REMEMBERED:]
+    return [unit for unit in left if now - unit.since < _FAILURES_KEPT_FOR][-_MAX_UNITS:]
 
 
 def _failed_unit(run: FinishedRun, since: datetime) -> FailedUnit:
@@ -85,8 +84,8 @@ def _failed_unit(run: FinishedRun, since: datetime) -> FailedUnit:
     )
 
 
-def _less(unit: FailedUnit, run: FinishedRun) -> list[FailedUnit]:
-    """``unit`` without the partitions of ``run``: none, one or two pieces."""
+def _subtract(unit: FailedUnit, run: FinishedRun) -> list[FailedUnit]:
+    """``unit`` without the partitions of ``run``: none, one or two ranges."""
     if unit.job != run.job or unit.since > run.ended_at:
         return [unit]
     if (unit.first, unit.last) == (run.first, run.last):
@@ -99,7 +98,7 @@ def _less(unit: FailedUnit, run: FinishedRun) -> list[FailedUnit]:
 
 
 def only_due(units: Iterable[FailedUnit], due_days: Iterable[str]) -> list[FailedUnit]:
-    """``units`` without ranges of days in which no day is due any more: another run has done their work."""
+    """``units`` without ranges of days in which no day is due: another run has computed them."""
     due = set(due_days)
     return [u for u in units if not _is_day(u.first) or any(u.first <= day <= u.last for day in due)]
 
@@ -117,9 +116,9 @@ def _day_after(day: str, days: int) -> str:
 
 
 def failed_runs(facts: Facts) -> list[Problem]:
-    """One problem a job, however many of its partitions failed.
+    """One problem per job, regardless of the number of failed partitions.
 
-    A collection that failed because a source did not answer is that source's problem.
+    A collection that failed because a source did not respond is reported for that source.
     """
     jobs: dict[str, list[FailedUnit]] = {}
     for unit in facts.failed_units or ():
@@ -161,18 +160,16 @@ _CAUSES_OF_FAILURE = (
     ("MemoryError", "too little memory: lower LOSTARK_BATCH_BYTES"),
     ("could not be read", "a source that is down, locked or broken"),
     ("SourceUnavailable", "a source that is down, locked or broken"),
-    ("nterrupted", "the process was stopped, as by Ctrl-C: the next run does its work"),
+    ("nterrupted", "the process was stopped, as by Ctrl-C: the next run repeats its work"),
     ("process of this run ended", "the process was killed: stopped, out of memory, or the machine went down"),
 )
 
 
 def _cause_of_failure(error: str) -> str:
-    return next(
-        (cause for sign, cause in _CAUSES_OF_FAILURE if sign in error), "a bug, or input that nobody foresaw"
-    )
+    return next((cause for sign, cause in _CAUSES_OF_FAILURE if sign in error), "a bug, or unexpected input")
 
 
-# Sources that do not answer ------------------------------------------------------------------------
+# Sources that do not respond -----------------------------------------------------------------------
 
 _FAILURES_IN_A_ROW = 2
 _FAILING_FOR = timedelta(seconds=60)
@@ -186,7 +183,7 @@ OPEN_API = "open_api"
 
 
 def failing_sources(facts: Facts) -> list[Problem]:
-    """Sources whose last collections failed one after the other, or whose requests fail too often."""
+    """Sources whose last collections failed in a row, or whose requests fail too often."""
     by_source: dict[str, list[CollectionRecord]] = {}
     for record in facts.collections or ():
         if record.ended_at > facts.now - _WATCHED_FOR:
@@ -232,7 +229,7 @@ def _failing_in_a_row(source: str, records: list[CollectionRecord], now: datetim
     causes = {
         "refused": "a missing, wrong or expired key, or an address that has moved",
         "unavailable": "the server is down, in maintenance, or can't be reached from here",
-        "failed": "an answer or a file that is not what the source promises",
+        "failed": "a response or a file in an unexpected format",
     }
     tries = "1 collection" if len(streak) == 1 else f"the last {len(streak)} collections"
     return Problem(
@@ -257,7 +254,7 @@ def _failing_often(source: str, records: list[CollectionRecord], now: datetime) 
         f"{failed:,} of {requests:,} requests to source {source} failed within the last hour "
         f"(expected at most {_RATE_LIMIT:.0%})" + (f": {error}" if error else ""),
         next(record.started_at for record in recent if record.failed_requests),
-        "the server is overloaded or limits us; retries still get the logs, but slowly",
+        "the server is overloaded or limits requests; retries still get the logs, but slowly",
     )
 
 
@@ -265,27 +262,25 @@ def _failing_often(source: str, records: list[CollectionRecord], now: datetime) 
 
 
 def silent_sources(facts: Facts) -> list[Problem]:
-    """Sources that answer but bring nothing, for longer than they ever used to."""
+    """Sources that respond but bring no logs, for longer than usual."""
     problems = []
     for source, activity in (facts.activities or {}).items():
-        silence = judge_silence(
-            activity, facts.now, listening_since=facts.listening_since, closed=facts.closed
-        )
+        silence = judge_silence(activity, facts.now, online_since=facts.online_since, closed=facts.closed)
         if silence is None or silence.limit_share < 1:
             continue
         hours = (facts.now - silence.since).total_seconds() / 3600
-        usual_words = (
+        comparison = (
             f"its longest usual gap is worth {silence.longest_usual_h:.1f} h of average play"
-            if silence.is_learnt
-            else "its own habits are not learnt yet, so a day is the limit"
+            if silence.has_history
+            else "its history is too short, so the limit is a day"
         )
         problems.append(
             Problem(
                 "no_new_logs",
                 source,
-                f"no new battle log from source {source} for {hours:.1f} h; {usual_words}",
+                f"no new battle log from source {source} for {hours:.1f} h; {comparison}",
                 silence.since,
-                "nobody plays or uploads, the meter does not run after a game patch, or the file moved",
+                "no play, no uploads, a meter that does not work after a game patch, or a moved file",
             )
         )
     return problems
@@ -296,14 +291,14 @@ def silent_sources(facts: Facts) -> list[Problem]:
 _REFUSALS_MIN = 20
 _REFUSALS_STEP = 0.05
 _REFUSALS_FACTOR = 2.0
-_REFUSALS_WITHOUT_PAST = 0.5
+_REFUSALS_WITHOUT_HISTORY = 0.5
 
 
 def quarantine_jumps(facts: Facts) -> list[Problem]:
-    """Sources of which clearly more logs are refused lately than before.
+    """Sources whose share of refused logs is significantly higher than before.
 
-    Clearly: the lower end of the recent share's interval lies above the upper end of the earlier one's, the
-    share has at least doubled, and grown by five points. Without a past it must exceed a half.
+    The lower bound of the recent share must exceed the upper bound of the earlier one, and the share must
+    have doubled and grown by five points. Without history the limit is a half.
     """
     problems = []
     for r in facts.refusals or ():
@@ -312,14 +307,14 @@ def quarantine_jumps(facts: Facts) -> list[Problem]:
         share = r.recent_refused / r.recent_cleaned
         low = share_bounds(r.recent_refused, r.recent_cleaned, _Z)[0]
         if r.before_cleaned < _REFUSALS_MIN:
-            jumped, expected = low > _REFUSALS_WITHOUT_PAST, "nothing to compare with yet"
+            jumped, expected = low > _REFUSALS_WITHOUT_HISTORY, "no history to compare with yet"
         else:
             before = r.before_refused / r.before_cleaned
             high = share_bounds(r.before_refused, r.before_cleaned, _Z)[1]
             jumped = low > high and share > max(_REFUSALS_FACTOR * before, before + _REFUSALS_STEP)
             expected = f"before: {before:.1%} of {r.before_cleaned:,}"
         if jumped:
-            reason = f", mostly {r.commonest_reason}" if r.commonest_reason else ""
+            reason = f", mostly {r.most_common_reason}" if r.most_common_reason else ""
             problems.append(
                 Problem(
                     "quarantine_jump",
@@ -344,10 +339,11 @@ _STEP_EXCESS_S = 30.0
 
 
 def slow_steps(facts: Facts) -> list[Problem]:
-    """Steps whose newest time is far above what their own last 60 times foretell for that much work.
+    """Steps whose newest duration is far above the one expected from their last 60 for that amount of work.
 
-    Foretold is the larger of the usual time and the usual time per log. Far: six robust standard deviations
-    on the log scale, three times, and 30 s more. A step that still runs counts by its time so far.
+    Expected is the larger of the usual duration and the usual duration per log. The limit is six robust
+    standard deviations on the log scale, a factor of three, and 30 s more. A running step counts by its
+    duration so far.
     """
     by_step: dict[str, list[StepTime]] = {}
     for time in facts.step_times or ():
@@ -355,39 +351,39 @@ def slow_steps(facts: Facts) -> list[Problem]:
     problems = []
     for step, times in by_step.items():
         *history, newest = sorted(times, key=lambda time: (time.is_running, time.at))
-        # How much there is to do is known at the end: a running step may have as much as any before.
+        # The amount of work is known at the end: a running step may have as much as any before.
         work = max((time.work for time in times), default=1.0) if newest.is_running else newest.work
         limit = step_limit(history[-_STEP_HISTORY:], work)
         if limit is None or newest.seconds <= limit[1]:
             continue
-        foretold, _ = limit
+        expected, _ = limit
         verb = "has been running for" if newest.is_running else "took"
         problems.append(
             Problem(
                 "slow_step",
                 step,
                 f"step {step} {verb} {newest.seconds:,.0f} s; its last {len(history[-_STEP_HISTORY:])} runs "
-                f"foretell {foretold:,.0f} s for {work:,.0f} logs (run {newest.run_id})",
+                f"predict {expected:,.0f} s for {work:,.0f} logs (run {newest.run_id})",
                 newest.at - timedelta(seconds=0 if newest.is_running else newest.seconds),
-                "the machine is busy or short of memory, another process holds a table, or unusual logs",
+                "the machine is busy or short of memory, another process locks a table, or unusual logs",
             )
         )
     return problems
 
 
 def step_limit(history: Sequence[StepTime], work: float) -> tuple[float, float] | None:
-    """Foretold seconds for ``work`` logs and the limit above them; None with too short a history."""
+    """Expected seconds for ``work`` logs and the limit above them; None if the history is too short."""
     history = [time for time in history if time.seconds > 0]
     if len(history) < _STEP_MIN:
         return None
     base = fit_baseline([time.seconds for time in history]).middle
     per_log = fit_baseline([time.seconds / max(time.work, 1.0) for time in history]).middle
 
-    def foretold(of: float) -> float:
-        return max(base, per_log * max(of, 1.0))
+    def predict(logs: float) -> float:
+        return max(base, per_log * max(logs, 1.0))
 
-    spread = fit_baseline([time.seconds / foretold(time.work) for time in history]).sigma_log
-    expected = foretold(work)
+    spread = fit_baseline([time.seconds / predict(time.work) for time in history]).sigma_log
+    expected = predict(work)
     limit = Baseline(expected, spread, len(history)).limit(_STEP_SIGMAS, _STEP_SMALLEST_SIGMA)
     return expected, max(limit, _STEP_FACTOR * expected, expected + _STEP_EXCESS_S)
 
@@ -403,7 +399,7 @@ def stuck_queue(facts: Facts) -> list[Problem]:
     queue = facts.queue
     if queue is None or queue.oldest_waits_since is None:
         return []
-    waits_since = max(queue.oldest_waits_since, facts.listening_since)
+    waits_since = max(queue.oldest_waits_since, facts.online_since)
     waited = facts.now - waits_since
     if waited < (_QUEUE_FOR if queue.in_progress else _IDLE_QUEUE_FOR):
         return []
@@ -452,27 +448,27 @@ def stopped_sensors(facts: Facts) -> list[Problem]:
     """Sensors and schedules that are on but miss five ticks in a row, or fail three in a row."""
     problems = []
     for one in facts.ticking or ():
-        heard = max(one.last_tick_at or facts.listening_since, facts.listening_since)
-        patience = max(timedelta(seconds=_TICKS_MISSED * one.every_s), _MIN_TICK)
+        last_tick = max(one.last_tick_at or facts.online_since, facts.online_since)
+        allowed = max(timedelta(seconds=_TICKS_MISSED * one.every_s), _MIN_TICK)
         if one.failures_in_a_row >= _TICK_FAILURES:
             error = one.error or "no error was recorded"
             what = f"{one.name} failed {one.failures_in_a_row} times in a row: {error}"
-            cause = "an error in its code, or a table or service that it asks is broken"
-        elif facts.now - heard > patience:
-            quiet = (facts.now - heard).total_seconds() / 60
+            cause = "an error in its code, or in a table or service that it reads"
+        elif facts.now - last_tick > allowed:
+            quiet = (facts.now - last_tick).total_seconds() / 60
             what = f"{one.name} has not ticked for {quiet:.0f} min, expected every {one.every_s:.0f} s"
             cause = "Dagster's daemon hangs, its code server is gone, or one tick never ends"
         else:
             continue
-        problems.append(Problem("sensor_stopped", one.name, what, heard, cause))
+        problems.append(Problem("sensor_stopped", one.name, what, last_tick, cause))
     return problems
 
 
-# What other parts of the platform report -----------------------------------------------------------
+# Reported by other components ---------------------------------------------------------------------
 
 
 def reported(facts: Facts, kind: str) -> list[Problem]:
-    """What the ledger holds of ``kind``: judged by those who know, until they report that it is over."""
+    """Problems of ``kind`` in the ledger: reported by other components until they report the end."""
     return [
         Problem(one.kind, one.subject, one.what, one.since, one.likely_cause)
         for one in facts.reported or ()

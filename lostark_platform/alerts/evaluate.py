@@ -1,7 +1,6 @@
-"""One look: remember, judge the facts, say what is new, deliver, remember.
+"""One evaluation: reconcile detected problems with the state, save it, deliver messages, save again.
 
-The memory is written before anything is sent, so that a process killed in between forgets no message. What
-does not belong here: gathering facts, and when to look (``sensors``).
+The state is saved before anything is sent, so that no message is lost if the process is killed in between.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from lostark_platform.alerts.messages import render_text
 from lostark_platform.alerts.reconcile import Message, reconcile
 from lostark_platform.alerts.store import Memory, save
 
-ASLEEP_AFTER = timedelta(minutes=5)
+OFF_AFTER = timedelta(minutes=5)
 
 log = get_logger()
 
 
 def wake(memory: Memory, now: datetime) -> Memory:
-    """``memory`` at the beginning of a look. After a pause of five minutes the platform was off meanwhile."""
-    slept = memory.last_look_at is None or now - memory.last_look_at > ASLEEP_AFTER
-    listening_since = now if slept or memory.listening_since is None else memory.listening_since
-    return replace(memory, last_look_at=now, listening_since=listening_since)
+    """``memory`` at the start of an evaluation. A gap of five minutes means that the platform was off."""
+    was_off = memory.last_evaluated_at is None or now - memory.last_evaluated_at > OFF_AFTER
+    online_since = now if was_off or memory.online_since is None else memory.online_since
+    return replace(memory, last_evaluated_at=now, online_since=online_since)
 
 
 def conclude(
     path: Path, memory: Memory, found: Detected, channels: Sequence[Channel], now: datetime
 ) -> tuple[Memory, list[Message]]:
-    """Reconcile ``found``, log what is new, and hand it to ``channels``."""
-    # Other people's errors are quoted in problems: no channel and no file gets what looks like a secret.
+    """Reconcile ``found`` with the state, log new messages and deliver them to ``channels``."""
+    # Problems quote errors of third parties: anything that resembles a secret is redacted.
     quoted = [replace(p, what=redacted(p.what), subject=redacted(p.subject)) for p in found.problems]
     state, messages = reconcile(memory.state, replace(found, problems=quoted), now)
     for message in messages:

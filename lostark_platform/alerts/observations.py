@@ -1,4 +1,4 @@
-"""What is known at one look: the facts that detectors judge. Plain values; nothing here asks or decides."""
+"""Observations that detectors evaluate. Values only."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lostark_platform.alerts.silence import Activity, Window
 
 @dataclass(frozen=True)
 class FailedUnit:
-    """What failed last time it ran: a job with its partitions (``first`` to ``last``; empty without).
+    """A job that failed on its last run, with its partitions (``first`` to ``last``; empty without).
 
-    ``since`` is the end of its first failed run, ``started_at`` and ``ended_at`` are of the newest one.
+    ``since`` is the end of its first failed run, ``started_at`` and ``ended_at`` belong to the latest.
     """
 
     job: str
@@ -31,7 +31,7 @@ class FailedUnit:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that ended. ``will_retry``: Dagster starts it again by itself."""
+    """A run that ended. ``will_retry``: Dagster retries it automatically."""
 
     run_id: str
     job: str
@@ -47,7 +47,7 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class StepTime:
-    """How long a step took, or takes so far, and on how much: ``work`` counts logs, 1 where unknown."""
+    """Duration of a step, so far if it is running; ``work`` is its number of logs, 1 if unknown."""
 
     step: str
     seconds: float
@@ -59,7 +59,7 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Ticking:
-    """A sensor or schedule that is switched on. ``every_s`` is its own interval."""
+    """An enabled sensor or schedule. ``every_s`` is its interval."""
 
     name: str
     every_s: float
@@ -70,7 +70,7 @@ class Ticking:
 
 @dataclass(frozen=True)
 class Queue:
-    """Runs that wait, and those that are being started or run."""
+    """Queued runs and runs in progress."""
 
     waiting: int = 0
     oldest_waits_since: datetime | None = None
@@ -79,7 +79,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Disk:
-    """Room on the file system that holds ``name`` (``data folder``, ``lake``)."""
+    """Free space on the file system of ``name`` (``data folder``, ``lake``)."""
 
     name: str
     free_bytes: int
@@ -88,7 +88,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Refusals:
-    """Logs of one source that were cleaned lately and before that, and how many of them were refused."""
+    """Numbers of cleaned and refused logs of one source, recently and before."""
 
     source: str
     recent_refused: int
@@ -96,15 +96,15 @@ class Refusals:
     before_refused: int
     before_cleaned: int
     since: datetime
-    commonest_reason: str = ""
+    most_common_reason: str = ""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that is known at one look. None: could not be found out; what was open then stays open."""
+    """All observations of one evaluation. None means unknown: problems of those kinds stay open."""
 
     now: datetime
-    listening_since: datetime
+    online_since: datetime
     failed_units: Sequence[FailedUnit] | None = ()
     collections: Sequence[CollectionRecord] | None = ()
     activities: Mapping[str, Activity] | None = field(default_factory=dict)

@@ -1,7 +1,6 @@
-"""Facts from the lake, the ledger and the disks.
+"""Observations from the lake, the ledger and the disks.
 
-Each look asks for little: the lake is read again only when a table has a new version, and not more often than
-every few minutes. What does not belong here: Dagster's runs and sensors (``dagster_facts``), judging.
+Lake tables are read only when they have a new version, and at most once every few minutes.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ _BEFORE = timedelta(days=28)
 _EVENTS = "core_game_events"
 
 
-class LakeFacts:
-    """What the lake says about sources, kept from look to look within a process."""
+class LakeObserver:
+    """Observations about sources from the lake, cached within the process."""
 
     def __init__(self, lake: Lake, places: Sequence[str]) -> None:
-        """``places`` are the configured paths and addresses; other sources are nobody's duty."""
+        """``places`` are the configured paths and addresses; other sources are not monitored."""
         self._lake = lake
         self._places = tuple(places)
-        self._looked_at: datetime | None = None
+        self._refreshed_at: datetime | None = None
         self._versions: dict[str, int | None] = {}
         self._due_at: datetime | None = None
         self._due: set[str] = set()
@@ -48,8 +47,8 @@ class LakeFacts:
         self.closed: list[Window] = []
 
     def refresh(self, now: datetime) -> None:
-        """Look at the tables that changed, if the last look is not too new."""
-        if self._looked_at is not None and now - self._looked_at < LAKE_EVERY:
+        """Read the tables that changed, unless the last refresh is too recent."""
+        if self._refreshed_at is not None and now - self._refreshed_at < LAKE_EVERY:
             return
         if self._has_changed("raw_battle_logs"):
             self.activities = self._read_activities(now)
@@ -57,10 +56,10 @@ class LakeFacts:
             self.refusals = self._read_refusals(now)
         if _EVENTS in CONTRACTS and self._has_changed(_EVENTS):
             self.closed = self._read_closed(now)
-        self._looked_at = now
+        self._refreshed_at = now
 
     def due_days(self, now: datetime) -> tuple[datetime | None, set[str]]:
-        """When it was last found out which fight days wait for work, and which."""
+        """Fight days that wait for work, and when they were determined."""
         if self._due_at is None or now - self._due_at >= LAKE_EVERY:
             self._due = {day.isoformat() for day in pending_days(self._lake)}
             self._due_at = now
@@ -76,7 +75,7 @@ class LakeFacts:
         return changed
 
     def _read_activities(self, now: datetime) -> dict[str, Activity]:
-        """Of each source that is configured, the starts of its fights and the arrivals of its logs."""
+        """Fight starts and log arrivals of each configured source."""
         recent = pc.field("fetched_at") >= now - HISTORY
         columns = ["source", "source_path", "fight_started_at", "fetched_at"]
         rows = self._lake.read("raw_battle_logs", columns=columns, where=recent)
@@ -84,15 +83,15 @@ class LakeFacts:
         last = newest.group_by("source").aggregate([("fetched_at", "max")])
         last_arrival = dict(zip(last["source"].to_pylist(), last["fetched_at_max"].to_pylist(), strict=True))
         activities = {}
-        for source in self._watched(rows):
+        for source in self._monitored(rows):
             mine = rows.filter(pc.equal(rows["source"], source))
             fights = pc.drop_null(mine["fight_started_at"]).to_pylist()
-            # Arrivals of one batch differ by moments: to the minute they are few.
+            # Arrivals of one batch differ by fractions of a second: rounding to minutes merges them.
             minutes = pc.unique(pc.floor_temporal(mine["fetched_at"], unit="minute")).to_pylist()
             activities[source] = Activity(fights, [*minutes, last_arrival[source]])
         return activities
 
-    def _watched(self, rows: pa.Table) -> list[str]:
+    def _monitored(self, rows: pa.Table) -> list[str]:
         pairs = rows.group_by(["source", "source_path"]).aggregate([])
         return sorted(
             {
@@ -137,13 +136,13 @@ class LakeFacts:
                     before_refused=refused_counts[source, False],
                     before_cleaned=refused_counts[source, False] + kept_counts[source, False],
                     since=min((at for at, _ in recent), default=now),
-                    commonest_reason=reasons.most_common(1)[0][0] if reasons else "",
+                    most_common_reason=reasons.most_common(1)[0][0] if reasons else "",
                 )
             )
         return found
 
     def _read_closed(self, now: datetime) -> list[Window]:
-        """Announced maintenance, past and to come."""
+        """Announced maintenance windows, past and future."""
         is_maintenance = (pc.field("kind") == "maintenance") & (pc.field("ends_at") >= now - HISTORY)
         rows = self._lake.read(_EVENTS, columns=["starts_at", "ends_at"], where=is_maintenance)
         pairs = zip(rows["starts_at"].to_pylist(), rows["ends_at"].to_pylist(), strict=True)
@@ -156,26 +155,25 @@ def _counts(sources: list[str], times: list[datetime], edge: datetime) -> Counte
 
 
 def configured_places(settings: Settings) -> list[str]:
-    """What the paths and addresses of all configured sources begin with."""
+    """Path and address prefixes of all configured sources."""
     return [str(origin.where) for origin in configured_origins(settings)]
 
 
 def read_collections(
     ledger: Ledger, settings: Settings, names: Iterable[str], now: datetime
 ) -> list[CollectionRecord]:
-    """The collections of the last two days, of configured sources.
+    """Collections of configured sources in the last two days.
 
-    ``names`` are the sources whose logs came from configured paths; what somebody once brought in by hand is
-    nobody's duty.
+    ``names`` are the sources whose logs came from configured paths; manual imports are not monitored.
     """
     origins = configured_origins(settings)
-    watched = {OPEN_API, *names, *(str(origin.where) for origin in origins)}
-    watched |= {origin.name for origin in origins if isinstance(origin, ServiceOrigin)}
-    return [record for record in ledger.collections(now - LEDGER_LOOKBACK) if record.source in watched]
+    monitored = {OPEN_API, *names, *(str(origin.where) for origin in origins)}
+    monitored |= {origin.name for origin in origins if isinstance(origin, ServiceOrigin)}
+    return [record for record in ledger.collections(now - LEDGER_LOOKBACK) if record.source in monitored]
 
 
 def read_disks(settings: Settings) -> list[Disk]:
-    """Room on the disks of data folder and lake, each disk once; an object store has none."""
+    """Free space on the disks of data folder and lake, each disk once; not for object stores."""
     places = {"data folder": settings.home}
     if "://" not in settings.lake_url:
         places["lake"] = Path(settings.lake_url)

@@ -1,7 +1,4 @@
-"""What a problem is, and the closed list of kinds with their paragraphs in the runbook.
-
-What does not belong here: finding problems (``detect``), wording messages (``messages``).
-"""
+"""Problems, and the closed list of their kinds with their sections in the runbook."""
 
 from __future__ import annotations
 
@@ -27,16 +24,16 @@ KINDS: dict[str, str] = {
 
 
 def get_anchor(kind: str) -> str:
-    """The runbook line of a kind: page and anchor of its heading."""
+    """Page and anchor of the runbook section of a kind."""
     return f"{RUNBOOK}#{KINDS[kind].lower().replace(' ', '-')}"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong now. The same thing has the same ``key`` at every look.
+    """A current problem. Its ``key`` is the same at every evaluation.
 
-    ``subject`` is the asset, source, job or disk; ``what`` says expected against found; ``since`` is when it
-    began as far as that can be told; ``likely_cause`` is a guess and worded as one.
+    ``subject`` is the asset, source, job or disk; ``what`` describes expected and found; ``since`` is the
+    best estimate of its beginning.
     """
 
     kind: str
@@ -47,19 +44,19 @@ class Problem:
 
     @property
     def key(self) -> str:
-        """By what it is known: kind and subject."""
+        """Kind and subject."""
         return f"{self.kind}:{self.subject}"
 
     @property
     def runbook(self) -> str:
-        """Where the runbook says what to do."""
+        """The runbook section of its kind."""
         return get_anchor(self.kind)
 
 
 def consequences(problems: Iterable[Problem]) -> frozenset[str]:
-    """Keys of ``problems`` that another of them explains: one cause is one message.
+    """Keys of ``problems`` that another one explains: each cause gets one message.
 
-    A source that does not answer brings no logs; and while a sensor stands still, silence tells nothing.
+    A source that does not respond brings no logs; and while a sensor is stopped, none are collected.
     """
     problems = list(problems)
     failing = {p.subject for p in problems if p.kind == "source_failing"}

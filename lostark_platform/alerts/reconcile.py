@@ -1,8 +1,4 @@
-"""What was said already, and what is to be said now. Pure: a state goes in, a state and messages come out.
-
-One problem is one message when it appears and one when it is over. What does not belong here: finding
-problems (``detect``), wording and sending (``messages``, ``channels``), keeping the state (``store``).
-"""
+"""Reconciles detected problems with the open ones: one message when a problem begins, one when it ends."""
 
 from __future__ import annotations
 
@@ -14,24 +10,24 @@ from typing import Literal
 from lostark_platform.alerts.detect import Detected
 from lostark_platform.alerts.problems import Problem
 
-CALM = timedelta(seconds=60)
-"""A problem must stay away this long before it counts as over; each time it comes back, twice as long."""
-MAX_CALM = timedelta(hours=1)
-_FLAPPING_REMEMBERED = timedelta(hours=24)
+MIN_ABSENCE = timedelta(seconds=60)
+"""A problem must be absent for this long to count as over; the time doubles whenever it comes back."""
+MAX_ABSENCE = timedelta(hours=1)
+_FLAPPING_WINDOW = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
 class Open:
-    """A problem that is going on. ``told_at``: when it was said; None while it is muted."""
+    """An open problem. ``reported_at`` is None while it is muted; ``absent_since`` while it is detected."""
 
     problem: Problem
-    told_at: datetime | None
-    away_since: datetime | None = None
+    reported_at: datetime | None
+    absent_since: datetime | None = None
 
 
 @dataclass(frozen=True)
 class State:
-    """What is going on, what is muted until when, and when problems were over lately (by key)."""
+    """Open problems, mutes with their end, and recent ends of problems (by key)."""
 
     open: Mapping[str, Open] = field(default_factory=dict)
     muted: Mapping[str, datetime] = field(default_factory=dict)
@@ -40,7 +36,7 @@ class State:
 
 @dataclass(frozen=True)
 class Item:
-    """One problem in a message. ``ended_at`` only where it is over."""
+    """One problem in a message. ``ended_at`` is None unless it is over."""
 
     problem: Problem
     ended_at: datetime | None = None
@@ -48,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Message:
-    """Problems of one kind that began, or ended, at one look."""
+    """Problems of one kind that began, or ended, at one evaluation."""
 
     status: Literal["problem", "recovered"]
     kind: str
@@ -57,50 +53,50 @@ class Message:
 
 
 def reconcile(state: State, found: Detected, now: datetime) -> tuple[State, list[Message]]:
-    """The state after ``found``, and what is new in it: at most one message a kind and status.
+    """The state after ``found``, and at most one message per kind and status.
 
-    A problem that another one explains is not opened, but stays open where it was. Kinds that could not be
-    judged stay as they are.
+    A problem that another one explains is not opened, but stays open if it was. Problems of unknown kinds
+    stay as they are.
     """
     muted = {key: until for key, until in state.muted.items() if until > now}
     ended = {
         key: recent
         for key, times in state.ended.items()
-        if (recent := tuple(at for at in times if now - at < _FLAPPING_REMEMBERED))
+        if (recent := tuple(at for at in times if now - at < _FLAPPING_WINDOW))
     }
     present = {problem.key: problem for problem in found.problems}
-    going_on: dict[str, Open] = {}
+    still_open: dict[str, Open] = {}
     began: list[Item] = []
     over: list[Item] = []
     for key, problem in present.items():
         before = state.open.get(key)
         if before is None and key in found.explained:
             continue
-        one = _seen(before, problem)
-        if one.told_at is None and not is_muted(muted, problem):
-            one = replace(one, told_at=now)
+        one = _update(before, problem)
+        if one.reported_at is None and not is_muted(muted, problem):
+            one = replace(one, reported_at=now)
             began.append(Item(one.problem))
-        going_on[key] = one
+        still_open[key] = one
     for key, before in state.open.items():
         if key in present:
             continue
-        if before.problem.kind in found.unjudged:
-            going_on[key] = before
+        if before.problem.kind in found.unknown:
+            still_open[key] = before
             continue
-        away_since = before.away_since or now
-        if now - away_since < _calm(ended.get(key, ())):
-            going_on[key] = replace(before, away_since=away_since)
+        absent_since = before.absent_since or now
+        if now - absent_since < _required_absence(ended.get(key, ())):
+            still_open[key] = replace(before, absent_since=absent_since)
             continue
-        if before.told_at is not None:
+        if before.reported_at is not None:
             ended[key] = (*ended.get(key, ()), now)
             if not is_muted(muted, before.problem):
-                over.append(Item(before.problem, away_since))
+                over.append(Item(before.problem, absent_since))
     messages = [*_grouped("problem", began, now), *_grouped("recovered", over, now)]
-    return State(going_on, muted, ended), messages
+    return State(still_open, muted, ended), messages
 
 
 def mute(state: State, key: str, until: datetime) -> State:
-    """Say nothing about ``key`` (a problem, or a whole kind) before ``until``."""
+    """Suppress messages about ``key`` (a problem, or a whole kind) until ``until``."""
     return replace(state, muted={**state.muted, key: until})
 
 
@@ -109,17 +105,17 @@ def is_muted(muted: Mapping[str, datetime], problem: Problem) -> bool:
     return problem.key in muted or problem.kind in muted
 
 
-def _seen(before: Open | None, problem: Problem) -> Open:
-    """The problem as it is now, since it first began."""
+def _update(before: Open | None, problem: Problem) -> Open:
+    """The current problem, with its first beginning."""
     if before is None:
         return Open(problem, None)
     return replace(
-        before, problem=replace(problem, since=min(before.problem.since, problem.since)), away_since=None
+        before, problem=replace(problem, since=min(before.problem.since, problem.since)), absent_since=None
     )
 
 
-def _calm(ends: tuple[datetime, ...]) -> timedelta:
-    return min(CALM * 2 ** min(len(ends), 16), MAX_CALM)
+def _required_absence(ends: tuple[datetime, ...]) -> timedelta:
+    return min(MIN_ABSENCE * 2 ** min(len(ends), 16), MAX_ABSENCE)
 
 
 def _grouped(status: Literal["problem", "recovered"], items: Iterable[Item], now: datetime) -> list[Message]:

@@ -1,8 +1,7 @@
-"""When a source's silence is longer than usual, by the source's own week.
+"""Detects when a source brings no logs for longer than usual, given its weekly pattern.
 
-Time is measured in activity: each hour of the week counts by how much the source usually brings in it, and
-maintenance counts nothing. Measured so, nights and quiet days are short, and the gaps of the past and the
-silence of now can be compared. What does not belong here: whether the source answers at all (``detect``).
+Time is weighted by activity: each hour of the week counts by the number of fights usual in it, and
+maintenance counts zero, so that past gaps are comparable with the current one.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ _HOURS_OF_WEEK = 168
 _MIN_FIGHTS = 20
 _MIN_HISTORY = timedelta(days=14)
 _MIN_SILENCE = timedelta(hours=1)
-_SILENCE_WHILE_LEARNING = timedelta(hours=24)
-_ARRIVALS_LEARNT_AFTER = timedelta(days=7)
+_SILENCE_WITHOUT_HISTORY = timedelta(hours=24)
+_MIN_ARRIVAL_HISTORY = timedelta(days=7)
 _ONE_ARRIVAL_S = 120
 _SILENCE_FACTOR = 2.0
 _CAP = 3.0
@@ -39,7 +38,7 @@ Window = tuple[datetime, datetime]
 
 @dataclass(frozen=True)
 class Activity:
-    """What a source brought: starts of its fights, and when logs of it arrived here, both in any order."""
+    """A source's fight starts and log arrivals, both in any order."""
 
     fights: Sequence[datetime]
     arrivals: Sequence[datetime]
@@ -47,12 +46,12 @@ class Activity:
 
 @dataclass(frozen=True)
 class Silence:
-    """A judged silence: ``limit_share`` at 1 or above is longer than usual."""
+    """A source's current silence: ``limit_share`` of 1 or above is longer than usual."""
 
     since: datetime
     limit_share: float
     longest_usual_h: float
-    is_learnt: bool
+    has_history: bool
 
 
 def weekly_maintenance(first: datetime, last: datetime) -> list[Window]:
@@ -68,31 +67,31 @@ def weekly_maintenance(first: datetime, last: datetime) -> list[Window]:
 
 
 def judge_silence(
-    activity: Activity, now: datetime, *, listening_since: datetime, closed: Iterable[Window] = ()
+    activity: Activity, now: datetime, *, online_since: datetime, closed: Iterable[Window] = ()
 ) -> Silence | None:
-    """How long the source has been silent against its own past; None where nothing ever came.
+    """Compare the source's current silence with its past gaps; None if no log ever arrived.
 
-    ``closed`` are announced maintenance windows, beside the weekly ones. Nobody heard anything before
-    ``listening_since``, so silence does not begin before it.
+    ``closed`` are announced maintenance windows, in addition to the weekly ones. Silence begins at
+    ``online_since`` at the earliest, since the platform was off before.
     """
     if not activity.arrivals:
         return None
-    since = max(*activity.arrivals, listening_since)
+    since = max(*activity.arrivals, online_since)
     start = now - HISTORY
     fights = np.array(sorted(at.timestamp() for at in activity.fights if start <= at <= now))
     arrivals = _distinct(sorted(at.timestamp() for at in activity.arrivals if at >= start))
     clock = _Clock(fights, start, now, [*weekly_maintenance(start, now), *closed])
     silence = clock.between(since, now)
     open_s = clock.open_seconds(since, now)
-    learnt_fights = len(fights) >= _MIN_FIGHTS and fights[-1] - fights[0] >= _MIN_HISTORY.total_seconds()
-    learnt_arrivals = (
-        len(arrivals) > 1 and arrivals[-1] - arrivals[0] >= _ARRIVALS_LEARNT_AFTER.total_seconds()
+    has_fight_history = len(fights) >= _MIN_FIGHTS and fights[-1] - fights[0] >= _MIN_HISTORY.total_seconds()
+    has_arrival_history = (
+        len(arrivals) > 1 and arrivals[-1] - arrivals[0] >= _MIN_ARRIVAL_HISTORY.total_seconds()
     )
-    shortest = _MIN_SILENCE if learnt_fights and learnt_arrivals else _SILENCE_WHILE_LEARNING
+    shortest = _MIN_SILENCE if has_fight_history and has_arrival_history else _SILENCE_WITHOUT_HISTORY
     usual = max(clock.longest_usual_gap(fights), clock.longest_usual_gap(arrivals))
     limit = max(_SILENCE_FACTOR * usual, clock.compute_mass(shortest.total_seconds()))
     share = min(silence / limit, open_s / shortest.total_seconds())
-    return Silence(since, share, usual / clock.mean_per_hour, learnt_fights and learnt_arrivals)
+    return Silence(since, share, usual / clock.mean_per_hour, has_fight_history and has_arrival_history)
 
 
 class _Clock:
@@ -126,11 +125,11 @@ class _Clock:
         return float(high - low)
 
     def compute_mass(self, seconds: float) -> float:
-        """Activity of an average stretch of that length."""
+        """Average activity of a period of that length."""
         return self.mean_per_hour * seconds / _HOUR_S
 
     def longest_usual_gap(self, instants: np.ndarray) -> float:
-        """The longest past gap but one (and one in a thousand): an outage of the past teaches nothing."""
+        """The second longest past gap, or beyond one in a thousand: past outages are outliers."""
         if len(instants) < 3:
             return 0.0
         gaps = np.sort(np.diff(self.at(instants)))[::-1]
@@ -140,8 +139,8 @@ class _Clock:
 def _profile(fights: np.ndarray, now: datetime) -> np.ndarray:
     """Expected fights in each hour of the week, smoothed: (hour of week + hour of day) and a floor.
 
-    An hour's count is capped at a few times the middle of the hours that had any: a night in which somebody
-    uploads a year counts like a busy one.
+    An hour's count is capped at a multiple of the median of hours with any: a bulk upload counts like a busy
+    hour.
     """
     if not len(fights):
         return np.full(_HOURS_OF_WEEK, 1.0 / _HOURS_OF_WEEK)
@@ -150,7 +149,7 @@ def _profile(fights: np.ndarray, now: datetime) -> np.ndarray:
     counts = np.minimum(counts, _CAP * np.median(counts))
     by_week = np.bincount(_hours_of_week(hours * _HOUR_S), counts, _HOURS_OF_WEEK) / weeks
     by_day = np.tile(by_week.reshape(7, 24).mean(axis=0), 7)
-    # Few weeks say little about one hour of the week: the hour of the day counts as four more.
+    # A few weeks are a small sample for one hour of the week: the hour of the day counts as four more.
     profile = (weeks * by_week + 4 * by_day) / (weeks + 4)
     return np.maximum(profile, _FLOOR_SHARE * profile.mean())
 
@@ -160,7 +159,7 @@ def _hours_of_week(instants: np.ndarray) -> np.ndarray:
 
 
 def _distinct(instants: list[float]) -> np.ndarray:
-    """The beginnings of arrivals: what comes within two minutes came together."""
+    """Starts of arrivals: arrivals within two minutes count as one."""
     values = np.array(instants)
     if not len(values):
         return values

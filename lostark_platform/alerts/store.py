@@ -1,7 +1,6 @@
-"""What alerts remember between looks, in one file of the state folder.
+"""State of alerts between evaluations, in one file of the state folder.
 
-Written whole and atomically, under a lock that the sensor and the command line share. What does not belong
-here: what it means (``reconcile``, ``deliver``, ``detect``).
+Written atomically, under a lock that the sensor and the command line share.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ log = get_logger()
 
 @dataclass(frozen=True)
 class Memory:
-    """Everything remembered.
+    """The persistent state of alerts.
 
-    Runs that ended before ``runs_until`` are in ``failed_units`` and ``step_times``, and so are those of
-    ``runs_seen``, around that instant. Nobody listened before ``listening_since``.
+    ``failed_units`` and ``step_times`` include runs that ended before ``runs_until``, and around that instant
+    those in ``runs_seen``. The platform was off before ``online_since``.
     """
 
     state: State = field(default_factory=State)
@@ -43,8 +42,8 @@ class Memory:
     step_times: tuple[StepTime, ...] = ()
     runs_until: datetime | None = None
     runs_seen: tuple[str, ...] = ()
-    last_look_at: datetime | None = None
-    listening_since: datetime | None = None
+    last_evaluated_at: datetime | None = None
+    online_since: datetime | None = None
 
     def with_state(self, state: State) -> Memory:
         """The same with another state."""
@@ -55,14 +54,14 @@ _ADAPTER = TypeAdapter(Memory)
 
 
 def memory_path(settings: Settings) -> Path:
-    """Where the memory of a data folder lies."""
+    """Path of the state file in a data folder."""
     return settings.state_dir / ALERTS_FILE
 
 
 def load(path: Path) -> Memory:
-    """The memory in ``path``; an empty one where there is none.
+    """Load the state from ``path``; empty if the file does not exist.
 
-    A file that can't be read is set aside and logged: problems that go on are then said once more.
+    A file that can't be read is renamed and logged: open problems are then reported once more.
     """
     try:
         return _ADAPTER.validate_json(path.read_bytes())
@@ -72,13 +71,13 @@ def load(path: Path) -> Memory:
         aside = path.with_suffix(".broken")
         path.replace(aside)
         log.exception(
-            "alert_memory_unreadable", path=str(path), set_aside=str(aside), problems=error.error_count()
+            "alert_state_unreadable", path=str(path), renamed_to=str(aside), problems=error.error_count()
         )
         return Memory()
 
 
 def save(path: Path, memory: Memory) -> None:
-    """Put ``memory`` in place of what was there, whole or not at all."""
+    """Replace the file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("wb") as file:
@@ -90,10 +89,10 @@ def save(path: Path, memory: Memory) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Nobody else changes the memory meanwhile.
+    """Lock the state file against other processes.
 
     Raises:
-        TransientError: another process holds it for longer than a minute.
+        TransientError: another process holds the lock for longer than a minute.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,7 +1,4 @@
-"""``lostark alerts``: what is wrong now, muting, and a test of the channels.
-
-What does not belong here: looking for problems, which the sensor does while the platform runs.
-"""
+"""``lostark alerts``: current problems, muting, and a test message to the channels."""
 
 from __future__ import annotations
 
@@ -27,13 +24,13 @@ _MAX_MUTE = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Alerts:
-    """Problems that go on, what is muted until when, and messages that a channel does not have yet."""
+    """Open problems, mutes with their end, and messages that are not delivered yet."""
 
     problems: list[dict[str, Any]]
     muted: dict[str, datetime]
     unsent: dict[str, int]
     pauses: dict[str, Pause]
-    last_look_at: datetime | None
+    last_evaluated_at: datetime | None
 
     def document(self) -> dict[str, Any]:
         """``--json``."""
@@ -42,12 +39,12 @@ class Alerts:
             "muted": self.muted,
             "unsent": self.unsent,
             "failing_channels": {name: pause.reason for name, pause in self.pauses.items()},
-            "last_look_at": self.last_look_at,
+            "last_evaluated_at": self.last_evaluated_at,
         }
 
 
 def read_alerts(settings: Settings) -> Alerts:
-    """What the last look left behind."""
+    """The state after the sensor's last evaluation."""
     now = datetime.now(UTC)
     memory = load(memory_path(settings))
     muted = {key: until for key, until in memory.state.muted.items() if until > now}
@@ -62,16 +59,16 @@ def read_alerts(settings: Settings) -> Alerts:
                 "what": problem.what,
                 "likely_cause": problem.likely_cause,
                 "runbook": get_anchor(problem.kind),
-                "told_at": one.told_at,
+                "reported_at": one.reported_at,
                 "muted_until": until,
             }
         )
     unsent = Counter(name for message in memory.outbox.messages for name in message.missing)
-    return Alerts(problems, muted, dict(unsent), dict(memory.outbox.pauses), memory.last_look_at)
+    return Alerts(problems, muted, dict(unsent), dict(memory.outbox.pauses), memory.last_evaluated_at)
 
 
 def show_alerts(alerts: Alerts) -> None:
-    """Problems as a table; what is unsent, and when was looked, as messages."""
+    """Print problems as a table; undelivered messages and the time of the last evaluation on stderr."""
     now = datetime.now(UTC)
     rows = [
         (
@@ -87,60 +84,60 @@ def show_alerts(alerts: Alerts) -> None:
     if rows:
         print_table(("key", "for", "what", "likely cause", "runbook", "muted until"), rows)
     else:
-        say("nothing is wrong, as far as the last look could tell")
+        say("no problems at the last evaluation")
     for key, until in alerts.muted.items():
         if all(key != p["key"] for p in alerts.problems):
             say(f"{key} is muted until {_until(until)}")
     for name, count in alerts.unsent.items():
         pause = alerts.pauses.get(name)
         say(
-            f"{name}: {count} messages wait" + (f"; {pause.reason}, again {at(pause.until)}" if pause else "")
+            f"{name}: {count} messages wait" + (f"; {pause.reason}, retry {at(pause.until)}" if pause else "")
         )
-    if alerts.last_look_at is None:
-        say("nobody has looked yet: the sensor `alerts` looks while the platform runs")
+    if alerts.last_evaluated_at is None:
+        say("not evaluated yet: the sensor `alerts` runs while the platform is up")
     else:
-        say(f"last look {describe_duration(now - alerts.last_look_at)} ago")
+        say(f"last evaluated {describe_duration(now - alerts.last_evaluated_at)} ago")
 
 
-def mute(settings: Settings, key: str, how_long: str) -> datetime:
-    """Say nothing about a problem or a kind for a time; returns until when.
+def mute(settings: Settings, key: str, duration: str) -> datetime:
+    """Suppress messages about a problem or a kind for a time; returns the end.
 
     Raises:
-        SettingsError: ``how_long`` is no length of time.
+        SettingsError: ``duration`` is invalid.
         NotFound: ``key`` is neither a problem nor a kind.
     """
-    length = parse_length(how_long)
+    delta = parse_duration(duration)
     if key.split(":", 1)[0] not in KINDS:
         raise NotFound(
             f"{key}: expected a key as `lostark alerts` lists them, or a kind, one of {', '.join(KINDS)}. "
             "Nothing was muted."
         )
     path = memory_path(settings)
-    until = datetime.now(UTC) + length
+    until = datetime.now(UTC) + delta
     with locked(path):
         memory = load(path)
         save(path, memory.with_state(mute_in(memory.state, key, until)))
     return until
 
 
-def parse_length(text: str) -> timedelta:
-    """``30min``, ``2h``, ``1d`` and the like, above zero and at most 90 days."""
+def parse_duration(text: str) -> timedelta:
+    """Parse ``30min``, ``2h``, ``1d`` and the like: above zero, at most 90 days."""
     match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*(s|min|m|h|d)", text.strip())
-    length = timedelta(seconds=float(match[1]) * _UNITS_S[match[2]]) if match else timedelta()
-    if not timedelta() < length <= _MAX_MUTE:
+    delta = timedelta(seconds=float(match[1]) * _UNITS_S[match[2]]) if match else timedelta()
+    if not timedelta() < delta <= _MAX_MUTE:
         raise SettingsError(
-            f"--for: expected a length like 30min, 2h or 1d, at most 90d, found {text!r}. Nothing was muted."
+            f"--for: expected a duration such as 30min or 2h, at most 90d, found {text!r}. Nothing was muted."
         )
-    return length
+    return delta
 
 
 def send_test(settings: Settings) -> dict[str, str | None]:
-    """Send a message to every channel, now; the error of each, None where it was taken."""
+    """Send a test message to every channel; returns the error of each, None if it was accepted."""
     text = Text(
         "Test: alerts reach this channel",
         is_over=True,
         at=datetime.now(UTC),
-        facts=(("What", "somebody ran `lostark alerts test`; nothing is wrong"), ("Runbook", RUNBOOK)),
+        facts=(("What", "`lostark alerts test` was run; there is no problem"), ("Runbook", RUNBOOK)),
     )
     outcomes: dict[str, str | None] = {}
     for channel in build_channels(settings):
@@ -154,13 +151,13 @@ def send_test(settings: Settings) -> dict[str, str | None]:
 
 
 def show_test(outcomes: dict[str, str | None]) -> None:
-    """One row a channel."""
+    """Print one row per channel."""
     if not outcomes:
         say(
             "no channel is configured: alerts only go to logs/events.jsonl. See LOSTARK_ALERT_* in the README"
         )
     else:
-        print_table(("channel", "outcome"), [(name, error or "taken") for name, error in outcomes.items()])
+        print_table(("channel", "outcome"), [(name, error or "sent") for name, error in outcomes.items()])
 
 
 def _until(instant: datetime | None) -> str:

@@ -139,7 +139,7 @@ def ingest(
             terminal.say(
                 "the new logs are not cleaned yet: add --run, or materialize their days in the Dagster UI"
             )
-    _exit_unless(done.is_whole)
+    _exit_unless(done.is_complete)
 
 
 @app.command()
@@ -217,7 +217,7 @@ def trace(
         terminal.print_json(found.document())
     else:
         show_trace(found)
-    _exit_unless(found.holds)
+    _exit_unless(found.is_consistent)
 
 
 @app.command()

@@ -1,8 +1,7 @@
-"""``lostark ingest``: bring what is new at some paths into the raw table, and say what became of it.
+"""``lostark ingest``: collect new logs from paths and addresses into the raw table, and report the result.
 
-One bad source never stops the others. Without ``--run`` the new logs are cleaned without writing, only to
-count what cleaning will refuse. What does not belong here: formats (``sources``), rules (``core``), runs
-(``platform.materialise``).
+A failing source does not stop the others. Without ``--run`` the new logs are cleaned in a dry run, to count
+what cleaning will refuse.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _REGION = re.compile("[A-Z]{2,4}")
 
 @dataclass
 class Ingested:
-    """One file of an import. ``error``: it can't be read; ``skipped``: a file of a folder, none of ours."""
+    """One file of an import. ``error``: it can't be read; ``skipped``: why it is not a battle log."""
 
     path: str
     log_format: str | None = None
@@ -62,8 +61,8 @@ class Ingested:
     days: set[date] = field(default_factory=set)
 
     @property
-    def is_whole(self) -> bool:
-        """Everything of the file is in, and nothing of it was refused."""
+    def is_complete(self) -> bool:
+        """Whether all logs of the file were collected and none was refused."""
         return not (self.error or self.problems or self.quarantined)
 
     def document(self) -> dict[str, Any]:
@@ -84,7 +83,7 @@ class Ingested:
 
 @dataclass
 class RunDone:
-    """What ``--run`` did. ``publish_version``: of the last publish to API and pages, None without one."""
+    """The result of ``--run``. ``publish_version`` is that of the last publish to API and pages, if any."""
 
     success: bool = True
     days: set[date] = field(default_factory=set)
@@ -105,15 +104,15 @@ class RunDone:
 
 @dataclass
 class Import:
-    """Everything that one command brought in."""
+    """The result of one ``lostark ingest``."""
 
     files: list[Ingested] = field(default_factory=list)
     run: RunDone | None = None
 
     @property
-    def is_whole(self) -> bool:
-        """Everything is in, nothing was refused, no run failed."""
-        return all(file.is_whole for file in self.files) and (self.run is None or self.run.success)
+    def is_complete(self) -> bool:
+        """Whether everything was collected, nothing was refused and no run failed."""
+        return all(file.is_complete for file in self.files) and (self.run is None or self.run.success)
 
     def document(self) -> dict[str, Any]:
         """``--json``."""
@@ -147,7 +146,7 @@ def ingest(
 ) -> Import:
     """Ingest paths and addresses one by one; with ``run`` also compute and publish the fight days touched.
 
-    Without either ``run`` or ``check`` nothing is said about what cleaning will refuse.
+    With neither ``run`` nor ``check``, refused logs are not counted.
     """
     lake, started_at = open_lake(settings), datetime.now(UTC)
     run_id = command_run_id("ingest", started_at)
@@ -156,9 +155,9 @@ def ingest(
         for file in done.files:
             if file.log_format not in (None, "player_table"):
                 options = ", ".join(f"--{name}" for name in arguments.given_names())
-                say(f"{file.path}: no player table, it says for itself what {options} would say")
+                say(f"{file.path}: {options} ignored: the file is not a player table")
     if run:
-        done.run = _materialise(settings, lake, done.files, say)
+        done.run = _materialize(settings, lake, done.files, say)
         _count_quarantined(lake, done.files, started_at)
     elif check:
         _count_refusals(settings, lake, done.files, started_at)
@@ -166,7 +165,7 @@ def ingest(
 
 
 def wrong_argument(arguments: ImportArguments) -> str | None:
-    """What is wrong with an import's own words, which nobody could tell from the rows later."""
+    """An error text if an argument is invalid: the rows themselves could not reveal it later."""
     raid, gate, word, region = arguments.raid, arguments.gate, arguments.difficulty, arguments.region
     if raid is not None and not resolve_named_gate(raid, None).candidates:
         return f"--raid: expected the name of a raid, English or Korean, found {raid!r}.{_nearest_raid(raid)}"
@@ -190,7 +189,7 @@ def _nearest_raid(raid: str) -> str:
 
 
 def command_run_id(command: str, at: datetime) -> str:
-    """What raw and core rows note as the run that made them, when it is a command and not a Dagster run."""
+    """The run id recorded in raw and core rows by a command instead of a Dagster run."""
     return f"{command}-{at:%Y%m%dT%H%M%S.%f}"
 
 
@@ -202,7 +201,7 @@ def ingest_paths(
     *,
     run_id: str,
 ) -> list[Ingested]:
-    """Bring what is new at paths and addresses into the raw table; one entry a file, whatever comes of it."""
+    """Collect new logs from paths and addresses into the raw table; one result per file, failed or not."""
     files: list[Ingested] = []
     for path in paths:
         here: list[Ingested] = []
@@ -227,7 +226,7 @@ def _origin(path: Path | str, arguments: ImportArguments) -> Origin:
     if isinstance(path, str) and is_address(path):
         named = f"{arguments.source}={path}" if arguments.source else path
         return service_at(named)
-    # Absolute, so that a raw row still tells where it came from when someone else asks.
+    # Absolute, so that the source path in raw rows is valid from any working directory.
     return FolderOrigin(Path(path).expanduser().absolute(), arguments)
 
 
@@ -235,7 +234,7 @@ def _fingerprint(origin: Origin) -> str | None:
     try:
         return fingerprint_folder(origin)
     except LostarkError:
-        # What is wrong with it is told file by file.
+        # Errors are reported file by file.
         return None
 
 
@@ -250,7 +249,7 @@ def _ingest_file(settings: Settings, found: Found, say: Say, run_id: str) -> Ing
     lake = open_lake(settings)
     try:
         with progress(Path(found.path).name) as step:
-            _note(
+            _record(
                 file,
                 collect_and_record(
                     found.source,
@@ -263,9 +262,9 @@ def _ingest_file(settings: Settings, found: Found, say: Say, run_id: str) -> Ing
                 ),
             )
     except UnicodeError:
-        return _failed(file, f"{found.path}: its name is no text in this system's encoding. Rename it.", say)
+        return _failed(file, f"{found.path}: its name can't be decoded. Rename it.", say)
     except (LostarkError, OSError) as error:
-        _note_committed(file, lake, run_id)
+        _record_committed(file, lake, run_id)
         file.problems = _texts(found.source.problems)
         return _failed(file, str(error), say)
     return file
@@ -277,7 +276,7 @@ def _failed(file: Ingested, error: str, say: Say) -> Ingested:
     return file
 
 
-def _note(file: Ingested, done: Collected) -> None:
+def _record(file: Ingested, done: Collected) -> None:
     file.found, file.new, file.known = done.found, done.new, done.known
     file.new_log_ids, file.log_ids, file.days = done.new_log_ids, done.log_ids, done.days
     file.problems = _texts(done.problems)
@@ -287,8 +286,8 @@ def _texts(problems: Iterable[Any]) -> list[str]:
     return [shown_path(f"{problem.where}: {problem.reason}") for problem in problems]
 
 
-def _note_committed(file: Ingested, lake: Lake, run_id: str) -> None:
-    """What went in before the source failed; batches are committed one by one."""
+def _record_committed(file: Ingested, lake: Lake, run_id: str) -> None:
+    """Record the logs committed before the source failed; batches are committed one by one."""
     where = (pc.field("fetch_run_id") == run_id) & (pc.field("source_path") == file.path)
     rows = lake.read("raw_battle_logs", columns=["log_id", "fight_date"], where=where)
     file.new_log_ids, file.days = rows["log_id"].to_pylist(), set(rows["fight_date"].to_pylist())
@@ -297,7 +296,7 @@ def _note_committed(file: Ingested, lake: Lake, run_id: str) -> None:
 
 
 def _count_refusals(settings: Settings, lake: Lake, files: list[Ingested], started_at: datetime) -> None:
-    """Clean the new logs without writing anything, to count what will be refused and why."""
+    """Clean the new logs in a dry run, to count refusals by reason."""
     file_of = {log_id: file for file in files for log_id in file.new_log_ids}
     rules = build_rules(settings)
     raw_rows = read_raw(lake, set(file_of), started_at)
@@ -314,7 +313,7 @@ def _count_refusals(settings: Settings, lake: Lake, files: list[Ingested], start
 
 
 def _count_quarantined(lake: Lake, files: list[Ingested], started_at: datetime) -> None:
-    """What was refused since, also of logs that an import before had left to be cleaned."""
+    """Count refusals since ``started_at``, also of logs that an earlier import left to be cleaned."""
     file_of = {log_id: file for file in reversed(files) for log_id in file.log_ids}
     rows = lake.read(
         "core_quarantine",
@@ -326,10 +325,10 @@ def _count_quarantined(lake: Lake, files: list[Ingested], started_at: datetime) 
         file_of[log_id].quarantined[reason] += 1
 
 
-def _materialise(settings: Settings, lake: Lake, files: list[Ingested], say: Say) -> RunDone:
-    """Materialise what waits of the sources that were ingested, also from an import without ``--run``.
+def _materialize(settings: Settings, lake: Lake, files: list[Ingested], say: Say) -> RunDone:
+    """Materialize pending days of the ingested sources, also from an earlier import without ``--run``.
 
-    A second round takes days that only cleaning found: a log's day can differ from what the source said.
+    A second round covers days that only cleaning found: a log's day can differ from the source's listing.
     """
     from lostark_assets.automation.pending import pending_days  # noqa: PLC0415 - pandas and Numba take seconds
 
@@ -340,15 +339,15 @@ def _materialise(settings: Settings, lake: Lake, files: list[Ingested], say: Say
             break
         run_days(settings, days, say, done)
     if not done.days:
-        say("nothing to materialise: all of it is in already")
+        say("nothing to materialize: everything is up to date")
     return done
 
 
 def run_days(settings: Settings, days: set[date], say: Say, done: RunDone) -> None:
-    """Materialise ``days`` in this process and add what came of it to ``done``, failures too."""
+    """Materialize ``days`` in this process and add the result to ``done``, failures included."""
     from lostark_platform.services.materialize import materialize_days  # noqa: PLC0415 - Dagster takes seconds
 
-    say(f"materialising {len(days)} fight days")
+    say(f"materializing {len(days)} fight days")
     done.days |= days
     try:
         result = materialize_days(settings, days, say)
@@ -363,11 +362,11 @@ def run_days(settings: Settings, days: set[date], say: Say, done: RunDone) -> No
     for text in failed:
         say(f"failed: {text}")
     if done.publish_version is not None:
-        say(f"published as version {done.publish_version}: API and pages show it, at once where they run")
+        say(f"published as version {done.publish_version}: running APIs and pages show it immediately")
 
 
 def show_import(done: Import) -> None:
-    """The table that an import ends with."""
+    """Print one row per file."""
     columns = ("path", "format", "found", "new", "known", "quarantined", "problems")
     shown = [file for file in done.files if not file.skipped]
     print_table(columns, [_row(file) for file in shown])

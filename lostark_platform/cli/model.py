@@ -1,7 +1,4 @@
-"""``lostark model``: what the registry holds, and the two ways in which a person changes the champion.
-
-What does not belong here: how an alias is moved and recorded (``champion_history``).
-"""
+"""``lostark model``: list model versions, and promote or roll back the champion."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""``lostark quarantine``: what cleaning refused, why, and what an operator does about it.
-
-What does not belong here: running it again (``replay``).
-"""
+"""``lostark quarantine``: what cleaning refused, why, and what to do about it."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ _SHOWN = (
 
 @dataclass
 class Quarantine:
-    """How many entries stand there by reason, and the newest of them."""
+    """Number of entries by reason, and the newest entries."""
 
     by_reason: Counter[str] = field(default_factory=Counter)
     entries: list[dict[str, Any]] = field(default_factory=list)
@@ -39,13 +36,13 @@ class Quarantine:
 
 
 def check_reason(reason: str | None) -> None:
-    """Raises :class:`WrongUsage` where ``reason`` is none of the closed list."""
+    """Raise :class:`WrongUsage` if ``reason`` is not in the closed list."""
     if reason is not None and reason not in REASONS:
         raise WrongUsage(f"{reason}: expected a reason code, one of {', '.join(REASONS)}.")
 
 
 def read_quarantine(lake: Lake, reason: str | None = None, limit: int = 20) -> Quarantine:
-    """The quarantine, narrowed to one reason; the ``limit`` newest entries.
+    """Count the quarantine, optionally of one reason, and read its ``limit`` newest entries.
 
     Raises:
         WrongUsage: there is no such reason.
@@ -58,7 +55,7 @@ def read_quarantine(lake: Lake, reason: str | None = None, limit: int = 20) -> Q
 
 
 def show_quarantine(quarantine: Quarantine) -> None:
-    """Counts, then the newest entries."""
+    """Print counts, then the newest entries."""
     counts = [(reason, n, REASONS.get(reason)) for reason, n in quarantine.by_reason.most_common()]
     print_table(("reason", "entries", "what to do"), counts)
     columns = (

@@ -1,7 +1,6 @@
 """``lostark replay``: clean quarantined logs again, after a fix of the code or of a limit.
 
-The raw rows are still there, byte for byte; a replayed log replaces what it left before, so nothing doubles.
-What does not belong here: the cleaning itself (``core.pipeline``).
+Raw rows are unchanged; the rows of a replayed log replace its earlier ones, so nothing is duplicated.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from lostark_platform.terminal import Say, print_table, progress
 
 @dataclass
 class Replay:
-    """What became of the logs that were run again."""
+    """The result of a replay: released and still quarantined logs."""
 
-    asked: set[str] = field(default_factory=set)
+    requested: set[str] = field(default_factory=set)
     released: Counter[str] = field(default_factory=Counter)
     still: Counter[str] = field(default_factory=Counter)
     logs_released: int = 0
@@ -36,13 +35,13 @@ class Replay:
 
     @property
     def is_done(self) -> bool:
-        """None of the logs is in quarantine any more, in whole or in part."""
+        """Whether no log remains in quarantine, in whole or in part."""
         return not self.still and (self.run is None or self.run.success)
 
     def document(self) -> dict[str, Any]:
         """``--json``."""
         return {
-            "logs": len(self.asked),
+            "logs": len(self.requested),
             "logs_released": self.logs_released,
             "released": dict(sorted(self.released.items())),
             "still_quarantined": dict(sorted(self.still.items())),
@@ -51,37 +50,37 @@ class Replay:
 
 
 def replay(settings: Settings, log_ids: Sequence[str], say: Say, *, reason: str | None = None) -> Replay:
-    """Clean quarantined logs again: those named (the start of an id is enough), or all, or all of one reason.
+    """Clean quarantined logs again: the given ones (an id prefix is enough), all, or all of one reason.
 
     Raises:
-        NotFound: an id that is not in quarantine, or an unknown reason.
+        NotFound: an id is not in quarantine, or the reason is unknown.
     """
     lake = open_lake(settings)
     before = _entries(lake)
-    asked = _asked(before, log_ids, reason)
-    result = Replay(asked)
-    if not asked:
-        say("nothing in quarantine to run again")
+    requested = _select_logs(before, log_ids, reason)
+    result = Replay(requested)
+    if not requested:
+        say("nothing in quarantine to replay")
         return result
     at = datetime.now(UTC)
-    with progress("cleaning again", len(asked)) as step:
+    with progress("cleaning again", len(requested)) as step:
         clean_days(
             lake,
             None,
             build_rules(settings),
             run_id=command_run_id("replay", at),
             batch_bytes=int(settings.batch_bytes),
-            only=asked,
+            only=requested,
             force=True,
             progress=step,
         )
     after = _entries(lake)
-    gone = {log_id: before[log_id] for log_id in asked if log_id not in after}
+    gone = {log_id: before[log_id] for log_id in requested if log_id not in after}
     result.logs_released = len(gone)
     result.released = sum(gone.values(), Counter())
-    result.still = sum((after[log_id] for log_id in asked if log_id in after), Counter())
+    result.still = sum((after[log_id] for log_id in requested if log_id in after), Counter())
     in_core = lake.read(
-        "core_encounters", columns=["fight_date"], where=pc.field("log_id").isin(sorted(asked))
+        "core_encounters", columns=["fight_date"], where=pc.field("log_id").isin(sorted(requested))
     )
     if in_core.num_rows:
         result.run = RunDone()
@@ -97,18 +96,18 @@ def _entries(lake: Lake) -> dict[str, Counter[str]]:
     return entries
 
 
-def _asked(entries: dict[str, Counter[str]], log_ids: Sequence[str], reason: str | None) -> set[str]:
+def _select_logs(entries: dict[str, Counter[str]], log_ids: Sequence[str], reason: str | None) -> set[str]:
     check_reason(reason)
-    asked = {log_id for log_id, reasons in entries.items() if reason is None or reason in reasons}
+    requested = {log_id for log_id, reasons in entries.items() if reason is None or reason in reasons}
     if not log_ids:
-        return asked
+        return requested
     named = set()
     for wanted in log_ids:
-        matches = [log_id for log_id in asked if wanted and log_id.startswith(wanted)]
+        matches = [log_id for log_id in requested if wanted and log_id.startswith(wanted)]
         if len(matches) != 1:
             found = "none" if not matches else f"{len(matches)} of them"
             raise NotFound(
-                f"{wanted}: expected the id of one quarantined log, found {found}. Nothing was run again. "
+                f"{wanted}: expected the id of one quarantined log, found {found}. Nothing was replayed. "
                 "See `lostark quarantine`."
             )
         named.update(matches)
@@ -116,7 +115,7 @@ def _asked(entries: dict[str, Counter[str]], log_ids: Sequence[str], reason: str
 
 
 def show_replay(result: Replay) -> None:
-    """Released and remaining entries by reason."""
+    """Print released and remaining entries by reason."""
     reasons = sorted(result.released.keys() | result.still.keys())
     rows = [(code, result.released[code], result.still[code]) for code in reasons]
     print_table(("reason", "released", "still quarantined"), rows)

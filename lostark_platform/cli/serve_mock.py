@@ -1,7 +1,4 @@
-"""``lostark simulate serve``: an HTTP server of synthetic battle logs and profiles, until stopped.
-
-What does not belong here: what is served (``simulator.mock_server``).
-"""
+"""``lostark simulate serve``: an HTTP server of synthetic battle logs and profiles, until stopped."""
 
 from __future__ import annotations
 
@@ -37,10 +34,10 @@ def build_mock_server_config(
     fault_kinds: list[str],
     maintenance: bool,
 ) -> MockServerConfig:
-    """The mock server that the options and, where they say nothing, the settings ask for.
+    """The configuration of the mock server from the options, with the settings as defaults.
 
     Raises:
-        SettingsError: a kind of fault that there isn't.
+        SettingsError: an unknown kind of fault.
     """
     kinds = cast("tuple[FaultKind, ...]", tuple(fault_kinds)) or FAULT_KINDS
     return MockServerConfig(
@@ -63,7 +60,7 @@ def serve(config: MockServerConfig, port: int, say: Say, *, takes_next: bool) ->
 
     Raises:
         PermanentError: no port is free.
-        SourceBusy: another mock server serves the season of the state folder.
+        SourceBusy: another mock server uses the season in the state folder.
     """
     opened = _listen(port, _PORTS_TRIED if takes_next else 1)
     try:
@@ -71,7 +68,7 @@ def serve(config: MockServerConfig, port: int, say: Say, *, takes_next: bool) ->
         from lostark_simulator.mock_server.growing_season import GrowingSeason  # noqa: PLC0415
         from lostark_simulator.mock_server.running import build_server  # noqa: PLC0415
 
-        say(f"making {config.history:,} fights; demo data, none of it is real")
+        say(f"generating {config.history:,} synthetic fights")
         season = GrowingSeason(config)
         server = build_server(season)
         sys.stdout.write(get_url(opened) + "\n")
@@ -80,7 +77,7 @@ def serve(config: MockServerConfig, port: int, say: Say, *, takes_next: bool) ->
             f"{season.logs:,} synthetic battle logs at {get_url(opened)}{LIST_PATH}, the mock Open API "
             f"at {get_url(opened)}{OPEN_API_PREFIX}; stop with Ctrl-C"
         )
-        # The server hands on the signal that stopped it once it has stopped; SIGTERM then ends like Ctrl-C.
+        # The server re-raises the signal that stopped it; SIGTERM is then handled like Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         log.info("mock_server_started", url=get_url(opened), season=season.token, logs=season.logs)
         with contextlib.suppress(KeyboardInterrupt):

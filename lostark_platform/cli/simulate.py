@@ -1,7 +1,4 @@
-"""``lostark simulate``: write an ``encounters.db`` of synthetic fights, with ground truth beside it.
-
-What does not belong here: what the fights are like (``simulator``).
-"""
+"""``lostark simulate``: write an ``encounters.db`` of synthetic fights, with ground truth beside it."""
 
 from __future__ import annotations
 
@@ -23,12 +20,12 @@ def simulate(
     """Write fights of the ``days`` up to yesterday (UTC) to ``path``: a new file, or a folder for one.
 
     Raises:
-        PermanentError: there is a file already; a player's own database is never written over.
+        PermanentError: the file exists; a player's own database is never overwritten.
     """
     file = path if path.suffix else path / _FILE_NAME
     if file.exists():
         raise PermanentError(
-            f"{file}: expected no file there, found one. It was left as it is. Choose another path."
+            f"{file}: expected no file there, found one. It was not changed. Choose another path."
         )
     config = SeasonConfig(
         encounters=encounters,

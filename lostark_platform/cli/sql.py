@@ -18,7 +18,7 @@ import pyarrow as pa
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.errors import WrongUsage
 from lostark_assets.lake.tables import Lake
-from lostark_platform.terminal import plain
+from lostark_platform.terminal import to_json_value
 
 _READ_ONLY = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI}
 _OF_ALL_TABLES = re.compile(r"\bshow\b|information_schema|duckdb_|pg_catalog|sqlite_master", re.IGNORECASE)
@@ -91,7 +91,7 @@ def write_json(table: pa.Table, out: TextIO) -> None:
     names = column_names(table)
     out.write("[")
     for count, row in enumerate(iterate_rows(table)):
-        document = dict(zip(names, map(plain, row), strict=True))
+        document = dict(zip(names, map(to_json_value, row), strict=True))
         out.write((",\n " if count else "\n ") + json.dumps(document, ensure_ascii=False, allow_nan=False))
     out.write("\n]\n" if table.num_rows else "]\n")
 
@@ -100,7 +100,7 @@ def write_csv(table: pa.Table, out: TextIO) -> None:
     """CSV with a header; what is missing is empty, lists are JSON."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(column_names(table))
-    writer.writerows([_csv_value(plain(value)) for value in row] for row in iterate_rows(table))
+    writer.writerows([_csv_value(to_json_value(value)) for value in row] for row in iterate_rows(table))
 
 
 def _csv_value(value: Any) -> Any:

@@ -1,7 +1,6 @@
-"""``lostark trace``: walk one player's number back to the bytes that it came from.
+"""``lostark trace``: trace one player's figures back to the raw bytes.
 
 Statistics row, core rows, sums recomputed from skills and hits, raw row, SHA-256 of its payload, source file.
-What does not belong here: computing statistics (``stats``).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from rich.tree import Tree
 
 from lostark_assets.errors import NotFound
 from lostark_assets.lake.tables import Lake
-from lostark_platform.terminal import console, plain
+from lostark_platform.terminal import console, to_json_value
 
 _ENCOUNTER = (
     "encounter_id", "log_id", "fight_id", "is_counted", "fight_date", "fight_started_at", "raid_name",
@@ -52,7 +51,7 @@ _ALL_IDS = 'lostark sql "select encounter_id from core_encounters"'
 
 @dataclass
 class Trace:
-    """The way of one number. A part is None where its layer has no such row (yet)."""
+    """The lineage of one player's figures. A part is None if its layer has no such row (yet)."""
 
     encounter: dict[str, Any]
     player: dict[str, Any]
@@ -63,8 +62,8 @@ class Trace:
     checks: dict[str, bool] = field(default_factory=dict)
 
     @property
-    def holds(self) -> bool:
-        """Every recomputed figure equals the stored one."""
+    def is_consistent(self) -> bool:
+        """Whether every recomputed figure equals the stored one."""
         return all(self.checks.values())
 
     def document(self) -> dict[str, Any]:
@@ -81,51 +80,54 @@ class Trace:
 
 
 def trace(lake: Lake, encounter: str, player: str) -> Trace:
-    """Walk the number of ``player`` in ``encounter`` (an encounter, log or fight id, or the start of one).
+    """Trace the figures of ``player`` in ``encounter`` (an encounter, log or fight id, or a prefix of one).
 
     Raises:
-        NotFound: with the nearest that there is.
+        NotFound: with the closest matches.
     """
     found = _find_encounter(lake, encounter)
     day, encounter_id = found["fight_date"], found["encounter_id"]
     row = _find_player(lake, found, player)
     name = row["player_name"]
-    stats = _first(_of_player(lake, "stats_player_dps", day, encounter_id, name, _STATS))
-    way = Trace(found, row, stats, _raw(lake, found))
-    skills = _of_player(lake, "core_skills", day, encounter_id, name, ("damage", "hits"))
+    stats = _first(_read_player(lake, "stats_player_dps", day, encounter_id, name, _STATS))
+    lineage = Trace(found, row, stats, _raw(lake, found))
+    skills = _read_player(lake, "core_skills", day, encounter_id, name, ("damage", "hits"))
     if skills.num_rows:
-        way.skills = {
+        lineage.skills = {
             "skills": skills.num_rows,
             "damage": _sum(skills["damage"]),
             "hits": _sum(skills["hits"]),
         }
-    hits = _of_player(lake, "core_hits", day, encounter_id, name, ("damage",))
+    hits = _read_player(lake, "core_hits", day, encounter_id, name, ("damage",))
     if hits.num_rows:
-        way.hits = {"hits": hits.num_rows, "damage": _sum(hits["damage"])}
-    way.checks = _checks(way)
-    return way
+        lineage.hits = {"hits": hits.num_rows, "damage": _sum(hits["damage"])}
+    lineage.checks = _checks(lineage)
+    return lineage
 
 
-def _checks(way: Trace) -> dict[str, bool]:
-    player, checks = way.player, {}
+def _checks(lineage: Trace) -> dict[str, bool]:
+    player, checks = lineage.player, {}
     if player["damage"] is not None:
         checks["dps is damage // duration_s"] = (
-            player["dps"] == player["damage"] // way.encounter["duration_s"]
+            player["dps"] == player["damage"] // lineage.encounter["duration_s"]
         )
-    if way.stats is not None:
-        checks["statistics show the player's core figures"] = (way.stats["dps"], way.stats["damage"]) == (
+    if lineage.stats is not None:
+        checks["statistics show the player's core figures"] = (
+            lineage.stats["dps"],
+            lineage.stats["damage"],
+        ) == (
             player["dps"],
             player["damage"],
         )
     if player["meter_dps"] is not None:
         checks["our DPS equals the meter's"] = player["dps"] == player["meter_dps"]
-    if way.skills is not None:
-        checks["skills add up to the player's damage"] = way.skills["damage"] == player["damage"]
-    if way.hits is not None:
-        checks["hits add up to the player's damage"] = way.hits["damage"] == player["damage"]
-    if way.raw is not None:
+    if lineage.skills is not None:
+        checks["skills add up to the player's damage"] = lineage.skills["damage"] == player["damage"]
+    if lineage.hits is not None:
+        checks["hits add up to the player's damage"] = lineage.hits["damage"] == player["damage"]
+    if lineage.raw is not None:
         checks["SHA-256 of the payload is the stored one"] = (
-            way.raw["recomputed_sha256"] == way.raw["content_sha256"]
+            lineage.raw["recomputed_sha256"] == lineage.raw["content_sha256"]
         )
     return checks
 
@@ -138,7 +140,7 @@ def _first(rows: pa.Table) -> dict[str, Any] | None:
     return rows.slice(0, 1).to_pylist()[0] if rows.num_rows else None
 
 
-def _of_player(
+def _read_player(
     lake: Lake, table: str, day: date, encounter_id: str, name: str, columns: tuple[str, ...]
 ) -> pa.Table:
     where = (pc.field("encounter_id") == encounter_id) & (pc.field("player_name") == name)
@@ -153,7 +155,7 @@ def _find_encounter(lake: Lake, wanted: str) -> dict[str, Any]:
     fights = {row["fight_id"] for row in rows}
     if len(fights) > 1:
         some = ", ".join(row["encounter_id"] for row in rows[:_CANDIDATES])
-        raise NotFound(f"{wanted}: expected one encounter, found {len(rows)} that begin so: {some}, …")
+        raise NotFound(f"{wanted}: expected one encounter, found {len(rows)} with this prefix: {some}, …")
     if not rows:
         raise NotFound(_why_no_encounter(lake, ids, wanted))
     row = next((row for row in rows if row["encounter_id"] == wanted[:16]), None) or rows[0]
@@ -164,7 +166,7 @@ def _find_encounter(lake: Lake, wanted: str) -> dict[str, Any]:
 
 
 def _matching(ids: pa.Table, column: str, wanted: str) -> list[dict[str, Any]]:
-    """Rows whose id begins with ``wanted``, the log that counts in its fight first."""
+    """Rows whose id begins with ``wanted``, the counted log of each fight first."""
     rows = ids.filter(pc.starts_with(ids[column], wanted)) if wanted else ids.slice(0, 0)
     return sorted(rows.to_pylist(), key=lambda row: not row["is_counted"])
 
@@ -180,12 +182,12 @@ def _why_no_encounter(lake: Lake, ids: pa.Table, wanted: str) -> str:
                 f"{entries[0]['reason_code']}, {entries[0]['detail']}. See `lostark quarantine`."
             )
         return (
-            f"{wanted}: the log is in the raw layer, but it is not cleaned yet. Materialise its day, or "
+            f"{wanted}: the log is in the raw layer, but it is not cleaned yet. Materialize its day, or "
             "ingest it again with --run."
         )
     near = difflib.get_close_matches(wanted, ids["encounter_id"].to_pylist(), _CANDIDATES, 0.5)
     advice = f"Nearest: {', '.join(near)}." if near else f"See `{_ALL_IDS}`."
-    return f"{wanted}: no encounter, log or fight begins so. {advice}"
+    return f"{wanted}: no encounter, log or fight has this prefix. {advice}"
 
 
 def _find_player(lake: Lake, encounter: dict[str, Any], wanted: str) -> dict[str, Any]:
@@ -216,19 +218,19 @@ def _raw(lake: Lake, encounter: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def show_trace(way: Trace) -> None:
-    """The way as a tree, from the number down to the bytes."""
-    tree = Tree(f"{escape(way.player['player_name'])} in encounter {way.encounter['encounter_id']}")
-    _branch(tree, "stats_player_dps", way.stats, "no statistics yet: the day waits to be materialised")
-    core = _branch(tree, "core_players", way.player, "")
-    _branch(core, "core_skills, added up now", way.skills, "the log carries no skills")
-    _branch(core, "core_hits, added up now", way.hits, "the log carries no hits")
-    encounter = _branch(tree, "core_encounters", way.encounter, "")
+def show_trace(lineage: Trace) -> None:
+    """Print the lineage as a tree, from the statistics down to the bytes."""
+    tree = Tree(f"{escape(lineage.player['player_name'])} in encounter {lineage.encounter['encounter_id']}")
+    _branch(tree, "stats_player_dps", lineage.stats, "no statistics yet: the day waits to be materialized")
+    core = _branch(tree, "core_players", lineage.player, "")
+    _branch(core, "core_skills, summed now", lineage.skills, "the log carries no skills")
+    _branch(core, "core_hits, summed now", lineage.hits, "the log carries no hits")
+    encounter = _branch(tree, "core_encounters", lineage.encounter, "")
     _branch(
-        encounter, "raw_battle_logs", way.raw, "the raw row is missing: this breaks the rule of append-only"
+        encounter, "raw_battle_logs", lineage.raw, "the raw row is missing, though the table is append-only"
     )
     checks = tree.add("checks")
-    for claim, holds in way.checks.items():
+    for claim, holds in lineage.checks.items():
         checks.add(f"{'holds' if holds else 'BROKEN'}: {escape(claim)}")
     console().print(tree)
 
@@ -239,6 +241,10 @@ def _branch(tree: Tree, name: str, values: dict[str, Any] | None, missing: str) 
         branch.add(missing)
     for key, value in (values or {}).items():
         if value is not None:
-            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else plain(value)
+            shown = (
+                f"{value:,}"
+                if isinstance(value, int) and not isinstance(value, bool)
+                else to_json_value(value)
+            )
             branch.add(f"{key}: {escape(str(shown))}")
     return branch

@@ -1,7 +1,6 @@
-"""The sensor that looks for trouble every half minute.
+"""The sensor that evaluates alerts every half minute.
 
-It reads Dagster's runs itself, so that a run that fails needs no second sensor. What does not belong here:
-judging (``detect``) and what was said (``reconcile``).
+It also reads Dagster's runs, so that failed runs need no sensor of their own.
 """
 
 import time
@@ -23,7 +22,7 @@ from lostark_platform.alerts.detect import detect, follow_runs, only_due
 from lostark_platform.alerts.evaluate import conclude, wake
 from lostark_platform.alerts.observations import Facts, FailedUnit, StepTime
 from lostark_platform.alerts.store import Memory, load, locked, memory_path
-from lostark_platform.dagster import run_observations as dagster_facts
+from lostark_platform.dagster import run_observations
 
 EVERY_S = 30
 NAME = "alerts"
@@ -35,13 +34,13 @@ log = get_logger()
 
 def alert_sensor(clock: Callable[[], float] = time.time) -> dg.SensorDefinition:
     """The sensor, switched on by default; ``clock`` gives epoch seconds."""
-    lakes: dict[str, observe.LakeFacts] = {}
+    observers: dict[str, observe.LakeObserver] = {}
 
     @dg.sensor(
         name=NAME,
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks for trouble and says it once, and once more when it is over.",
+        description="Detects problems and reports each once when it begins and once when it ends.",
     )
     def alerts(
         context: dg.SensorEvaluationContext,
@@ -50,94 +49,98 @@ def alert_sensor(clock: Callable[[], float] = time.time) -> dg.SensorDefinition:
     ) -> dg.SkipReason:
         now = datetime.fromtimestamp(clock(), UTC)
         path = memory_path(settings)
-        lake_facts = lakes.setdefault(lake.url, observe.LakeFacts(lake, observe.configured_places(settings)))
+        lake_observer = observers.setdefault(
+            lake.url, observe.LakeObserver(lake, observe.configured_places(settings))
+        )
         with locked(path):
-            memory, facts = _look(wake(load(path), now), context, settings, lake_facts, now)
+            memory, facts = _observe(wake(load(path), now), context, settings, lake_observer, now)
             memory, messages = conclude(path, memory, detect(facts), build_channels(settings), now)
         open_now = [one.problem.key for one in memory.state.open.values()]
-        said = f"; said {len(messages)}" if messages else ""
-        return dg.SkipReason(f"{len(open_now)} problems: {', '.join(open_now[:10]) or 'none'}{said}")
+        sent = f"; {len(messages)} messages" if messages else ""
+        return dg.SkipReason(f"{len(open_now)} problems: {', '.join(open_now[:10]) or 'none'}{sent}")
 
     return alerts
 
 
-def _look(
+def _observe(
     memory: Memory,
     context: dg.SensorEvaluationContext,
     settings: Settings,
-    lake_facts: observe.LakeFacts,
+    lake_observer: observe.LakeObserver,
     now: datetime,
 ) -> tuple[Memory, Facts]:
     instance = context.instance
     ledger = open_ledger(settings)
-    refreshed = _try(_refreshed, lake_facts, now)
-    collections = _try(
+    refreshed = _observe_or_none(_refresh, lake_observer, now)
+    collections = _observe_or_none(
         observe.read_collections,
         ledger,
         settings,
-        lake_facts.activities,
+        lake_observer.activities,
         now,
     )
-    ended = _try(
-        dagster_facts.ended_runs, instance, memory.runs_until, memory.runs_seen, now, collections or []
+    ended = _observe_or_none(
+        run_observations.ended_runs, instance, memory.runs_until, memory.runs_seen, now, collections or []
     )
     if ended is not None:
         memory = replace(
             memory,
             failed_units=tuple(follow_runs(memory.failed_units, ended.runs, now)),
-            step_times=_newest_of_each([*memory.step_times, *ended.steps]),
+            step_times=_keep_newest([*memory.step_times, *ended.steps]),
             runs_until=ended.until,
             runs_seen=ended.seen,
         )
-    memory = replace(memory, failed_units=tuple(_still_due(memory.failed_units, lake_facts, now)))
+    memory = replace(memory, failed_units=tuple(_still_due(memory.failed_units, lake_observer, now)))
     known = ended is not None and ended.is_caught_up
-    running = _try(dagster_facts.running_steps, instance, now)
+    running = _observe_or_none(run_observations.running_steps, instance, now)
     repository = context.repository_def
     facts = Facts(
         now=now,
-        listening_since=memory.listening_since or now,
+        online_since=memory.online_since or now,
         failed_units=memory.failed_units if known else None,
         collections=collections,
         activities=None if refreshed is None else refreshed.activities,
-        closed=lake_facts.closed,
+        closed=lake_observer.closed,
         refusals=None if refreshed is None else refreshed.refusals,
         step_times=None if running is None or not known else [*memory.step_times, *running],
-        queue=_try(dagster_facts.queue, instance),
-        disks=_try(observe.read_disks, settings),
-        reported=_try(ledger.reported_problems),
-        ticking=None if repository is None else _try(dagster_facts.ticking, instance, repository, [NAME]),
+        queue=_observe_or_none(run_observations.queue, instance),
+        disks=_observe_or_none(observe.read_disks, settings),
+        reported=_observe_or_none(ledger.reported_problems),
+        ticking=None
+        if repository is None
+        else _observe_or_none(run_observations.ticking, instance, repository, [NAME]),
     )
     return memory, facts
 
 
-def _refreshed(lake_facts: observe.LakeFacts, now: datetime) -> observe.LakeFacts:
-    lake_facts.refresh(now)
-    return lake_facts
+def _refresh(lake_observer: observe.LakeObserver, now: datetime) -> observe.LakeObserver:
+    lake_observer.refresh(now)
+    return lake_observer
 
 
-def _try(ask: Callable[..., _Fact], *arguments: Any) -> _Fact | None:
-    """What ``ask`` finds, or None: one broken fact must not silence the others."""
+def _observe_or_none(read: Callable[..., _Fact], *arguments: Any) -> _Fact | None:
+    """The result of ``read``, or None if it fails: the other observations are still evaluated."""
     try:
-        return ask(*arguments)
+        return read(*arguments)
     except Exception:
-        log.exception("alert_fact_unknown", fact=ask.__name__)
+        log.exception("alert_observation_failed", observation=read.__name__)
         return None
 
 
 def _still_due(
-    units: tuple[FailedUnit, ...], lake_facts: observe.LakeFacts, now: datetime
+    units: tuple[FailedUnit, ...], lake_observer: observe.LakeObserver, now: datetime
 ) -> list[FailedUnit]:
-    """``units`` whose days still wait for work; the lake is only asked while a day is failed."""
+    """``units`` whose days still wait for work; the lake is only read while a day is failed."""
     of_days = [unit for unit in units if unit.job == FIGHT_DAYS_JOB]
-    read_at, due = (_try(lake_facts.due_days, now) if of_days else None) or (None, set())
+    read_at, due = (_observe_or_none(lake_observer.due_days, now) if of_days else None) or (None, set())
     if read_at is None:
         return list(units)
     left = {*only_due(of_days, due), *(unit for unit in of_days if unit.ended_at >= read_at)}
     return [unit for unit in units if unit.job != FIGHT_DAYS_JOB or unit in left]
 
 
-def _newest_of_each(times: list[StepTime]) -> tuple[StepTime, ...]:
-    """The newest times of each step, in order."""
+def _keep_newest(times: list[StepTime]) -> tuple[StepTime, ...]:
+    """The newest durations of each step, in order."""
     by_step: dict[str, list[StepTime]] = {}
     for step_time in times:
         by_step.setdefault(step_time.step, []).append(step_time)

@@ -26,13 +26,13 @@ from lostark_assets.observability.logs import redacted
 from lostark_platform.alerts.detect import COLLECTING_STEPS
 from lostark_platform.alerts.observations import FinishedRun, Queue, StepTime, Ticking
 
-FIRST_LOOK = timedelta(days=7)
-_RUNS_A_LOOK = 200
+FIRST_LOOKBACK = timedelta(days=7)
+_MAX_RUNS = 200
 _OVERLAP = timedelta(seconds=5)
-_EVENTS_A_RUN = 20
-_DEEPEST_CAUSE = 10
-_TICKS_LOOKED_AT = 3
-_REMEMBERED_ELSEWHERE = timedelta(days=2)
+_MAX_EVENTS = 20
+_MAX_CAUSE_DEPTH = 10
+_TICKS_READ = 3
+_KEPT_FOR_OTHER_LOCATIONS = timedelta(days=2)
 _WORK = ("logs cleaned now", "logs computed now")
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
 _WAITING = [DagsterRunStatus.QUEUED]
@@ -45,7 +45,7 @@ _CRON_HISTORY = timedelta(days=800)
 
 @dataclass(frozen=True)
 class Ended:
-    """Runs that ended since the last look, in order, and how far the look came."""
+    """Runs that ended since the last evaluation, in order, and how far they were read."""
 
     runs: list[FinishedRun]
     steps: list[StepTime]
@@ -61,12 +61,12 @@ def ended_runs(
     now: datetime,
     collections: Sequence[CollectionRecord],
 ) -> Ended:
-    """The runs that ended after ``until``, without ``seen``; at the first look those of a week."""
-    start = until or now - FIRST_LOOK
-    # Records are written a little after they are stamped: the last moments are asked for twice.
+    """The runs that ended after ``until``, without ``seen``; the first time those of a week."""
+    start = until or now - FIRST_LOOKBACK
+    # Records are written shortly after their timestamp: the last seconds are read twice.
     records = instance.get_run_records(
         RunsFilter(statuses=_ENDED, updated_after=start - _OVERLAP),
-        limit=_RUNS_A_LOOK,
+        limit=_MAX_RUNS,
         order_by="update_timestamp",
         ascending=True,
     )
@@ -83,11 +83,11 @@ def ended_runs(
         for record in records
         if _utc(record.update_timestamp) >= newest - 2 * _OVERLAP
     )
-    return Ended(runs, steps, max(newest, start), recent or tuple(seen), len(records) < _RUNS_A_LOOK)
+    return Ended(runs, steps, max(newest, start), recent or tuple(seen), len(records) < _MAX_RUNS)
 
 
 def running_steps(instance: DagsterInstance, now: datetime) -> list[StepTime]:
-    """Steps that run now, with their time so far."""
+    """Steps that are running, with their duration so far."""
     steps = []
     for record in instance.get_run_records(RunsFilter(statuses=[DagsterRunStatus.STARTED]), limit=20):
         run = record.dagster_run
@@ -103,7 +103,7 @@ def running_steps(instance: DagsterInstance, now: datetime) -> list[StepTime]:
 
 
 def queue(instance: DagsterInstance) -> Queue:
-    """The runs that wait and those in progress."""
+    """The queued runs and those in progress."""
     waiting = instance.get_runs_count(RunsFilter(statuses=_WAITING))
     if not waiting:
         return Queue()
@@ -118,10 +118,10 @@ def queue(instance: DagsterInstance) -> Queue:
 def ticking(
     instance: DagsterInstance, repository: RepositoryDefinition, without: Iterable[str] = ()
 ) -> list[Ticking]:
-    """The sensors and schedules that are switched on: of the code location, and of others that ticked lately.
+    """The enabled sensors and schedules of this code location, and of others that ticked recently.
 
-    One of ours that Dagster never heard of has no tick; what is stopped by hand, or not in the code, is left
-    out. Of other locations only Dagster's records are known: what they dropped is forgotten after two days.
+    One that never ran has no tick; those stopped manually are left out. For other code locations only
+    Dagster's records are known: sensors without a tick for two days count as removed.
     """
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
     definitions: list[SensorDefinition | ScheduleDefinition] = [
@@ -141,9 +141,9 @@ def ticking(
         if state is None:
             found.append(Ticking(name, every_s, None))
             continue
-        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS_LOOKED_AT)
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS_READ)
         last = datetime.fromtimestamp(ticks[0].timestamp, UTC) if ticks else None
-        if definition is None and (last is None or datetime.now(UTC) - last > _REMEMBERED_ELSEWHERE):
+        if definition is None and (last is None or datetime.now(UTC) - last > _KEPT_FOR_OTHER_LOCATIONS):
             continue
         failed = 0
         for tick in ticks:
@@ -184,7 +184,7 @@ def _finished(instance: DagsterInstance, record: RunRecord) -> FinishedRun:
 
 
 def _job_name(run: DagsterRun) -> str:
-    """The job; a run of hand-picked assets goes by their names."""
+    """The job name; for an ad hoc run of assets, their names."""
     if not run.job_name.startswith("__"):
         return run.job_name
     keys = sorted(key.to_user_string() for key in run.asset_selection or ())
@@ -201,7 +201,7 @@ def _partitions(run: DagsterRun) -> tuple[str, str]:
 def _failure(instance: DagsterInstance, run_id: str) -> tuple[str | None, str]:
     """The first step that failed and the error that our code raised there; else the run's own message."""
     kinds = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
-    records = instance.get_records_for_run(run_id, of_type=kinds, limit=_EVENTS_A_RUN).records
+    records = instance.get_records_for_run(run_id, of_type=kinds, limit=_MAX_EVENTS).records
     events = [r.event_log_entry.dagster_event for r in records if r.event_log_entry.dagster_event is not None]
     for event in events:
         if event.event_type == DagsterEventType.STEP_FAILURE:
@@ -212,7 +212,7 @@ def _failure(instance: DagsterInstance, run_id: str) -> tuple[str | None, str]:
 
 def _root_cause(error: object) -> str:
     """The first line of the error that our code raised, below Dagster's own."""
-    for _ in range(_DEEPEST_CAUSE):
+    for _ in range(_MAX_CAUSE_DEPTH):
         cause = getattr(error, "cause", None)
         if cause is None:
             break
@@ -239,9 +239,9 @@ def _step_times(
 
 
 def _work(instance: DagsterInstance, run: DagsterRun) -> float:
-    """How many logs a run worked on, as its materialisations say; else its days; at least 1."""
+    """Number of logs that a run processed, from its materializations; else of its days; at least 1."""
     kind = DagsterEventType.ASSET_MATERIALIZATION
-    records = instance.get_records_for_run(run.run_id, of_type=kind, limit=_EVENTS_A_RUN).records
+    records = instance.get_records_for_run(run.run_id, of_type=kind, limit=_MAX_EVENTS).records
     counts = [1.0]
     for record in records:
         event = record.event_log_entry.dagster_event
@@ -250,7 +250,7 @@ def _work(instance: DagsterInstance, run: DagsterRun) -> float:
         metadata = event.step_materialization_data.materialization.metadata
         counts.extend(float(str(metadata[name].value)) for name in _WORK if name in metadata)
     first, last = _partitions(run)
-    # A source, or nothing, is no range of days.
+    # The partition key may be a source, or missing.
     with contextlib.suppress(ValueError):
         counts.append((datetime.fromisoformat(last) - datetime.fromisoformat(first)).days + 1.0)
     return max(counts)
@@ -260,7 +260,7 @@ def _interval_s(cron: str | Sequence[str], timezone: str | None) -> float:
     """The longest of the current and last gaps between ticks; for several crons, an upper bound."""
     if not isinstance(cron, str):
         return min(_interval_s(one, timezone) for one in cron)
-    # Dagster's public way to read a cron schedule: windows of partitions begin and end at its ticks.
+    # Dagster's public API for a cron schedule: partition windows begin and end at its ticks.
     windows = TimeWindowPartitionsDefinition(
         start=datetime.now(UTC) - _CRON_HISTORY,
         fmt="%Y-%m-%dT%H:%M:%S%z",

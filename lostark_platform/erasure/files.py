@@ -1,7 +1,4 @@
-"""Finding a name in the data folder's files, packed ones too, and blotting it out of those that keep texts.
-
-What does not belong here: tables, databases, and battle logs (``forget``).
-"""
+"""Search the data folder's files for a name, compressed ones too, and redact it in logs and the ledger."""
 
 from __future__ import annotations
 
@@ -23,35 +20,35 @@ from lostark_assets.settings import Settings
 from lostark_assets.sources.loa_logs_db import SQLITE_MAGIC
 from lostark_platform.erasure.rename import build_pattern, spellings
 
-_SEARCHED_ELSEWHERE = {"lake", "postgres"}
-"""As tables."""
+_SEARCHED_AS_TABLES = {"lake", "postgres"}
 _BLOCK = 1 << 20
 _UNREADABLE = (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile, sqlite3.Error)
-"""What a damaged or encrypted pack ends with; what stands before the damage was searched."""
+"""Errors of a damaged or encrypted archive; the part before the damage has been searched."""
 
 
 def count_files(settings: Settings, player: str) -> Iterator[tuple[str, int, int]]:
-    """By folder of the data folder: its name, how many files hold the name, how many were searched."""
+    """For each folder of the data folder: label, number of files with the name, number searched."""
     limit = int(settings.max_log_bytes)
     for part in sorted(settings.home.glob("*")):
-        if part.name not in _SEARCHED_ELSEWHERE:
+        if part.name not in _SEARCHED_AS_TABLES:
             files = list(_list_files(part))
-            held = sum(_holds(path, player, limit) for path in files)
-            yield f"files in {part.name}" if part.is_dir() else "files of the data folder", held, len(files)
+            matches = sum(_contains(path, player, limit) for path in files)
+            place = f"files in {part.name}" if part.is_dir() else "files of the data folder"
+            yield place, matches, len(files)
 
 
-def blot_files(settings: Settings, player: str) -> dict[str, int]:
-    """Blot the name out of logs, of what Dagster captured and of tickets; place to how often it stood there.
+def redact_files(settings: Settings, player: str) -> dict[str, int]:
+    """Redact the name in log files, Dagster's captured output and upload tickets; returns matches by place.
 
-    Byte for byte, since whoever writes them has them open.
+    Files are overwritten in place, byte for byte, since other processes have them open.
     """
     texts = {
         "log files": _list_files(settings.logs_dir),
         "Dagster's captured output": _list_files(settings.dagster_home),
         "tickets of uploads": settings.landing_dir.glob("*/.*.json"),
     }
-    done = {place: sum(_blot(path, player) for path in files) for place, files in texts.items()}
-    done["ledger of collections"] = _blot_ledger(settings.state_dir / LEDGER_FILE, player)
+    done = {place: sum(_redact(path, player) for path in files) for place, files in texts.items()}
+    done["ledger of collections"] = _redact_ledger(settings.state_dir / LEDGER_FILE, player)
     return {place: count for place, count in done.items() if count}
 
 
@@ -60,7 +57,7 @@ def _list_files(place: Path) -> Iterable[Path]:
     return [path for path in found if path.is_file()]
 
 
-def _holds(path: Path, player: str, limit: int) -> bool:
+def _contains(path: Path, player: str, limit: int) -> bool:
     pattern = _bytes_pattern(player)
     try:
         texts = (block for file in _streams(path) for _, block in _blocks(file, player, limit))
@@ -70,7 +67,7 @@ def _holds(path: Path, player: str, limit: int) -> bool:
 
 
 def _values(path: Path) -> Iterator[bytes]:
-    """Texts and bytes of an SQLite file, one by one: in the file itself nothing stands between them."""
+    """Text and blob values of an SQLite file, one by one: the file stores them without separators."""
     with path.open("rb") as file:
         if file.read(len(SQLITE_MAGIC)) != SQLITE_MAGIC:
             return
@@ -84,23 +81,23 @@ def _values(path: Path) -> Iterator[bytes]:
 
 
 def _streams(path: Path) -> Iterator[IO[bytes]]:
-    """The file as it is, then what it holds if it is a gzip or a zip."""
+    """The file as it is, then its decompressed content if it is a gzip or zip file."""
     with path.open("rb") as file:
         is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         file.seek(0)
         yield file
     if is_gzip:
-        with gzip.open(path) as unpacked:
-            yield unpacked  # type: ignore[misc]
+        with gzip.open(path) as decompressed:
+            yield decompressed  # type: ignore[misc]
     elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as pack:
-            for name in pack.namelist():
-                with pack.open(name) as member:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as member:
                     yield member
 
 
 def _bytes_pattern(player: str) -> re.Pattern[bytes]:
-    """The name in UTF-8 or as JSON writes it in ASCII; not as a part of a longer one, Korean ones too."""
+    """The name in UTF-8 or escaped as in ASCII JSON, but not as part of a longer (also Korean) name."""
     forms = {form for name in spellings(player) for form in (name, json.dumps(name)[1:-1])}
     escaped = [re.escape(form.encode()) for form in sorted(forms, key=len, reverse=True)]
     options = b"|".join(escaped)
@@ -108,7 +105,7 @@ def _bytes_pattern(player: str) -> re.Pattern[bytes]:
 
 
 def _blocks(file: IO[bytes], player: str, limit: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """The file in blocks that overlap by more than the name, each with where it begins."""
+    """The file in blocks that overlap by more than the name's length, each with its offset."""
     overlap, at, tail = 18 * len(player) + 8, 0, b""
     while (block := file.read(_BLOCK)) and (limit is None or at < limit):
         yield at, tail + block
@@ -116,7 +113,7 @@ def _blocks(file: IO[bytes], player: str, limit: int | None = None) -> Iterator[
         at = file.tell() - len(tail)
 
 
-def _blot(path: Path, player: str) -> int:
+def _redact(path: Path, player: str) -> int:
     pattern = _bytes_pattern(player)
     try:
         with path.open("rb") as file:
@@ -135,8 +132,8 @@ def _blot(path: Path, player: str) -> int:
     return len(places)
 
 
-def _blot_ledger(path: Path, player: str) -> int:
-    """The ledger's texts are errors of sources and notes of detectors: either may name a file or a player."""
+def _redact_ledger(path: Path, player: str) -> int:
+    """Redact error texts in the ledger, which may quote a file name or a player name."""
     if not path.exists():
         return 0
     changed = 0
@@ -148,7 +145,7 @@ def _blot_ledger(path: Path, player: str) -> int:
             ]
             for column in columns:
                 changed += connection.execute(
-                    f'UPDATE "{table}" SET "{column}" = blotted("{column}") WHERE is_named("{column}")'  # noqa: S608 - names of our own schema
+                    f'UPDATE "{table}" SET "{column}" = redacted("{column}") WHERE is_named("{column}")'  # noqa: S608 - names of our own schema
                 ).rowcount
     return changed
 
@@ -158,11 +155,11 @@ def _writing(path: Path, pattern: str) -> Iterator[sqlite3.Connection]:
     compiled = re.compile(pattern)
     with closing(sqlite3.connect(path, timeout=15)) as connection:
         connection.create_function("is_named", 1, lambda t: t is not None and bool(compiled.search(t)))
-        connection.create_function("blotted", 1, lambda text: compiled.sub("x", text))
+        connection.create_function("redacted", 1, lambda text: compiled.sub("x", text))
         before = connection.total_changes
         with connection:
             yield connection
         if connection.total_changes != before:
-            # Until then the old texts stand in freed pages, and in the write-ahead log.
+            # The old texts stay in freed pages and in the write-ahead log until then.
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,9 +1,8 @@
-"""``lostark forget``: remove a character's name everywhere, and prove by search that it is gone.
+"""``lostark forget``: erase a character's name everywhere, and verify by search that it is gone.
 
-In raw logs, core, statistics and ML tables another name takes its place, a different one in each log, so that
-the other players of a fight keep theirs and nothing links the forgotten one's fights. Rows that exist for the
-character alone are deleted. Older versions of every touched table are deleted too. What does not belong here:
-how a log is rewritten (``sources.rename``), and files (``forget_files``).
+In raw logs, core, statistics and ML tables an anonymous name replaces it, a different one in each log: the
+statistics of a fight stay complete, and the player's fights can't be linked. Rows about the character alone
+are deleted, and so are older versions of every table that changed.
 """
 
 from __future__ import annotations
@@ -40,36 +39,36 @@ from lostark_assets.sources.configured import list_uploads, sources_at
 from lostark_assets.sources.detect import Found
 from lostark_assets.sources.landing import record_result
 from lostark_assets.sources.protocol import compute_encounter_id, content_sha256
-from lostark_platform.erasure.files import blot_files, count_files
+from lostark_platform.erasure.files import count_files, redact_files
 from lostark_platform.erasure.rename import Renaming, build_pattern, spellings
 from lostark_platform.terminal import Say, progress
 
 RAW = RAW_BATTLE_LOGS.name
 PROFILES = "raw_armory_profiles"
-MOCK_SERVER = "Unknown-"
-"""Cleaning knows such a name for that of nobody."""
+ANONYMOUS_PREFIX = "Unknown-"
+"""Cleaning treats names with this prefix as unknown (``is_name_known`` is false)."""
 _NAMES, _IDENTIFYING = (
     {c.name for contract in CONTRACTS.values() for c in contract.columns if c.personal == kind}
     for kind in ("name", "identifier")
 )
 _BATCH_BYTES = 64 << 20
-UPLOADS = "uploads that wait"
+UPLOADS = "waiting uploads"
 
 
 @dataclass
 class Proof:
-    """Where the name still is: place to how often. ``searched``: how much was looked at, by place."""
+    """Matches of the name, and the number of items searched, by place."""
 
     found: dict[str, int] = field(default_factory=dict)
     searched: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_gone(self) -> bool:
-        """Nowhere."""
+        """Whether no place has a match."""
         return not self.found
 
-    def note(self, place: str, found: int, searched: int) -> None:
-        """``found`` of ``searched`` things at ``place`` hold the name."""
+    def record(self, place: str, found: int, searched: int) -> None:
+        """Add ``found`` matches among ``searched`` items at ``place``."""
         self.searched[place] = self.searched.get(place, 0) + searched
         if found:
             self.found[place] = self.found.get(place, 0) + found
@@ -80,8 +79,8 @@ class Proof:
 
 
 @dataclass
-class Forgotten:
-    """What was changed, by place."""
+class Erasure:
+    """Number of changed items by place, and the fight days that changed."""
 
     changed: dict[str, int] = field(default_factory=dict)
     days: set[date] = field(default_factory=set)
@@ -107,51 +106,51 @@ class _Databases:
 
 
 class _AnonymousNames:
-    """Another name for the character in every log; which, nobody can compute who lacks the secret."""
+    """An anonymous name for each log, derived with a secret that is not kept: it can't be recomputed."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
 
-    def of(self, encounter_id: str) -> str:
+    def get(self, encounter_id: str) -> str:
         digest = hmac.new(self._secret, encounter_id.encode(), hashlib.sha256).hexdigest()
-        return f"{MOCK_SERVER}{digest[:8]}"
+        return f"{ANONYMOUS_PREFIX}{digest[:8]}"
 
 
-def forget(settings: Settings, player: str, say: Say, *, region: str | None = None) -> Forgotten:
-    """Remove ``player`` (of ``region``, or of every one) from lake, marts, the platform's logs and caches."""
-    lake, done, anonymous_names = open_lake(settings), Forgotten(), _AnonymousNames()
+def forget(settings: Settings, player: str, say: Say, *, region: str | None = None) -> Erasure:
+    """Erase ``player`` (of ``region``, by default of all) from lake, marts, log files and caches."""
+    lake, done, anonymous_names = open_lake(settings), Erasure(), _AnonymousNames()
     touched: set[str] = set()
     if region is None:
-        # With one, they wait: an upload does not tell its region before it is cleaned.
+        # Skipped for a single region: the region of an upload is unknown before it is cleaned.
         say(UPLOADS)
         _collect_uploads(lake, settings)
-    with _everything_held(lake):
-        spared = _of_other_regions(lake, region)
+    with _hold_locks(lake):
+        spared = _find_other_regions(lake, region)
         say("raw logs")
-        _raw(lake, settings, player, spared, anonymous_names, done, touched)
+        _erase_in_raw(lake, settings, player, spared, anonymous_names, done, touched)
         for name, contract in CONTRACTS.items():
             if name != RAW:
-                _table(lake, contract, player, region, spared, anonymous_names, done, touched)
+                _erase_in_table(lake, contract, player, region, spared, anonymous_names, done, touched)
     for name in sorted(touched):
         done.files_deleted += lake.forget_versions(name)
     with _databases(settings) as databases:
         say("published marts")
-        _publish_again(lake, databases.marts, settings, done, touched)
+        _republish(lake, databases.marts, settings, done, touched)
         if region is None:
-            _previews(databases, player, done)
+            _erase_previews(databases, player, done)
     if region is None:
-        for place, count in blot_files(settings, player).items():
+        for place, count in redact_files(settings, player).items():
             done.changed[place] = count
-    _forget_answers(settings)
+    _clear_response_cache(settings)
     return done
 
 
 @contextmanager
-def _everything_held(lake: Lake) -> Iterator[None]:
-    """Keep out whoever would add rows that are then overwritten, or derive rows from those that still go.
+def _hold_locks(lake: Lake) -> Iterator[None]:
+    """Lock out writers, whose rows would be overwritten or derived from rows that are about to change.
 
-    Who asks a service or a registry holds a table for minutes: those come first, so that cleaning and
-    statistics need not wait with us.
+    Writers that call a remote service may hold a table for minutes. Those locks are acquired first, so that
+    cleaning and statistics are not blocked meanwhile.
     """
     with ExitStack() as held:
         for name in (*(name for name in CONTRACTS if name != RAW), "core", "stats"):
@@ -160,30 +159,30 @@ def _everything_held(lake: Lake) -> Iterator[None]:
 
 
 def prove(settings: Settings, player: str) -> Proof:
-    """Search for the name in the newest snapshot of every table, the databases, and the data folder's files.
+    """Search the newest version of every table, the databases and the data folder's files for the name.
 
-    With hidden names the marts are searched for the hash as well.
+    If player names are hashed in the marts, those are searched for the hash as well.
     """
     lake, proof = open_lake(settings), Proof()
     for name, contract in CONTRACTS.items():
-        proof.note(name, *_count_in_table(lake, settings, contract, player))
+        proof.record(name, *_count_in_table(lake, settings, contract, player))
     with _databases(settings) as databases:
         for url in databases.all():
             for place, found, searched in _count_in_database(url, player, build_names(settings)):
-                proof.note(place, found, searched)
+                proof.record(place, found, searched)
     for place, found, searched in count_files(settings, player):
-        proof.note(place, found, searched)
-    proof.note(UPLOADS, *_count_in_uploads(settings, player))
+        proof.record(place, found, searched)
+    proof.record(UPLOADS, *_count_in_uploads(settings, player))
     return proof
 
 
 def _collect_uploads(lake: Lake, settings: Settings) -> None:
-    """Bring waiting uploads into the raw table, where names are replaced, as the collector would soon.
+    """Collect waiting uploads into the raw table first, where names are replaced.
 
-    What can't be read now keeps waiting, and the search tells whether the name is in it.
+    An upload that can't be read stays, and the search reports whether it contains the name.
     """
     run_id = f"forget-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
-    for found in _uploaded(settings):
+    for found in _list_uploads(settings):
         if found.source is None:
             continue
         with suppress(LostarkError, OSError):
@@ -197,16 +196,16 @@ def _collect_uploads(lake: Lake, settings: Settings) -> None:
             record_result(found.source.path, done)
 
 
-def _uploaded(settings: Settings) -> Iterator[Found]:
+def _list_uploads(settings: Settings) -> Iterator[Found]:
     for origin in list_uploads(settings):
         yield from sources_at(origin, settings)
 
 
 def _count_in_uploads(settings: Settings, player: str) -> tuple[int, int]:
-    """How many logs of waiting uploads hold the name; what can't be read is searched as a file alone."""
-    renaming = Renaming(player, MOCK_SERVER, int(settings.max_log_bytes))
+    """Waiting uploads: number of logs with the name, and searched. Unreadable ones are searched as files."""
+    renaming = Renaming(player, ANONYMOUS_PREFIX, int(settings.max_log_bytes))
     held = searched = 0
-    for found in _uploaded(settings):
+    for found in _list_uploads(settings):
         if found.source is None:
             continue
         with suppress(LostarkError, OSError):
@@ -216,8 +215,8 @@ def _count_in_uploads(settings: Settings, player: str) -> tuple[int, int]:
     return held, searched
 
 
-def _of_other_regions(lake: Lake, region: str | None) -> set[str]:
-    """Encounters of other regions: there the name is somebody else's."""
+def _find_other_regions(lake: Lake, region: str | None) -> set[str]:
+    """Encounters of other regions, where the name belongs to another player."""
     if region is None:
         return set()
     rows = lake.read("core_encounters", columns=["encounter_id", "region"])
@@ -225,16 +224,16 @@ def _of_other_regions(lake: Lake, region: str | None) -> set[str]:
     return set(rows.filter(pc.fill_null(other, fill_value=False))["encounter_id"].to_pylist())
 
 
-def _raw(
+def _erase_in_raw(
     lake: Lake,
     settings: Settings,
     player: str,
     spared: set[str],
     anonymous_names: _AnonymousNames,
-    done: Forgotten,
+    done: Erasure,
     touched: set[str],
 ) -> None:
-    """Rewrite raw logs. They keep id and listing fingerprint, so that their source is not asked again."""
+    """Rewrite raw logs. They keep id and listing fingerprint, so that they are not collected again."""
     batch: dict[str, list[dict[str, Any]]] = {}
     size = 0
 
@@ -252,9 +251,9 @@ def _raw(
         encounter_id = compute_encounter_id(row["log_id"])
         if encounter_id in spared:
             continue
-        renaming = Renaming(player, anonymous_names.of(encounter_id), limit)
+        renaming = Renaming(player, anonymous_names.get(encounter_id), limit)
         payload = renaming.log(row["log_format"], row["payload"])
-        # The file that it came from may be named after the player.
+        # The source file may be named after the player.
         path = row["source_path"] and named.sub(renaming.new, row["source_path"])
         if payload is None and path == row["source_path"]:
             continue
@@ -284,19 +283,19 @@ def _raw_rows(lake: Lake) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def _table(
+def _erase_in_table(
     lake: Lake,
     contract: Contract,
     player: str,
     region: str | None,
     spared: set[str],
     anonymous_names: _AnonymousNames,
-    done: Forgotten,
+    done: Erasure,
     touched: set[str],
 ) -> None:
-    """Rename the rows of the character, or delete those that are of nobody else."""
+    """Rename the character's rows in tables by log, and delete them in others."""
     rows = lake.read(contract.name)
-    hit = _named(rows, player)
+    hit = _find_name(rows, player)
     if "encounter_id" in rows.schema.names and spared:
         hit = pc.and_(hit, pc.invert(pc.is_in(rows["encounter_id"], pa.array(sorted(spared)))))
     if region is not None and "encounter_id" not in rows.schema.names and "region" in rows.schema.names:
@@ -310,7 +309,7 @@ def _table(
         of_days = pc.is_in(rows["fight_date"], pa.array(sorted(days), pa.date32()))
         rows, hit = rows.filter(of_days), hit.filter(of_days)
     has_log = {"encounter_id", "log_id"} & set(rows.schema.names)
-    changed = _renamed(rows, hit, player, anonymous_names) if has_log else rows.filter(pc.invert(hit))
+    changed = _rename_rows(rows, hit, player, anonymous_names) if has_log else rows.filter(pc.invert(hit))
     if days:
         lake.replace_days(contract, changed, days)
     else:
@@ -320,8 +319,8 @@ def _table(
     touched.add(contract.name)
 
 
-def _named(rows: pa.Table, player: str) -> pa.ChunkedArray:
-    """Which rows hold the name, in a column of names or anywhere in a text."""
+def _find_name(rows: pa.Table, player: str) -> pa.ChunkedArray:
+    """Mask of rows with the name, as a value of a name column or anywhere in a text column."""
     hit: Any = pa.chunked_array([pa.repeat(pa.scalar(value=False), rows.num_rows)])
     values = pa.array(sorted(spellings(player)), pa.string())
     for name in _text_columns(rows.schema):
@@ -334,7 +333,7 @@ def _named(rows: pa.Table, player: str) -> pa.ChunkedArray:
 
 
 def _matches(column: pa.ChunkedArray, player: str) -> pa.Array:
-    """Texts that hold the name; each distinct one is looked at once."""
+    """Mask of texts that contain the name; each distinct text is searched once."""
     texts = pc.unique(column)
     pattern = re.compile(build_pattern(player))
     held = pa.array([t for t in texts.to_pylist() if t is not None and pattern.search(t)], pa.string())
@@ -346,18 +345,20 @@ def _text_columns(schema: pa.Schema) -> list[str]:
     return [f.name for f in schema if pa.types.is_string(f.type) and f.name not in known]
 
 
-def _renamed(rows: pa.Table, hit: pa.ChunkedArray, player: str, anonymous_names: _AnonymousNames) -> pa.Table:
+def _rename_rows(
+    rows: pa.Table, hit: pa.ChunkedArray, player: str, anonymous_names: _AnonymousNames
+) -> pa.Table:
     by_log = "encounter_id" not in rows.schema.names
     ids = rows["log_id" if by_log else "encounter_id"].to_pylist()
     flags, pattern, names = hit.to_pylist(), re.compile(build_pattern(player)), spellings(player)
-    of = lambda key: anonymous_names.of(compute_encounter_id(key) if by_log else key)  # noqa: E731
+    get_name = lambda key: anonymous_names.get(compute_encounter_id(key) if by_log else key)  # noqa: E731
     for at, column in enumerate(rows.schema):
         values = None
         if column.name in _text_columns(rows.schema):
             old = rows[column.name].to_pylist()
-            whole = column.name in _NAMES
+            within = None if column.name in _NAMES else pattern
             values = [
-                _other(text, of(key), names, None if whole else pattern) if flag and text else text
+                _replace_name(text, get_name(key), names, within) if flag and text else text
                 for text, key, flag in zip(old, ids, flags, strict=True)
             ]
         elif column.name == "is_name_known":
@@ -374,19 +375,19 @@ def _renamed(rows: pa.Table, hit: pa.ChunkedArray, player: str, anonymous_names:
     return rows
 
 
-def _other(text: str, mock_server: str, names: set[str], pattern: re.Pattern[str] | None) -> str:
+def _replace_name(text: str, anonymous: str, names: set[str], pattern: re.Pattern[str] | None) -> str:
     if pattern is None:
-        return mock_server if text in names else text
-    return pattern.sub(mock_server, text)
+        return anonymous if text in names else text
+    return pattern.sub(anonymous, text)
 
 
-def _publish_again(lake: Lake, url: str, settings: Settings, done: Forgotten, touched: set[str]) -> None:
+def _republish(lake: Lake, url: str, settings: Settings, done: Erasure, touched: set[str]) -> None:
     tables = [name for name in WHOLE_MARTS if lake.version(name) is not None]
     if not (done.days or touched & WHOLE_MARTS.keys()):
         return
     days = done.days if touched & set(DAY_TABLES) else set()
     publish(lake, url, days, tables, build_names(settings))
-    # Until then deleted rows stay on the disk.
+    # Deleted rows stay on the disk until then.
     with psycopg.connect(libpq_url(url), autocommit=True) as connection:
         for schema, table in _columns(connection):
             if schema == "marts":
@@ -423,18 +424,18 @@ def _count_in_database(url: str, player: str, names: Names) -> Iterator[tuple[st
             where = sql.SQL(" OR ").join(
                 sql.SQL("{}::text ~ %(pattern)s").format(sql.Identifier(column)) for column in columns
             )
-            question = sql.SQL("SELECT count(*) FILTER (WHERE {}), count(*) FROM {}").format(where, name)
-            found, searched = connection.execute(question, {"pattern": pattern}).fetchone() or (0, 0)
+            query = sql.SQL("SELECT count(*) FILTER (WHERE {}), count(*) FROM {}").format(where, name)
+            found, searched = connection.execute(query, {"pattern": pattern}).fetchone() or (0, 0)
             yield f"database {database}, {schema}.{table}", found, searched
 
 
-def _previews(databases: _Databases, player: str, done: Forgotten) -> None:
-    """Dagster keeps previews of tables, as Markdown, in its event log: the name goes from their cells.
+def _erase_previews(databases: _Databases, player: str, done: Erasure) -> None:
+    """Replace the name in table previews, which Dagster's event log keeps as Markdown.
 
-    Only from cells: elsewhere in an event the same letters may be a word of Dagster's own.
+    Only in table cells: elsewhere in an event the same letters may be a word of Dagster's own.
     """
-    options = "|".join(_spelled(player))
-    values = {"old": rf"(\|\s*)(?:{options})(?=\s*\|)", "new": rf"\1{MOCK_SERVER}preview"}
+    options = "|".join(_escaped_spellings(player))
+    values = {"old": rf"(\|\s*)(?:{options})(?=\s*\|)", "new": rf"\1{ANONYMOUS_PREFIX}preview"}
     with psycopg.connect(libpq_url(databases.dagster)) as connection:
         if connection.execute("SELECT to_regclass('event_logs')").fetchone() == (None,):
             return
@@ -448,16 +449,16 @@ def _previews(databases: _Databases, player: str, done: Forgotten) -> None:
 
 
 def _postgres_pattern(name: str) -> str:
-    return rf"(?<![[:alnum:]_])(?:{'|'.join(_spelled(name))})(?![[:alnum:]_])"
+    return rf"(?<![[:alnum:]_])(?:{'|'.join(_escaped_spellings(name))})(?![[:alnum:]_])"
 
 
-def _spelled(name: str) -> list[str]:
+def _escaped_spellings(name: str) -> list[str]:
     return [re.sub(r"([^\w\s])", r"\\\1", spelling) for spelling in sorted(spellings(name))]
 
 
 def _count_in_table(lake: Lake, settings: Settings, contract: Contract, player: str) -> tuple[int, int]:
     if contract.name == RAW:
-        renaming = Renaming(player, MOCK_SERVER, int(settings.max_log_bytes))
+        renaming = Renaming(player, ANONYMOUS_PREFIX, int(settings.max_log_bytes))
         found = searched = 0
         for row in _raw_rows(lake):
             searched += 1
@@ -465,7 +466,7 @@ def _count_in_table(lake: Lake, settings: Settings, contract: Contract, player: 
             found += held or bool(re.search(build_pattern(player), row["source_path"] or ""))
         return found, searched
     rows = lake.read(contract.name)
-    hit = _named(rows, player)
+    hit = _find_name(rows, player)
     if "body" in rows.schema.names:
         pattern = re.compile(build_pattern(player))
         bodies = [
@@ -475,15 +476,15 @@ def _count_in_table(lake: Lake, settings: Settings, contract: Contract, player: 
     return pc.sum(hit).as_py() or 0, rows.num_rows
 
 
-def _forget_answers(settings: Settings) -> None:
-    """API processes forget by the publish; Redis would keep the old answers until they expire."""
+def _clear_response_cache(settings: Settings) -> None:
+    """Delete cached responses in Redis. Those in the API's memory are invalidated by the publish."""
     if settings.redis_url is None:
         return
     import redis  # noqa: PLC0415 - only where one is configured
 
-    client = redis.Redis.from_url(settings.redis_url.get_secret_value())
+    redis_client = redis.Redis.from_url(settings.redis_url.get_secret_value())
     try:
-        for key in client.scan_iter("lostark:*"):
-            client.delete(key)
+        for key in redis_client.scan_iter("lostark:*"):
+            redis_client.delete(key)
     finally:
-        client.close()
+        redis_client.close()

@@ -1,8 +1,7 @@
-"""Finding a character's name in a raw log, and putting another in its place, whatever the format. Pure.
+"""Replace a character's name in a raw log of any format. Pure.
 
-A name counts as the whole of a text, as a key, or as one entry of a list in a text (``204:Name,105:Other``);
-inside words of others it does not. What can't be parsed is searched as text. What does not belong here: which
-logs (``commands.forget``).
+A match is a whole string, a key, or one entry of a list in a string (``204:Name,105:Other``), but not part of
+a longer word. A log that can't be parsed is searched as text.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ _BROKEN = (ValueError, RecursionError, msgspec.MsgspecError)
 
 
 def spellings(name: str) -> set[str]:
-    """Korean text comes composed and decomposed."""
+    """The name in both Unicode forms: Korean text is written composed and decomposed."""
     return {unicodedata.normalize(form, name) for form in ("NFC", "NFD")} | {name}
 
 
 def build_pattern(name: str) -> str:
-    """A regular expression that finds the name where it stands for itself."""
+    """A regular expression that matches the name as a whole word."""
     alternatives = "|".join(sorted(map(re.escape, spellings(name)), key=len, reverse=True))
     return rf"(?<!\w)(?:{alternatives})(?!\w)"
 
 
 @dataclass
 class Renaming:
-    """``old`` becomes ``new``; ``limit``: bytes that a part may unpack to."""
+    """Replaces ``old`` with ``new``; ``limit`` is the maximum decompressed size of a part in bytes."""
 
     old: str
     new: str
@@ -52,7 +51,7 @@ class Renaming:
         self._anywhere = re.compile(build_pattern(self.old))
 
     def log(self, log_format: str, payload: bytes) -> bytes | None:
-        """The log with the new name; None where the old one is not in it."""
+        """The log with the new name; None if the old one does not occur."""
         if log_format == UPLOAD_JSON:
             changed = self._document(payload)
         else:
@@ -66,7 +65,7 @@ class Renaming:
         return None if changed is payload else changed
 
     def _value(self, value: Any) -> Any:
-        """``value`` itself where nothing in it changed, else a changed copy."""
+        """``value`` itself if nothing in it changed, else a changed copy."""
         if isinstance(value, str):
             return self._string(value)
         if isinstance(value, bytes):
@@ -74,14 +73,14 @@ class Renaming:
         if isinstance(value, dict):
             pairs = [(self._value(key), self._value(item)) for key, item in value.items()]
             same = all(a is k and b is v for (a, b), (k, v) in zip(pairs, value.items(), strict=True))
-            return value if same else self._anonymous(dict(pairs), value)
+            return value if same else self._clear_ids(dict(pairs), value)
         if isinstance(value, list):
             items = [self._value(item) for item in value]
             return value if all(a is b for a, b in zip(items, value, strict=True)) else items
         return value
 
     def _rows(self, rows: dict[str, Any]) -> dict[str, Any]:
-        """Packed rows: an entity's columns stand apart from its values."""
+        """Rows as lists: column names are stored once, apart from the values."""
         renamed = self._value(rows)
         columns = rows.get("entity_columns") or rows.get("columns") or []
         if renamed is rows or "name" not in columns:
@@ -95,7 +94,7 @@ class Renaming:
                         after[place] = None
         return renamed
 
-    def _anonymous(self, changed: dict[Any, Any], before: dict[Any, Any]) -> dict[Any, Any]:
+    def _clear_ids(self, changed: dict[Any, Any], before: dict[Any, Any]) -> dict[Any, Any]:
         if before.get("name") in self._spellings:
             return {key: None if key in _IDENTIFYING else value for key, value in changed.items()}
         return changed
@@ -113,9 +112,9 @@ class Renaming:
         return text if replaced == text else replaced
 
     def _document(self, data: bytes) -> bytes:
-        """JSON text or gzip of it, a text, or anything else."""
-        packed = data.startswith(GZIP_MAGIC)
-        plain, is_whole = _unpacked(data, self.limit) if packed else (data, True)
+        """JSON, gzipped JSON, plain text, or arbitrary bytes."""
+        is_gzip = data.startswith(GZIP_MAGIC)
+        plain, is_complete = _decompress(data, self.limit) if is_gzip else (data, True)
         if not any(name in plain for name in self._bytes) and b"\\u" not in plain:
             return data
         try:
@@ -127,7 +126,7 @@ class Renaming:
             changed = plain if renamed is document else _json(renamed)
         if changed is plain:
             return data
-        return igzip.compress(changed, 2, mtime=0) if packed and is_whole else changed
+        return igzip.compress(changed, 2, mtime=0) if is_gzip and is_complete else changed
 
     def _replace_in_text(self, data: bytes) -> bytes:
         text = data.decode("utf-8", "surrogateescape")
@@ -142,8 +141,8 @@ def _json(document: Any) -> bytes:
         return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _unpacked(data: bytes, limit: int) -> tuple[bytes, bool]:
-    """What a gzip stream holds as far as it can be read, and whether that is all."""
+def _decompress(data: bytes, limit: int) -> tuple[bytes, bool]:
+    """The decompressed content as far as it is readable and within ``limit``, and whether it is complete."""
     stream = isal_zlib.decompressobj(_GZIP_WINDOW)
     parts: list[bytes] = []
     try:
@@ -157,6 +156,6 @@ def _unpacked(data: bytes, limit: int) -> tuple[bytes, bool]:
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
-    """A damaged stream gives what stands before the damage, a piece at a time."""
+    """Small pieces: a damaged stream then still yields the content before the damage."""
     step = 1 << 16
     return (data[at : at + step] for at in range(0, len(data), step))

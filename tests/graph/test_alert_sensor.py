@@ -1,4 +1,4 @@
-"""The alert sensor on a real instance: each trouble arrives at a webhook once, and its end once."""
+"""The alert sensor on a real instance: webhooks get each problem once, and its end once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECRET = "S3CRET-T0KEN-0123456789"
 
 
 class Platform:
-    """An instance, the sensor and a receiver, driven look by look; the clock is ours."""
+    """An instance, the sensor and a webhook receiver, with a controlled clock."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance, receiver: Webhooks) -> None:
         self.settings, self.instance, self.receiver = settings, instance, receiver
@@ -44,21 +44,23 @@ class Platform:
     def _seconds(self) -> float:
         return self.now.timestamp()
 
-    def look(self, times: int = 1) -> list[tuple[str, str]]:
-        """Look each half minute; what arrived: by path, the title."""
-        before = len(self.receiver.got)
+    def tick(self, times: int = 1) -> list[tuple[str, str]]:
+        """Evaluate the sensor every half minute; returns path and title of each message received."""
+        before = len(self.receiver.received)
         for _ in range(times):
             resources = {"lake": self.lake, "settings": self.settings}
             with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
                 self.sensor.evaluate_tick(context)
             self.now += timedelta(seconds=30)
-        return [(path.strip("/").split("/")[0], get_title(body)) for path, body in self.receiver.got[before:]]
+        return [
+            (path.strip("/").split("/")[0], get_title(body)) for path, body in self.receiver.received[before:]
+        ]
 
-    def collected(self, outcome: str, source: str = "demo") -> None:
+    def record_collection(self, outcome: str, source: str = "demo") -> None:
         self.ledger.record_collection(
             CollectionRecord(
                 source, "battle_logs", self.now, self.now, outcome, 1, int(outcome != "ok"),
-                error=None if outcome == "ok" else f"no answer, Bearer {SECRET}",
+                error=None if outcome == "ok" else f"no response, Bearer {SECRET}",
             )
         )  # fmt: skip
 
@@ -80,10 +82,10 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         yield Platform(settings, instance, receiver)
 
 
-@dg.op(config_schema={"well": bool})
+@dg.op(config_schema={"succeeds": bool})
 def work(context) -> None:
-    if not context.op_config["well"]:
-        raise dg.Failure("the plug was pulled", allow_retries=False)
+    if not context.op_config["succeeds"]:
+        raise dg.Failure("the input is broken", allow_retries=False)
 
 
 @dg.job(name="some_job", executor_def=dg.in_process_executor)
@@ -91,113 +93,115 @@ def some_job() -> None:
     work()
 
 
-def run_job(platform: Platform, *, well: bool) -> None:
-    config = {"ops": {"work": {"config": {"well": well}}}}
+def run_job(platform: Platform, *, succeeds: bool) -> None:
+    config = {"ops": {"work": {"config": {"succeeds": succeeds}}}}
     some_job.execute_in_process(run_config=config, instance=platform.instance, raise_on_error=False)
 
 
-def test_a_failed_run_is_told_once_to_each_channel_and_its_success_once(platform):
-    assert platform.look() == []
-    run_job(platform, well=False)
-    assert sorted(platform.look(10)) == [
+def test_a_failed_run_and_its_recovery_are_sent_once_to_each_channel(platform):
+    assert platform.tick() == []
+    run_job(platform, succeeds=False)
+    assert sorted(platform.tick(10)) == [
         ("api", "Runs fail: some_job"), ("services", "Runs fail: some_job"),
     ]  # fmt: skip
-    run_job(platform, well=False)
-    assert platform.look(10) == []
-    run_job(platform, well=True)
-    assert sorted(platform.look(10)) == [
+    run_job(platform, succeeds=False)
+    assert platform.tick(10) == []
+    run_job(platform, succeeds=True)
+    assert sorted(platform.tick(10)) == [
         ("api", "Recovered: Runs fail: some_job"), ("services", "Recovered: Runs fail: some_job"),
     ]  # fmt: skip
-    told = {field["name"]: field["value"] for field in platform.receiver.got[0][1]["embeds"][0]["fields"]}
-    assert "the plug was pulled" in told["What"]
-    assert "step work" in told["What"]
-    assert told["Runbook"] == "docs/runbook.md#runs-fail"
+    facts = {
+        field["name"]: field["value"] for field in platform.receiver.received[0][1]["embeds"][0]["fields"]
+    }
+    assert "the input is broken" in facts["What"]
+    assert "step work" in facts["What"]
+    assert facts["Runbook"] == "docs/runbook.md#runs-fail"
 
 
-def test_a_source_that_does_not_answer_is_told_once_and_its_return_once(platform):
-    platform.look()
-    said = []
+def test_a_failing_source_and_its_recovery_are_sent_once(platform):
+    platform.tick()
+    received = []
     for _ in range(10):
-        platform.collected("unavailable")
-        said += platform.look(2)
-    assert sorted(said) == [
+        platform.record_collection("unavailable")
+        received += platform.tick(2)
+    assert sorted(received) == [
         ("api", "A source does not answer: demo"), ("services", "A source does not answer: demo"),
     ]  # fmt: skip
-    platform.collected("ok")
-    assert len(platform.look(10)) == 2
+    platform.record_collection("ok")
+    assert len(platform.tick(10)) == 2
 
 
-def test_what_somebody_brought_in_by_hand_is_no_duty(platform):
+def test_manual_imports_are_not_monitored(platform):
     for _ in range(5):
-        platform.collected("refused", "http:elsewhere:80")
-        assert platform.look(2) == []
+        platform.record_collection("refused", "http:elsewhere:80")
+        assert platform.tick(2) == []
 
 
-def test_no_secret_is_in_logs_memory_or_messages(platform):
+def test_no_secret_is_in_logs_state_or_messages(platform):
     platform.receiver.status = 500
     for _ in range(4):
-        platform.collected("unavailable")
-        platform.look(2)
+        platform.record_collection("unavailable")
+        platform.tick(2)
     platform.receiver.status = 204
-    platform.look(3)
+    platform.tick(3)
 
     home = platform.settings.home
-    assert platform.receiver.got
+    assert platform.receiver.received
     events = [json.loads(line) for line in (home / "logs/events.jsonl").read_text().splitlines()]
     assert {"problem", "alert_channel_failed", "alert_sent"} <= {event["event"] for event in events}
     for path in [*(home / "logs").iterdir(), memory_path(platform.settings)]:
         assert SECRET not in path.read_text(), path
-    assert SECRET not in json.dumps([body for _, body in platform.receiver.got])
+    assert SECRET not in json.dumps([body for _, body in platform.receiver.received])
 
 
 def test_a_channel_that_is_down_gets_both_messages_later(platform):
     platform.receiver.status = 503
-    run_job(platform, well=False)
-    platform.look(3)
-    run_job(platform, well=True)
-    platform.look(6)
+    run_job(platform, succeeds=False)
+    platform.tick(3)
+    run_job(platform, succeeds=True)
+    platform.tick(6)
     platform.receiver.status = 204
-    titles = [title for path, title in platform.look(200) if path == "api"]
+    titles = [title for path, title in platform.tick(200) if path == "api"]
 
     assert titles == ["Runs fail: some_job", "Recovered: Runs fail: some_job"]
 
 
-def test_every_sensor_and_schedule_of_the_platform_is_watched(platform):
+def test_every_sensor_and_schedule_of_the_platform_is_monitored(platform):
     repository = build_defs(settings=platform.settings).get_repository_def()
     with instance_for_test() as instance:
-        watched = ticking(instance, repository, ["alerts"])
+        monitored = ticking(instance, repository, ["alerts"])
 
-    names = {one.name for one in watched}
+    names = {one.name for one in monitored}
     assert {"due_fight_days", "due_across_days"} <= names
     assert "alerts" not in names
-    assert all(one.last_tick_at is None and one.every_s >= 1 for one in watched)
+    assert all(one.last_tick_at is None and one.every_s >= 1 for one in monitored)
 
 
-def test_a_broken_fact_silences_no_other(platform, monkeypatch):
-    platform.look()
+def test_a_failed_observation_does_not_affect_others(platform, monkeypatch):
+    platform.tick()
     monkeypatch.setattr("lostark_platform.alerts.observe.read_disks", lambda settings: 1 / 0)
-    run_job(platform, well=False)
+    run_job(platform, succeeds=False)
 
-    assert len(platform.look(2)) == 2
+    assert len(platform.tick(2)) == 2
     assert load(memory_path(platform.settings)).state.open.keys() == {"run_failed:some_job"}
 
 
-def test_runs_that_wait_while_none_starts_are_told_once_and_their_start_once(platform, monkeypatch):
-    platform.look()
+def test_a_stuck_queue_and_its_recovery_are_sent_once(platform, monkeypatch):
+    platform.tick()
     waiting = Queue(2, platform.now, 0)
     monkeypatch.setattr("lostark_platform.dagster.run_observations.queue", lambda instance: waiting)
 
-    assert platform.look(9) == []
-    assert {title for _, title in platform.look(10)} == {"Runs wait and none starts: run queue"}
+    assert platform.tick(9) == []
+    assert {title for _, title in platform.tick(10)} == {"Runs wait and none starts: run queue"}
     waiting = Queue()
-    assert {title for _, title in platform.look(10)} == {"Recovered: Runs wait and none starts: run queue"}
+    assert {title for _, title in platform.tick(10)} == {"Recovered: Runs wait and none starts: run queue"}
 
 
-def test_the_queue_is_empty_where_no_run_waits(platform):
+def test_the_queue_is_empty_without_queued_runs(platform):
     assert queue(platform.instance) == Queue()
 
 
-def test_a_steps_time_comes_with_how_many_logs_it_worked_on(platform):
+def test_a_step_duration_has_its_number_of_logs(platform):
     @dg.asset
     def some_table():
         return dg.MaterializeResult(metadata={"logs cleaned now": 17})
@@ -209,36 +213,36 @@ def test_a_steps_time_comes_with_how_many_logs_it_worked_on(platform):
     assert [(run.run_id, run.succeeded) for run in found.runs] == [(done.run_id, True)]
     assert [(step.step, step.work) for step in found.steps] == [("some_table", 17.0)]
     assert found.steps[0].seconds > 0
-    again = ended_runs(platform.instance, found.until, found.seen, datetime.now(UTC), [])
-    assert again.runs == []
+    second = ended_runs(platform.instance, found.until, found.seen, datetime.now(UTC), [])
+    assert second.runs == []
 
 
-def test_no_secret_is_in_what_a_collection_leaves_behind(platform, capfd):
+def test_a_collection_leaves_no_secret_behind(platform, capfd):
     settings = platform.settings.model_copy(update={"http_total_timeout_s": 3.0})
-    with running_mock_server(MockServerConfig(history=3, battle_log_token="another one")) as url:
+    with running_mock_server(MockServerConfig(history=3, battle_log_token="another-token")) as url:
         settings = settings.model_copy(
             update={"battle_log_urls": (f"demo={url}",), "battle_log_token": SecretStr(SECRET)}
         )
         configure_logs(settings, "test", stderr=True)
-        get_logger().info("asked", headers={"Authorization": f"Bearer {SECRET}"}, note=f"token {SECRET}")
+        get_logger().info("request", headers={"Authorization": f"Bearer {SECRET}"}, note=f"token {SECRET}")
         platform.instance.add_dynamic_partitions("battle_log_sources", ["demo"])
         job = build_defs(settings=settings).resolve_job_def(COLLECT_JOB)
         done = job.execute_in_process(instance=platform.instance, partition_key="demo", raise_on_error=False)
     assert not done.success
     records = Ledger(settings.state_dir / LEDGER_FILE).collections(datetime.now(UTC) - timedelta(hours=1))
     assert [record.outcome for record in records] == ["refused"]
-    said = "".join(str(entry) for entry in platform.instance.all_logs(done.run_id))
+    events = "".join(str(entry) for entry in platform.instance.all_logs(done.run_id))
     captured = capfd.readouterr()
     files = [path for path in settings.home.rglob("*") if path.is_file()]
     assert any(path.name == LEDGER_FILE for path in files)
     written = b"".join(path.read_bytes() for path in files)
-    for place in (said, captured.out, captured.err, repr(settings), str(records)):
+    for place in (events, captured.out, captured.err, repr(settings), str(records)):
         assert SECRET not in place
     assert SECRET.encode() not in written
-    assert b"asked" in written
+    assert b'"request"' in written
 
 
-def test_sensors_of_another_code_location_are_watched_while_they_tick(platform):
+def test_sensors_of_another_code_location_are_monitored_while_they_tick(platform):
     repository = build_defs(settings=platform.settings).get_repository_def()
     now = datetime.now(UTC)
     with instance_for_test() as instance:
@@ -249,12 +253,12 @@ def test_sensors_of_another_code_location_are_watched_while_they_tick(platform):
                 "dropped_long_ago": [now - timedelta(days=3)],
             },
         )
-        watched = {one.name: one for one in ticking(elsewhere, repository)}
+        monitored = {one.name: one for one in ticking(elsewhere, repository)}
 
-    assert "dropped_long_ago" not in watched
-    assert watched["due_model"].every_s == 60
-    assert watched["due_model"].failures_in_a_row == 3
-    assert "registry is down" in watched["due_model"].error
+    assert "dropped_long_ago" not in monitored
+    assert monitored["due_model"].every_s == 60
+    assert monitored["due_model"].failures_in_a_row == 3
+    assert "registry is down" in monitored["due_model"].error
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_words_for_a_log_that_says_them_itself_are_told_to_change_nothing(clean_
 
     assert result.exit_code == 0
     told = " ".join(result.stderr.split())
-    assert "it says for itself what --raid, --gate, --difficulty, --region would say" in told
+    assert "--raid, --gate, --difficulty, --region ignored: the file is not a player table" in told
     assert len(raw_rows()) == seasons["clean"]
 
 

@@ -1,4 +1,4 @@
-"""A forgotten player is in no table, file or database any more, and everybody else's figures stay."""
+"""An erased name is in no table, file or database, and the figures of all other players stay."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from lostark_assets.sources.landing import Landed, Ticket
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.sources.protocol import content_sha256
 from lostark_platform.cli.app import app
-from lostark_platform.erasure.forget import MOCK_SERVER, forget, prove
+from lostark_platform.erasure.forget import ANONYMOUS_PREFIX, forget, prove
 from lostark_platform.erasure.rename import Renaming
 from lostark_simulator.season import SeasonConfig, generate_fights
 from lostark_simulator.upload_json import write_upload_json
@@ -49,7 +49,7 @@ def settings(tmp_path_factory):
     settings = get_settings(home=home)
     lake = Lake(settings.lake_url)
     add_fights(lake, home.parent, encounters=30)
-    player = busiest(lake)
+    player = get_busiest_player(lake)
     row = {
         "player_name": player,
         "encounter_id": "0" * 16,
@@ -64,7 +64,7 @@ def settings(tmp_path_factory):
     settings.logs_dir.mkdir(parents=True)
     (settings.logs_dir / "code.log").write_text(f"cleaned {player}, {player}2 and {player}\n")
     build_upload(settings, player)
-    note_in_files(settings, player)
+    write_name_into_files(settings, player)
     with embedded_postgres(settings) as databases:
         due = find_pending(lake, databases.lostark)
         publish(lake, databases.lostark, due.days, due.tables)
@@ -75,7 +75,7 @@ def settings(tmp_path_factory):
 
 
 def build_upload(settings: Settings, player: str, *, damage: int = 7_000_000) -> Landed:
-    """An upload that waits to be collected: a fight of ``player``, packed."""
+    """A gzipped upload of a fight of ``player``, waiting to be collected."""
     fight = next(iter(generate_fights(SeasonConfig(encounters=1, seed=damage, days=1, start=START))))
     path = write_upload_json(settings.home.parent / f"{damage}.json", fight)
     document = json.loads(path.read_text())
@@ -90,8 +90,8 @@ def build_upload(settings: Settings, player: str, *, damage: int = 7_000_000) ->
     )
 
 
-def note_in_files(settings: Settings, player: str) -> None:
-    """The name in the ledger, and packed among a model's files, where the platform itself puts none."""
+def write_name_into_files(settings: Settings, player: str) -> None:
+    """Write the name into the ledger, and into a zip file among the model files."""
     error = f"{player}: no DPS"
     at = datetime.now(UTC)
     open_ledger(settings).record_collection(CollectionRecord("x", "collect", at, at, "failed", error=error))
@@ -115,28 +115,28 @@ def _sample_value(field: pa.Field) -> object:
     )
 
 
-def busiest(lake: Lake) -> str:
+def get_busiest_player(lake: Lake) -> str:
     players = pl.from_arrow(lake.read("core_players", columns=["player_name", "is_name_known"]))
     known = players.filter("is_name_known").group_by("player_name").len().sort("len", "player_name")
     return known["player_name"][-1]
 
 
-def test_after_forgetting_the_name_is_nowhere_and_before_it_was_in_every_kind_of_place(settings):
+def test_erasure_removes_the_name_from_every_kind_of_place(settings):
     lake = Lake(settings.lake_url)
-    player = busiest(lake)
+    player = get_busiest_player(lake)
     before = pl.from_arrow(lake.read("stats_player_dps"))
     places = prove(settings, player).found
     assert {
         "raw_battle_logs", "core_players", "core_skills", "core_hits", "stats_player_dps",
         "stats_dps_timeline", "stats_raid_progression", "ml_training_set", "ml_player_clusters",
         "database lostark, marts.players", "database dagster, public.event_logs",
-        "files in logs", "files in landing", "files in mlflow", "files in state", "uploads that wait",
+        "files in logs", "files in landing", "files in mlflow", "files in state", "waiting uploads",
     } <= places.keys()  # fmt: skip
 
     done = forget(settings, player, lambda _: None)
     proof = prove(settings, player)
 
-    # A model's files can't be rewritten without breaking the model: they are told, to be deleted by hand.
+    # Rewriting a model's files would break the model: they are reported, to be deleted manually.
     assert proof.found == {"files in mlflow": 1}
     (settings.mlflow_artifacts_dir / "model.skops").unlink()
     assert prove(settings, player).is_gone
@@ -144,21 +144,21 @@ def test_after_forgetting_the_name_is_nowhere_and_before_it_was_in_every_kind_of
     assert proof.searched["raw_battle_logs"] == lake.count("raw_battle_logs")
     assert done.files_deleted > 0
     log = (settings.logs_dir / "code.log").read_text()
-    blot = "x" * len(player.encode())
-    assert log == f"cleaned {blot}, {player}2 and {blot}\n"
-    [noted] = open_ledger(settings).collections(datetime.min.replace(tzinfo=UTC), "x")
-    assert noted.error == "x: no DPS"
+    redacted = "x" * len(player.encode())
+    assert log == f"cleaned {redacted}, {player}2 and {redacted}\n"
+    [recorded] = open_ledger(settings).collections(datetime.min.replace(tzinfo=UTC), "x")
+    assert recorded.error == "x: no DPS"
     after = pl.from_arrow(lake.read("stats_player_dps"))
     key = ["encounter_id", "player_name"]
     others = before.filter(pl.col("player_name") != player).sort(key)
-    assert after.filter(~pl.col("player_name").str.starts_with(MOCK_SERVER)).sort(key).equals(others)
-    mine = after.filter(pl.col("player_name").str.starts_with(MOCK_SERVER)).sort("encounter_id")
+    assert after.filter(~pl.col("player_name").str.starts_with(ANONYMOUS_PREFIX)).sort(key).equals(others)
+    mine = after.filter(pl.col("player_name").str.starts_with(ANONYMOUS_PREFIX)).sort("encounter_id")
     assert mine.select(FIGURES).equals(before.filter(player_name=player).sort("encounter_id").select(FIGURES))
     assert mine["player_name"].n_unique() == mine["encounter_id"].n_unique()
     assert not mine["is_name_known"].any()
 
 
-def test_rewritten_logs_still_prove_their_bytes_and_clean_to_the_same_figures(settings):
+def test_rewritten_logs_match_their_hash_and_clean_to_the_same_figures(settings):
     lake = Lake(settings.lake_url)
     rows = lake.read("raw_battle_logs", columns=["content_sha256", "payload"])
     for sha256, payload in zip(rows["content_sha256"].to_pylist(), rows["payload"].to_pylist(), strict=True):
@@ -171,16 +171,16 @@ def test_rewritten_logs_still_prove_their_bytes_and_clean_to_the_same_figures(se
     after = pl.from_arrow(lake.read("core_players", columns=columns)).sort(key)
     assert after.join(before, on="encounter_id", how="semi").equals(before)
     of_upload = after.join(before, on="encounter_id", how="anti")
-    assert of_upload["player_name"].str.starts_with(MOCK_SERVER).sum() == 1
+    assert of_upload["player_name"].str.starts_with(ANONYMOUS_PREFIX).sum() == 1
 
 
-def test_the_command_asks_first_and_its_search_decides_the_exit_code(settings, monkeypatch):
-    player = busiest(Lake(settings.lake_url))
+def test_the_command_requires_confirmation_and_exits_by_the_search_result(settings, monkeypatch):
+    player = get_busiest_player(Lake(settings.lake_url))
     monkeypatch.setenv("LOSTARK_HOME", str(settings.home))
-    run = lambda *words, **more: CliRunner().invoke(app, ["forget", *words], **more)  # noqa: E731
+    run = lambda *arguments, **options: CliRunner().invoke(app, ["forget", *arguments], **options)  # noqa: E731
 
-    asked = run(player, input="n\n")
-    assert (asked.exit_code, prove(settings, player).is_gone) == (1, False)
+    declined = run(player, input="n\n")
+    assert (declined.exit_code, prove(settings, player).is_gone) == (1, False)
     found = run(player, "--prove", "--json")
     assert (found.exit_code, json.loads(found.stdout)["is_gone"]) == (1, False)
     assert run(player, "--yes").exit_code == 0
@@ -188,30 +188,30 @@ def test_the_command_asks_first_and_its_search_decides_the_exit_code(settings, m
     assert (nowhere.exit_code, json.loads(nowhere.stdout)["found"]) == (0, {})
 
 
-def test_a_name_that_a_later_log_brings_back_is_told_and_goes_again(settings):
+def test_a_name_in_a_later_log_is_found_and_erased_again(settings):
     lake = Lake(settings.lake_url)
-    player = busiest(lake)
+    player = get_busiest_player(lake)
     raw_logs = lake.count("raw_battle_logs")
     forget(settings, player, lambda _: None)
 
-    # The same source again: its rewritten logs are known, and nothing comes back.
-    again = LoaLogsDb(settings.home.parent / f"{START}-11.db", f"{START}-11")
-    assert collect(again, lake, run_id="again", earliest=date(2022, 1, 1)).new == 0
+    # A second collection of the same source recognises its rewritten logs and adds nothing.
+    source = LoaLogsDb(settings.home.parent / f"{START}-11.db", f"{START}-11")
+    assert collect(source, lake, run_id="second", earliest=date(2022, 1, 1)).new == 0
     assert (lake.count("raw_battle_logs"), prove(settings, player).is_gone) == (raw_logs, True)
 
     build_upload(settings, player, damage=9)
-    assert prove(settings, player).found["uploads that wait"] == 1
+    assert prove(settings, player).found["waiting uploads"] == 1
     forget(settings, player, lambda _: None)
     assert (lake.count("raw_battle_logs"), prove(settings, player).found) == (raw_logs + 1, {})
 
 
-def test_another_regions_player_of_the_same_name_stays(settings):
+def test_a_player_of_the_same_name_in_another_region_stays(settings):
     lake = Lake(settings.lake_url)
-    player = busiest(lake)
+    player = get_busiest_player(lake)
     rows = lake.count("core_players")
     done = forget(settings, player, lambda _: None, region="nowhere")
 
-    # A log that never became a fight does not tell its region.
+    # The region of a log that never became a fight is unknown.
     assert done.changed.keys() <= {"raw_battle_logs", "core_quarantine"}
     assert (lake.count("core_players"), prove(settings, player).is_gone) == (rows, False)
 
@@ -220,7 +220,7 @@ NAMES = st.text("abcdefgh가나다é", min_size=2, max_size=8)
 
 
 @given(NAMES, NAMES, st.booleans())
-def test_a_name_goes_from_every_place_of_a_document_and_others_stay(name, other, packed):
+def test_a_name_is_replaced_everywhere_in_a_document_and_others_stay(name, other, packed):
     if unicodedata.normalize("NFC", other) == unicodedata.normalize("NFC", name):
         other += "x"
     document = {
@@ -246,7 +246,7 @@ def test_a_name_goes_from_every_place_of_a_document_and_others_stay(name, other,
     assert Renaming(name, "Unknown-1", 1 << 20).log("upload_json", changed) is None
 
 
-def test_packed_rows_lose_the_name_in_columns_and_in_the_documents_inside():
+def test_a_name_is_replaced_in_columns_and_nested_documents_of_rows():
     rows = {
         "encounter": {"local_player": "Bo", "misc": '{"partyInfo":{"0":["Bo","Ann"]}}'},
         "preview": {"players": "1:Bo,2:Ann"},
@@ -260,11 +260,11 @@ def test_packed_rows_lose_the_name_in_columns_and_in_the_documents_inside():
     assert changed["encounter"] == {"local_player": "U", "misc": '{"partyInfo":{"0":["U","Ann"]}}'}
     assert changed["preview"] == {"players": "1:U,2:Ann"}
     assert changed["entities"] == [["U", None, rows["entities"][0][2]], ["Ann", 8, b"{}"]]
-    assert Renaming("Nobody", "U", 1 << 20).log("loa_logs_db", msgspec.msgpack.encode(rows)) is None
+    assert Renaming("Absent", "U", 1 << 20).log("loa_logs_db", msgspec.msgpack.encode(rows)) is None
 
 
 @pytest.mark.parametrize("cut", [1, 9, 40])
-def test_a_log_that_is_cut_loses_the_name_too(cut):
+def test_a_name_is_replaced_in_a_truncated_log(cut):
     payload = gzip.compress(b'{"localPlayer":"Bo","entities":{}}' * 50)[:-cut]
     changed = Renaming("Bo", "U", 1 << 20).log("upload_json", payload)
     assert changed is None or b'"Bo"' not in changed

@@ -85,11 +85,13 @@ def test_rows_that_somebody_adds_while_a_name_is_forgotten_stay(tmp_path, monkey
         replace_all(self, *args)
 
     monkeypatch.setattr(Lake, "replace_all", replaced)
-    done = forget.Forgotten()
-    with forget._everything_held(lake):
+    done = forget.Erasure()
+    with forget._hold_locks(lake):
         names = {*CONTRACTS, "core", STATS_LOCK} - {forget.RAW}
         assert [name for name in sorted(names) if not is_held(lake, name)] == []
-        forget._table(lake, RAW_ARMORY_PROFILES, "Alice", None, set(), forget._MockServers(), done, set())
+        forget._erase_in_table(
+            lake, RAW_ARMORY_PROFILES, "Alice", None, set(), forget._AnonymousNames(), done, set()
+        )
     adding.join(10)
 
     assert sorted(lake.read(RAW_ARMORY_PROFILES.name)["character_name"].to_pylist()) == ["Bob", "Carol"]

@@ -145,7 +145,7 @@ def test_a_file_that_makes_its_reader_raise_stops_no_other(settings, folder, mon
 
     [event] = read_events(settings, "unexpected_error")
     errors = [file.error for file in done.files if file.error]
-    assert (sum(file.new for file in done.files), len(errors), done.is_whole) == (5, 1, False)
+    assert (sum(file.new for file in done.files), len(errors), done.is_complete) == (5, 1, False)
     assert f"2.json: unexpected ZeroDivisionError: division by zero (error {event['error_id']})" in errors[0]
 
 

@@ -1,4 +1,4 @@
-"""Local receivers of webhooks and mail, that keep what they get and answer as they are told."""
+"""Local webhook and mail servers that record what they receive, with configurable responses."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Webhooks(ThreadingHTTPServer):
-    """Takes posted JSON; ``status`` and ``headers`` are the next answers."""
+    """Receives posted JSON; ``status``, ``response_headers`` and ``response_body`` define the responses."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.got: list[tuple[str, dict]] = []
+        self.received: list[tuple[str, dict]] = []
         self.status = 204
-        self.answer_headers: dict[str, str] = {}
-        self.answer = b""
+        self.response_headers: dict[str, str] = {}
+        self.response_body = b""
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
@@ -32,13 +32,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         assert self.headers["content-type"] == "application/json"
-        self.server.got.append((self.path, json.loads(body)))
+        self.server.received.append((self.path, json.loads(body)))
         self.send_response(self.server.status)
-        for name, value in self.server.answer_headers.items():
+        for name, value in self.server.response_headers.items():
             self.send_header(name, value)
-        self.send_header("content-length", str(len(self.server.answer)))
+        self.send_header("content-length", str(len(self.server.response_body)))
         self.end_headers()
-        self.wfile.write(self.server.answer)
+        self.wfile.write(self.server.response_body)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -58,7 +58,7 @@ def webhooks() -> Iterator[Webhooks]:
 
 
 class Mails(socketserver.ThreadingTCPServer):
-    """A mail server that takes everything and offers no TLS."""
+    """A mail server that accepts everything and offers no TLS."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -66,8 +66,8 @@ class Mails(socketserver.ThreadingTCPServer):
     def __init__(self, *, offers_login: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), _Smtp)
         self.offers_login = offers_login
-        self.said: list[str] = []
-        self.got: list[str] = []
+        self.commands: list[str] = []
+        self.received: list[str] = []
 
     @property
     def port(self) -> int:
@@ -78,28 +78,28 @@ class _Smtp(socketserver.StreamRequestHandler):
     server: Mails
 
     def handle(self) -> None:
-        self._say("220 local")
+        self._send("220 local")
         while line := self.rfile.readline().decode().rstrip("\r\n"):
-            self.server.said.append(line)
+            self.server.commands.append(line)
             verb = line.split(" ")[0].upper()
             if verb == "EHLO":
-                self._say("250-local", "250 AUTH PLAIN" if self.server.offers_login else "250 8BITMIME")
+                self._send("250-local", "250 AUTH PLAIN" if self.server.offers_login else "250 8BITMIME")
             elif verb == "AUTH":
-                self._say("235 ok")
+                self._send("235 ok")
             elif verb == "DATA":
-                self._say("354 go on")
+                self._send("354 go on")
                 lines = []
                 while (part := self.rfile.readline().decode().rstrip("\r\n")) != ".":
                     lines.append(part)
-                self.server.got.append("\n".join(lines))
-                self._say("250 taken")
+                self.server.received.append("\n".join(lines))
+                self._send("250 accepted")
             elif verb == "QUIT":
-                self._say("221 bye")
+                self._send("221 bye")
                 return
             else:
-                self._say("250 ok")
+                self._send("250 ok")
 
-    def _say(self, *lines: str) -> None:
+    def _send(self, *lines: str) -> None:
         self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
 
 

@@ -1,4 +1,4 @@
-"""Messages reach their channels in the channels' own shapes, are kept while one fails, and hold no secret."""
+"""Messages reach their channels in each channel's format, wait while one fails, and contain no secret."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ TEXT = Text(
 SECRET = "S3CRET-T0KEN-0123456789"
 
 
-def named(number: int) -> Text:
+def build_text(number: int) -> Text:
     return Text(f"message {number}", is_over=False, at=NOW, facts=())
 
 
-def test_discord_gets_an_embed_and_pings_nobody():
+def test_discord_gets_an_embed_without_mentions():
     with webhooks() as server:
         Discord(server.url("/api/webhooks/1/abc")).send(TEXT)
 
-    ((path, body),) = server.got
+    ((path, body),) = server.received
     assert path == "/api/webhooks/1/abc"
     assert body["allowed_mentions"] == {"parse": []}
     (embed,) = body["embeds"]
@@ -54,10 +54,10 @@ def test_discord_gets_an_embed_and_pings_nobody():
 
 def test_slack_gets_blocks_with_its_own_escapes_and_a_text_for_notifications():
     with webhooks() as server:
-        server.status, server.answer = 200, b"ok"
+        server.status, server.response_body = 200, b"ok"
         Slack(server.url("/services/T/B/x")).send(TEXT)
 
-    ((_, body),) = server.got
+    ((_, body),) = server.received
     assert body["text"] == ":rotating_light: A source does not answer: 한국 &lt;demo&gt;"
     assert body["blocks"][0]["text"] == {"type": "plain_text", "text": TEXT.title, "emoji": False}
     assert body["blocks"][1]["text"] == {"type": "mrkdwn", "text": "*What*\na &lt; b &amp; c"}
@@ -80,16 +80,16 @@ def test_bodies_stay_within_the_limits_of_the_services():
     assert all(len(block["text"]["text"]) <= 3000 for block in slack["blocks"][1:])
 
 
-def test_mail_goes_out_as_plain_text_to_everybody():
+def test_mail_is_plain_text_to_all_recipients():
     with mails() as server:
         Mail(f"smtp://127.0.0.1:{server.port}", ("a@example.org", "b@example.org")).send(TEXT)
 
-    (got,) = server.got
-    mail = email.message_from_string(got, policy=email.policy.default)
+    (received,) = server.received
+    mail = email.message_from_string(received, policy=email.policy.default)
     assert mail["Subject"] == f"[Lost Ark analytics] {TEXT.title}"
     assert mail["To"] == "a@example.org, b@example.org"
     assert "What: a < b & c" in mail.get_content()
-    assert [line for line in server.said if line.startswith("rcpt")] == [
+    assert [line for line in server.commands if line.startswith("rcpt")] == [
         "rcpt TO:<a@example.org>", "rcpt TO:<b@example.org>",
     ]  # fmt: skip
 
@@ -97,18 +97,18 @@ def test_mail_goes_out_as_plain_text_to_everybody():
 def test_a_password_goes_to_a_mail_server_without_tls_only_on_this_machine(monkeypatch):
     with mails(offers_login=True) as server:
         Mail(f"smtp://me%40example.org:{SECRET}@127.0.0.1:{server.port}", ("a@example.org",)).send(TEXT)
-        assert any(line.startswith("AUTH") for line in server.said)
-        assert "From: me@example.org" in server.got[0]
+        assert any(line.startswith("AUTH") for line in server.commands)
+        assert "From: me@example.org" in server.received[0]
 
-        server.said.clear()
+        server.commands.clear()
         monkeypatch.setattr("lostark_platform.alerts.channels._is_loopback", lambda host: False)
         with pytest.raises(ChannelFailed, match="no TLS"):
             Mail(f"smtp://me:{SECRET}@127.0.0.1:{server.port}", ("a@example.org",)).send(TEXT)
-        assert not any(line.startswith("AUTH") for line in server.said)
+        assert not any(line.startswith("AUTH") for line in server.commands)
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "answer", "retry_after_s"),
+    ("status", "headers", "body", "retry_after_s"),
     [
         (429, {"retry-after": "7"}, b"", 7.0),
         (429, {"content-type": "application/json"}, b'{"retry_after": 1.5}', 1.5),
@@ -119,11 +119,9 @@ def test_a_password_goes_to_a_mail_server_without_tls_only_on_this_machine(monke
         (500, {"content-type": "application/json"}, b"[]", None),
     ],
 )
-def test_a_refusal_says_the_status_and_how_long_to_wait_and_no_address(
-    status, headers, answer, retry_after_s
-):
+def test_an_error_contains_status_and_delay_but_no_address(status, headers, body, retry_after_s):
     with webhooks() as server:
-        server.status, server.answer_headers, server.answer = status, headers, answer
+        server.status, server.response_headers, server.response_body = status, headers, body
         with pytest.raises(ChannelFailed, match=str(status)) as caught:
             Slack(server.url(f"/services/{SECRET}")).send(TEXT)
 
@@ -131,7 +129,7 @@ def test_a_refusal_says_the_status_and_how_long_to_wait_and_no_address(
     assert SECRET not in str(caught.value)
 
 
-def test_an_address_that_does_not_answer_says_so_without_itself():
+def test_an_unreachable_address_is_reported_without_the_address():
     for channel in (
         Discord(f"http://127.0.0.1:9/{SECRET}"),
         Mail(f"smtp://me:{SECRET}@127.0.0.1:9", ("a@example.org",)),
@@ -162,38 +160,38 @@ def test_channels_come_from_the_settings_and_a_wrong_one_is_named_without_its_va
     assert SECRET not in str(caught.value)
 
 
-class Fake:
-    """A channel that fails as long as it is told to."""
+class FakeChannel:
+    """A channel that fails while ``failure`` is set."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.got, self.failure = name, [], None
+        self.name, self.received, self.failure = name, [], None
 
     def send(self, text: Text) -> None:
         if self.failure is not None:
             raise self.failure
-        self.got.append(text.title)
+        self.received.append(text.title)
 
 
-def test_a_channel_that_fails_stops_no_other_and_gets_everything_later_in_order():
-    good, bad = Fake("good"), Fake("bad")
+def test_a_failing_channel_blocks_no_other_and_gets_all_messages_later_in_order():
+    good, bad = FakeChannel("good"), FakeChannel("bad")
     bad.failure = ChannelFailed("down")
     outbox, now = Outbox(), NOW
     for number in range(3):
-        outbox = deliver(put(outbox, [named(number)], [good, bad], now), [good, bad], now)
+        outbox = deliver(put(outbox, [build_text(number)], [good, bad], now), [good, bad], now)
         now += timedelta(seconds=30)
 
-    assert good.got == ["message 0", "message 1", "message 2"]
+    assert good.received == ["message 0", "message 1", "message 2"]
     assert [message.missing for message in outbox.messages] == [("bad",)] * 3
     bad.failure = None
     outbox = deliver(outbox, [good, bad], now + timedelta(hours=1))
-    assert bad.got == good.got
+    assert bad.received == good.received
     assert outbox == Outbox()
 
 
-def test_a_failing_channel_is_asked_ever_more_seldom_or_when_it_says():
-    bad = Fake("bad")
+def test_a_failing_channel_is_retried_with_backoff_or_as_requested():
+    bad = FakeChannel("bad")
     bad.failure = ChannelFailed("down")
-    outbox, tries, now = put(Outbox(), [named(1)], [bad], NOW), [], NOW
+    outbox, tries, now = put(Outbox(), [build_text(1)], [bad], NOW), [], NOW
     for _ in range(2 * 24 * 60):
         before = outbox
         outbox = deliver(outbox, [bad], now)
@@ -209,10 +207,10 @@ def test_a_failing_channel_is_asked_ever_more_seldom_or_when_it_says():
     assert outbox.pauses["bad"].until == now + timedelta(hours=1, seconds=7)
 
 
-def test_what_nobody_takes_is_given_up_after_a_week_and_channels_that_went_away_are_forgotten():
-    bad = Fake("bad")
+def test_undeliverable_messages_and_removed_channels_are_dropped():
+    bad = FakeChannel("bad")
     bad.failure = ChannelFailed("down")
-    outbox = deliver(put(Outbox(), [named(n) for n in range(300)], [bad], NOW), [bad], NOW)
+    outbox = deliver(put(Outbox(), [build_text(n) for n in range(300)], [bad], NOW), [bad], NOW)
 
     assert len(outbox.messages) == 200
     assert len(put(outbox, [], [bad], NOW + timedelta(days=8)).messages) == 0
@@ -220,5 +218,5 @@ def test_what_nobody_takes_is_given_up_after_a_week_and_channels_that_went_away_
 
 
 def test_without_a_channel_nothing_is_kept():
-    assert put(Outbox(), [named(1)], [], NOW) == Outbox()
-    assert json.dumps(discord_body(named(1)))
+    assert put(Outbox(), [build_text(1)], [], NOW) == Outbox()
+    assert json.dumps(discord_body(build_text(1)))

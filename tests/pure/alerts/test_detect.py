@@ -1,4 +1,4 @@
-"""Every kind of problem: it fires, stays silent where things are usual, and goes away."""
+"""Every kind of problem is detected, does not fire on normal behaviour, and ends."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ LONG_AGO = NOW - timedelta(days=30)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
-def look(now: datetime = NOW, listening_since: datetime = LONG_AGO, **facts) -> list[str]:
-    found = detect(Facts(now, listening_since, **facts))
+def find_keys(now: datetime = NOW, online_since: datetime = LONG_AGO, **facts) -> list[str]:
+    found = detect(Facts(now, online_since, **facts))
     return [p.key for p in found.problems if p.key not in found.explained]
 
 
-def the_problem(now: datetime = NOW, **facts):
+def find_one(now: datetime = NOW, **facts):
     (problem,) = detect(Facts(now, LONG_AGO, **facts)).problems
     return problem
 
@@ -41,10 +41,10 @@ def the_problem(now: datetime = NOW, **facts):
 # Runs
 
 
-def run(day: str = "", last: str = "", *, well: bool = True, number: int = 0, **more) -> FinishedRun:
+def run(day: str = "", last: str = "", *, succeeded: bool = True, number: int = 0, **more) -> FinishedRun:
     ended_at = NOW - HOUR + number * MINUTE
     return FinishedRun(
-        f"run{number}", "fight_days", day, last or day, ended_at - 10 * MINUTE, ended_at, well, **more
+        f"run{number}", "fight_days", day, last or day, ended_at - 10 * MINUTE, ended_at, succeeded, **more
     )
 
 
@@ -56,15 +56,15 @@ def failed(*runs: FinishedRun) -> list[FailedUnit]:
     "error",
     ["dagster._core.errors.DagsterExecutionInterruptedError", "Execution was interrupted unexpectedly."],
 )
-def test_a_run_that_was_stopped_is_no_bug(error):
-    problem = the_problem(failed_units=failed(run("2026-10-01", well=False, error=error)))
+def test_an_interrupted_run_is_not_reported_as_a_bug(error):
+    problem = find_one(failed_units=failed(run("2026-10-01", succeeded=False, error=error)))
 
     assert problem.likely_cause.startswith("the process was stopped")
 
 
-def test_a_failed_run_is_a_problem_that_names_job_days_step_and_error():
-    units = failed(run("2026-10-01", well=False, step="core_tables", error="ContractViolated: dps"))
-    problem = the_problem(failed_units=units)
+def test_a_failed_run_is_reported_with_job_days_step_and_error():
+    units = failed(run("2026-10-01", succeeded=False, step="core_tables", error="ContractViolated: dps"))
+    problem = find_one(failed_units=units)
 
     assert problem.key == "run_failed:fight_days"
     assert "2026-10-01" in problem.what
@@ -77,49 +77,53 @@ def test_a_failed_run_is_a_problem_that_names_job_days_step_and_error():
 @pytest.mark.parametrize(
     ("runs", "left"),
     [
-        ([run("2026-10-01", well=False), run("2026-10-01", number=1)], []),
-        ([run("2026-10-01", well=False), run("2026-10-02", number=1)], [("2026-10-01", "2026-10-01")]),
+        ([run("2026-10-01", succeeded=False), run("2026-10-01", number=1)], []),
+        ([run("2026-10-01", succeeded=False), run("2026-10-02", number=1)], [("2026-10-01", "2026-10-01")]),
         (
-            [run("2026-10-01", "2026-10-09", well=False), run("2026-10-04", "2026-10-05", number=1)],
+            [run("2026-10-01", "2026-10-09", succeeded=False), run("2026-10-04", "2026-10-05", number=1)],
             [("2026-10-01", "2026-10-03"), ("2026-10-06", "2026-10-09")],
         ),
-        ([run("2026-10-02", "2026-10-03", well=False), run("2026-10-01", "2026-10-09", number=1)], []),
-        ([run("2026-10-01", well=False, will_retry=True)], []),
-        ([run(well=False), run(number=1)], []),
-        ([run(), run(well=False, number=1)], [("", "")]),
-        ([run("demo", well=False), run("other", number=1)], [("demo", "demo")]),
+        ([run("2026-10-02", "2026-10-03", succeeded=False), run("2026-10-01", "2026-10-09", number=1)], []),
+        ([run("2026-10-01", succeeded=False, will_retry=True)], []),
+        ([run(succeeded=False), run(number=1)], []),
+        ([run(), run(succeeded=False, number=1)], [("", "")]),
+        ([run("demo", succeeded=False), run("other", number=1)], [("demo", "demo")]),
     ],
 )
-def test_a_success_takes_its_partitions_out_of_what_failed(runs, left):
+def test_a_success_removes_its_partitions_from_failures(runs, left):
     assert [(u.first, u.last) for u in failed(*runs)] == left
 
 
 def test_many_failed_days_of_a_job_are_one_problem_and_a_repeated_failure_is_the_same():
-    runs = [run(f"2026-10-{day:02}", well=False, number=day) for day in range(1, 8)]
-    units = failed(*runs, run("2026-10-01", well=False, number=9))
+    runs = [run(f"2026-10-{day:02}", succeeded=False, number=day) for day in range(1, 8)]
+    units = failed(*runs, run("2026-10-01", succeeded=False, number=9))
 
-    assert look(failed_units=units) == ["run_failed:fight_days"]
+    assert find_keys(failed_units=units) == ["run_failed:fight_days"]
     assert units[0].times == 2
     assert units[0].since == runs[0].ended_at
-    assert "and 4 more" in the_problem(failed_units=units).what
+    assert "and 4 more" in find_one(failed_units=units).what
 
 
-def test_failed_days_that_are_not_due_any_more_are_forgotten():
-    units = failed(run("2026-10-01", "2026-10-03", well=False), run("2026-10-07", well=False, number=1))
+def test_failed_days_that_are_no_longer_due_are_dropped():
+    units = failed(
+        run("2026-10-01", "2026-10-03", succeeded=False), run("2026-10-07", succeeded=False, number=1)
+    )
 
     assert [u.first for u in only_due(units, {"2026-10-07", "2026-10-30"})] == ["2026-10-07"]
 
 
-def test_a_failure_of_long_ago_is_forgotten():
-    assert follow_runs(failed(run(well=False)), [], NOW + 31 * DAY) == []
+def test_old_failures_are_dropped():
+    assert follow_runs(failed(run(succeeded=False)), [], NOW + 31 * DAY) == []
 
 
-def test_a_collection_that_failed_with_its_source_is_the_sources_problem():
-    units = failed(run("demo", well=False, step="raw_battle_logs", error="1 sources could not be read"))
+def test_a_collection_that_failed_with_its_source_is_reported_for_the_source():
+    units = failed(run("demo", succeeded=False, step="raw_battle_logs", error="1 sources could not be read"))
     during = collection(ended_at=NOW - HOUR - MINUTE, outcome="unavailable")
 
-    assert look(failed_units=units, collections=[during]) == []
-    assert look(failed_units=units, collections=[replace(during, outcome="ok")]) == ["run_failed:fight_days"]
+    assert find_keys(failed_units=units, collections=[during]) == []
+    assert find_keys(failed_units=units, collections=[replace(during, outcome="ok")]) == [
+        "run_failed:fight_days"
+    ]
 
 
 # Sources
@@ -140,65 +144,65 @@ def collection(
     )
 
 
-def test_a_source_that_fails_again_after_a_minute_is_a_problem_until_it_answers():
+def test_a_source_failing_for_over_a_minute_is_a_problem_until_it_responds():
     down = [collection("unavailable", NOW - 90 * timedelta(seconds=1)), collection("unavailable", NOW)]
 
-    problem = the_problem(collections=down)
+    problem = find_one(collections=down)
     assert problem.key == "source_failing:demo"
     assert problem.since == down[0].started_at
     assert "connection refused" in problem.what
-    assert look(collections=[*down, collection(ended_at=NOW + MINUTE)], now=NOW + MINUTE) == []
+    assert find_keys(collections=[*down, collection(ended_at=NOW + MINUTE)], now=NOW + MINUTE) == []
 
 
-def test_one_failure_is_no_problem_but_one_refusal_is():
-    assert look(collections=[collection("unavailable", NOW - HOUR)]) == []
-    assert look(collections=[collection(ended_at=NOW - MINUTE), collection("unavailable")]) == []
-    assert look(collections=[collection("refused")]) == ["source_failing:demo"]
-    assert "key" in the_problem(collections=[collection("refused")]).likely_cause
-    assert look(collections=[collection("failed")]) == ["source_failing:demo"]
+def test_a_single_failure_is_not_reported_but_a_single_refusal_is():
+    assert find_keys(collections=[collection("unavailable", NOW - HOUR)]) == []
+    assert find_keys(collections=[collection(ended_at=NOW - MINUTE), collection("unavailable")]) == []
+    assert find_keys(collections=[collection("refused")]) == ["source_failing:demo"]
+    assert "key" in find_one(collections=[collection("refused")]).likely_cause
+    assert find_keys(collections=[collection("failed")]) == ["source_failing:demo"]
 
 
-def test_profiles_that_fail_while_news_come_are_a_problem():
+def test_failing_profiles_are_a_problem_while_news_succeed():
     profiles = [
         collection("unavailable", NOW - n * MINUTE, source="open_api", kind="profiles") for n in (4, 2)
     ]
     news = [collection("ok", NOW - n * MINUTE, source="open_api", kind="news") for n in (3, 1)]
 
-    assert look(collections=[*profiles, *news]) == ["source_failing:open_api"]
+    assert find_keys(collections=[*profiles, *news]) == ["source_failing:open_api"]
 
 
-def test_sources_are_judged_apart():
+def test_sources_are_evaluated_separately():
     records = [collection("refused"), collection(source="other")]
 
-    assert look(collections=records) == ["source_failing:demo"]
+    assert find_keys(collections=records) == ["source_failing:demo"]
 
 
-def test_a_rate_of_failed_requests_is_judged_with_how_many_they_are():
-    assert look(collections=[collection(requests=4, failed_requests=3)]) == []
-    assert look(collections=[collection(requests=1000, failed_requests=200)]) == []
-    assert look(collections=[collection(requests=1000, failed_requests=450)]) == ["source_failing:demo"]
-    assert "450 of 1,000" in the_problem(collections=[collection(requests=1000, failed_requests=450)]).what
-    assert look(now=NOW + 2 * HOUR, collections=[collection(requests=1000, failed_requests=450)]) == []
+def test_a_failure_rate_is_evaluated_with_its_sample_size():
+    assert find_keys(collections=[collection(requests=4, failed_requests=3)]) == []
+    assert find_keys(collections=[collection(requests=1000, failed_requests=200)]) == []
+    assert find_keys(collections=[collection(requests=1000, failed_requests=450)]) == ["source_failing:demo"]
+    assert "450 of 1,000" in find_one(collections=[collection(requests=1000, failed_requests=450)]).what
+    assert find_keys(now=NOW + 2 * HOUR, collections=[collection(requests=1000, failed_requests=450)]) == []
 
 
-def test_the_open_api_in_maintenance_is_no_problem_and_battle_logs_are():
+def test_maintenance_excuses_the_open_api_but_not_battle_log_services():
     # Wednesday 07:00 in Korea.
     now = datetime(2026, 10, 27, 22, tzinfo=UTC)
     down = [collection("unavailable", now - 5 * MINUTE), collection("unavailable", now)]
     armory = [replace(record, source="open_api", kind="profiles") for record in down]
 
-    assert look(now=now, collections=[*down, *armory]) == ["source_failing:demo"]
+    assert find_keys(now=now, collections=[*down, *armory]) == ["source_failing:demo"]
     later = [replace(r, ended_at=r.ended_at + DAY, started_at=r.started_at + DAY) for r in armory]
-    assert look(now=now + DAY, collections=later) == ["source_failing:open_api"]
+    assert find_keys(now=now + DAY, collections=later) == ["source_failing:open_api"]
     announced = [(now + DAY - HOUR, now + DAY + HOUR)]
-    assert look(now=now + DAY, collections=later, closed=announced) == []
+    assert find_keys(now=now + DAY, collections=later, closed=announced) == []
 
 
 # Silence
 
 
 def evenings(until: datetime, weeks: int = 6, seed: int = 1) -> list[datetime]:
-    """A group that raids Wednesday, Friday and Sunday from 19:00 to 22:00 UTC, every six minutes or so."""
+    """A group that raids Wednesday, Friday and Sunday from 19:00 to 22:00 UTC, about every six minutes."""
     rng, fights = random.Random(seed), []
     day = (until - weeks * 7 * DAY).replace(hour=19, minute=0)
     while day < until:
@@ -224,10 +228,10 @@ def all_day(until: datetime, weeks: int = 6, seed: int = 2) -> list[datetime]:
 
 
 def silent(fights: list[datetime], now: datetime, **more) -> list[str]:
-    return look(now=now, activities={"demo": Activity(fights, fights)}, **more)
+    return find_keys(now=now, activities={"demo": Activity(fights, fights)}, **more)
 
 
-def test_a_server_that_falls_silent_in_the_evening_is_noticed_within_hours():
+def test_silence_of_a_busy_server_in_the_evening_is_detected_within_hours():
     fights = all_day(NOW)
 
     assert silent(fights, NOW + HOUR) == []
@@ -235,15 +239,15 @@ def test_a_server_that_falls_silent_in_the_evening_is_noticed_within_hours():
     assert silent([*fights, NOW + 6 * HOUR], NOW + 6 * HOUR + MINUTE) == []
 
 
-def test_a_year_of_usual_hours_alarms_never():
+def test_usual_activity_causes_no_alert():
     fights = all_day(NOW, weeks=8, seed=5)
     cut = NOW - 14 * DAY
 
-    looks = [cut + hour * HOUR for hour in range(14 * 24)]
-    assert [at for at in looks if silent([f for f in fights if f <= at], at)] == []
+    hours = [cut + hour * HOUR for hour in range(14 * 24)]
+    assert [at for at in hours if silent([f for f in fights if f <= at], at)] == []
 
 
-def test_days_without_a_raid_are_usual_for_a_group_and_two_missed_evenings_are_not():
+def test_a_groups_days_off_cause_no_alert_but_missed_raids_do():
     # Friday's raid is the last one that happened; the next would be on Sunday.
     fights = evenings(NOW + 3 * HOUR)
 
@@ -252,15 +256,15 @@ def test_days_without_a_raid_are_usual_for_a_group_and_two_missed_evenings_are_n
     assert silent(fights, NOW + 12 * DAY) == ["no_new_logs:demo"]
 
 
-def test_maintenance_on_wednesday_morning_never_alarms():
-    # Tuesday 20:50 UTC is Wednesday 05:50 in Korea; players keep away until noon.
+def test_weekly_maintenance_causes_no_alert():
+    # Tuesday 20:50 UTC is Wednesday 05:50 in Korea; no fights until noon.
     begin = datetime(2026, 10, 27, 20, 50, tzinfo=UTC)
     fights = all_day(begin)
 
     assert silent(fights, begin + 6 * HOUR) == []
 
 
-def test_announced_maintenance_does_not_alarm_and_a_longer_one_does_afterwards():
+def test_announced_maintenance_causes_no_alert_but_silence_after_it_does():
     fights = all_day(NOW)
     announced = [(NOW, NOW + 8 * HOUR)]
 
@@ -268,31 +272,33 @@ def test_announced_maintenance_does_not_alarm_and_a_longer_one_does_afterwards()
     assert silent(fights, NOW + 22 * HOUR, closed=announced) == ["no_new_logs:demo"]
 
 
-def test_what_is_not_learnt_yet_gets_a_day():
+def test_a_source_without_history_has_a_limit_of_a_day():
     few = [NOW - HOUR, NOW - 2 * HOUR]
 
     assert silent(few, NOW + 20 * HOUR) == []
     assert silent(few, NOW + 26 * HOUR) == ["no_new_logs:demo"]
-    assert look(activities={"demo": Activity([], [])}) == []
+    assert find_keys(activities={"demo": Activity([], [])}) == []
 
 
-def test_a_source_that_uploads_once_a_day_is_not_called_silent_between():
+def test_a_source_with_daily_uploads_is_not_silent_between_them():
     fights = all_day(NOW)
     arrivals = [NOW - day * DAY for day in range(20)]
 
     later = NOW + 20 * HOUR
-    assert look(now=later, activities={"demo": Activity(fights, arrivals)}) == []
-    assert look(now=NOW + 4 * DAY, activities={"demo": Activity(fights, arrivals)}) == ["no_new_logs:demo"]
+    assert find_keys(now=later, activities={"demo": Activity(fights, arrivals)}) == []
+    assert find_keys(now=NOW + 4 * DAY, activities={"demo": Activity(fights, arrivals)}) == [
+        "no_new_logs:demo"
+    ]
 
 
-def test_silence_begins_when_somebody_listens():
+def test_silence_begins_when_the_platform_is_online():
     fights = all_day(NOW)
     later = NOW + 30 * DAY
 
-    assert silent(fights, later, listening_since=later - MINUTE) == []
+    assert silent(fights, later, online_since=later - MINUTE) == []
 
 
-def test_silence_of_a_source_that_does_not_answer_is_no_second_problem():
+def test_silence_of_a_failing_source_is_not_reported_separately():
     down = [collection("unavailable", NOW + 29 * HOUR), collection("unavailable", NOW + 30 * HOUR)]
 
     assert silent(all_day(NOW), NOW + 30 * HOUR, collections=down) == ["source_failing:demo"]
@@ -318,12 +324,12 @@ def refusals(recent: tuple[int, int], before: tuple[int, int]) -> list[Refusals]
         ((20, 100), (0, 2000), True),
     ],
 )
-def test_a_jump_of_refused_logs_needs_numbers_behind_it(recent, before, fires):
-    assert look(refusals=refusals(recent, before)) == (["quarantine_jump:demo"] if fires else [])
+def test_a_quarantine_jump_must_be_significant(recent, before, fires):
+    assert find_keys(refusals=refusals(recent, before)) == (["quarantine_jump:demo"] if fires else [])
 
 
-def test_a_jump_names_the_commonest_reason_and_what_was_usual():
-    problem = the_problem(refusals=refusals((30, 100), (20, 1000)))
+def test_a_quarantine_jump_names_the_most_common_reason_and_the_usual_share():
+    problem = find_one(refusals=refusals((30, 100), (20, 1000)))
 
     assert "hits_do_not_sum" in problem.what
     assert "30.0% of 100" in problem.what
@@ -342,46 +348,46 @@ def times(seconds: list[float], work: list[float] | None = None, **last) -> list
     return [*found[:-1], replace(found[-1], **last)]
 
 
-def test_a_step_far_above_its_own_past_is_a_problem_until_its_next_usual_time():
+def test_a_slow_step_is_a_problem_until_its_next_normal_run():
     usual = [20 + (at % 5) for at in range(30)]
 
-    assert look(step_times=times([*usual, 400])) == ["slow_step:core_tables"]
-    assert look(step_times=times([*usual, 60])) == []
-    assert look(step_times=times([*usual, 400, 22])) == []
-    problem = the_problem(step_times=times([*usual, 400]))
+    assert find_keys(step_times=times([*usual, 400])) == ["slow_step:core_tables"]
+    assert find_keys(step_times=times([*usual, 60])) == []
+    assert find_keys(step_times=times([*usual, 400, 22])) == []
+    problem = find_one(step_times=times([*usual, 400]))
     assert "400 s" in problem.what
     assert "22 s" in problem.what
 
 
-def test_one_slow_run_in_the_past_does_not_hide_the_next():
+def test_a_past_slow_run_does_not_hide_the_next():
     usual = [20 + (at % 5) for at in range(30)]
 
-    assert look(step_times=times([*usual, 500, 22, 21, 400])) == ["slow_step:core_tables"]
+    assert find_keys(step_times=times([*usual, 500, 22, 21, 400])) == ["slow_step:core_tables"]
 
 
-def test_a_step_that_got_more_work_may_take_longer():
+def test_a_step_with_more_work_may_take_longer():
     usual, work = [2 + 0.1 * (at % 5) for at in range(30)], [3.0] * 30
 
-    assert look(step_times=times([*usual, 400], [*work, 2000])) == []
-    assert look(step_times=times([*usual, 400], [*work, 3])) == ["slow_step:core_tables"]
+    assert find_keys(step_times=times([*usual, 400], [*work, 2000])) == []
+    assert find_keys(step_times=times([*usual, 400], [*work, 3])) == ["slow_step:core_tables"]
 
 
-def test_a_short_step_and_a_short_past_are_never_a_problem():
-    assert look(step_times=times([0.1] * 30 + [25])) == []
-    assert look(step_times=times([20] * 5 + [4000])) == []
+def test_short_steps_and_short_histories_are_not_reported():
+    assert find_keys(step_times=times([0.1] * 30 + [25])) == []
+    assert find_keys(step_times=times([20] * 5 + [4000])) == []
 
 
-def test_a_step_that_still_runs_is_judged_by_its_time_so_far():
+def test_a_running_step_is_evaluated_by_its_duration_so_far():
     usual = [20.0] * 30
 
-    assert look(step_times=times([*usual, 900], is_running=True)) == ["slow_step:core_tables"]
-    assert look(step_times=times([*usual, 50], is_running=True)) == []
+    assert find_keys(step_times=times([*usual, 900], is_running=True)) == ["slow_step:core_tables"]
+    assert find_keys(step_times=times([*usual, 50], is_running=True)) == []
 
 
-def test_a_step_that_still_runs_may_have_as_much_work_as_any_before():
+def test_a_running_step_may_have_as_much_work_as_any_before():
     work = [10.0] * 29 + [1000.0]
 
-    assert look(step_times=times([20.0] * 29 + [1500.0, 900], [*work, 1], is_running=True)) == []
+    assert find_keys(step_times=times([20.0] * 29 + [1500.0, 900], [*work, 1], is_running=True)) == []
 
 
 # Queue, disk, sensors
@@ -398,11 +404,11 @@ def test_a_step_that_still_runs_may_have_as_much_work_as_any_before():
     ],
 )
 def test_a_queue_is_stuck_when_nothing_starts(queue, fires):
-    assert look(queue=queue) == (["stuck_queue:run queue"] if fires else [])
+    assert find_keys(queue=queue) == (["stuck_queue:run queue"] if fires else [])
 
 
-def test_waiting_counts_from_when_the_platform_started():
-    assert look(queue=Queue(3, NOW - DAY, 0), listening_since=NOW - MINUTE) == []
+def test_queue_time_counts_from_the_start_of_the_platform():
+    assert find_keys(queue=Queue(3, NOW - DAY, 0), online_since=NOW - MINUTE) == []
 
 
 @pytest.mark.parametrize(
@@ -415,8 +421,8 @@ def test_waiting_counts_from_when_the_platform_started():
         (GIB // 2, 2 * GIB, True),
     ],
 )
-def test_a_disk_is_nearly_full_by_its_size(free, total, fires):
-    assert look(disks=[Disk("lake", free, total)]) == (["disk_nearly_full:lake"] if fires else [])
+def test_the_disk_limit_depends_on_the_size(free, total, fires):
+    assert find_keys(disks=[Disk("lake", free, total)]) == (["disk_nearly_full:lake"] if fires else [])
 
 
 @pytest.mark.parametrize(
@@ -431,33 +437,33 @@ def test_a_disk_is_nearly_full_by_its_size(free, total, fires):
         (Ticking("due_fight_days", 30, NOW, 3, "boom"), True),
     ],
 )
-def test_a_sensor_stopped_when_it_misses_ticks_or_fails(one, fires):
-    assert look(ticking=[one]) == (["sensor_stopped:due_fight_days"] if fires else [])
+def test_a_sensor_that_misses_ticks_or_fails_is_reported(one, fires):
+    assert find_keys(ticking=[one]) == (["sensor_stopped:due_fight_days"] if fires else [])
 
 
-def test_ticks_are_not_missed_while_the_platform_was_off():
-    assert look(ticking=[Ticking("due_fight_days", 30, NOW - DAY)], listening_since=NOW - MINUTE) == []
+def test_ticks_do_not_count_as_missed_while_the_platform_was_off():
+    assert find_keys(ticking=[Ticking("due_fight_days", 30, NOW - DAY)], online_since=NOW - MINUTE) == []
 
 
-# What is reported
+# Reported problems
 
 
-def test_what_is_reported_is_a_problem_of_its_kind_as_long_as_it_is_reported():
+def test_a_problem_reported_in_the_ledger_is_open_while_it_is_reported():
     drift = ReportedProblem("model_drift", "Igniter", "Igniter deals 13 % less", "a patch", NOW - DAY)
     error = ReportedProblem("model_degraded", "error", "the mean error is 19 %", "a patch", NOW - DAY)
 
-    problem = the_problem(reported=[drift])
+    problem = find_one(reported=[drift])
 
     assert (problem.what, problem.since, problem.likely_cause) == (drift.what, NOW - DAY, "a patch")
     assert problem.runbook == "docs/runbook.md#a-spec-deals-other-damage-than-expected"
-    assert look(reported=[drift, error]) == ["model_degraded:error", "model_drift:Igniter"]
-    assert look(reported=[]) == []
+    assert find_keys(reported=[drift, error]) == ["model_degraded:error", "model_drift:Igniter"]
+    assert find_keys(reported=[]) == []
 
 
 # All together
 
 
-def test_a_fact_that_could_not_be_found_out_is_named_as_unjudged():
+def test_kinds_without_observations_are_unknown():
     found = detect(
         Facts(
             NOW,
@@ -474,7 +480,7 @@ def test_a_fact_that_could_not_be_found_out_is_named_as_unjudged():
     )
 
     assert found.problems == []
-    assert found.unjudged == {
+    assert found.unknown == {
         "run_failed", "source_failing", "no_new_logs", "quarantine_jump", "slow_step", "stuck_queue",
         "disk_nearly_full", "sensor_stopped", "model_degraded", "model_drift",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""One problem is one message, and one when it is over; whatever happens between."""
+"""A problem gets one message when it begins and one when it ends."""
 
 from __future__ import annotations
 
@@ -15,130 +15,132 @@ TICK = timedelta(seconds=30)
 
 
 def problem(subject: str = "demo", kind: str = "source_failing", since: datetime = START) -> Problem:
-    return Problem(kind, subject, f"{subject} is broken", since, "somebody pulled the plug")
+    return Problem(kind, subject, f"{subject} is broken", since, "a network failure")
 
 
-class Story:
-    """Looks, half a minute apart, and what was said at each."""
+class Timeline:
+    """Evaluations half a minute apart, and the messages of each."""
 
     def __init__(self) -> None:
-        self.state, self.now, self.said = State(), START, []
+        self.state, self.now, self.messages = State(), START, []
 
-    def look(self, *problems: Problem, times: int = 1, explained=(), unjudged=()) -> list:
-        said = []
+    def evaluate(self, *problems: Problem, times: int = 1, explained=(), unknown=()) -> list:
+        sent = []
         for _ in range(times):
-            found = Detected(list(problems), frozenset(explained), frozenset(unjudged))
+            found = Detected(list(problems), frozenset(explained), frozenset(unknown))
             self.state, messages = reconcile(self.state, found, self.now)
             self.now += TICK
-            said += messages
-        self.said += said
-        return [(m.status, [i.problem.key for i in m.items]) for m in said]
+            sent += messages
+        self.messages += sent
+        return [(m.status, [i.problem.key for i in m.items]) for m in sent]
 
 
-def test_a_problem_is_said_once_and_once_more_when_it_is_over():
-    story = Story()
+def test_a_problem_is_reported_once_when_it_begins_and_once_when_it_ends():
+    timeline = Timeline()
 
-    assert story.look(problem(), times=100) == [("problem", ["source_failing:demo"])]
-    assert story.look(times=100) == [("recovered", ["source_failing:demo"])]
-    over = story.said[1].items[0]
+    assert timeline.evaluate(problem(), times=100) == [("problem", ["source_failing:demo"])]
+    assert timeline.evaluate(times=100) == [("recovered", ["source_failing:demo"])]
+    over = timeline.messages[1].items[0]
     assert over.problem.since == START
     assert over.ended_at == START + 100 * TICK
-    assert story.state.open == {}
+    assert timeline.state.open == {}
 
 
-def test_a_problem_that_grows_worse_is_the_same_problem():
-    story = Story()
-    story.look(problem())
+def test_a_worsening_problem_is_not_reported_twice():
+    timeline = Timeline()
+    timeline.evaluate(problem())
 
     worse = Problem("source_failing", "demo", "demo is gone", START + TICK, "a fire")
-    assert story.look(worse) == []
-    assert story.state.open["source_failing:demo"].problem.what == "demo is gone"
-    assert story.state.open["source_failing:demo"].problem.since == START
+    assert timeline.evaluate(worse) == []
+    assert timeline.state.open["source_failing:demo"].problem.what == "demo is gone"
+    assert timeline.state.open["source_failing:demo"].problem.since == START
 
 
-def test_problems_of_one_kind_at_one_look_are_one_message_and_kinds_are_apart():
-    story = Story()
+def test_simultaneous_problems_of_one_kind_share_a_message():
+    timeline = Timeline()
 
-    assert story.look(problem("a"), problem("b"), problem("c", "no_new_logs")) == [
+    assert timeline.evaluate(problem("a"), problem("b"), problem("c", "no_new_logs")) == [
         ("problem", ["source_failing:a", "source_failing:b"]),
         ("problem", ["no_new_logs:c"]),
     ]
-    assert sorted(story.look(problem("b"), times=10)) == [
+    assert sorted(timeline.evaluate(problem("b"), times=10)) == [
         ("recovered", ["no_new_logs:c"]),
         ("recovered", ["source_failing:a"]),
     ]
 
 
-def test_a_moment_without_the_problem_is_not_its_end():
-    story = Story()
-    story.look(problem())
+def test_a_short_absence_does_not_end_a_problem():
+    timeline = Timeline()
+    timeline.evaluate(problem())
 
-    assert story.look() == []
-    assert story.look(problem(), times=5) == []
+    assert timeline.evaluate() == []
+    assert timeline.evaluate(problem(), times=5) == []
 
 
-def test_flapping_for_a_day_says_a_handful_of_things():
-    story = Story()
+def test_a_day_of_flapping_causes_few_messages():
+    timeline = Timeline()
     for _ in range(8 * 60):
-        story.look(problem(), times=2)
-        story.look(times=4)
+        timeline.evaluate(problem(), times=2)
+        timeline.evaluate(times=4)
 
-    assert 2 <= len(story.said) <= 8
-    statuses = [m.status for m in story.said]
+    assert 2 <= len(timeline.messages) <= 8
+    statuses = [m.status for m in timeline.messages]
     assert all(a != b for a, b in itertools.pairwise(statuses))
-    story.look(times=200)
-    assert story.said[-1].status == "recovered"
+    timeline.evaluate(times=200)
+    assert timeline.messages[-1].status == "recovered"
 
 
-def test_a_muted_problem_or_kind_says_nothing_until_the_mute_is_over():
+def test_a_muted_problem_or_kind_is_reported_after_the_mute_ends():
     for key in ("source_failing:demo", "source_failing"):
-        story = Story()
-        story.state = mute(story.state, key, START + timedelta(hours=2))
-        assert story.look(problem(), times=200) == []
-        assert story.look(problem(), times=100) == [("problem", ["source_failing:demo"])]
+        timeline = Timeline()
+        timeline.state = mute(timeline.state, key, START + timedelta(hours=2))
+        assert timeline.evaluate(problem(), times=200) == []
+        assert timeline.evaluate(problem(), times=100) == [("problem", ["source_failing:demo"])]
 
 
-def test_a_problem_that_ends_while_muted_was_never_there():
-    story = Story()
-    story.state = mute(story.state, "source_failing", START + timedelta(hours=2))
-    story.look(problem(), times=10)
+def test_a_problem_that_ends_while_muted_is_not_reported():
+    timeline = Timeline()
+    timeline.state = mute(timeline.state, "source_failing", START + timedelta(hours=2))
+    timeline.evaluate(problem(), times=10)
 
-    assert story.look(times=400) == []
-
-
-def test_muting_one_problem_leaves_the_others():
-    story = Story()
-    story.state = mute(story.state, "source_failing:demo", START + timedelta(hours=2))
-
-    assert story.look(problem(), problem("other")) == [("problem", ["source_failing:other"])]
+    assert timeline.evaluate(times=400) == []
 
 
-def test_what_another_problem_explains_is_not_opened_but_stays_open():
-    story = Story()
+def test_muting_one_problem_does_not_mute_others():
+    timeline = Timeline()
+    timeline.state = mute(timeline.state, "source_failing:demo", START + timedelta(hours=2))
+
+    assert timeline.evaluate(problem(), problem("other")) == [("problem", ["source_failing:other"])]
+
+
+def test_an_explained_problem_is_not_opened_but_stays_open():
+    timeline = Timeline()
     silent = problem(kind="no_new_logs")
-    assert story.look(problem(), silent, explained=[silent.key]) == [("problem", ["source_failing:demo"])]
+    assert timeline.evaluate(problem(), silent, explained=[silent.key]) == [
+        ("problem", ["source_failing:demo"])
+    ]
 
-    story = Story()
-    story.look(silent)
-    assert story.look(problem(), silent, times=9, explained=[silent.key]) == [
+    timeline = Timeline()
+    timeline.evaluate(silent)
+    assert timeline.evaluate(problem(), silent, times=9, explained=[silent.key]) == [
         ("problem", ["source_failing:demo"])
     ]
 
 
-def test_what_could_not_be_judged_stays_as_it_is():
-    story = Story()
-    story.look(problem())
+def test_problems_of_unknown_kinds_stay_open():
+    timeline = Timeline()
+    timeline.evaluate(problem())
 
-    assert story.look(times=100, unjudged=["source_failing"]) == []
-    assert story.look(times=100) == [("recovered", ["source_failing:demo"])]
+    assert timeline.evaluate(times=100, unknown=["source_failing"]) == []
+    assert timeline.evaluate(times=100) == [("recovered", ["source_failing:demo"])]
 
 
-def test_a_message_says_what_since_where_why_and_where_the_runbook_is():
+def test_a_message_contains_what_since_subject_cause_and_runbook():
     for kind in KINDS:
-        story = Story()
-        story.look(problem(kind=kind))
-        story.look(times=5)
-        begun, over = (render_text(message) for message in story.said)
+        timeline = Timeline()
+        timeline.evaluate(problem(kind=kind))
+        timeline.evaluate(times=5)
+        begun, over = (render_text(message) for message in timeline.messages)
 
         assert KINDS[kind] in begun.title
         assert not begun.is_over
@@ -146,18 +148,18 @@ def test_a_message_says_what_since_where_why_and_where_the_runbook_is():
         assert facts["What"] == "demo is broken"
         assert facts["Since"] == "2026-10-30 20:00:00 UTC"
         assert "demo" in facts.values()
-        assert facts["Likely cause"] == "somebody pulled the plug"
+        assert facts["Likely cause"] == "a network failure"
         assert facts["Runbook"].startswith("docs/runbook.md#")
         assert over.is_over
         assert over.title.startswith("Recovered: ")
         assert dict(over.facts)["Lasted"].startswith("30 s, from 2026-10-30 20:00:00 UTC to ")
 
 
-def test_a_message_of_very_many_problems_stays_short():
-    story = Story()
-    story.look(*(problem(f"sensor {n}" * 20) for n in range(50)))
+def test_a_message_of_many_problems_is_short():
+    timeline = Timeline()
+    timeline.evaluate(*(problem(f"sensor {n}" * 20) for n in range(50)))
 
-    text = render_text(story.said[0])
+    text = render_text(timeline.messages[0])
     assert len(text.title) < 256
     assert len(text.facts) <= 30
     assert ("More", "42 others; `lostark alerts` lists all") in text.facts

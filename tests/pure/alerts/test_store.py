@@ -1,4 +1,4 @@
-"""What alerts remember survives a process, a broken file and two writers."""
+"""The state of alerts survives a crash, a broken file and concurrent writers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lostark_platform.alerts.observations import FailedUnit, StepTime
 from lostark_platform.alerts.problems import Problem
 from lostark_platform.alerts.reconcile import Open, State
 from lostark_platform.alerts.store import Memory, load, locked, memory_path, save
-from lostark_platform.cli.alerts import mute, parse_length, read_alerts
+from lostark_platform.cli.alerts import mute, parse_duration, read_alerts
 
 NOW = datetime(2026, 10, 30, 20, tzinfo=UTC)
-PROBLEM = Problem("source_failing", "demo", "down", NOW, "a plug")
+PROBLEM = Problem("source_failing", "demo", "down", NOW, "a network failure")
 
 
 def full_memory() -> Memory:
@@ -36,7 +36,7 @@ def full_memory() -> Memory:
     )
 
 
-def test_everything_is_remembered(tmp_path):
+def test_the_whole_state_is_persisted(tmp_path):
     path = tmp_path / "state/alerts.json"
     assert load(path) == Memory()
 
@@ -46,7 +46,7 @@ def test_everything_is_remembered(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"state": 3}'])
-def test_a_broken_memory_is_set_aside(tmp_path, content):
+def test_a_broken_state_file_is_renamed(tmp_path, content):
     path = tmp_path / "alerts.json"
     path.write_bytes(content)
 
@@ -54,7 +54,7 @@ def test_a_broken_memory_is_set_aside(tmp_path, content):
     assert (tmp_path / "alerts.broken").read_bytes() == content
 
 
-def test_two_writers_take_turns(tmp_path, monkeypatch):
+def test_a_second_writer_waits_for_the_lock(tmp_path, monkeypatch):
     monkeypatch.setattr("lostark_platform.alerts.store._LOCK_TIMEOUT_S", 0.05)
     with (
         locked(tmp_path / "alerts.json"),
@@ -64,7 +64,7 @@ def test_two_writers_take_turns(tmp_path, monkeypatch):
         pass
 
 
-def test_what_is_to_be_said_is_written_before_it_is_sent(tmp_path):
+def test_messages_are_saved_before_they_are_sent(tmp_path):
     path = tmp_path / "alerts.json"
 
     class Killed(BaseException):
@@ -83,15 +83,15 @@ def test_what_is_to_be_said_is_written_before_it_is_sent(tmp_path):
     assert PROBLEM.key in memory.state.open
 
 
-def test_listening_begins_anew_after_a_pause():
+def test_online_time_restarts_after_a_gap():
     memory = wake(Memory(), NOW)
-    assert memory.listening_since == NOW
+    assert memory.online_since == NOW
     memory = wake(memory, NOW + timedelta(minutes=1))
-    assert memory.listening_since == NOW
-    assert wake(memory, NOW + timedelta(hours=1)).listening_since == NOW + timedelta(hours=1)
+    assert memory.online_since == NOW
+    assert wake(memory, NOW + timedelta(hours=1)).online_since == NOW + timedelta(hours=1)
 
 
-def test_muting_from_the_terminal_is_seen_by_the_next_look(tmp_path):
+def test_a_mute_from_the_command_line_is_in_the_state(tmp_path):
     settings = get_settings(home=tmp_path)
     save(memory_path(settings), full_memory())
 
@@ -106,9 +106,9 @@ def test_muting_from_the_terminal_is_seen_by_the_next_look(tmp_path):
         mute(settings, "nonsense", "2h")
 
 
-def test_lengths_of_time():
-    assert parse_length("90min") == parse_length("1.5h") == timedelta(minutes=90)
-    assert parse_length("1d") == timedelta(days=1)
+def test_durations():
+    assert parse_duration("90min") == parse_duration("1.5h") == timedelta(minutes=90)
+    assert parse_duration("1d") == timedelta(days=1)
     for text in ("", "2", "h", "0h", "-1h", "1000d", "2 weeks"):
         with pytest.raises(SettingsError, match="Nothing was muted"):
-            parse_length(text)
+            parse_duration(text)

@@ -1,4 +1,4 @@
-"""``lostark doctor`` names what is wrong and what to do, one line each, and never stops at the first."""
+"""``lostark doctor`` reports every problem with advice, one line each."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lostark_platform.cli.doctor import Finding
 
 
 @pytest.fixture(autouse=True)
-def quick(tmp_path, monkeypatch):
-    """Neither a server nor Dagster: those two have tests of their own."""
+def without_services(tmp_path, monkeypatch):
+    """Skip PostgreSQL and Dagster, which have tests of their own."""
     for name in [name for name in os.environ if name.startswith("LOSTARK_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LOSTARK_HOME", str(tmp_path / "home"))
@@ -30,7 +30,7 @@ def examine(code: int = 0) -> dict[str, dict[str, str]]:
     return {finding["check"]: finding for finding in json.loads(result.stdout)}
 
 
-def test_a_sound_installation_has_nothing_wrong():
+def test_a_correct_installation_has_no_errors():
     findings = examine()
 
     assert {finding["status"] for finding in findings.values()} <= {"ok", "warning"}
@@ -43,7 +43,7 @@ def test_a_sound_installation_has_nothing_wrong():
      ("marshmallow", "4.0.0", "marshmallow"), ("pandas", "2.3.3", "pandas"),
      ("dagster-postgres", "0.29.20", "dagster family"), ("duckdb", None, "packages")],
 )  # fmt: skip
-def test_versions_that_break_each_other_are_wrong(monkeypatch, package, version, check):
+def test_incompatible_versions_are_wrong(monkeypatch, package, version, check):
     installed = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda name: version if name == package else installed(name))
 
@@ -113,7 +113,7 @@ def test_a_service_that_does_not_import_is_wrong(tmp_path):
     assert "lostark_absent" in found.found
 
 
-def test_the_list_for_people_has_a_line_a_check():
+def test_the_text_output_has_one_line_per_check():
     text = CliRunner().invoke(app, ["doctor"]).stdout
 
     assert "ok      SQLite" in text

@@ -1,4 +1,4 @@
-"""Whatever stands in a battle log can be printed."""
+"""Any text in a battle log can be printed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 
 from lostark_platform import terminal
 
-BROKEN_NAME = "가나\ud800\x1b[31m"
+INVALID_NAME = "가나\ud800\x1b[31m"
 
 
 @pytest.mark.parametrize(
-    "value", [BROKEN_NAME, "[bold]", "a\nb", float("nan"), None, b"\xff", 10**30, [BROKEN_NAME]]
+    "value", [INVALID_NAME, "[bold]", "a\nb", float("nan"), None, b"\xff", 10**30, [INVALID_NAME]]
 )
-def test_every_value_is_shown_as_json_table_and_message(value, capsys):
+def test_every_value_prints_as_json_table_and_message(value, capsys):
     terminal.print_json({"value": value, str(value): 1})
     json.loads(capsys.readouterr().out)
     terminal.print_table(("name", "[x]"), [(value, 1)])
@@ -23,15 +23,15 @@ def test_every_value_is_shown_as_json_table_and_message(value, capsys):
     assert capsys.readouterr().out
 
 
-def test_markup_in_a_name_is_shown_and_not_obeyed(capsys):
+def test_markup_in_a_name_is_printed_literally(capsys):
     terminal.print_table(("name",), [("[red]Danbelel[/red]",)])
 
     assert "[red]Danbelel[/red]" in capsys.readouterr().out
 
 
-def test_a_name_can_not_steer_the_terminal(capsys):
-    terminal.print_table(("name",), [(BROKEN_NAME,)])
-    terminal.say(BROKEN_NAME)
+def test_terminal_control_characters_in_a_name_are_escaped(capsys):
+    terminal.print_table(("name",), [(INVALID_NAME,)])
+    terminal.say(INVALID_NAME)
 
     printed = capsys.readouterr()
     assert "\x1b" not in printed.out + printed.err

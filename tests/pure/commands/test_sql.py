@@ -1,4 +1,4 @@
-"""``lostark sql`` reads the lake and nothing else, and gives types that scripts can rely on."""
+"""``lostark sql`` reads the lake only, and returns stable types."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def as_json(lake: Lake, query: str) -> list[dict]:
     return json.loads(out.getvalue())
 
 
-def test_a_sum_above_64_bits_stays_a_whole_number(lake):
+def test_a_sum_above_64_bits_is_an_integer(lake):
     assert as_json(lake, "select sum(damage) as s from core_hits") == [{"s": 2 * BIG}]
 
 
-def test_instants_dates_missing_values_and_bytes_have_one_spelling(lake):
+def test_json_types_of_times_dates_nulls_and_bytes(lake):
     [row] = as_json(
         lake,
         "select timestamptz '2026-09-02 03:04:05+02' t, date '2026-09-02' d, 'nan'::double n, null x, 1.5 f, "
@@ -60,7 +60,7 @@ def test_a_table_without_rows_has_its_columns(lake):
     assert as_json(lake, "select * from raw_battle_logs") == []
 
 
-def test_csv_has_a_header_empty_cells_and_names_that_are_unique(lake):
+def test_csv_has_a_header_empty_cells_and_unique_names(lake):
     out = io.StringIO()
     rows = run_query(
         lake,
@@ -78,11 +78,11 @@ def test_csv_has_a_header_empty_cells_and_names_that_are_unique(lake):
      "explain select 1", "with h as (select * from core_hits) select * from h",
      "pivot core_hits on is_crit using sum(damage)"],
 )  # fmt: skip
-def test_every_way_to_read_is_allowed(lake, query):
+def test_every_read_only_statement_is_allowed(lake, query):
     assert run_query(lake, query, limit=5).num_rows > 0
 
 
-def test_show_tables_names_the_whole_lake(lake):
+def test_show_tables_lists_the_whole_lake(lake):
     assert "stats_player_dps" in {row["name"] for row in as_json(lake, "show tables")}
 
 
@@ -93,7 +93,7 @@ def test_show_tables_names_the_whole_lake(lake):
      "select * from '/etc/hostname'", "select * from lake",
      "select * frm core_hits", "select nothing from core_hits", "delete from core_hits"],
 )  # fmt: skip
-def test_what_changes_something_or_reaches_outside_is_refused(lake, query):
+def test_writes_and_access_outside_the_lake_are_refused(lake, query):
     with pytest.raises(WrongQuery):
         run_query(lake, query)
 
