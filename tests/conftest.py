@@ -1,4 +1,4 @@
-"""What all tests share: no test writes into the data folder that a person works with."""
+"""Fixtures of all tests; no test writes to the data folder of the user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.a_model_lake import World
+    from tests.model_lake import World
 
 # Before any module of the platform is imported: definitions read the environment when they are loaded.
 os.environ["LOSTARK_HOME"] = tempfile.mkdtemp(prefix="lostark-tests-")
@@ -28,21 +28,21 @@ def registry_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def season(registry_template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Six weeks of a simulated season, and no model yet. Not to be changed: ``World.copy`` is."""
-    from tests.a_model_lake import new_world
+    """Six weeks of a simulated season without a model. Read-only; tests change a ``World.copy``."""
+    from tests.model_lake import new_world
 
     return new_world(tmp_path_factory.mktemp("season") / "home", registry_template)
 
 
 @pytest.fixture(scope="session")
-def crowned(season: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The same after the first challenger came through the gate. Not to be changed either."""
-    from tests.a_model_lake import crown
+def lake_with_champion(season: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The season after its first challenger was promoted. Read-only."""
+    from tests.model_lake import train_first_champion
 
-    return crown(season.copy(tmp_path_factory.mktemp("crowned") / "home"))
+    return train_first_champion(season.copy(tmp_path_factory.mktemp("lake_with_champion") / "home"))
 
 
 @pytest.fixture
-def world(crowned: World, tmp_path: Path) -> World:
-    """A season with a champion, of the test's own."""
-    return crowned.copy(tmp_path / "world")
+def world(lake_with_champion: World, tmp_path: Path) -> World:
+    """A season with a champion that the test may change."""
+    return lake_with_champion.copy(tmp_path / "world")

@@ -42,8 +42,8 @@ from lostark_ml.model.training import fit
 from lostark_ml.registry.mlflow_database import prepare_database
 from lostark_ml.registry.model_registry import ModelRegistry, Submission
 from lostark_simulator.raids import GATES
-from tests.pure.ml.a_simulated_season import RESET as SEASON_START
-from tests.pure.ml.a_simulated_season import simulated_players
+from tests.pure.ml.simulated_season import RESET as SEASON_START
+from tests.pure.ml.simulated_season import simulated_players
 from tests.serving.season_lake import add_fights
 
 CONNECTIONS = 32
@@ -141,7 +141,7 @@ def load(connections: list[socket.socket], requests: Iterator[bytes], seconds: f
     return times
 
 
-def crown(uri: str, folder: Path) -> list[bytes]:
+def train_first_champion(uri: str, folder: Path) -> list[bytes]:
     """A registry with a champion, and requests of one build for it: all dealers of its season."""
     per_gate = PLAYERS // 20
     players = pd.concat(
@@ -185,7 +185,7 @@ def main() -> None:
             api, bare = free_port(), free_port()
             command = [sys.executable, "-m", "lostark_api.serve", "--port", str(api)]
             assert databases.mlflow is not None
-            builds = crown(databases.mlflow, folder)
+            builds = train_first_champion(databases.mlflow, folder)
             env = {
                 "LOSTARK_HOME": str(folder / "api"),
                 "LOSTARK_POSTGRES_URL": databases.lostark,

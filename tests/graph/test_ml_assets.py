@@ -26,7 +26,7 @@ from lostark_ml.dagster.jobs import SCORE_JOB, TRAIN_JOB
 from lostark_ml.definitions import build_defs
 from lostark_ml.monitoring import scoring
 from lostark_ml.registry import lifecycle
-from tests.a_model_lake import POLICY, World
+from tests.model_lake import POLICY, World
 
 WHY = {"lostark/trigger": "new_fights", "lostark/because": "500 fights since the snapshot"}
 
@@ -153,7 +153,7 @@ def test_a_player_without_a_row_of_expectations_fails_the_check(world: World) ->
     assert (found.passed, found.failed, found.severity) == (False, 1, "error")
 
 
-def test_without_a_champion_no_day_is_scored_and_the_run_says_what_to_do(season: World, tmp_path) -> None:
+def test_without_a_champion_no_day_is_scored_and_the_run_gives_the_fix(season: World, tmp_path) -> None:
     world = season.copy(tmp_path / "world")
     day = get_days(world, 0, 1)[0]
     with run(world, SCORE_JOB, range_tags(str(day), str(day))) as result:
@@ -192,7 +192,7 @@ def test_leaks_and_unbeaten_baselines_are_found_in_the_figures(changed, broken) 
     assert [f.checked for f in found] == [2, 2]
 
 
-def test_a_leak_that_could_not_be_measured_is_no_pass() -> None:
+def test_leakage_that_could_not_be_measured_does_not_pass() -> None:
     measured = {name: value for name, value in GOOD.items() if name != "leak_shuffled_r2"}
 
     [leak, _] = build_challenger_findings(measured)

@@ -26,7 +26,7 @@ from lostark_ml.monitoring.retraining_inputs import (
 from lostark_ml.monitoring.scoring import find_days_to_score, score_days
 from lostark_ml.registry.aliases import read_history
 from lostark_ml.registry.lifecycle import FIGHTS_TAG, PROMOTE_TAG, UNTIL_TAG
-from tests.a_model_lake import World, write_statistics
+from tests.model_lake import World, write_statistics
 
 HOUR = 3600.0
 
@@ -89,7 +89,7 @@ def ticking(world: World, instance: dg.DagsterInstance) -> Ticking:
 # due_model -------------------------------------------------------------------------------------------
 
 
-def test_the_first_model_waits_for_enough_fights_and_is_asked_for_once(season, tmp_path, instance) -> None:
+def test_the_first_model_waits_for_enough_fights_and_is_requested_once(season, tmp_path, instance) -> None:
     world = season.copy(tmp_path / "world")
     fights = len(read_population_fights(world.lake))
     waiting = Ticking(world, instance, retrain_first_fights=fights + 1)
@@ -136,11 +136,11 @@ def test_after_a_refusal_it_waits_twice_as_long_also_with_new_data(ticking: Tick
     world.play()
 
     waiting = ticking.tick("due_model", after=10 * HOUR)
-    asked = ticking.tick("due_model", after=2 * HOUR)
+    requested = ticking.tick("due_model", after=2 * HOUR)
 
     assert "it pauses until" in waiting.skip_message
     assert "fights since the snapshot of the newest version" in waiting.skip_message
-    assert [r.tags["lostark/trigger"] for r in asked.run_requests] == ["new_fights"]
+    assert [r.tags["lostark/trigger"] for r in requested.run_requests] == ["new_fights"]
 
 
 def test_an_idle_tick_reads_neither_statistics_nor_registry(ticking: Ticking, monkeypatch) -> None:
@@ -151,7 +151,7 @@ def test_an_idle_tick_reads_neither_statistics_nor_registry(ticking: Ticking, mo
     assert ticking.tick("due_model", after=INPUTS_EVERY_S - 1).skip_message == said
 
 
-def test_a_registry_without_statistics_or_a_lake_without_them_asks_for_nothing(
+def test_a_registry_or_lake_without_statistics_requests_nothing(
     tmp_path, registry_template, instance
 ) -> None:
     ticking = Ticking(World(tmp_path / "home"), instance)
@@ -198,7 +198,7 @@ def test_patches_since_the_newest_version_count_the_fights_after_them(world: Wor
     assert find_patches_since(world.lake, None, starts) == []
 
 
-def test_attempts_in_vain_are_counted_back_to_the_last_promotion(world: World) -> None:
+def test_unpromoted_attempts_are_counted_back_to_the_last_promotion(world: World) -> None:
     one = world.registry.version(1)
 
     def with_tags(*verdicts: str | None) -> list:
@@ -260,7 +260,7 @@ def test_days_wait_while_a_scoring_works_on_them(ticking: Ticking) -> None:
 # alias_moves -----------------------------------------------------------------------------------------
 
 
-def test_a_move_of_an_alias_is_told_to_dagster_once_whoever_made_it(ticking: Ticking) -> None:
+def test_an_alias_change_is_reported_to_dagster_once_whatever_its_origin(ticking: Ticking) -> None:
     world = ticking.world
     [first] = ticking.tick("alias_moves").asset_events
     assert first.asset_key == dg.AssetKey("ml_champion_history")
@@ -285,7 +285,7 @@ def test_without_any_model_no_alias_has_moved(season, tmp_path, instance) -> Non
     assert ticking.tick("alias_moves").skip_message == "no alias has moved"
 
 
-def test_all_sensors_are_on_and_ask_for_jobs_that_there_are(ticking: Ticking) -> None:
+def test_all_sensors_are_on_and_request_existing_jobs(ticking: Ticking) -> None:
     jobs = {job.name for job in ticking.defs.jobs}
 
     assert set(ticking.sensors) >= {"due_model", "due_expected_dps", "alias_moves"}

@@ -70,10 +70,10 @@ class Platform:
             resources=self.resources,
             definitions=self.defs,
         ) as context:
-            told = self.sensors[name].evaluate_tick(context)
+            result = self.sensors[name].evaluate_tick(context)
         if remember:
-            self.cursors[name] = told.cursor
-        return told
+            self.cursors[name] = result.cursor
+        return result
 
     def look(self):
         with self.registries.open(STYLE_MODEL) as registry:
@@ -140,7 +140,7 @@ def test_the_asset_stands_in_the_group_of_models_behind_statistics_and_scores(pl
     assert platform.defs.resolve_job_def(STYLES_JOB).tags["lostark/concurrency_group"] == "model"
 
 
-def test_styles_are_asked_for_once_there_are_scores_and_then_once_a_day(platform):
+def test_styles_are_requested_once_there_are_scores_and_then_once_a_day(platform):
     sensor = "due_player_clusters"
     assert platform.tick(sensor).skip_message == "no fight is scored yet"
 
@@ -160,7 +160,7 @@ def test_styles_are_asked_for_once_there_are_scores_and_then_once_a_day(platform
     assert second.run_key != first[0].run_key
 
 
-def test_a_look_that_failed_is_asked_for_again_the_next_day(platform):
+def test_a_failed_refresh_is_requested_again_the_next_day(platform):
     write(platform.lake, characters(60, specs=2))
     platform.tick("due_player_clusters")
     platform.now += DAY_S + 60
@@ -179,15 +179,15 @@ def test_styles_wait_while_fights_are_being_scored(platform):
     assert len(platform.tick("due_player_clusters").run_requests) == 1
 
 
-def test_a_move_of_the_styles_alias_is_told_like_that_of_the_model(platform):
+def test_an_alias_change_of_the_styles_is_reported_like_that_of_the_model(platform):
     write(platform.lake, characters(120, planted=False))
     platform.look()
-    told = platform.tick("alias_moves")
+    first_tick = platform.tick("alias_moves")
     with platform.registries.open(STYLE_MODEL) as registry:
         registry.move_alias("challenger", 1)
     outside = platform.tick("alias_moves")
 
-    (event,), (second,) = told.asset_events, outside.asset_events
+    (event,), (second,) = first_tick.asset_events, outside.asset_events
     assert event.metadata["newest"].value.startswith("lostark_play_styles: champion to version 1 (promote by")
     assert "challenger to version 1 (outside by unknown)" in second.metadata["newest"].value
     assert second.metadata["newly recorded"].value == 1

@@ -14,7 +14,7 @@ def fitted():
     from lostark_ml.features.training_set import build_features
     from lostark_ml.model.regressor import ModelConfig
     from lostark_ml.model.training import TrainingConfig, fit
-    from tests.pure.ml.a_season import RESET, make_players
+    from tests.pure.ml.season_factory import RESET, make_players
 
     frame = build_features(make_players(weeks=5, fights=40))
     config = TrainingConfig(model=ModelConfig(iterations=15, leaves=6), fewest_rows=200, calibration_weeks=2)

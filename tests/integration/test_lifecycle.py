@@ -44,8 +44,8 @@ from lostark_ml.registry.promotion import PromotionPolicy
 from lostark_simulator.loa_logs_db import write_encounters_db
 from lostark_simulator.season import SeasonConfig, generate_fights
 from lostark_simulator.truth import read_truth
-from tests.a_model_lake import FIRST_WEEKS, POLICY, SPECS, WEEK, spoiled
-from tests.pure.ml.a_simulated_season import RESET
+from tests.model_lake import FIRST_WEEKS, POLICY, SPECS, WEEK, spoiled
+from tests.pure.ml.simulated_season import RESET
 
 CLEAN = {"leak_shuffled_r2": 0.0, "leak_id_gain": 0.0}
 
@@ -166,31 +166,34 @@ def test_the_cutoff_is_the_newest_reset_with_enough_on_both_sides(world):
 # The first champion ----------------------------------------------------------------------------------
 
 
-def test_the_first_challenger_is_promoted_because_it_beats_every_baseline(crowned):
-    decision, champion = crowned.evaluated.decision, crowned.registry.champion()
-    figures = crowned.registry.metrics(champion)
+def test_the_first_challenger_is_promoted_because_it_beats_every_baseline(lake_with_champion):
+    decision, champion = lake_with_champion.evaluated.decision, lake_with_champion.registry.champion()
+    figures = lake_with_champion.registry.metrics(champion)
 
     assert [reason.code for reason in decision.reasons] == ["first_champion"]
     assert {c.against for c in decision.comparisons} == {"constant", "four-week median", "ridge"}
     assert all(c.gain_low > 0 for c in decision.comparisons)
-    assert crowned.outcome.change.to_version == champion.version == 1
+    assert lake_with_champion.outcome.change.to_version == champion.version == 1
     assert champion.aliases == ("challenger", "champion")
     assert champion.tags["promote"] == "yes"
     assert champion.tags["decided_against_version"] == "none"
     assert champion.tags["because"] == "no model yet"
     assert champion.tags["cutoff_at"] == (RESET + (FIRST_WEEKS - 1) * WEEK).isoformat()
-    assert int(champion.tags["population_fights"]) == crowned.made.fights
-    assert figures["mape"] == crowned.evaluated.evaluation.model.mape
-    assert crowned.history() == [("challenger", None, 1, "submit"), ("champion", None, 1, "promote")]
+    assert int(champion.tags["population_fights"]) == lake_with_champion.made.fights
+    assert figures["mape"] == lake_with_champion.evaluated.evaluation.model.mape
+    assert lake_with_champion.history() == [
+        ("challenger", None, 1, "submit"),
+        ("champion", None, 1, "promote"),
+    ]
 
 
-def test_evaluation_rows_are_the_figures_of_the_run_and_their_slices_add_up(crowned):
-    rows = crowned.lake.read("ml_dps_evaluation").to_pandas()
+def test_evaluation_rows_are_the_figures_of_the_run_and_their_slices_add_up(lake_with_champion):
+    rows = lake_with_champion.lake.read("ml_dps_evaluation").to_pandas()
     overall = rows[rows["slice"] == "overall"].set_index("predictor")
     specs = rows[(rows["slice"] == "spec_name") & (rows["predictor"] == "challenger")]
 
     assert set(overall.index) == {"challenger", "constant", "four-week median", "ridge"}
-    assert overall.loc["challenger", "mape"] == crowned.evaluated.evaluation.model.mape
+    assert overall.loc["challenger", "mape"] == lake_with_champion.evaluated.evaluation.model.mape
     assert (overall["rows"] == overall.loc["challenger", "rows"]).all()
     assert sorted(specs["value"]) == sorted(SPECS)
     assert specs["rows"].sum() == overall.loc["challenger", "rows"]
@@ -198,11 +201,11 @@ def test_evaluation_rows_are_the_figures_of_the_run_and_their_slices_add_up(crow
     assert weighted == pytest.approx(overall.loc["challenger", "mape"])
 
 
-def test_the_card_tells_what_a_reviewer_decides_from(crowned):
-    card = crowned.registry.champion().description
-    mape = crowned.evaluated.evaluation.model.mape
+def test_the_card_contains_what_a_reviewer_needs(lake_with_champion):
+    card = lake_with_champion.registry.champion().description
+    mape = lake_with_champion.evaluated.evaluation.model.mape
 
-    for told in (
+    for expected in (
         f"{100 * mape:.1f}",
         "ridge",
         "because: no model yet",
@@ -210,7 +213,7 @@ def test_the_card_tells_what_a_reviewer_decides_from(crowned):
         "dead",
         "support",
     ):
-        assert told in card, told
+        assert expected in card, expected
 
 
 def test_a_challenger_that_beats_no_baseline_is_not_the_first_champion(season, tmp_path):
@@ -230,12 +233,12 @@ def test_a_challenger_that_beats_no_baseline_is_not_the_first_champion(season, t
 
 def test_nothing_is_decided_without_a_challenger_or_without_its_test(season, tmp_path):
     world = season.copy(tmp_path / "world")
-    for ask in (
+    for call in (
         lambda: evaluate_challenger(world.lake, world.registry, POLICY, world.now),
         lambda: apply_decision(world.lake, world.registry, world.now),
     ):
         with pytest.raises(ChallengerNotReady, match="ml_dps_challenger first"):
-            ask()
+            call()
     with pytest.raises(TooFewRows, match="Materialise it first"):
         train_challenger(world.lake, world.registry, POLICY, {}, world.now)
 
@@ -325,7 +328,7 @@ def test_a_planted_leak_is_caught_by_the_leak_tests_and_refused(world, monkeypat
     assert world.registry.aliases()["champion"] == 1
 
 
-def test_a_challenger_whose_leaks_nobody_measured_is_not_promoted(world, poor_champion):
+def test_a_challenger_without_leakage_tests_is_not_promoted(world, poor_champion):
     world.submit(poor_champion)
 
     outcome = world.decide()
@@ -370,7 +373,7 @@ def test_a_champion_that_is_the_challenger_is_not_compared_with_itself(world):
     assert apply_decision(world.lake, world.registry, world.now).why == "version 1 is champion already"
 
 
-def test_a_rollback_makes_the_champion_before_champion_again_and_says_who_and_why(world, poor_champion):
+def test_a_rollback_restores_the_previous_champion_and_records_author_and_reason(world, poor_champion):
     later = world.now + timedelta(hours=1)
     change = roll_back(world.registry, world.lake, by="ann", why="too high", now=later)
 

@@ -19,7 +19,7 @@ from lostark_ml.registry.lifecycle import refresh_training_set
 from lostark_ml.registry.names import STYLE_MODEL
 from lostark_ml.styles.refresh import refresh_styles
 from lostark_platform.erasure import forget
-from tests.a_model_lake import World
+from tests.model_lake import World
 
 NOW = datetime(2026, 9, 9, tzinfo=UTC)
 STATS, STATS_LOCK = "stats_player_dps", "stats"
@@ -44,8 +44,8 @@ def is_held(lake: Lake, name: str) -> bool:
     ],
     ids=["distribution", "progression", "scores", "training set", "styles"],
 )
-def test_what_is_made_of_statistics_is_made_under_a_lock(world: World, monkeypatch, lock, derive):
-    asked = []
+def test_tables_derived_from_statistics_are_written_under_a_lock(world: World, monkeypatch, lock, derive):
+    checked = []
 
     def noting(what):
         do = getattr(Lake, what)
@@ -53,7 +53,7 @@ def test_what_is_made_of_statistics_is_made_under_a_lock(world: World, monkeypat
         def noted(self, subject, *args, **options):
             name = getattr(subject, "name", subject)
             if what == "_write" or name == STATS:
-                asked.append((what, name, is_held(self, lock)))
+                checked.append((what, name, is_held(self, lock)))
             return do(self, subject, *args, **options)
 
         return noted
@@ -62,13 +62,13 @@ def test_what_is_made_of_statistics_is_made_under_a_lock(world: World, monkeypat
         monkeypatch.setattr(Lake, what, noting(what))
     derive(world)
 
-    assert {what for what, _, _ in asked} >= {"_write"}
-    assert {name for _, name, _ in asked} > {STATS}
-    assert [(what, name) for what, name, held in asked if not held] == []
+    assert {what for what, _, _ in checked} >= {"_write"}
+    assert {name for _, name, _ in checked} > {STATS}
+    assert [(what, name) for what, name, held in checked if not held] == []
     assert not is_held(world.lake, lock)
 
 
-def test_rows_that_somebody_adds_while_a_name_is_forgotten_stay(tmp_path, monkeypatch):
+def test_rows_added_during_an_erasure_are_kept(tmp_path, monkeypatch):
     lake, other = (Lake(str(tmp_path / "lake")) for _ in range(2))
     lake.append(RAW_ARMORY_PROFILES, profiles("Alice", "Bob"))
 

@@ -58,7 +58,7 @@ def test_a_server_of_our_own_runs_where_there_is_a_database_and_no_server(tmp_pa
     assert not runs(**BOTH)
 
 
-def test_where_models_can_not_be_kept_it_is_said_what_to_do(tmp_path):
+def test_without_a_place_for_models_the_error_gives_the_fix(tmp_path):
     with (
         pytest.raises(SettingsError, match=r"LOSTARK_MLFLOW_TRACKING_URI.*Set it to an MLflow server"),
         open_registry(get_settings(home=tmp_path, **BOTH)),
@@ -67,7 +67,7 @@ def test_where_models_can_not_be_kept_it_is_said_what_to_do(tmp_path):
     assert "collection and statistics work" in str(build_missing_address_error())
 
 
-def test_every_process_of_the_platform_is_told_where_models_are_and_to_load_no_pickles(tmp_path):
+def test_every_process_gets_the_registry_address_and_the_ban_on_pickles(tmp_path):
     variables = prepare_dagster_home(get_settings(home=tmp_path), EMBEDDED)
 
     assert variables["LOSTARK_MLFLOW_TRACKING_URI"] == EMBEDDED.mlflow
@@ -77,7 +77,7 @@ def test_every_process_of_the_platform_is_told_where_models_are_and_to_load_no_p
     )
 
 
-def test_addresses_are_told_apart_and_shown_without_a_password():
+def test_addresses_are_distinguished_and_shown_without_a_password():
     assert is_database("postgresql+psycopg2://me:secret@db/x")
     assert not is_database("https://mlflow")
     assert strip_password("postgresql+psycopg2://me:secret@db:5/x") == "postgresql+psycopg2://db:5/x"
@@ -95,7 +95,7 @@ def test_the_service_is_not_waited_for_and_keeps_the_password_out_of_its_command
     assert models_page("http://x") == "http://x/#/models?workflowType=machine_learning"
 
 
-def test_tables_that_are_there_are_not_made_again(mlflow_folder, monkeypatch):
+def test_existing_tables_are_not_recreated(mlflow_folder, monkeypatch):
     url, root = f"sqlite:///{mlflow_folder / 'mlflow.db'}", mlflow_folder / "artifacts"
     prepare_database(url, root)
     monkeypatch.setitem(sys.modules, "mlflow.store.tracking.sqlalchemy_store", None)
@@ -150,7 +150,7 @@ def test_two_first_users_of_the_embedded_registry_at_once_both_get_a_whole_one(p
     assert [out.strip() for out, _ in ends] == ["[]", "[]"], ends
 
 
-def test_the_service_takes_a_model_over_http_shows_it_and_leaves_nobody_behind(
+def test_the_service_takes_a_model_over_http_shows_it_and_leaves_no_process_behind(
     fitted, mlflow_folder, tmp_path
 ):
     """Clients of the platform use its database directly; those of another machine can't."""

@@ -24,7 +24,7 @@ from lostark_ml.monitoring.scoring import (
 )
 from lostark_ml.monitoring.weekly import OVERALL, SPEC_ON_GATE, find_problems, measure_weeks
 from lostark_ml.registry.aliases import read_history, roll_back, set_alias
-from tests.a_model_lake import (
+from tests.model_lake import (
     FIRST_WEEKS,
     PLAYED,
     WEEK,
@@ -34,7 +34,7 @@ from tests.a_model_lake import (
     spoiled,
     write_statistics,
 )
-from tests.pure.ml.a_simulated_season import RESET, simulated_players
+from tests.pure.ml.simulated_season import RESET, simulated_players
 
 NERFED = ("Igniter", "Punisher", "Wind Fury")
 NERF = 0.871
@@ -42,9 +42,9 @@ KEY = ["encounter_id", "player_name"]
 
 
 @pytest.fixture(scope="module")
-def later(crowned: World, tmp_path_factory) -> World:
+def later(lake_with_champion: World, tmp_path_factory) -> World:
     """Two weeks later, and every day scored. Not to be changed."""
-    world = crowned.copy(tmp_path_factory.mktemp("later") / "home")
+    world = lake_with_champion.copy(tmp_path_factory.mktemp("later") / "home")
     world.play(2)
     score_days(world.lake, world.registry, world.lake.days("stats_player_dps"), datetime.now(UTC))
     return world
@@ -137,14 +137,14 @@ def test_a_day_is_due_again_only_when_its_statistics_changed(spoilt: World) -> N
     assert lake.read("ml_expected_dps", where=pc.field("fight_date") != days[5]).equals(others)
 
 
-def test_days_before_any_champion_are_scored_by_the_first(crowned: World) -> None:
-    history = read_history(crowned.lake, "lostark_dps")
+def test_days_before_any_champion_are_scored_by_the_first(lake_with_champion: World) -> None:
+    history = read_history(lake_with_champion.lake, "lostark_dps")
 
     assert find_champion_of_day(history, RESET.date()) == 1
     assert find_champion_of_day([c for c in history if c.alias != "champion"], RESET.date()) is None
 
 
-def test_each_day_is_scored_by_the_champion_in_force_at_its_end_also_after_a_rollback(spoilt: World) -> None:
+def test_each_day_is_scored_by_the_champion_active_at_its_end_also_after_a_rollback(spoilt: World) -> None:
     registry, lake = spoilt.registry, spoilt.lake
     days = lake.days("stats_player_dps")
     before = get_expected(spoilt).set_index(KEY)
@@ -263,7 +263,7 @@ def test_a_nerf_of_three_specs_raises_drift_for_those_three_and_no_other(spoilt:
         assert run.rows.num_rows == spoilt.lake.count("ml_dps_monitoring") or name == "before"
 
 
-def test_reports_disappear_when_the_champion_is_well_again(spoilt: World) -> None:
+def test_reports_disappear_when_the_champion_recovers(spoilt: World) -> None:
     ledger = Ledger(spoilt.home / "operations.db")
     end, early = spoilt.now, RESET + (FIRST_WEEKS + 1) * WEEK
     spoilt.now = early
@@ -283,7 +283,7 @@ def test_reports_disappear_when_the_champion_is_well_again(spoilt: World) -> Non
     assert ledger.reported_problems() == []
 
 
-def test_weeks_that_rest_stay_as_they_were_measured_and_new_ones_come(spoilt: World) -> None:
+def test_unchanged_weeks_keep_their_figures_and_new_ones_are_added(spoilt: World) -> None:
     ledger = Ledger(spoilt.home / "operations.db")
     first = refresh_monitoring(spoilt.lake, spoilt.registry, ledger, spoilt.now).rows
     again = refresh_monitoring(spoilt.lake, spoilt.registry, ledger, spoilt.now).rows

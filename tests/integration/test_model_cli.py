@@ -58,7 +58,7 @@ def history(lake):
     return [(c.from_version, c.to_version, c.action, c.changed_by) for c in read_history(lake, "lostark_dps")]
 
 
-def test_without_any_model_list_says_so_and_the_others_refuse(lostark):
+def test_without_any_model_list_reports_it_and_the_others_fail(lostark):
     assert lostark("list").exit_code == 0
     assert json.loads(lostark("list", "--json").stdout) == []
     for arguments in (("show",), ("promote", "1", "--why", "x"), ("rollback", "--why", "x")):
@@ -108,7 +108,7 @@ def test_without_a_champion_before_there_is_nothing_to_roll_back_to(lostark, thr
     assert len(history(lake)) == 1
 
 
-def test_who_does_not_say_why_changes_nothing(lostark, three, registry):
+def test_an_empty_reason_changes_nothing(lostark, three, registry):
     assert lostark("promote", "2").exit_code == 2
     assert lostark("promote", "2", "--why", " ").exit_code == 1
     assert registry.champion() is None
@@ -129,7 +129,7 @@ def test_a_version_that_can_not_be_loaded_does_not_become_champion(
     assert len(history(lake)) == 1
 
 
-def test_show_tells_the_card_the_figures_and_what_became_of_it(lostark, three):
+def test_show_prints_the_card_the_figures_and_the_history(lostark, three):
     lostark("promote", "2", "--why", "good")
     lostark("promote", "3", "--why", "better")
 

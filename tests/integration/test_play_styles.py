@@ -72,7 +72,7 @@ def list_files(styles, run, part):
     return {file.path for file in styles._client.list_artifacts(run.version.run_id, part)}
 
 
-def test_planted_styles_are_registered_put_in_force_and_written(lake, styles, planted):
+def test_planted_styles_are_registered_promoted_and_written(lake, styles, planted):
     run = look(lake, styles)
     loaded = styles.load(run.version, StyleModel)
     rows = lake.read("ml_player_clusters")
@@ -96,7 +96,7 @@ def test_planted_styles_are_registered_put_in_force_and_written(lake, styles, pl
     assert are_styles_current(lake)
 
 
-def test_a_version_tells_its_reviewer_what_the_styles_are_and_names_no_player(lake, styles):
+def test_a_version_describes_the_styles_and_names_no_player(lake, styles):
     run = look(lake, styles)
     description = run.version.description
     client = styles._client
@@ -141,7 +141,7 @@ def test_names_stay_with_their_styles_from_one_version_to_the_next(lake, styles,
     assert (both["style_x"] == both["style_y"]).mean() > 0.9
 
 
-def test_a_continuum_is_a_version_too_and_everybody_has_a_place(lake, styles, blob):
+def test_a_continuum_is_a_version_too_and_every_character_has_a_row(lake, styles, blob):
     write(lake, blob)
     run = look(lake, styles)
 
@@ -188,7 +188,7 @@ def test_a_version_that_a_person_chose_stays_until_the_newest_is_chosen(lake, st
     assert look(lake, styles).version.version == 4
 
 
-def test_a_look_that_was_cut_off_after_registering_is_finished_by_the_next(lake, styles, monkeypatch):
+def test_a_refresh_interrupted_after_registering_is_completed_by_the_next(lake, styles, monkeypatch):
     def cut_off(*_, **__):
         raise KeyboardInterrupt
 
@@ -215,7 +215,7 @@ def test_a_table_that_breaks_its_contract_registers_nothing(lake, styles, monkey
     assert lake.read("ml_player_clusters").equals(before)
 
 
-def test_files_that_were_changed_are_refused_and_a_new_look_starts_names_anew(lake, styles, mlflow_folder):
+def test_changed_files_are_refused_and_the_next_refresh_restarts_the_names(lake, styles, mlflow_folder):
     first = look(lake, styles)
     (fields,) = (mlflow_folder / "artifacts").rglob(FIELDS_FILE)
     fields.write_bytes(fields.read_bytes().replace(b"Burst", b"Worst"))
@@ -277,7 +277,7 @@ def test_a_pickle_is_not_read_in_place_of_the_numbers(files):
         model_file.load(files, StyleModel)
 
 
-def test_a_pipeline_that_was_put_beside_the_numbers_is_refused(files):
+def test_a_pipeline_file_next_to_the_numbers_is_refused(files):
     digest = model_file.compute_digest(files)
     (files / PIPELINE_FILE).write_bytes(b"anything")
 
@@ -307,7 +307,7 @@ def test_numbers_that_do_not_fit_are_refused(files, change, message):
 # The check -----------------------------------------------------------------------------------------
 
 
-def test_styles_that_are_specs_are_told():
+def test_styles_that_are_specs_are_reported():
     specs = [f"Spec {n % 3}" for n in range(90)]
     mixed = [f"Style {n // 3 % 3}" for n in range(90)]
 
@@ -316,9 +316,9 @@ def test_styles_that_are_specs_are_told():
 
     assert styles_are_not_specs(rows(mixed)).passed
     assert styles_are_not_specs(rows([None] * 90)).passed
-    told = styles_are_not_specs(rows(specs))
-    assert (told.passed, told.severity) == (False, "warn")
-    assert told.worst[0]["agreement of style and spec (AMI)"] == pytest.approx(1.0)
+    result = styles_are_not_specs(rows(specs))
+    assert (result.passed, result.severity) == (False, "warn")
+    assert result.worst[0]["agreement of style and spec (AMI)"] == pytest.approx(1.0)
 
 
 def test_the_written_table_keeps_its_contract(lake, styles):

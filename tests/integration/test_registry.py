@@ -35,7 +35,7 @@ SUBMISSION = Submission(
     params={"seed": 0, "model": {"leaves": 6}},
     metrics={"mape": 0.151, "coverage": 0.9, "width": float("nan")},
     tables={"slices": pd.DataFrame({"slice": ["spec_name"], "value": ["점화"], "mape": [0.2]})},
-    figures={"calibration": b"\x89PNG picture"},
+    figures={"calibration": b"\x89PNG chart"},
     pages={"style_1": "# Style 1"},
     snapshot={"ml_training_set": 3, "stats_player_dps": None},
     features=["item_level"],
@@ -135,7 +135,7 @@ class Trap:
         return os._exit, (3,)
 
 
-def test_a_file_that_brings_another_type_is_refused_whatever_it_says_of_itself(files):
+def test_a_file_with_an_untrusted_type_is_refused_whatever_it_claims(files):
     import skops.io
 
     payload = io.BytesIO()
@@ -303,19 +303,19 @@ def test_registered_models_of_one_mlflow_do_not_mix(registry, fitted, mlflow_fol
     assert len(registry.versions()) == 1
 
 
-def test_an_unknown_version_is_said_clearly(registry, fitted):
-    for ask in (registry.version, registry.load, lambda n: registry.move_alias("champion", n)):
+def test_an_unknown_version_raises_a_clear_error(registry, fitted):
+    for call in (registry.version, registry.load, lambda n: registry.move_alias("champion", n)):
         with pytest.raises(
             UnknownModelVersion, match=r"lostark_dps .*Nothing was changed.*lostark model list"
         ):
-            ask(9)
+            call(9)
 
 
 @pytest.mark.parametrize(
     "address",
     ["http://127.0.0.1:9", "postgresql+psycopg2://me:secret@127.0.0.1:9/mlflow"],
 )
-def test_a_registry_that_does_not_answer_is_said_in_seconds_and_without_its_password(address, tmp_path):
+def test_an_unreachable_registry_fails_within_seconds_and_hides_its_password(address, tmp_path):
     with pytest.raises(RegistryUnavailable, match=r"127\.0\.0\.1:9.*Nothing was registered") as caught:
         ModelRegistry(address, tmp_path).versions()
 

@@ -22,8 +22,8 @@ from lostark_assets.game.gates import resolve_named_gate
 from lostark_ml.features.training_set import build_features, model_input
 from lostark_ml.model.training import fit
 from lostark_ml.serving.build_predictor import BuildPredictor
-from tests.pure.ml import the_slow_way
-from tests.pure.ml.a_season import CUTOFF, SMALL, make_players
+from tests.pure.ml import reference_implementation
+from tests.pure.ml.season_factory import CUTOFF, SMALL, make_players
 
 BUILD = {
     "raid_name": "Serca", "gate_name": "G2", "difficulty": "Nightmare", "class_name": "Sorceress",
@@ -84,7 +84,7 @@ def test_a_request_becomes_the_features_of_training(players, champion):
     known = players[players["spec_name"].notna() & players["item_level"].notna()]
     fight = known[known["encounter_id"] == known["encounter_id"].iloc[0]].assign(is_ark_passive_active=None)
     wanted = model_input(build_features(fight)).drop(columns=NOT_IN_A_REQUEST)
-    found = model_input(the_slow_way.features_of_builds(as_builds(features_order(fight))))
+    found = model_input(reference_implementation.features_of_builds(as_builds(features_order(fight))))
 
     rules = ["measurement_rules"]
     pd.testing.assert_frame_equal(
@@ -125,7 +125,7 @@ def test_the_champion_predicts_known_builds_and_refuses_the_rest(client, players
     assert body["expectations"][-1]["expected_dps"] is None
 
 
-def ask(client, body, **headers):
+def post_builds(client, body, **headers):
     """The answer to a body, on the short way and on the long one, that a type with a parameter takes."""
     said = {"Content-Type": "application/json", **headers}
     short = client.request("POST", "/v1/expected-dps", content=body, headers=said)
@@ -145,9 +145,12 @@ def test_predictions_equal_those_of_frames_and_scikit_learn(client, players, cha
     builds += [{**build, "combat_power": 1e9} for build in builds[:2]]
     body = json.dumps({"builds": builds}).encode()
 
-    answer = ask(client, body)
+    answer = post_builds(client, body)
 
-    assert answer.json() == {"model_version": 3, "expectations": the_slow_way.answers(model, builds)}
+    assert answer.json() == {
+        "model_version": 3,
+        "expectations": reference_implementation.predict_builds(model, builds),
+    }
     assert {one["refusal_reason"] for one in answer.json()["expectations"]} == {None, "support"}
 
 
@@ -167,7 +170,7 @@ def test_a_body_in_chunks_is_read_as_one(client, champion, monkeypatch):
     scope = {"type": "http", "method": "POST", "path": "/v1/expected-dps", "headers": headers}
     client.loop.run(client.api(scope, receive, send))
 
-    assert sent[1]["body"] == ask(client, body).content
+    assert sent[1]["body"] == post_builds(client, body).content
 
 
 def test_a_client_that_disconnects_gets_no_response(client):
@@ -199,7 +202,7 @@ class Broken:
 def test_a_failing_champion_is_a_problem_document_without_a_stack_trace(client, monkeypatch):
     monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", Broken())
 
-    answer = ask(client, json.dumps({"builds": [BUILD]}).encode())
+    answer = post_builds(client, json.dumps({"builds": [BUILD]}).encode())
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
     assert "secret" not in answer.text
@@ -213,7 +216,7 @@ def test_responses_are_counted_and_timed_by_route(client):
         return float(lines[0].split()[-1]) if lines else 0.0
 
     before = counted()
-    ask(client, json.dumps({"builds": [BUILD]}).encode())
+    post_builds(client, json.dumps({"builds": [BUILD]}).encode())
 
     assert counted() == before + 2
 

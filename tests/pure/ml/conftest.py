@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lostark_ml.features.training_set import build_features
-from tests.pure.ml.a_season import make_players
+from tests.pure.ml.season_factory import make_players
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def test_styles_are_named_by_what_stands_out(model):
     assert len(set(model.names)) == len(model.names)
 
 
-def test_one_correlated_blob_is_a_continuum(continuum):
+def test_one_correlated_cluster_is_a_continuum(continuum):
     assert continuum.is_continuum
     assert continuum.evidence.reason.startswith("a continuum: gain")
     assert continuum.probabilities(characters(50)).shape == (50, 0)
@@ -216,7 +216,7 @@ def test_what_does_not_count_is_no_clear_and_supports_have_no_style(column):
     assert len(compute_style_features(fights(is_support=True))) == 0
 
 
-def test_a_gate_that_suits_everybody_of_a_spec_is_no_style_of_those_who_fight_there():
+def test_features_are_adjusted_for_the_gate_within_a_spec():
     here = fights(gate_name="G1", crit_rate=0.6)
     there = fights(gate_name="G2", crit_rate=0.8, player_name="B")
 

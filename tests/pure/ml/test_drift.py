@@ -1,4 +1,4 @@
-"""Drift is found where a spec changed, and only there: whatever n, whoever shares a raid."""
+"""Drift is found where a spec changed, and only there: whatever n, whichever players share a raid."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_nerf_of_three_specs_names_those_three_and_no_other(seed):
     assert drift.overall.is_drifting is False
 
 
-def test_a_change_that_all_share_is_the_level_and_no_cells_drift():
+def test_a_common_change_is_a_level_shift_and_no_cell_drift():
     rows = residuals(np.random.default_rng(3))
 
     drift = measure_drift(moved(rows, SPECS, 0.12), WEEK)

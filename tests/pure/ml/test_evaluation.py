@@ -11,7 +11,7 @@ import pytest
 from lostark_ml.model.baselines import Constant, RecentMedian
 from lostark_ml.model.evaluation import SLICES, evaluate, list_weekly_resets, measure, walk_forward
 from lostark_ml.model.training import fit
-from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
+from tests.pure.ml.season_factory import CUTOFF, RESET, SMALL
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from lostark_ml.registry.promotion import (
     decide_promotion,
     predict_holdout,
 )
-from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
+from tests.pure.ml.season_factory import CUTOFF, RESET, SMALL
 
 START = datetime(2025, 1, 1, 10, tzinfo=UTC)
 QUICK = PromotionPolicy(draws=300)
@@ -104,7 +104,7 @@ def test_a_real_gain_of_a_point_is_found_by_two_hundred_fights():
     assert np.mean([d.promote for d in decisions]) > 0.75
 
 
-def test_a_better_challenger_is_promoted_and_the_words_hold_the_numbers():
+def test_a_better_challenger_is_promoted_and_the_summary_has_the_numbers():
     decision = decide_promotion(a_test(np.random.default_rng(1), champion_bias=0.15), QUICK)
     champion = decision.comparisons[0]
 
@@ -138,7 +138,7 @@ def test_a_tie_keeps_the_champion():
     assert decision.comparisons[0].gain == decision.comparisons[0].gain_low == 0
 
 
-def test_a_sure_gain_below_the_margin_is_called_so():
+def test_a_significant_gain_below_the_margin_is_reported_as_such():
     test = a_test(np.random.default_rng(1), champion_bias=0.15)
 
     decision = decide_promotion(test, replace(QUICK, margin=0.2))
@@ -233,7 +233,7 @@ def test_fights_that_a_side_has_seen_are_no_test(who):
     assert decision.comparisons == ()
 
 
-def test_who_answers_fewer_rows_is_refused_and_is_compared_on_common_rows():
+def test_a_challenger_that_refuses_more_rows_is_rejected_and_compared_on_common_rows():
     test = a_test(np.random.default_rng(4), champion_bias=0.2)
     is_new = test.rows["spec_name"].eq("spec 03").to_numpy()
     refuses = replace(test, challenger=np.where(is_new, np.nan, test.challenger))
@@ -246,7 +246,7 @@ def test_who_answers_fewer_rows_is_refused_and_is_compared_on_common_rows():
     assert fewer.comparisons[0].rows == more.comparisons[0].rows == 1800 - is_new.sum()
 
 
-def test_a_challenger_that_knows_the_answer_is_refused():
+def test_a_challenger_with_target_leakage_is_refused():
     test = a_test(np.random.default_rng(4), champion_bias=0.2)
 
     assert decide_promotion(test, QUICK, leaks=LeakageReport(0.0, 0.0)).promote
@@ -281,7 +281,7 @@ def test_a_decision_survives_json():
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), bias=st.floats(-0.3, 0.3), fights=st.integers(2, 120))
-def test_who_is_promoted_is_surely_better_and_no_slice_is_too_much_worse(seed, bias, fights):
+def test_promotion_implies_significantly_better_and_no_slice_beyond_its_limit(seed, bias, fights):
     test = a_test(np.random.default_rng(seed), fights, champion_bias=bias)
     decision = decide_promotion(test, replace(QUICK, draws=100))
 

@@ -77,7 +77,7 @@ def test_a_patch_is_a_reason_once_enough_was_fought_after_it():
     assert decide_retraining(replace(QUIET, patches=[fresh])) is None
 
 
-def test_the_weightiest_reason_names_the_run_and_the_others_stand_beside():
+def test_the_most_important_reason_is_the_trigger_and_the_others_follow():
     inputs = replace(
         QUIET, new_fights=900, problems=[problem("coverage_lost"), problem("degraded")], patches=[NAMED]
     )
@@ -136,7 +136,7 @@ def test_pauses_double_with_each_unpromoted_attempt_up_to_a_week(unpromoted, hou
 
 
 class World:
-    """A month of ticks, five minutes each: fights come, trainings take an hour and end as they are told."""
+    """A month of ticks, five minutes each: fights come, trainings take an hour and end with ``outcomes``."""
 
     TICK = timedelta(minutes=5)
     TAKES = timedelta(hours=1)
@@ -222,7 +222,7 @@ def test_a_month_that_stays_degraded_whatever_is_trained_does_not_storm():
     assert len(kinds) == 8
 
 
-def test_a_month_of_promotions_that_do_not_mend_it_trains_once_a_day():
+def test_a_month_of_promotions_that_fix_nothing_trains_once_a_day():
     kinds = World(400, "promoted", problems=[problem("degraded")], fights=1000).run()
 
     # Begun 24 hours after the one before ended, which took an hour.
@@ -237,7 +237,7 @@ def test_a_month_in_which_every_run_fails_tries_each_input_at_most_thrice():
     assert busy.run() == ["first"] * 8
 
 
-def test_a_patch_in_the_month_trains_once_when_it_is_ripe():
+def test_a_patch_in_the_month_trains_once_after_enough_fights():
     world = World(110, "promoted", patch_day=10, fights=9900)
     policy = replace(POLICY, new_fights=10_000)
 

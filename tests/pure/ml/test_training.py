@@ -10,7 +10,7 @@ import pytest
 
 from lostark_ml.features.training_set import model_input
 from lostark_ml.model.training import TooFewRows, fit
-from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
+from tests.pure.ml.season_factory import CUTOFF, RESET, SMALL
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_the_same_rows_in_any_order_give_the_same_model_bit_for_bit(season_frame
     assert model.intervals == again.intervals
 
 
-def test_rows_after_the_cutoff_are_not_looked_at(season_frame, model, later):
+def test_rows_after_the_cutoff_are_ignored(season_frame, model, later):
     is_after = season_frame["fight_started_at"] >= CUTOFF
     other = season_frame.assign(log_dps=season_frame["log_dps"].where(~is_after, 3.0))
 
@@ -49,7 +49,7 @@ def test_a_row_alone_is_predicted_as_among_others(model, later):
 
 
 def test_the_name_of_the_player_changes_nothing(model, later):
-    renamed = later.assign(player_name="somebody", encounter_id="x")
+    renamed = later.assign(player_name="alice", encounter_id="x")
 
     pd.testing.assert_frame_equal(model.predict(later), model.predict(renamed))
 
@@ -108,11 +108,11 @@ def test_the_interval_holds_the_next_week(model, later):
     assert model.config.interval_level == model.intervals.level == 0.9
 
 
-def test_too_little_to_train_on_is_said(season_frame):
+def test_too_few_rows_to_train_raise(season_frame):
     with pytest.raises(TooFewRows, match="No model was trained"):
         fit(season_frame, RESET + timedelta(hours=20), SMALL)
 
 
-def test_too_little_to_calibrate_on_is_said(season_frame):
+def test_too_few_rows_to_calibrate_raise(season_frame):
     with pytest.raises(TooFewRows, match="calibrate"):
         fit(season_frame, RESET + timedelta(weeks=1), SMALL)

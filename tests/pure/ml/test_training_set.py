@@ -153,7 +153,7 @@ def test_a_bard_of_a_dealer_spec_has_the_open_support_seat(season_players):
     assert full["support_seat_flag"].sum() == 0
 
 
-def test_ark_passive_that_nobody_has_is_not_measured(season_players):
+def test_ark_passive_without_any_value_is_not_measured(season_players):
     fight = season_players[season_players["encounter_id"] == "e00000"]
 
     off = build_features(fight.assign(is_ark_passive_active=False))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lostark_ml.features.kernels import round_parts
 from lostark_ml.model.decomposition import logarithmic_mean, shapley_shares
-from tests.pure.ml.the_slow_way import build_mixtures
+from tests.pure.ml.reference_implementation import build_mixtures
 
 weights = st.lists(st.floats(-3, 3), min_size=4, max_size=4)
 

@@ -84,11 +84,11 @@ def rows(lake):
 
 def change(to_version, hours=0, action="promote", alias="champion"):
     return AliasChange(
-        NOW + hours * HOUR, "lostark_dps", alias, None, to_version, action, "somebody", "why", None
+        NOW + hours * HOUR, "lostark_dps", alias, None, to_version, action, "alice", "why", None
     )
 
 
-def test_a_move_is_made_and_written_down_with_who_why_and_the_data_behind_it(registry, lake):
+def test_set_alias_records_author_reason_and_training_set(registry, lake):
     promote(registry, lake, 1)
     done = promote(registry, lake, 2, NOW + HOUR)
 
@@ -120,7 +120,7 @@ def test_moving_an_alias_to_where_it_is_is_refused(registry, lake):
     assert len(rows(lake)) == 1
 
 
-def test_an_action_that_only_others_take_is_refused(registry, lake):
+def test_the_action_outside_is_rejected(registry, lake):
     with pytest.raises(ValueError, match="outside"):
         promote(registry, lake, 1, action="outside")
 
@@ -153,7 +153,7 @@ def test_an_alias_that_was_removed_is_noticed(registry, lake):
     assert find_previous_champion(read_history(lake, "lostark_dps")) == 1
 
 
-def test_a_move_first_writes_down_what_others_did_before_it(registry, lake):
+def test_set_alias_first_records_earlier_outside_changes(registry, lake):
     promote(registry, lake, 1)
     registry.pointers["champion"] = 4
 
@@ -212,8 +212,8 @@ def test_a_clock_that_was_put_back_does_not_reorder_the_history(registry, lake):
 def test_the_champion_of_a_moment_is_the_last_one_made_before_it():
     history = [change(1, 0), change(2, 2), change(9, 3, alias="challenger")]
 
-    asked = [find_champion(history, NOW + hours * HOUR) for hours in (-1, 0, 1, 2, 4)]
-    assert asked == [None, 1, 1, 2, 2]
+    found = [find_champion(history, NOW + hours * HOUR) for hours in (-1, 0, 1, 2, 4)]
+    assert found == [None, 1, 1, 2, 2]
 
 
 def test_each_rollback_goes_one_champion_further_back(registry, lake):

@@ -19,9 +19,9 @@ from lostark_ml.model.compiled_trees import MAX_LEAVES, NotCompiled, compile_pip
 from lostark_ml.model.context_parts import ALL_GROUPS, GROUP_COLUMNS
 from lostark_ml.model.regressor import ModelConfig, build_pipeline
 from lostark_ml.model.training import TrainingConfig, fit_pipeline, select_training_rows, week_number
-from tests.pure.ml.a_season import CUTOFF
-from tests.pure.ml.a_simulated_season import RESET, simulated_players
-from tests.pure.ml.the_slow_way import build_mixtures
+from tests.pure.ml.reference_implementation import build_mixtures
+from tests.pure.ml.season_factory import CUTOFF
+from tests.pure.ml.simulated_season import RESET, simulated_players
 
 CUTOFF_OF_RICH = RESET + timedelta(weeks=3)
 
@@ -130,7 +130,7 @@ def test_codes_of_categories_are_those_of_the_encoder(rich):
         assert len(codes[name]) == frame[name][~np.isnan(wanted)].nunique()
 
 
-def test_a_column_without_any_value_is_the_same_for_everybody(poor):
+def test_a_column_without_any_value_is_constant(poor):
     pipeline, frame = poor
     assert frame["combat_power"].isna().all()
     compiled = compile_pipeline(pipeline)

@@ -19,8 +19,8 @@ from lostark_ml.model.context_parts import (
     measure_typical,
 )
 from lostark_ml.model.training import fit, select_training_rows
-from tests.pure.ml import the_slow_way
-from tests.pure.ml.a_season import CUTOFF, SMALL
+from tests.pure.ml import reference_implementation
+from tests.pure.ml.season_factory import CUTOFF, SMALL
 
 PARTS = [c.name for c in CONTEXT_PARTS]
 
@@ -122,7 +122,7 @@ def test_it_survives_json(model):
     assert msgspec.json.decode(msgspec.json.encode(model.typical), type=Typical) == model.typical
 
 
-def test_expected_is_what_the_pipeline_says(model, later):
+def test_expected_equals_the_prediction_of_the_pipeline(model, later):
     found = explain_context(model.compiled, model.typical, later)
     usual = model.pipeline.predict(model_input(model.typical.rows(later)))
 
@@ -132,4 +132,6 @@ def test_expected_is_what_the_pipeline_says(model, later):
 def test_parts_are_those_of_32_predictions(model, later):
     found = explain_context(model.compiled, model.typical, later)
 
-    pd.testing.assert_frame_equal(found, the_slow_way.explain(model.pipeline, model.typical, later))
+    pd.testing.assert_frame_equal(
+        found, reference_implementation.explain(model.pipeline, model.typical, later)
+    )

@@ -21,7 +21,7 @@ from lostark_ml.model.charts import (
 from lostark_ml.model.evaluation import evaluate
 from lostark_ml.model.importance import GROUPS, MAX_ROWS, measure_importance
 from lostark_ml.model.training import fit
-from tests.pure.ml.a_season import CUTOFF, SMALL
+from tests.pure.ml.season_factory import CUTOFF, SMALL
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -106,10 +106,10 @@ def test_interval_width_is_of_each_spec_with_its_share_inside():
     assert (table["width"].tolist(), table["inside"].tolist()) == ([80], [90])
 
 
-def test_every_picture_is_a_png_of_a_size_to_look_at(evaluation, importance):
-    pictures = draw_all(evaluation, importance)
+def test_every_chart_is_a_png_of_readable_size(evaluation, importance):
+    charts = draw_all(evaluation, importance)
 
-    assert sorted(pictures) == [
+    assert sorted(charts) == [
         "calibration.png",
         "importance.png",
         "interval_width.png",
@@ -117,13 +117,13 @@ def test_every_picture_is_a_png_of_a_size_to_look_at(evaluation, importance):
         "residuals_by_item_level.png",
         "residuals_by_spec.png",
     ]
-    for name, picture in pictures.items():
-        assert picture.startswith(PNG), name
-        assert 5_000 < len(picture) < 500_000, name
-        assert int.from_bytes(picture[16:20]) > 600, name
+    for name, chart in charts.items():
+        assert chart.startswith(PNG), name
+        assert 5_000 < len(chart) < 500_000, name
+        assert int.from_bytes(chart[16:20]) > 600, name
 
 
-def test_no_rows_draw_empty_pictures(model, evaluation, importance):
+def test_no_rows_draw_empty_charts(model, evaluation, importance):
     assert measure_importance(model, evaluation.predictions.head(0)).empty
     empty = evaluation.predictions.head(0)
 

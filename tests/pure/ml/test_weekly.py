@@ -150,7 +150,7 @@ def test_what_was_learnt_from_and_who_is_not_of_the_population_is_not_measured(r
     assert (overall["rows"] == 1000).all()
 
 
-def test_refused_are_counted_and_rows_that_no_model_was_asked_for_are_not(rows):
+def test_refused_rows_are_counted_and_rows_without_a_model_are_not(rows):
     is_new = rows["spec_name"] == "Spec 00"
     changed = refused(rows, is_new)
     changed.loc[rows["spec_name"] == "Spec 01", "refusal_reason"] = "no_champion"
@@ -178,7 +178,7 @@ def test_regions_reset_at_their_own_hours_and_share_a_week(rows):
     assert (game_week(korean["week_started_at"]) == rows["week_started_at"]).all()
 
 
-def test_a_version_is_judged_by_its_own_words(rows):
+def test_a_version_is_judged_by_its_own_predictions(rows):
     changed = rows.assign(model_version=np.where(in_newest(rows) & (rows["fight_id"] % 2 == 0), 4, 3))
     worse = dealing(changed, changed["model_version"] == 4, 0.4)
 

@@ -203,7 +203,7 @@ def test_what_would_explain_with_the_wrong_sign_explains_nothing(fights):
     assert model.slopes["gap_crit_dps"] == 0
 
 
-def test_what_a_whole_fight_does_better_is_nobodys_own_doing(fights):
+def test_an_effect_on_the_whole_fight_is_no_players_own_gap(fights):
     rows, _ = fights
     short = rows["encounter_id"].str[-1].isin(list("02468"))
     raids = rows.assign(

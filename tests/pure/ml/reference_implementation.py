@@ -90,7 +90,7 @@ def build_players(builds):
             "dps": np.nan,
             "item_level_bracket": None,
         }
-        told = [
+        optional = [
             "item_level",
             "combat_power",
             "is_uploader",
@@ -108,7 +108,7 @@ def build_players(builds):
                     "class_name": class_name,
                     "spec_name": spec_name,
                     "is_support": is_support(spec_name, class_name),
-                    **{name: one.get(name) for name in told},
+                    **{name: one.get(name) for name in optional},
                 }
             )
     frame = pd.DataFrame(rows)
@@ -123,8 +123,8 @@ def features_of_builds(builds):
     return rows[rows["player_name"] == "seat 00"].sort_values("encounter_id").reset_index(drop=True)
 
 
-def answers(model, builds):
-    """What the API answers of each build."""
+def predict_builds(model, builds):
+    """The expected API response of each build."""
     rows = features_of_builds(builds)
     supports = rows["is_support"].eq(True).to_numpy(bool, na_value=False)
     found = predict(model, rows)
@@ -133,12 +133,12 @@ def answers(model, builds):
     parts = pd.DataFrame(index=rows.index, columns=["typical_dps", *ALL_GROUPS])
     if answered.any() and model.typical.of_gate:
         parts = explain(model.pipeline, model.typical, rows[answered]).reindex(rows.index)
-    told = []
+    found_rows = []
     for n in rows.index:
         figures = {name: _whole(found.loc[n, name]) if answered[n] else None for name in FIGURES}
         figures |= {name: _whole(parts.loc[n, name]) for name in ["typical_dps", *ALL_GROUPS]}
-        told.append({"refusal_reason": None if answered[n] else reason[n], **figures})
-    return told
+        found_rows.append({"refusal_reason": None if answered[n] else reason[n], **figures})
+    return found_rows
 
 
 def _whole(value):

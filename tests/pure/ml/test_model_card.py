@@ -15,7 +15,7 @@ from lostark_ml.model.leakage import LeakageReport
 from lostark_ml.model.training import fit
 from lostark_ml.registry.model_card import CUT, MAX_CHARACTERS, CardInputs, build_model_card
 from lostark_ml.registry.promotion import PromotionPolicy, SliceChange, decide_promotion, predict_holdout
-from tests.pure.ml.a_season import CUTOFF, RESET, SMALL
+from tests.pure.ml.season_factory import CUTOFF, RESET, SMALL
 
 MLFLOW_KEEPS = 5000
 
@@ -41,7 +41,7 @@ def inputs(season_frame):
     )
 
 
-def test_the_card_says_what_a_decision_needs(inputs):
+def test_the_card_contains_the_figures_of_the_decision(inputs):
     card = build_model_card(inputs)
     mape = f"{100 * inputs.evaluation.model.mape:.1f} %"
 
@@ -108,14 +108,14 @@ def test_however_many_slices_and_reasons_mlflow_keeps_the_card(inputs, slices):
     assert "## Known limits" in card
 
 
-def test_what_does_not_fit_at_all_is_cut_and_says_so(inputs):
+def test_a_card_that_cannot_fit_is_truncated_with_a_marker(inputs):
     card = build_model_card(replace(inputs, trigger="y" * 9000))
 
     assert len(card) == MAX_CHARACTERS
     assert card.endswith(CUT)
 
 
-def test_what_is_not_known_is_said(inputs):
+def test_missing_inputs_are_stated(inputs):
     model = replace(inputs.model, gap=GapModel())
     card = build_model_card(
         replace(inputs, model=model, decision=None, leaks=None, exclusions={}, versions={})
@@ -128,11 +128,11 @@ def test_what_is_not_known_is_said(inputs):
     assert "nan" not in card.lower()
 
 
-def test_a_leak_is_shouted(inputs):
+def test_a_leak_is_highlighted(inputs):
     assert "**NOT CLEAN**" in build_model_card(replace(inputs, leaks=LeakageReport(0.5, 0.0)))
 
 
-def test_slopes_of_the_gap_are_told(inputs):
+def test_gap_slopes_are_listed(inputs):
     model = replace(inputs.model, gap=GapModel(slopes={"gap_crit_dps": 0.7, "gap_dead_dps": 1.02}))
 
     assert "log living time: crit 0.70, dead 1.02." in build_model_card(replace(inputs, model=model))

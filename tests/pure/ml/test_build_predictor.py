@@ -23,8 +23,8 @@ from lostark_ml.model.regressor import ModelConfig
 from lostark_ml.model.training import TrainingConfig, fit
 from lostark_ml.serving.build_predictor import _LAYOUT, FIGURES, PARTS, BuildPredictor
 from lostark_simulator.raids import GATES
-from tests.pure.ml import the_slow_way
-from tests.pure.ml.a_simulated_season import RESET, simulated_players
+from tests.pure.ml import reference_implementation
+from tests.pure.ml.simulated_season import RESET, simulated_players
 
 CUTOFF = RESET + timedelta(weeks=4)
 GATE = GATES[1]
@@ -47,7 +47,7 @@ def fast(model):
     return BuildPredictor(model)
 
 
-def ask(fast, builds):
+def predict_all(fast, builds):
     found = [fast.expect(make_player_build(msgspec.convert(build, Build), 0)) for build in builds]
     return [msgspec.structs.asdict(one) for one in found]
 
@@ -98,11 +98,11 @@ def random_builds(season, count, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_answers_are_those_of_frames_and_scikit_learn(season, model, fast, seed):
+def test_predictions_equal_the_reference_implementation(season, model, fast, seed):
     builds = random_builds(season, 200, seed)
-    found = ask(fast, builds)
+    found = predict_all(fast, builds)
 
-    assert found == the_slow_way.answers(model, builds)
+    assert found == reference_implementation.predict_builds(model, builds)
     answered = [one for one in found if one["refusal_reason"] is None]
     assert len(answered) > 80
     assert {"gate_unknown", "class_unknown", "support", "before_training"} < {
@@ -112,9 +112,9 @@ def test_answers_are_those_of_frames_and_scikit_learn(season, model, fast, seed)
         assert sum(one[name] for name in PARTS[1:]) == one["expected_dps"] - one["typical_dps"]
 
 
-def test_features_are_those_of_frames(season, fast):
+def test_features_equal_the_reference_implementation(season, fast):
     builds = random_builds(season, 200, seed=9)
-    wanted = model_input(the_slow_way.features_of_builds(builds)).drop(columns=CATEGORY_FEATURES)
+    wanted = model_input(reference_implementation.features_of_builds(builds)).drop(columns=CATEGORY_FEATURES)
 
     for row, build in zip(wanted.to_numpy(float), builds, strict=True):
         one = make_player_build(msgspec.convert(build, Build), 0)
@@ -124,7 +124,7 @@ def test_features_are_those_of_frames(season, fast):
         np.testing.assert_array_equal(found[-len(row) :], row)
 
 
-def somebody(season, **changed):
+def sample_build(season, **changed):
     like = season[~season["is_support"]].iloc[-1]
     names = ["raid_name", "gate_name", "difficulty", "class_name", "spec_name", "item_level", "combat_power"]
     at = {"fight_started_at": (CUTOFF + timedelta(days=2)).isoformat()}
@@ -147,22 +147,24 @@ def somebody(season, **changed):
     ],
 )
 def test_what_the_model_does_not_know_is_refused_with_the_reason(season, model, fast, changed, reason):
-    (found,) = ask(fast, [somebody(season, **changed)])
+    (found,) = predict_all(fast, [sample_build(season, **changed)])
 
     assert found["refusal_reason"] == reason
-    assert [found] == the_slow_way.answers(model, [somebody(season, **changed)])
+    assert [found] == reference_implementation.predict_builds(model, [sample_build(season, **changed)])
     assert {found[name] is None for name in (*FIGURES, *PARTS)} == {reason is not None}
 
 
 def test_a_dealer_in_a_supports_seat_gets_the_effect_of_the_seat(season, model, fast):
     of_class = season[season["spec_name"].isin(["True Courage", "Recurrence", "Judgment", "Shining Knight"])]
-    build = somebody(season) | of_class.iloc[0][["class_name", "spec_name", "item_level"]].to_dict()
+    build = sample_build(season) | of_class.iloc[0][["class_name", "spec_name", "item_level"]].to_dict()
     others = [{"class_name": "Sorceress", "spec_name": "Igniter", "item_level": 1700.0}] * 2
     support = {"class_name": "Bard", "spec_name": "Desperate Salvation", "item_level": 1700.0}
     builds = [build | {"party": others}, build | {"party": [*others, support]}]
 
-    assert ask(fast, builds) == the_slow_way.answers(model, builds)
-    assert [row["support_seat_flag"] for _, row in the_slow_way.features_of_builds(builds).iterrows()] == [
+    assert predict_all(fast, builds) == reference_implementation.predict_builds(model, builds)
+    assert [
+        row["support_seat_flag"] for _, row in reference_implementation.features_of_builds(builds).iterrows()
+    ] == [
         1,
         0,
     ]
@@ -171,24 +173,26 @@ def test_a_dealer_in_a_supports_seat_gets_the_effect_of_the_seat(season, model, 
 def test_levels_of_weeks_are_those_of_the_moment(season, model, fast):
     weeks = np.array([-6, -1, -1e-9, 0, 1e-9, 0.999999, 1, 3.5, 30])
     builds = [
-        somebody(season, fight_started_at=(CUTOFF + timedelta(weeks=week)).isoformat()) for week in weeks
+        sample_build(season, fight_started_at=(CUTOFF + timedelta(weeks=week)).isoformat()) for week in weeks
     ]
 
-    assert ask(fast, builds) == the_slow_way.answers(model, builds)
+    assert predict_all(fast, builds) == reference_implementation.predict_builds(model, builds)
 
 
 def test_without_typical_players_there_are_figures_and_no_parts(season, model):
     from dataclasses import replace
 
-    build = somebody(season)
-    (whole,), (found,) = (ask(BuildPredictor(m), [build]) for m in (model, replace(model, typical=Typical())))
+    build = sample_build(season)
+    (whole,), (found,) = (
+        predict_all(BuildPredictor(m), [build]) for m in (model, replace(model, typical=Typical()))
+    )
 
     assert {name: found[name] for name in FIGURES} == {name: whole[name] for name in FIGURES}
     assert {found[name] for name in PARTS} == {None}
 
 
-def test_a_build_without_a_moment_is_meant_for_now(season):
-    build = somebody(season)
+def test_a_build_without_a_time_is_predicted_for_now(season):
+    build = sample_build(season)
     del build["fight_started_at"]
     now_us = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp() * 1e6)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from lostark_ml.features.training_set import build_features
 from lostark_ml.model.leakage import measure_leakage, shuffle_dps
-from tests.pure.ml.a_season import CUTOFF, SMALL
+from tests.pure.ml.season_factory import CUTOFF, SMALL
 
 UNTIL = CUTOFF + timedelta(weeks=1)
 

@@ -19,9 +19,9 @@ from lostark_ml.model.regressor import ModelConfig
 from lostark_ml.model.training import OUTSIDE, TrainingConfig, fit
 from lostark_ml.model.training import REFUSALS as DOMAIN_REFUSALS
 from lostark_ml.serving.score_rows import check_sums, score_rows
-from tests.pure.ml.a_season import CUTOFF, SMALL, make_players
-from tests.pure.ml.a_simulated_season import RESET as SIMULATED_RESET
-from tests.pure.ml.a_simulated_season import simulated_players
+from tests.pure.ml.season_factory import CUTOFF, SMALL, make_players
+from tests.pure.ml.simulated_season import RESET as SIMULATED_RESET
+from tests.pure.ml.simulated_season import simulated_players
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 

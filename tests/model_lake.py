@@ -1,7 +1,7 @@
-"""A simulated season in a lake as far as statistics, without hits, and what the model's lifecycle needs.
+"""A lake with the statistics of a simulated season, and a model registry.
 
-Hits cost a hundred times as much as what the model reads of them: so players are drawn by the simulator's own
-model of causes, and their statistics are written down. Real logs go the whole way in one test of their own.
+Simulating hits would cost a hundred times as much: so the statistics of players are drawn directly from the
+simulator's causal model. One test of the lifecycle takes real logs through the whole pipeline.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from lostark_ml.registry.promotion import PromotionPolicy
 from lostark_simulator.population import Population
 from lostark_simulator.raids import GATES
 from lostark_simulator.season import build_population
-from tests.pure.ml.a_simulated_season import RESET, simulated_players
+from tests.pure.ml.simulated_season import RESET, simulated_players
 
 WEEK = timedelta(weeks=1)
 FIRST_WEEKS = 6
@@ -72,13 +72,13 @@ POLICY = LifecyclePolicy(
 
 
 def few_specs(seed: int = 3, size: int = 8000, names: tuple[str, ...] = SPECS) -> Population:
-    """A crowd whose dealers play eight specs only, so that few fights tell something of each."""
-    crowd = build_population(seed, size)
-    kept = [n for n, one in enumerate(crowd.characters) if one.spec.is_support or one.spec.name in names]
+    """A population whose dealers play only eight specs, so that a few fights are enough for each."""
+    population = build_population(seed, size)
+    kept = [n for n, one in enumerate(population.characters) if one.spec.is_support or one.spec.name in names]
     small = object.__new__(Population)
-    small.characters = [crowd.characters[n] for n in kept]
+    small.characters = [population.characters[n] for n in kept]
     small.base, small.growth, small.is_support = (
-        values[kept] for values in (crowd.base, crowd.growth, crowd.is_support)
+        values[kept] for values in (population.base, population.growth, population.is_support)
     )
     return small
 
@@ -86,11 +86,13 @@ def few_specs(seed: int = 3, size: int = 8000, names: tuple[str, ...] = SPECS) -
 def season_players(
     weeks: int, *, first_week: int = 0, fights: tuple[int, ...] = FIGHTS_A_WEEK
 ) -> pd.DataFrame:
-    """Players of the gates that are played, week by week the same whatever was asked before."""
-    crowd = few_specs()
+    """Players of the gates that are played; a week is the same whatever was drawn before it."""
+    population = few_specs()
     return pd.concat(
         [
-            simulated_players(count, 1, seed=100 * week + place, gate=gate, first_week=week, population=crowd)
+            simulated_players(
+                count, 1, seed=100 * week + place, gate=gate, first_week=week, population=population
+            )
             for week in range(first_week, first_week + weeks)
             for place, (gate, count) in enumerate(zip(PLAYED.values(), fights, strict=False))
         ],
@@ -99,7 +101,7 @@ def season_players(
 
 
 def write_statistics(lake: Lake, players: pd.DataFrame, computed_at: datetime | None = None) -> None:
-    """Put the players in place of all there is of their fight days."""
+    """Replace the rows of the players' fight days."""
     days = sorted(set(players["fight_date"]))
     stats = players[[c for c in players if c in STATS_PLAYER_DPS.by_name]].assign(
         computed_at=pd.Timestamp(computed_at or datetime.now(UTC))
@@ -124,7 +126,7 @@ def _conform(contract, rows: pd.DataFrame) -> pa.Table:
 
 @dataclass
 class World:
-    """A lake, a registry and a policy of a test's own; the clock is the season's."""
+    """A lake, a registry and a policy for one test; the clock is the season's."""
 
     home: Path
     policy: LifecyclePolicy = POLICY
@@ -145,7 +147,7 @@ class World:
         yield self.registry
 
     def copy(self, home: Path) -> World:
-        """The same in another folder, to spoil."""
+        """A copy in another folder, which a test may change."""
         shutil.copytree(self.home, home)
         return replace(self, home=home)
 
@@ -193,28 +195,28 @@ class World:
         return made
 
     def decide(self) -> AppliedDecision:
-        """Evaluate and settle what is challenger."""
+        """Evaluate the challenger and apply the decision."""
         self.evaluated = evaluate_challenger(self.lake, self.registry, self.policy, self.now)
         return apply_decision(self.lake, self.registry, self.now)
 
 
 def new_world(home: Path, registry_template: Path) -> World:
-    """Six weeks of statistics beside an empty registry."""
+    """Six weeks of statistics and an empty registry."""
     shutil.copytree(registry_template, home)
     world = World(home)
     write_statistics(world.lake, season_players(FIRST_WEEKS), world.now)
     return world
 
 
-def crown(world: World) -> World:
-    """The first challenger's whole way; the outcome stays to be looked at."""
+def train_first_champion(world: World) -> World:
+    """Train, evaluate and promote the first challenger; ``outcome`` keeps the result."""
     world.train(trigger="first", because="no model yet")
     world.outcome = world.decide()
     return world
 
 
 def spoiled(model: FittedModel, *, by_log: float, spec: str | None = None) -> FittedModel:
-    """A copy that expects ``exp(by_log)`` times as much, of one spec or of everybody."""
+    """A copy that expects ``exp(by_log)`` times as much, of one spec or of all."""
     changed = deepcopy(model)
     encode, regress = changed.pipeline[0], changed.pipeline[-1]
     if spec is None:
