@@ -13,6 +13,14 @@ from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.contracts.table import Contract
 from lostark_ml.styles.clusters import FEATURES
 
+DEALER_SPECS = (
+    ("Deathblow", "Striker"),
+    ("Igniter", "Sorceress"),
+    ("Punisher", "Slayer"),
+    ("Rage Hammer", "Destroyer"),
+    ("Remaining Energy", "Deathblade"),
+    ("Wind Fury", "Aeromancer"),
+)
 PLANTED = {0: {"burst_share": 2.6, "opener_share": 2.6}, 1: {"casts_per_minute": 2.6, "active_share": 2.6}}
 
 
@@ -29,7 +37,8 @@ def characters(n=500, seed=1, *, planted=True, specs=6):
             frame[name] += shift * (style == number)
     frame = 0.5 + 0.05 * (frame + of_spec[spec])
     frame["player_name"], frame["region"] = [f"Player {i:04}" for i in range(n)], "KR"
-    frame["spec_name"], frame["class_name"] = [f"Spec {i}" for i in spec], [f"Class {i}" for i in spec]
+    frame["spec_name"] = [DEALER_SPECS[i][0] for i in spec]
+    frame["class_name"] = [DEALER_SPECS[i][1] for i in spec]
     frame["fights"], frame["item_level"], frame["true_style"] = random.integers(5, 40, n), 1690.0, style
     return frame
 

@@ -124,7 +124,7 @@ def test_missing_inputs_are_stated(inputs):
     assert "## Decision: none yet" in card
     assert "Leak tests: not run." in card
     assert "Left out: none." in card
-    assert "it stays unexplained" in card
+    assert "the gap stays unexplained" in card
     assert "nan" not in card.lower()
 
 
