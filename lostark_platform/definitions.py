@@ -1,6 +1,6 @@
 """The code location ``lostark_assets`` of ``workspace.yaml``: phase 1, and the sensor that alerts about it.
 
-Alerts belong to the platform, which knows every layer. Phase 1 by itself is ``lostark_assets.definitions``.
+Alerts belong to the platform, which knows every layer. Phase 1 alone is ``lostark_assets.definitions``.
 """
 
 from __future__ import annotations

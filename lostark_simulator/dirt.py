@@ -1,4 +1,4 @@
-"""The dirt that real battle logs hold: which kinds there are, which fight gets which.
+"""Kinds of dirt in real battle logs, and their assignment to fights.
 
 Kinds that change the fight itself are applied in fight_builder.py and roster.py, the others in dirt_rows.py.
 """
@@ -52,12 +52,12 @@ _FIRST_OF = {1 + place * (FULL_SET_WITHIN - 2) // (len(KINDS) - 1): kind for pla
 
 
 def pick_dirt(number: int, rng: np.random.Generator) -> str | None:
-    """The dirt of one fight: every kind once among the first 40, later one fight in a hundred."""
+    """The dirt of one fight: each kind once among the first 40, afterwards in one fight of a hundred."""
     if number < FULL_SET_WITHIN:
         return _FIRST_OF.get(number)
     return str(rng.choice(KINDS)) if rng.random() < LATER_SHARE else None
 
 
 def expected_outcome(kind: str | None) -> str:
-    """What a right pipeline does with the log: `quarantine` or `kept`."""
+    """The correct outcome of cleaning the log: `quarantine` or `kept`."""
     return "quarantine" if kind in QUARANTINE else "kept"

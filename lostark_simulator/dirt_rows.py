@@ -1,4 +1,4 @@
-"""What each kind of dirt does to finished rows; which fight gets which kind is in dirt.py."""
+"""Applies each kind of dirt to finished rows; dirt.py picks the kind of each fight."""
 
 import json
 from collections.abc import Callable
@@ -82,7 +82,7 @@ _ZERO_IN_OLD_ENTITIES = (
 
 
 def _old_layout(rows: dict) -> None:
-    """A row of before 1.13.5: text instead of blobs, no version, health in percent inside `misc`."""
+    """A row in the layout before 1.13.5: text for blobs, no version, health in percent in `misc`."""
     encounter = rows["encounter"]
     for column in ("buffs", "debuffs", "applied_shield_buffs"):
         encounter[column] = _unpack(encounter[column])

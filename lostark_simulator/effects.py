@@ -1,6 +1,6 @@
-"""Buffs and debuffs that hits carry: their bits, effect ids, strength, and when they are up.
+"""Buffs and debuffs of hits: bits, effect ids, strength, and uptime.
 
-A hit holds one small number for its buffs and one for its debuffs; ids appear only when a log is written.
+Hits store buffs and debuffs as bit masks; ids are only used in written logs.
 """
 
 import numpy as np
@@ -51,7 +51,7 @@ SUPPORT_MULTIPLIER, SYNERGY_MULTIPLIER, GRENADE_MULTIPLIER = _multipliers()
 
 
 def uptime_grid(rng: np.random.Generator, wall_ms: int, uptime: float, on_ms: float) -> np.ndarray:
-    """A boolean per 100 ms: on and off by turns, up about `uptime` of the time in stretches of `on_ms`."""
+    """A boolean per 100 ms: active about `uptime` of the time, in intervals of about `on_ms`."""
     cells = wall_ms // GRID_MS + 1
     uptime = min(max(uptime, 0.02), 0.98)
     off_ms = on_ms * (1 - uptime) / uptime

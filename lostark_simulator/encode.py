@@ -1,4 +1,4 @@
-"""What LOA Logs stores of a fight, as plain dictionaries in its own spelling, for database and upload.
+"""A fight as LOA Logs stores it: dictionaries with LOA Logs' field names, for database and upload.
 
 Packing into blobs and rows is in loa_logs_rows.py, skills are in encode_skills.py.
 """
@@ -50,7 +50,7 @@ def _curves(view: FightView, one: PlayerView) -> dict:
 
 
 def rates(view: FightView, one: PlayerView) -> dict[str, int]:
-    """The meter's integer rates: damage over whole seconds, with and without what others gave."""
+    """The meter's integer rates: damage over whole seconds, with and without contributions of others."""
     seconds, own = view.seconds, one.damage - one.received
     unbuffed = int(one.sums.unbuffed.sum())
     return {
@@ -93,7 +93,7 @@ def damage_stats(view: FightView, one: PlayerView) -> dict:
 
 
 def empty_stats(damage: int, taken: int, seconds: int, given: int = 0) -> dict:
-    """DamageStats of something that is not a player."""
+    """DamageStats of an entity that is not a player."""
     zeros = (
         "hyperAwakeningDamage buffedBySupport buffedByIdentity debuffedBySupport buffedByHat critDamage "
         "backAttackDamage frontAttackDamage deaths deathTime ndps unbuffedDamage unbuffedDps "
@@ -176,8 +176,8 @@ def _shares_or_unknown(one: PlayerView) -> list[float | None]:
     return [None] * 4 if shares is None else [*shares]
 
 
-def effects_seen(view: FightView) -> tuple[dict[str, dict], dict[str, dict]]:
-    """Descriptions of the buffs and debuffs that were up on any player's hits."""
+def get_active_effects(view: FightView) -> tuple[dict[str, dict], dict[str, dict]]:
+    """Descriptions of the buffs and debuffs that were active on any player's hits."""
     buffs: dict[str, dict] = {}
     debuffs: dict[str, dict] = {}
     for one in view.players:
@@ -203,7 +203,7 @@ def boss_hp_log(view: FightView) -> list[dict]:
         at_ms, damage = np.append(at_ms, esther_at), np.append(damage, esther_damage)
     seen = at_ms <= view.wall_ms
     per_second = np.bincount(at_ms[seen] // 1000, minlength=1)
-    # add.at keeps whole damage exact; bincount's weights are floats
+    # add.at keeps integer damage exact; bincount's weights are floats
     dealt = np.zeros(per_second.size, np.int64)
     np.add.at(dealt, at_ms[seen] // 1000, damage[seen])
     seconds = np.flatnonzero(per_second)
@@ -215,7 +215,7 @@ def boss_hp_log(view: FightView) -> list[dict]:
 
 
 def misc(view: FightView) -> dict:
-    """EncounterMisc: what the meter knows besides numbers."""
+    """EncounterMisc: the meter's other metadata."""
     fight = view.fight
     parties: dict[str, list[str]] = {}
     for player in fight.players:

@@ -14,7 +14,7 @@ def list_ids(view: PlayerView, fight: Fight) -> tuple[list[int], list[int]]:
 
 
 def effect_map(ids: list[int], damage: list[int]) -> dict[str, int]:
-    """Damage done under each effect, without those that were never up."""
+    """Damage under each effect, without effects that were never active."""
     return {str(effect): value for effect, value in zip(ids, damage, strict=True) if value}
 
 

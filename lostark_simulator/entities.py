@@ -1,6 +1,6 @@
 """The entities of a log, players and others, as dictionaries in LOA Logs' upload spelling.
 
-Rows of the database and the upload JSON are both made from these.
+Both the database rows and the upload JSON are built from them.
 """
 
 from lostark_simulator import encode
@@ -68,7 +68,7 @@ def _other(name: str, kind: str, npc_id: int, stats: dict, skill: dict | None) -
     }
 
 
-def _plain_skill(skill_id: int, name: str, damage: list[int], cast_log: list[int]) -> dict:
+def _basic_skill(skill_id: int, name: str, damage: list[int], cast_log: list[int]) -> dict:
     return {
         "id": skill_id,
         "name": name,
@@ -89,7 +89,7 @@ def _boss(view: FightView) -> dict:
     fight, gate = view.fight, view.fight.gate
     dealt = sum(one.player.damage_taken for one in view.players)
     stats = encode.empty_stats(dealt, view.total_damage + _esther_damage(view), view.seconds)
-    boss = _other(gate.boss, "BOSS", gate.npc_id, stats, _plain_skill(BOSS_SKILL, "Slam", [dealt], [900]))
+    boss = _other(gate.boss, "BOSS", gate.npc_id, stats, _basic_skill(BOSS_SKILL, "Slam", [dealt], [900]))
     return boss | {
         "currentHp": fight.current_hp,
         "maxHp": gate.max_hp,
@@ -109,7 +109,7 @@ def build_entities(view: FightView) -> list[dict]:
     seen = [hit for hit in view.fight.esther_hits if hit[0] <= view.wall_ms]
     if seen:
         damage = [value for _, value in seen]
-        skill = _plain_skill(ESTHER_SKILL, "Esther Skill", damage, [seen[0][0]])
+        skill = _basic_skill(ESTHER_SKILL, "Esther Skill", damage, [seen[0][0]])
         stats = encode.empty_stats(sum(damage), 0, view.seconds)
         found.append(_other("Nineveh", "ESTHER", 53_820, stats, skill))
     if view.grenade_given > 0:
@@ -119,14 +119,14 @@ def build_entities(view: FightView) -> list[dict]:
 
 
 def total_taken(view: FightView) -> tuple[int, int]:
-    """Damage taken by all players and by the one who took most."""
+    """Damage taken by all players, and the maximum of one player."""
     taken = [one.player.damage_taken for one in view.players]
     return sum(taken), max(taken)
 
 
 def encounter_stats(view: FightView) -> dict:
     """`encounterDamageStats` of the upload JSON."""
-    buffs, debuffs = encode.effects_seen(view)
+    buffs, debuffs = encode.get_active_effects(view)
     taken, top_taken = total_taken(view)
     return {
         "totalDamageDealt": view.total_damage,

@@ -1,6 +1,6 @@
-"""What a generated fight is made of, before anything is written: plain data, times in ms since its start.
+"""Data model of a generated fight, before it is written; times are in ms since its start.
 
-How it is invented is in season.py and hits.py; how it looks in a log is in encode.py.
+season.py and hits.py generate it; encode.py converts it to a log.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ def _no_values() -> np.ndarray:
 class Hits:
     """All hits of one player as columns, sorted by skill, cast and time; damage in damage units.
 
-    `skill` is a place in the spec's kit, `cast` numbers the player's casts; `cast_at` has one time a cast.
+    `skill` is an index in the spec's kit, `cast` numbers the player's casts; `cast_at` has one time per cast.
     """
 
     skill: np.ndarray
@@ -58,7 +58,7 @@ def _no_hits() -> Hits:
 
 @dataclass
 class Incapacitation:
-    """A time that a player could not act; `kind` is FALL_DOWN or CROWD_CONTROL."""
+    """A period in which a player could not act; `kind` is FALL_DOWN or CROWD_CONTROL."""
 
     kind: str
     at_ms: int
@@ -67,7 +67,7 @@ class Incapacitation:
 
 @dataclass
 class Player:
-    """One player in one fight: who, what the log says of them, what they did, and why (log DPS parts)."""
+    """One player in one fight: character, logged values, hits, and the parts of log DPS behind them."""
 
     character: Character
     name: str
@@ -88,13 +88,13 @@ class Player:
 
     @property
     def is_dead(self) -> bool:
-        """Whether the player lay dead when the fight ended."""
+        """Whether the player was dead when the fight ended."""
         return any(dead_for is None for _, dead_for in self.deaths)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One player's log of the fight: whose clock, by how much it is off, and what it missed."""
+    """One player's log of the fight: the uploader, the clock offset, and what the log missed."""
 
     local_player: str
     clock_offset_ms: int = 0

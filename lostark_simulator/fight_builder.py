@@ -1,6 +1,6 @@
-"""Builds one fight: who plays, how long it takes, who dies, and that the boss loses exactly what is dealt.
+"""Builds one fight: players, duration, deaths, and hits that sum exactly to the boss's lost health.
 
-The causes of damage are in model.py, the spreading over hits in hits.py, players' make-up in roster.py.
+model.py has the causes of damage, hits.py distributes it over hits, and roster.py chooses the players.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Grids = dict[int, tuple[np.ndarray, np.ndarray]]
 
 @dataclass
 class _Course:
-    """How the fight runs: damage to the boss, length in ms with and without the intermission."""
+    """Boss damage, and duration in ms with and without the intermission."""
 
     is_cleared: bool
     boss_damage: int
@@ -36,7 +36,7 @@ class _Course:
         return self.duration_ms + (gap[1] - gap[0] if gap else 0)
 
     def at(self, share: float) -> int:
-        """Wall time of a share of the fighting time."""
+        """Wall-clock time at a share of the fighting time."""
         at = int(share * self.duration_ms)
         gap = self.intermission_ms
         return at + (gap[1] - gap[0]) if gap and at >= gap[0] else at
@@ -86,7 +86,7 @@ def _wanted_hits(player: Player, gate: Gate, course: _Course, mean: int, rng: np
 def _play(
     player: Player, fight: Fight, course: _Course, grids: Grids, mean_hits: int, rng: np.random.Generator
 ) -> None:
-    """Give a player hits whose damage follows their parts of log DPS."""
+    """Generate a player's hits, with damage by their parts of log DPS."""
     wall_ms = fight.wall_ms
     gaps = [course.intermission_ms] if course.intermission_ms else []
     gaps += [(at, wall_ms + 1 if dead_for is None else at + dead_for) for at, dead_for in player.deaths]
@@ -107,8 +107,8 @@ def _play(
             player.idle_casts[last_id + place] = np.sort(rng.integers(0, max(spans[-1][1], 1), casts))
 
 
-def _settle(fight: Fight, boss_damage: int) -> None:
-    """Make the first hit the fight's start, the last its end, and the sum exactly the boss's loss."""
+def _match_boss_damage(fight: Fight, boss_damage: int) -> None:
+    """Align start and end with the first and last hit, and the damage sum with the boss's lost health."""
     hits = [player.hits for player in fight.players]
     earliest = min(hits, key=lambda one: int(one.at_ms.min()))
     place = int(earliest.at_ms.argmin())
@@ -156,7 +156,7 @@ def _uploads(fight: Fight, roster: Roster, rng: np.random.Generator) -> list[Upl
 
 
 def _dirty_shape(fight: Fight, dirt: str | None) -> None:
-    """The kinds of dirt that are in the fight itself and not in its encoding."""
+    """Apply the kinds of dirt that affect the fight itself and not its encoding."""
     if dirt == "difficulty_null":
         fight.difficulty_logged = None
     elif dirt == "difficulty_empty":
@@ -187,7 +187,7 @@ def build_fight(
     dirt: str | None,
     rng: np.random.Generator,
 ) -> Fight:
-    """One fight; `weeks` counts from the season's start, `hits_per_player` is the mean of a usual fight."""
+    """One fight; `weeks` counts from the season's start, `hits_per_player` is the mean of a typical fight."""
     if dirt == "too_many_players":
         gate = GATES[2]
     is_cleared = bool(rng.random() >= wipe_share) or dirt == "boss_hp_negative"
@@ -241,4 +241,4 @@ def _fill(
     grids = _grids(roster, course, rng, has_grenade=fight.has_grenade)
     for player in fight.players:
         _play(player, fight, course, grids, hits_per_player, rng)
-    _settle(fight, course.boss_damage)
+    _match_boss_damage(fight, course.boss_damage)

@@ -1,4 +1,4 @@
-"""JSON of all hits of a player, written byte by byte by a compiled loop: a Python object per hit is too slow.
+"""JSON of all hits of a player, written by a compiled loop: a Python object per hit is too slow.
 
 Only the `skillCastLog` lists are written here; the rest of a skill is in encode_skills.py.
 """
@@ -41,7 +41,7 @@ _MAX_NUMBER = 20
 
 @lru_cache(maxsize=512)
 def _texts(support_class: str | None, class_id: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """All texts between numbers as one array with its edges, and the most bytes that one hit can take.
+    """All texts between numbers as one array with its edges, and the maximum size of one hit in bytes.
 
     The last texts are the effects of a hit, for all combinations of buff and debuff bits.
     """
@@ -82,7 +82,7 @@ def _put_number(out, at, value):
 
 @njit(cache=True)
 def _write_casts(out, texts, edges, cast_edges, cast_at, is_new_skill, numbers, flags, effects):
-    """Write all casts with their hits; returns where each cast begins, and the end."""
+    """Write all casts with their hits; returns the offset of each cast, and the end."""
     begins = np.empty(cast_at.size + 1, np.int64)
     at = 0
     for cast in range(cast_at.size):
@@ -111,7 +111,7 @@ def _write_casts(out, texts, edges, cast_edges, cast_at, is_new_skill, numbers, 
 
 
 def skill_cast_logs(hits: Hits, sums: Sums, support_class: str | None, class_id: int) -> list[msgspec.Raw]:
-    """Per skill that hit, its `skillCastLog`: casts with timestamp, last and hits (ms since fight start)."""
+    """For each skill with hits, its `skillCastLog`: casts with timestamp, last and hits (ms from start)."""
     texts, edges, longest = _texts(support_class, class_id)
     out = np.empty(hits.at_ms.size * longest, np.uint8)
     first_casts = np.append(np.searchsorted(sums.cast_start, sums.start), sums.cast_start.size)

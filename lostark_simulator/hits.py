@@ -1,6 +1,6 @@
-"""Spreads a player's damage over casts and hits: when, which skill, crit, direction, and what was up.
+"""Distributes a player's damage over casts and hits: time, skill, crit, direction, and active effects.
 
-How much damage a player does in all is decided in model.py.
+model.py computes the player's total damage.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ MISPLACED = 0.02
 
 
 def active_spans(wall_ms: int, gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The stretches of a fight in which a player can hit: everything outside the gaps, as (start, end) ms."""
+    """The intervals in which a player can hit, as (start, end) ms: everything outside the gaps."""
     spans, start = [], 0
     for gap_start, gap_end in sorted(gaps):
         if gap_start > start:
@@ -33,7 +33,7 @@ def active_spans(wall_ms: int, gaps: list[tuple[int, int]]) -> list[tuple[int, i
 
 
 def _cast_plan(kit: SkillKit, wanted: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Skill of each cast and hits of each cast, about `wanted` hits in all."""
+    """Skill and number of hits of each cast, about `wanted` hits in total."""
     rate = kit.per_minute * rng.uniform(0.8, 1.2, kit.ids.size)
     casts = np.maximum(np.round(wanted * rate / (rate @ kit.hits_per_cast)), 1).astype(np.int64)
     skill = np.repeat(np.arange(kit.ids.size), casts)
@@ -109,12 +109,12 @@ def generate_hits(
 
 
 def spread_damage(total: float, weight: np.ndarray) -> np.ndarray:
-    """Whole damage per hit, at least 1, in proportion to the weights."""
+    """Integer damage per hit, at least 1, in proportion to the weights."""
     return np.maximum(np.round(weight * (total / weight.sum())), 1).astype(np.int64)
 
 
 def attribute_damage(hits: Hits) -> None:
-    """Fill in what each hit owes to supports, synergy and grenades, in whole damage units."""
+    """Fill in the damage of each hit owed to supports, synergy and grenades, as integers."""
     support = SUPPORT_MULTIPLIER[hits.buffs, hits.debuffs]
     synergy = SYNERGY_MULTIPLIER[hits.buffs, hits.debuffs]
     grenade = GRENADE_MULTIPLIER[hits.buffs, hits.debuffs]

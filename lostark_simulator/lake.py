@@ -18,7 +18,7 @@ _RUN_ID = "synthetic"
 
 
 def build_lake(folder: Path, season: SeasonConfig) -> Lake:
-    """Write ``encounters.db`` of ``season`` into ``folder``, and a lake beside it as far as statistics."""
+    """Write ``encounters.db`` of ``season`` into ``folder``, and build a lake up to statistics next to it."""
     folder.mkdir(parents=True, exist_ok=True)
     database = folder / "encounters.db"
     write_encounters_db(database, generate_fights(season))

@@ -1,6 +1,6 @@
-"""Writes fights as a LOA Logs `encounters.db` of version 1.48, with the truth beside it.
+"""Writes fights as a LOA Logs `encounters.db` of version 1.48, with ground truth next to it.
 
-What the numbers are is decided before (season.py); here they only become rows. Memory stays bounded.
+season.py generates the fights; here they are converted to rows in bounded memory.
 """
 
 import sqlite3
@@ -31,7 +31,7 @@ _INSERT_ENTITY = insert_statement("entity", ENTITY)
 
 @dataclass
 class TruthSummary:
-    """What was written; `fights` counts fights, `encounters` the logs of them."""
+    """Counts of what was written; `fights` counts fights, `encounters` the logs of them."""
 
     path: Path
     fights: int = 0
@@ -85,7 +85,8 @@ def write_encounters_db(
 ) -> TruthSummary:
     """Write all fights, each uploader's log as one encounter, replacing the file; ids count from 1.
 
-    `progress` is called with the number of fights written so far. Truth files go beside the database.
+    `progress` is called with the number of fights written so far. Ground truth is written next to the
+    database.
     """
     connection = _open(path)
     try:

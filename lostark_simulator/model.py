@@ -1,6 +1,6 @@
-"""Why a player does the damage they do: the parts of log DPS, and deaths.
+"""Causes of a player's damage: the parts of log DPS, and deaths.
 
-The sizes follow what public logs show; hits are spread from the result in hits.py.
+Effect sizes follow public logs; hits.py distributes the result over hits.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from lostark_simulator.raids import Gate
 
 ITEM_LEVEL_SLOPE = 0.014
 MAX_BY_ITEM_LEVEL = 0.20
-"""What gear far above a gate's brings at most: mechanics and the boss's pauses stay."""
+"""Maximum effect of gear far above a gate's level: mechanics and the boss's pauses remain."""
 AFFINITY_SD = 0.12
 REFERENCE_ABOVE_FLOOR = 15
 LIMIT_SHARE_OF_A_TYPICAL_CLEAR = 0.68
@@ -42,7 +42,7 @@ PARTS = (
 
 @dataclass(frozen=True)
 class Uptimes:
-    """Share of the time, 0..1, that a party has its support's buffs and brand."""
+    """Share of the time, 0..1, with the support's buffs and brand active."""
 
     ap: float
     brand: float
@@ -51,7 +51,7 @@ class Uptimes:
 
     @property
     def effect(self) -> float:
-        """Log DPS above or below a usual support; a party without support loses about a third."""
+        """Log DPS relative to a typical support; a party without support loses about a third."""
         return (
             0.20 * (self.ap - 0.94)
             + 0.10 * (self.brand - 0.97)
@@ -76,12 +76,12 @@ def draw_uptimes(rng: np.random.Generator, skill: float) -> Uptimes:
 
 
 def week_effect(weeks: int) -> float:
-    """Log DPS gained since the season's first week, by gear that item level does not show."""
+    """Log DPS gained since the season's first week by gear that item level does not reflect."""
     return FIRST_WEEK_DRIFT * (1 - DRIFT_DECAY**weeks) / (1 - DRIFT_DECAY)
 
 
 def item_level_effect(above: float) -> float:
-    """Log DPS by item level above what is usual at a gate: a line below it, ever less above it."""
+    """Log DPS by item level relative to the usual one at a gate: linear below it, saturating above."""
     if above <= 0:
         return ITEM_LEVEL_SLOPE * above
     return MAX_BY_ITEM_LEVEL * (1 - float(np.exp(-ITEM_LEVEL_SLOPE * above / MAX_BY_ITEM_LEVEL)))
@@ -89,13 +89,13 @@ def item_level_effect(above: float) -> float:
 
 @cache
 def affinity(boss: str, position: str) -> float:
-    """Log DPS that a boss gives to or takes from who attacks from that side: some turn, some stand still."""
+    """Log DPS effect of a boss on a position: some bosses turn, some stand still."""
     seed = int.from_bytes(hashlib.sha256(f"{boss} {position}".encode()).digest()[:4], "big")
     return float(np.random.default_rng(seed).normal(0.0, AFFINITY_SD))
 
 
 def skewed_noise(rng: np.random.Generator) -> float:
-    """Chance in one fight: sd 0.17, with a slightly longer left tail."""
+    """Random variation in one fight: sd 0.17, with a slightly longer left tail."""
     z = float(rng.normal())
     return NOISE_SD * (z - 0.05 * (z * z - 1))
 
@@ -133,7 +133,7 @@ def log_dps_parts(
 def draw_death(
     rng: np.random.Generator, skill: float, *, is_cleared: bool
 ) -> tuple[float, float | None] | None:
-    """Death as shares of the fight's length: when, and how long dead (None: to the end); or no death."""
+    """Time and length of a death as shares of the fight (length None: to the end); or no death."""
     if rng.random() > (0.17 if is_cleared else 0.75) * float(np.exp(-3 * skill)):
         return None
     if not is_cleared and rng.random() < 0.8:

@@ -1,6 +1,6 @@
-"""The stable crowd of characters that plays the season: who they are and how they grow.
+"""The population of characters of a season, and their progression.
 
-One seed gives one crowd, whatever the number of fights; what happens in a fight does not belong here.
+A seed defines the population, independent of the number of fights.
 """
 
 from dataclasses import dataclass
@@ -33,17 +33,17 @@ class Character:
     skill: float
 
     def item_level(self, weeks: float) -> float:
-        """Item level after that many weeks, in steps of 0.83 as honing gives."""
+        """Item level after ``weeks``, in honing steps of 0.83."""
         grown = self.base_item_level + self.item_level_per_week * weeks
         return round(int(grown / 0.83) * 0.83 + 0.01, 2)
 
     def combat_power(self, item_level: float) -> float:
-        """Combat power at an item level: the crowd's median times this character's own factor."""
+        """Combat power at an item level: the population's median times this character's own factor."""
         return round(median_combat_power(item_level) * float(np.exp(self.combat_power_offset)), 2)
 
 
 def median_combat_power(item_level: float) -> float:
-    """The crowd's median combat power at an item level."""
+    """The population's median combat power at an item level."""
     return MEDIAN_COMBAT_POWER_AT_1700 * float(np.exp(COMBAT_POWER_SLOPE * (item_level - 1700)))
 
 
@@ -77,7 +77,7 @@ def _character(number: int, rng: np.random.Generator, taken: set[str]) -> Charac
 
 
 class Population:
-    """The crowd, with the arrays that choosing a group needs."""
+    """All characters, with the arrays needed to choose a group."""
 
     def __init__(self, seed: int, size: int) -> None:
         rng = np.random.default_rng([seed, 9_001])
@@ -90,7 +90,7 @@ class Population:
     def choose(
         self, rng: np.random.Generator, floor: int, weeks: float, supports: int, dealers: int
     ) -> tuple[list[Character], list[Character]]:
-        """Supports and dealers whose item level fits a gate; the nearest ones when too few fit."""
+        """Supports and dealers whose item level fits a gate; the closest ones if too few fit."""
         levels = self.base + self.growth * weeks
         misfit = np.maximum(floor + 2 - levels, 0) + np.maximum(levels - floor - 45, 0)
         order = np.lexsort((rng.random(levels.size), misfit))

@@ -1,6 +1,6 @@
 """The raid gates that the simulator plays: bosses, health, size and item levels, as LOA Logs names them.
 
-Reference vocabulary for cleaning does not belong here; this list only says what is generated.
+Cleaning has its own reference list.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Chooses the players of a fight and what happens to them: parties, uploaders, deaths, stumbles.
+"""Chooses the players of a fight: parties, uploaders, deaths, knockdowns.
 
-Their damage is decided in model.py and spread in hits.py.
+model.py computes their damage and hits.py distributes it.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,7 @@ class Roster:
     def time_events(
         self, at: Callable[[float], int], duration_ms: int, wall_ms: int, rng: np.random.Generator
     ) -> None:
-        """Put deaths and stumbles at times of the fight, in ms since its start."""
+        """Place deaths and knockdowns in the fight, in ms since its start."""
         for player, death in zip(self.players, self.deaths, strict=True):
             for share in np.sort(rng.random(int(rng.poisson(1.2)))):
                 kind = "FALL_DOWN" if rng.random() < 0.6 else "CROWD_CONTROL"
@@ -66,7 +66,7 @@ class Roster:
 def _seats(
     gate: Gate, population: Population, weeks: float, dirt: str | None, rng: np.random.Generator
 ) -> list[tuple[Character, int]]:
-    """Characters with their party, one support per party of four as far as there are supports."""
+    """Characters with their party, one support per party of four while supports last."""
     size = CROWD_OF_THE_BROKEN_LOG if dirt == "too_many_players" else gate.size
     wanted_supports = size // PARTY_SIZE
     missing_support = int(rng.random() < 0.02)
@@ -84,7 +84,7 @@ def _seats(
 
 
 def _forced(character: Character, dirt: str | None) -> tuple[Character, str]:
-    """The character with the class and spec that a kind of dirt needs, and the spec as it is logged."""
+    """The character with the class and spec required by a kind of dirt, and the spec as logged."""
     if dirt in _FORCED_SPEC:
         spec, class_id, logged = _FORCED_SPEC[dirt]
         return replace(character, spec=spec, class_id=class_id), logged
@@ -138,7 +138,7 @@ def choose_roster(
     *,
     is_cleared: bool,
 ) -> Roster:
-    """Players, parties and causes of damage of one fight; the last player is the one that dirt changes."""
+    """Players, parties and causes of damage of one fight; dirt affects the last player."""
     seats = _seats(gate, population, weeks, dirt, rng)
     uploaders = _uploaders(seats, duplicate_share, rng)
     supports = {party: character for character, party in seats if character.spec.is_support}

@@ -1,7 +1,4 @@
-"""Streams the fights of a synthetic season: fight i is the same whatever the number of fights.
-
-Writing them is not done here.
-"""
+"""Generates the fights of a synthetic season: fight i is independent of the number of fights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class SeasonConfig:
-    """What to generate. `encounters` counts fights; other players' logs of the same fight come on top.
+    """What to generate. `encounters` counts fights; logs of other players in the same fight are extra.
 
     `hits_per_player` is the mean at a fight of usual length; `raids` narrows the raids by name (empty: all).
     """
@@ -40,19 +37,19 @@ class SeasonConfig:
 
 @lru_cache(maxsize=4)
 def build_population(seed: int, size: int) -> Population:
-    """The crowd of a season."""
+    """The population of a season."""
     return Population(seed, size)
 
 
 def generate_fight(config: SeasonConfig, number: int, weeks: float | None = None) -> Fight:
     """One fight of the season, from (seed, number) alone.
 
-    `weeks` since the season's start replaces the moment that is drawn: the same group of chances plays then.
+    `weeks` since the season's start replaces the random time; the random choices stay the same.
     """
     rng = np.random.default_rng([config.seed, number])
     gates = [gate for gate in GATES if not config.raids or gate.raid in config.raids]
     if not gates:
-        message = f"no simulated raid is called any of {config.raids}"
+        message = f"expected names of simulated raids, found {config.raids}"
         raise ValueError(message)
     weights = np.array([gate.weight for gate in gates])
     gate = gates[int(rng.choice(len(gates), p=weights / weights.sum()))]

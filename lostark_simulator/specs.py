@@ -1,4 +1,4 @@
-"""The specs that the simulator plays: class, position, crit rate, and the skills each spec presses.
+"""The specs that the simulator plays: class, position, crit rate, and skills.
 
 Skill names and ids are invented; class and spec names are spelled as LOA Logs writes them.
 """

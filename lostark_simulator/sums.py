@@ -1,4 +1,4 @@
-"""Adds up the hits of one player as the meter does, in whole damage units; no JSON and no SQL here."""
+"""Sums the hits of one player as the meter does, in integer damage units."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ ADJUSTED_CRIT_FLOOR = 0.05
 
 @dataclass
 class Sums:
-    """Columns with one row a skill that hit (`skills` gives its place in the kit), in the order of the hits.
+    """Columns with one row per skill with hits (`skills` is its index in the kit), in the order of the hits.
 
-    `by_effect` has one row per buff bit, then per debuff bit. `cast_*` has one row a cast that hit.
+    `by_effect` has one row per buff bit, then per debuff bit. `cast_*` has one row per cast with hits.
     """
 
     skills: np.ndarray
@@ -52,7 +52,7 @@ def _starts(column: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.flatnonzero(np.diff(column)) + 1])
 
 
-def add_up(hits: Hits, kit: SkillKit) -> Sums:
+def compute_sums(hits: Hits, kit: SkillKit) -> Sums:
     """Sums per skill and per cast of hits that are sorted by skill and cast."""
     start, cast_start = _starts(hits.skill), _starts(hits.cast)
     stop = np.append(start[1:], hits.skill.size)

@@ -1,6 +1,6 @@
-"""The truth beside a generated database: exact numbers from the generated hits, written in batches.
+"""Ground truth of a generated database: exact numbers from the generated hits, written in batches.
 
-The numbers are those that a right pipeline can recover: as the log shows them, spelling and dirt put right.
+The numbers are those that a correct pipeline recovers from the log, with spelling and dirt corrected.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ _SKILLS = pa.schema(
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of a generated database: one row a player and log, a log, a skill of a player and log."""
+    """Ground truth tables: one row per player and log, per log, and per skill of a player and log."""
 
     players: pd.DataFrame
     encounters: pd.DataFrame
@@ -55,7 +55,7 @@ class Truth:
 
 
 def truth_paths(db_path: Path) -> dict[str, Path]:
-    """Where the truth of a database lies, by table."""
+    """Ground truth files of a database by table."""
     suffixes = {"players": "truth", "encounters": "truth_encounters", "skills": "truth_skills"}
     return {
         table: db_path.with_name(f"{db_path.stem}.{suffix}.parquet") for table, suffix in suffixes.items()
@@ -63,7 +63,7 @@ def truth_paths(db_path: Path) -> dict[str, Path]:
 
 
 def read_truth(db_path: Path) -> Truth:
-    """The truth written beside a database."""
+    """Read the ground truth of a database."""
     tables = {table: pd.read_parquet(path) for table, path in truth_paths(db_path).items()}
     tables["encounters"]["is_duplicate_of"] = tables["encounters"]["is_duplicate_of"].astype("Int64")
     return Truth(**tables)
@@ -138,7 +138,7 @@ def _skill_rows(one: PlayerView, encounter_id: int) -> list[dict]:
 
 
 class _Table:
-    """One Parquet file that grows by row groups, so that no season is held in memory."""
+    """A Parquet file written in row groups, so that memory stays bounded."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._writer = pq.ParquetWriter(path, schema)
@@ -170,7 +170,7 @@ class TruthWriter:
         self._skills = _Table(paths["skills"], _SKILLS)
 
     def add(self, view: FightView, encounter_id: int, duplicate_of: int | None) -> None:
-        """Note one log; `duplicate_of` is the id of the first log of the same fight."""
+        """Add one log; `duplicate_of` is the id of the first log of the same fight."""
         self._encounters.add([_encounter_row(view, encounter_id, duplicate_of)])
         self._players.add([_player_row(view, one, encounter_id) for one in view.players])
         for one in view.players:

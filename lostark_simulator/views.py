@@ -1,4 +1,4 @@
-"""One uploader's view of a fight: the hits that log saw, and the sums that follow from them."""
+"""One uploader's view of a fight: the hits in that log, and their sums."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from lostark_simulator.fight import Fight, Hits, Player, Upload
 from lostark_simulator.specs import SkillKit, skill_kit
-from lostark_simulator.sums import Sums, add_up
+from lostark_simulator.sums import Sums, compute_sums
 
 
 @dataclass
 class PlayerView:
-    """A player as one log saw them; damage in damage units."""
+    """A player in one log; damage in damage units."""
 
     player: Player
     hits: Hits
@@ -33,13 +33,13 @@ class PlayerView:
 
     @property
     def casts(self) -> int:
-        """Casts of all skills, with those that did no damage."""
+        """Casts of all skills, including those without damage."""
         return int(self.sums.casts.sum()) + sum(map(len, self.idle_casts.values()))
 
 
 @dataclass
 class FightView:
-    """A fight as one log saw it; `start_ms` is epoch time on the uploader's clock."""
+    """A fight in one log; `start_ms` is epoch time on the uploader's clock."""
 
     fight: Fight
     upload: Upload
@@ -65,20 +65,20 @@ class FightView:
         return self.start_ms + self.wall_ms
 
     def deaths(self, player: Player) -> list[tuple[int, int | None]]:
-        """Deaths that this log saw."""
+        """Deaths in this log."""
         return [death for death in player.deaths if death[0] <= self.wall_ms]
 
 
 def _player_view(player: Player, hits: Hits, until_ms: int) -> PlayerView:
     kit = skill_kit(player.spec)
-    sums = add_up(hits, kit)
+    sums = compute_sums(hits, kit)
     seen = {skill: times[times <= until_ms].tolist() for skill, times in player.idle_casts.items()}
     idle_casts = {skill: times for skill, times in seen.items() if times}
     return PlayerView(player, hits, kit, sums, int(sums.damage.sum()), idle_casts)
 
 
-def _share_out(fight: Fight, players: list[PlayerView]) -> int:
-    """Credit what hits owe to the party's support and synergy giver; returns what is owed to grenades."""
+def _credit_contributions(fight: Fight, players: list[PlayerView]) -> int:
+    """Credit contributions to the party's support and synergy provider; returns those of grenades."""
     grenade = 0
     for view in players:
         party = [other for other in players if other.player.party == view.player.party]
@@ -94,7 +94,7 @@ def _share_out(fight: Fight, players: list[PlayerView]) -> int:
 
 
 def view_fight(fight: Fight, upload: Upload) -> FightView:
-    """What one log holds of a fight: without the missing player and without hits after its cut-off."""
+    """The fight in one log: without the missing player and without hits after its cut-off."""
     players = []
     until_ms = fight.wall_ms if upload.cutoff_ms is None else upload.cutoff_ms
     for player in fight.players:
@@ -113,5 +113,5 @@ def view_fight(fight: Fight, upload: Upload) -> FightView:
         start_ms=fight.started_at_ms + upload.clock_offset_ms,
         wall_ms=wall_ms,
         duration_ms=wall_ms - (gap[1] - gap[0] if gap else 0),
-        grenade_given=_share_out(fight, players),
+        grenade_given=_credit_contributions(fight, players),
     )

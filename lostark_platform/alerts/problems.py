@@ -10,7 +10,7 @@ RUNBOOK = "docs/runbook.md"
 
 KINDS: dict[str, str] = {
     "run_failed": "Runs fail",
-    "source_failing": "A source does not answer",
+    "source_failing": "A source does not respond",
     "no_new_logs": "No new battle logs",
     "quarantine_jump": "More logs are refused than usual",
     "slow_step": "A step takes far longer than usual",

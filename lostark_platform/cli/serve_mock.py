@@ -68,7 +68,7 @@ def serve(config: MockServerConfig, port: int, say: Say, *, takes_next: bool) ->
         from lostark_simulator.mock_server.growing_season import GrowingSeason  # noqa: PLC0415
         from lostark_simulator.mock_server.running import build_server  # noqa: PLC0415
 
-        say(f"generating {config.history:,} synthetic fights")
+        say(f"generating {config.history:,} synthetic fights (demo data)")
         season = GrowingSeason(config)
         server = build_server(season)
         sys.stdout.write(get_url(opened) + "\n")

@@ -1,7 +1,7 @@
 """``lostark sql``: one read-only query over the lake, with DuckDB.
 
 Every table of the lake is there by its asset name. The query sees nothing else: no files, no network, no
-settings. What does not belong here: reading the lake's format (``lake``).
+settings.
 """
 
 from __future__ import annotations

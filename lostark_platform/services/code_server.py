@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _fork_from_server(method: str | None = None) -> BaseContext:
-    """The fork server wherever Dagster asks for fresh interpreters."""
+    """The fork server wherever Dagster requests fresh interpreters."""
     return _get_context("forkserver" if method == "spawn" else method)
 
 

@@ -1,4 +1,4 @@
-"""The mock server as one ASGI application. Starting a server for it is ``running``."""
+"""The mock server as an ASGI application; ``running`` starts a server for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def create_app(config: MockServerConfig) -> ASGIApp:
     """A mock server of this configuration. Returns once its history is generated: seconds for 60 fights.
 
     Raises:
-        SourceBusy: another mock server serves the season of the state folder.
+        SourceBusy: another mock server uses the season in the state folder.
     """
     return wrap(GrowingSeason(config))
 

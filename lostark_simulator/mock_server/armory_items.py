@@ -1,7 +1,6 @@
-"""Parts of a profile that are lists of things: equipment, gems, cards, skills, collections.
+"""Parts of a profile that are lists: equipment, gems, cards, skills, collectibles.
 
-Things carry tooltips as the API gives them: a JSON document in a string, with HTML, line breaks and nulls
-in it.
+Items have tooltips as in the API: a JSON document in a string, with HTML, line breaks and nulls.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lostark_simulator.mock_server.characters import Look
+from lostark_simulator.mock_server.characters import Profile
 from lostark_simulator.specs import skill_kit
 
 Part = dict[str, Any]
@@ -56,9 +55,9 @@ def html_name(text: str) -> str:
     return f"<P ALIGN='CENTER'><FONT COLOR='#E3C7A1'>{text}</FONT></P>"
 
 
-def equipment(look: Look, *, is_combined: bool) -> list[Part]:
-    """Fifteen things that are worn. Only the combined call has the two keys at the end, and they are null."""
-    hone = max(int((look.item_level - 1580) // 8), 0)
+def equipment(profile: Profile, *, is_combined: bool) -> list[Part]:
+    """Fifteen pieces of equipment. Only the combined call has the two keys at the end, both null."""
+    hone = max(int((profile.item_level - 1580) // 8), 0)
     extra = {"EquipOptions": None, "AccessoryOptions": None} if is_combined else {}
     things = []
     for place, kind in enumerate(_PLACES):
@@ -69,22 +68,22 @@ def equipment(look: Look, *, is_combined: bool) -> list[Part]:
                 "Name": name,
                 "Icon": f"{_ICONS}/item_{place}.png",
                 "Grade": "고대",
-                "Tooltip": tooltip(name, "추가 효과", quality=(look.person.number * 7 + place * 13) % 101),
+                "Tooltip": tooltip(name, "추가 효과", quality=(profile.person.number * 7 + place * 13) % 101),
             }
             | extra
         )
     return things
 
 
-def gems(look: Look) -> Part:
-    """Up to eleven gems with their levels, and what they do to which skill; nobody new has any."""
-    if look.person.fighter is None:
+def gems(profile: Profile) -> Part:
+    """Up to eleven gems with their levels, and their effects on skills; low-level characters have none."""
+    if profile.person.fighter is None:
         return {"Gems": None, "Effects": {"Description": "", "Skills": []}}
-    skills = [name for name in skill_kit(look.person.fighter.spec).names if name]
-    count = _MAX_GEMS - look.person.number % 3
+    skills = [name for name in skill_kit(profile.person.fighter.spec).names if name]
+    count = _MAX_GEMS - profile.person.number % 3
     found, effects = [], []
     for slot in range(count):
-        level = gem_level(look, slot)
+        level = gem_level(profile, slot)
         kind = "겁화" if slot % 2 else "작열"
         name = html_name(f"{level}레벨 {kind}의 보석")
         skill = skills[slot % len(skills)]
@@ -113,14 +112,14 @@ def gems(look: Look) -> Part:
     return {"Gems": found, "Effects": {"Description": total, "Skills": effects[::-1]}}
 
 
-def gem_level(look: Look, slot: int) -> int:
+def gem_level(profile: Profile, slot: int) -> int:
     """Gems of 5 to 10, higher with the item level."""
-    return min(5 + int(max(look.item_level - 1640, 0) // 30) + (look.person.number + slot) % 2, 10)
+    return min(5 + int(max(profile.item_level - 1640, 0) // 30) + (profile.person.number + slot) % 2, 10)
 
 
-def cards(look: Look) -> Part:
+def cards(profile: Profile) -> Part:
     """Six cards and their set."""
-    awake = 3 + look.person.number % 3
+    awake = 3 + profile.person.number % 3
     found = [
         {
             "Slot": slot,
@@ -140,12 +139,12 @@ def cards(look: Look) -> Part:
     return {"Cards": found, "Effects": [{"Index": 0, "CardSlots": list(range(6)), "Items": items}]}
 
 
-def combat_skills(look: Look) -> list[Part]:
+def combat_skills(profile: Profile) -> list[Part]:
     """The skills of the spec; half of them have no rune."""
-    if look.person.fighter is None:
+    if profile.person.fighter is None:
         return []
     rune = {"Name": "질풍", "Icon": f"{_ICONS}/rune.png", "Grade": "전설", "Tooltip": tooltip("질풍")}
-    names = [name for name in skill_kit(look.person.fighter.spec).names if name]
+    names = [name for name in skill_kit(profile.person.fighter.spec).names if name]
     return [
         {
             "Name": name,
@@ -171,9 +170,9 @@ def combat_skills(look: Look) -> list[Part]:
     ]
 
 
-def avatars(look: Look) -> list[Part] | None:
-    """What is worn for looks; a third has none, and then there is no list."""
-    if look.person.number % 3 == 0:
+def avatars(profile: Profile) -> list[Part] | None:
+    """Cosmetic items; a third of the characters has none, and then the value is null."""
+    if profile.person.number % 3 == 0:
         return None
     return [
         {
@@ -190,16 +189,16 @@ def avatars(look: Look) -> list[Part] | None:
 
 
 def colosseums() -> Part:
-    """Fights of players against players, of which there were none. As since V10: without rank."""
+    """PvP results, all empty; without rank, as since V10."""
     nothing = dict.fromkeys(
         "Competitive TeamDeathmatch TeamElimination CoOpBattle OneDeathmatch OneDeathmatchRank".split()
     )
     return {"Colosseums": [{"SeasonName": f"시즌 {number}", **nothing} for number in (1, 2)]}
 
 
-def collectibles(look: Look) -> list[Part]:
-    """What an account collected."""
-    points = 400 + look.person.account * 31 % 1_000
+def collectibles(profile: Profile) -> list[Part]:
+    """Collectibles of an account."""
+    points = 400 + profile.person.account * 31 % 1_000
     return [
         {
             "Type": kind,

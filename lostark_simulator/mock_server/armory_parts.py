@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lostark_simulator.mock_server import armory_items as items
-from lostark_simulator.mock_server.characters import Look
+from lostark_simulator.mock_server.characters import Profile
 
 Part = dict[str, Any]
 KEY_OF_FILTER = {
@@ -35,12 +35,12 @@ def comma_number(value: float) -> str:
     return f"{value:,.2f}"
 
 
-def part(name: str, look: Look, *, is_combined: bool = False) -> Any:
+def part(name: str, profile: Profile, *, is_combined: bool = False) -> Any:
     """One part by the name of its filter; None where the API gives null."""
     if name == "equipment":
-        return items.equipment(look, is_combined=is_combined)
+        return items.equipment(profile, is_combined=is_combined)
     makers = {
-        "profiles": profile,
+        "profiles": armory_profile,
         "avatars": items.avatars,
         "combat-skills": items.combat_skills,
         "engravings": engravings,
@@ -51,23 +51,23 @@ def part(name: str, look: Look, *, is_combined: bool = False) -> Any:
         "colosseums": lambda _: items.colosseums(),
         "collectibles": items.collectibles,
     }
-    return makers[name](look)
+    return makers[name](profile)
 
 
-def combined(look: Look, names: list[str]) -> Part:
-    """Every part by its key; null for those that were not asked for."""
-    asked = set(names)
+def combined(profile: Profile, names: list[str]) -> Part:
+    """Every part by its key; null for those that were not requested for."""
+    requested = set(names)
     return {
-        key: part(name, look, is_combined=True) if name in asked else None
+        key: part(name, profile, is_combined=True) if name in requested else None
         for name, key in KEY_OF_FILTER.items()
     }
 
 
-def profile(look: Look) -> Part:
+def armory_profile(profile: Profile) -> Part:
     """Who it is, with item level and combat power as text with commas."""
-    person, number = look.person, look.person.number
+    person, number = profile.person, profile.person.number
     has_guild = number % 4 != 0
-    value = str(int(60 + look.item_level * 0.6 + number % 90))
+    value = str(int(60 + profile.item_level * 0.6 + number % 90))
     return {
         "CharacterImage": f"{_IMAGES}/{number}.jpg" if person.fighter else None,
         "ExpeditionLevel": 80 + person.account % 300,
@@ -89,26 +89,26 @@ def profile(look: Look) -> Part:
         "Tendencies": [
             {"Type": kind, "Point": 700, "MaxPoint": 1000} for kind in "지성 담력 매력 친절".split()
         ],
-        "CombatPower": comma_number(look.combat_power),
+        "CombatPower": comma_number(profile.combat_power),
         "Decorations": {"Symbol": None, "Emblems": None},
         "HonorPoint": 0,
         "ServerName": person.server,
         "CharacterName": person.name,
-        "CharacterLevel": look.level,
+        "CharacterLevel": profile.level,
         "CharacterClassName": person.class_name,
-        "ItemAvgLevel": comma_number(look.item_level),
+        "ItemAvgLevel": comma_number(profile.item_level),
     }
 
 
-def engravings(look: Look) -> Part | None:
+def engravings(profile: Profile) -> Part | None:
     """Five engravings; in the old place for those without ark passive, null for those who have nothing."""
-    fighter = look.person.fighter
+    fighter = profile.person.fighter
     if fighter is None:
         return None
     names = _SUPPORT_ENGRAVINGS if fighter.spec.is_support else _DEALER_ENGRAVINGS
     names = [name.replace("_", " ") for name in names]
     text = "피해량이 <FONT COLOR='#99ff99'>24.00%</FONT> 증가한다."
-    if not look.has_ark_passive:
+    if not profile.has_ark_passive:
         worn = [
             {"Slot": slot, "Name": name, "Icon": f"{_IMAGES}/engraving.png", "Tooltip": items.tooltip(name)}
             for slot, name in enumerate(names[:2])
@@ -119,7 +119,7 @@ def engravings(look: Look) -> Part | None:
         {
             "AbilityStoneLevel": 4 - place if place < 2 else None,
             "Grade": "유물",
-            "Level": (look.person.number + place) % 5,
+            "Level": (profile.person.number + place) % 5,
             "Name": name,
             "Description": text,
         }
@@ -128,37 +128,37 @@ def engravings(look: Look) -> Part | None:
     return {"Engravings": None, "Effects": None, "ArkPassiveEffects": found}
 
 
-def ark_passive(look: Look) -> Part | None:
+def ark_passive(profile: Profile) -> Part | None:
     """The spec as a title, with points of the three trees; null for characters that never opened it."""
-    if look.person.fighter is None:
+    if profile.person.fighter is None:
         return None
     points = [
         {
             "Name": tree,
-            "Value": value if look.has_ark_passive else 0,
+            "Value": value if profile.has_ark_passive else 0,
             "Tooltip": f"<img src='emoticon_ark'></img><FONT COLOR='#83E9FF'>{tree}</FONT>",
-            "Description": "6랭크 30레벨" if look.has_ark_passive else "",
+            "Description": "6랭크 30레벨" if profile.has_ark_passive else "",
         }
         for tree, value in (("진화", 120), ("깨달음", 101), ("도약", 70))
     ]
-    if not look.has_ark_passive:
+    if not profile.has_ark_passive:
         return {"IsArkPassive": False, "Points": points, "Effects": None}
     effect = {
         "Name": "깨달음",
-        "Description": f"{_BLUE}깨달음</FONT> 1티어 {_BLUE}{look.spec} Lv.1</FONT>",
+        "Description": f"{_BLUE}깨달음</FONT> 1티어 {_BLUE}{profile.spec} Lv.1</FONT>",
         "Icon": f"{_IMAGES}/ark.png",
-        "ToolTip": items.tooltip(look.spec or ""),
+        "ToolTip": items.tooltip(profile.spec or ""),
     }
-    return {"Title": look.spec, "IsArkPassive": True, "Points": points, "Effects": [effect]}
+    return {"Title": profile.spec, "IsArkPassive": True, "Points": points, "Effects": [effect]}
 
 
-def ark_grid(look: Look) -> Part | None:
+def ark_grid(profile: Profile) -> Part | None:
     """Up to six cores in any order, the last one often empty; effects once there are three."""
-    if look.person.fighter is None or not look.has_ark_passive:
+    if profile.person.fighter is None or not profile.has_ark_passive:
         return None
-    count = min(max(int((look.item_level - 1640) // 15), 0), len(_CORES))
-    slots = [_core(look, place, is_last=place == count - 1) for place in range(count)]
-    turn = look.person.number % count if count else 0
+    count = min(max(int((profile.item_level - 1640) // 15), 0), len(_CORES))
+    slots = [_core(profile, place, is_last=place == count - 1) for place in range(count)]
+    turn = profile.person.number % count if count else 0
     kinds = "추가 피해", "공격력", "보스 피해"
     effects = [
         {"Name": kind, "Level": 5 + count, "Tooltip": f"{kind} <font color='#ffd200'>+{count}.5%</font>"}
@@ -167,16 +167,17 @@ def ark_grid(look: Look) -> Part | None:
     return {"Slots": slots[turn:] + slots[:turn], "Effects": effects if count >= 3 else None}
 
 
-def core_points(look: Look, place: int) -> int:
+def core_points(profile: Profile, place: int) -> int:
     """Points of one core, 0..20: higher with the item level."""
     return min(
-        8 + int(max(look.item_level - 1660, 0) // 10) + (look.person.number + place) % 3, _FULL_CORE_POINTS
+        8 + int(max(profile.item_level - 1660, 0) // 10) + (profile.person.number + place) % 3,
+        _FULL_CORE_POINTS,
     )
 
 
-def _core(look: Look, place: int, *, is_last: bool) -> Part:
-    is_empty = is_last and look.person.number % 2 == 0
-    name = f"{_CORES[place]} : {look.spec}"
+def _core(profile: Profile, place: int, *, is_last: bool) -> Part:
+    is_empty = is_last and profile.person.number % 2 == 0
+    name = f"{_CORES[place]} : {profile.spec}"
     gems = [
         {
             "Index": index,
@@ -191,8 +192,8 @@ def _core(look: Look, place: int, *, is_last: bool) -> Part:
         "Index": place,
         "Icon": f"{_IMAGES}/core_{place}.png",
         "Name": name,
-        "Point": 0 if is_empty else core_points(look, place),
-        "Grade": "유물" if look.item_level >= 1720 else "전설",
+        "Point": 0 if is_empty else core_points(profile, place),
+        "Grade": "유물" if profile.item_level >= 1720 else "전설",
         "Tooltip": items.tooltip(name),
         "Gems": None if is_empty else gems,
     }

@@ -25,7 +25,7 @@ from lostark_assets.contracts.battle_log_api import (
 )
 from lostark_simulator.mock_server.context import MockServer, Shared
 from lostark_simulator.mock_server.faults import SCOPE_FAULT
-from lostark_simulator.mock_server.growing_season import CursorForgotten, Page
+from lostark_simulator.mock_server.growing_season import CursorExpired, Page
 from lostark_simulator.mock_server.log_record import page_json
 from lostark_simulator.mock_server.responses import problem
 
@@ -77,7 +77,7 @@ async def list_battle_logs(
         return refusal
     try:
         page = shared.season.page(after, limit)
-    except CursorForgotten:
+    except CursorExpired:
         detail = f"The cursor {after} is forgotten. List again without a cursor; logs keep their ids."
         return problem(CURSOR_FORGOTTEN_STATUS, detail)
     entries = _entries(page, request.scope.get(SCOPE_FAULT), shared)
@@ -116,13 +116,13 @@ async def fetch_battle_log(
 
 
 class ReadyBodies:
-    """Answers for logs whose body is at hand, ahead of the routes, which take seven times as long."""
+    """Fast path for logs with a cached body: responds before the routes, which take seven times as long."""
 
     def __init__(self, app: ASGIApp, shared: MockServer) -> None:
         self._app, self._shared = app, shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for such a log as the route would; hand on any other."""
+        """Respond to a request for a cached log as the route would; pass on any other."""
         body = self._body(scope) if scope["type"] == "http" else None
         if body is None:
             await self._app(scope, receive, send)
@@ -145,7 +145,7 @@ class ReadyBodies:
 
 
 def _refusal(sent: str, shared: MockServer) -> Response | None:
-    """Why a request with this ``Authorization`` is not answered: no right, or too many."""
+    """The error response for a wrong token or an exceeded limit, if any."""
     token = shared.config.battle_log_token
     if token is not None and not secrets.compare_digest(sent.encode(), f"Bearer {token}".encode()):
         detail = "Send the header Authorization: Bearer with the server's token."
@@ -161,7 +161,7 @@ def _refusal(sent: str, shared: MockServer) -> Response | None:
 
 
 def _entries(page: Page, fault: str | None, shared: MockServer) -> list[bytes]:
-    """The page's entries as JSON, with what is to go wrong with them."""
+    """The page's entries as JSON, with the injected fault."""
     if fault == "clock_skew":
         skew_ms = shared.traffic.faults.skew_s * 1000
         return [_encoder.encode(record.entry(skew_ms)) for record in page.records]

@@ -1,4 +1,4 @@
-"""Encoded bodies that were asked for lately, as many as fit into a number of bytes."""
+"""LRU cache of encoded bodies, limited by size."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from threading import Lock
 
 
 class BodyCache:
-    """Forgets the body that was asked for longest ago first. Safe to use from several threads."""
+    """Evicts the least recently used body first. Thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
-        """``max_bytes`` of all bodies together; the newest one stays, whatever its size."""
+        """``max_bytes`` limits all bodies together; the newest one stays, whatever its size."""
         self._max_bytes = max_bytes
         self._bytes = 0
         self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
         self._lock = Lock()
 
     def get(self, key: Hashable) -> bytes | None:
-        """The body, if it is still here."""
+        """The body, if it is cached."""
         with self._lock:
             body = self._bodies.get(key)
             if body is not None:
@@ -26,7 +26,7 @@ class BodyCache:
             return body
 
     def put(self, key: Hashable, body: bytes) -> None:
-        """Keep a body."""
+        """Cache a body."""
         with self._lock:
             self._bytes += len(body) - len(self._bodies.pop(key, b""))
             self._bodies[key] = body

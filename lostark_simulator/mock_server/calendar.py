@@ -1,7 +1,4 @@
-"""The game's week as Korea sees it: when the weekly maintenance is.
-
-What is announced about it is in ``notices``.
-"""
+"""Korean local time, and the time of the weekly maintenance."""
 
 from __future__ import annotations
 
@@ -18,6 +15,6 @@ def korean_time(epoch_s: float) -> datetime:
 
 
 def is_weekly_maintenance(epoch_s: float) -> bool:
-    """Whether the game is down for its week: Wednesdays from 06:00 to 10:00 KST."""
+    """Whether the weekly maintenance is on: Wednesdays from 06:00 to 10:00 KST."""
     local = korean_time(epoch_s)
     return local.weekday() == WEDNESDAY and MAINTENANCE_FROM_HOUR <= local.hour < MAINTENANCE_TO_HOUR

@@ -1,7 +1,6 @@
-"""Who there is in the season, and what each is like at a moment: what the Open API's profiles tell.
+"""Characters and accounts of the season, and their state at a time, as the Open API's profiles show it.
 
-The characters are those of the fights. Each account also has a few characters that never raid. What does not
-belong here: the bodies of the API.
+The characters are those of the fights. Each account also has a few characters that never raid.
 """
 
 from __future__ import annotations
@@ -49,8 +48,8 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Look:
-    """A person at a moment, as the API sees them; ``spec`` is Korean, None where nothing is known of it."""
+class Profile:
+    """A character's state at a time, as in the API; ``spec`` is Korean, None if unknown."""
 
     person: Person
     level: int
@@ -60,8 +59,8 @@ class Look:
     has_ark_passive: bool
 
 
-class Crowd:
-    """Everybody of one season's seed, by name and by account."""
+class Characters:
+    """All characters of a season's seed, by name and by account."""
 
     def __init__(self, seed: int, size: int) -> None:
         self._seed = seed
@@ -79,21 +78,21 @@ class Crowd:
             self._by_account.setdefault(one.account, []).append(one)
 
     def find(self, name: str) -> Person | None:
-        """The person of this name, whatever it looks like."""
+        """The character of this name, in any Unicode form."""
         return self._by_name.get(name)
 
     def get_account(self, person: Person) -> list[Person]:
-        """Everybody of the same account, the person too."""
+        """All characters of the same account, this one included."""
         return self._by_account[person.account]
 
-    def look(self, person: Person, weeks: float, epoch_ms: float) -> Look:
-        """A person at a moment: grown for ``weeks``, in the preset that they wore last.
+    def get_profile(self, person: Person, weeks: float, epoch_ms: float) -> Profile:
+        """A character's state after ``weeks`` of progression, in the preset worn last.
 
-        Now and then that preset is not the one for raids: another spec, far less combat power.
+        Sometimes that preset is not the one for raids: another spec, far less combat power.
         """
         fighter = person.fighter
         if fighter is None:
-            return Look(person, person.low_level, person.low_item_level, 0.0, None, has_ark_passive=False)
+            return Profile(person, person.low_level, person.low_item_level, 0.0, None, has_ark_passive=False)
         item_level = fighter.item_level(weeks)
         power = fighter.combat_power(item_level)
         spec = resolve_spec(fighter.spec.name, fighter.spec.class_name)
@@ -103,7 +102,7 @@ class Crowd:
             power, title = round(power * _OTHER_PRESET_POWER, 2), _other_spec(fighter, title)
         own = np.random.default_rng([self._seed, 50_000_000 + person.number])
         has_ark_passive = bool(own.random() >= _WITHOUT_ARK_PASSIVE_SHARE)
-        return Look(person, _RAID_LEVEL, item_level, power, title, has_ark_passive)
+        return Profile(person, _RAID_LEVEL, item_level, power, title, has_ark_passive)
 
     def _idlers(self, account: int, number: int, taken: set[str]) -> list[Person]:
         """One or two characters that never raid; some have only a base class."""
@@ -123,9 +122,9 @@ class Crowd:
 
 
 @lru_cache(maxsize=4)
-def build_crowd(seed: int, size: int) -> Crowd:
-    """The crowd of a season."""
-    return Crowd(seed, size)
+def build_characters(seed: int, size: int) -> Characters:
+    """All characters of a season."""
+    return Characters(seed, size)
 
 
 def _other_spec(fighter: Character, title: str | None) -> str | None:

@@ -47,8 +47,8 @@ class MockServerConfig:
     """Everything about one mock server. The same seed and number give the same fight.
 
     ``history`` fights of the ``history_days`` before the first start exist at once, then one is added every
-    ``new_fight_every_s`` seconds (0: none automatically). ``speed`` is how many seconds characters grow
-    in one second after that. ``tiny_logs`` are one hit long and made in microseconds. ``state_dir`` keeps
+    ``new_fight_every_s`` seconds (0: none automatically). ``speed`` is how many seconds characters progress
+    in one second after that. ``tiny_logs`` have one hit each, made in microseconds. ``state_dir`` keeps
     the season over a restart (None: in memory only). Limits count requests in ``limit_window_s``; 0 is no
     limit. ``clock`` gives epoch seconds.
     """

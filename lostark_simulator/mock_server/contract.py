@@ -1,7 +1,7 @@
-"""The battle-log contract as an OpenAPI document, from the very routes that serve it.
+"""The battle-log contract as an OpenAPI document, generated from the routes that serve it.
 
 ``python -m lostark_simulator.mock_server.contract`` prints it; ``make contract`` writes it to
-``docs/battle-log-api.json``, and a test keeps the two equal.
+``docs/battle-log-api.json``, and a test compares the two.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from lostark_assets.errors import SettingsError
 from lostark_simulator.mock_server.config import CONTROL_PREFIX, FAULT_KINDS, FaultConfig
 from lostark_simulator.mock_server.context import Shared
 from lostark_simulator.mock_server.fault_kinds import FaultKind
-from lostark_simulator.mock_server.responses import json_answer, problem
+from lostark_simulator.mock_server.responses import json_response, problem
 
 router = APIRouter(prefix=CONTROL_PREFIX, include_in_schema=False)
 
@@ -50,7 +50,7 @@ class Growth(_Order):
 async def describe(shared: Shared) -> Response:
     """What is served and what is switched on."""
     season = shared.season
-    return json_answer(
+    return json_response(
         {
             "is_demo_data": True,
             "season": season.token,
@@ -67,7 +67,7 @@ async def describe(shared: Shared) -> Response:
 async def counts(shared: Shared, window_s: float = 60.0) -> Response:
     """Requests by route, responses by status, faults by kind, and the busiest ``window_s`` of each group."""
     traffic = shared.traffic
-    return json_answer(
+    return json_response(
         {
             "requests": dict(traffic.requests),
             "statuses": dict(traffic.statuses),
@@ -81,7 +81,7 @@ async def counts(shared: Shared, window_s: float = 60.0) -> Response:
 async def reset_counts(shared: Shared) -> Response:
     """Reset the counters; the fault sequence restarts with the first request."""
     shared.traffic.reset()
-    return json_answer({})
+    return json_response({})
 
 
 @router.post("/faults")
@@ -91,34 +91,34 @@ async def set_faults(shared: Shared, order: Faults) -> Response:
         shared.traffic.faults = FaultConfig(**order.model_dump())
     except SettingsError as error:
         return problem(422, str(error))
-    return json_answer(order.model_dump())
+    return json_response(order.model_dump())
 
 
 @router.post("/pause")
 async def pause(shared: Shared, order: Switch) -> Response:
     """Pause or resume the automatic growth."""
     shared.season.is_paused = order.on
-    return json_answer({"is_paused": order.on})
+    return json_response({"is_paused": order.on})
 
 
 @router.post("/maintenance")
 async def maintenance(shared: Shared, order: Switch) -> Response:
     """Start or end the maintenance of the Open API."""
     shared.is_in_maintenance = order.on
-    return json_answer({"is_in_maintenance": order.on})
+    return json_response({"is_in_maintenance": order.on})
 
 
 @router.post("/grow")
 def grow(shared: Shared, order: Growth) -> Response:
     """Add logs now; the response lists them."""
     added = shared.season.grow(order.fights, late_days=order.late_days)
-    added += shared.season.upload_again(order.edited)
+    added += shared.season.add_revisions(order.edited)
     entries: list[dict[str, Any]] = [record.entry() for record in added]
-    return json_answer({"logs": entries})
+    return json_response({"logs": entries})
 
 
 @router.post("/forget-cursors")
-async def forget_cursors(shared: Shared) -> Response:
+async def expire_cursors(shared: Shared) -> Response:
     """Expire every cursor issued so far: 410."""
-    shared.season.forget_cursors()
-    return json_answer({})
+    shared.season.expire_cursors()
+    return json_response({})

@@ -1,4 +1,4 @@
-"""Upload JSON of the season's fights, clean or broken on purpose, as uploaders send it.
+"""Upload JSON of the season's fights, clean or deliberately broken, as uploaders send it.
 
 Which log exists when is in ``growing_season``.
 """
@@ -20,9 +20,9 @@ from lostark_simulator.views import view_fight
 
 
 def upload_bytes(fight: Fight, upload: int, revision: int = 0) -> bytes:
-    """What one uploader of a fight sends; a ``revision`` is the same log, edited by its owner.
+    """The upload of one player of a fight; a ``revision`` is the same log, edited by its owner.
 
-    Dirt of the fight is in it, as far as an upload can have it.
+    It includes the fight's dirt, as far as an upload can have it.
     """
     document = encounter_json(view_fight(fight, fight.uploads[upload]))
     if revision:

@@ -1,4 +1,4 @@
-"""ASGI middleware that injects faults; ``traffic`` decides which request has which.
+"""ASGI middleware that injects faults; ``traffic`` picks the fault of each request.
 
 Page faults (repeated, out of order) are made by the routes, which read the kind from the request's scope.
 """

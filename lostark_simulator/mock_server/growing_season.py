@@ -1,7 +1,7 @@
-"""The season of a mock server: a history at once, then new fights as time goes, late and edited logs too.
+"""The season of a mock server: an initial history, then new fights over time, late and edited logs included.
 
-Fight ``i`` is made from (seed, i) and its moment alone, so that only a line for each log is kept and a
-payload is made again when somebody asks for it. What does not belong here: HTTP.
+Fight ``i`` depends on seed, i and its time only: one line per log is stored, and payloads are regenerated on
+request.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _HISTORY_CHANCES, _GROWTH_CHANCES = 30_000_000, 40_000_000
 _RECENT = 50
 
 
-class CursorForgotten(Exception):
-    """The cursor is of another season, or of before the cursors were forgotten."""
+class CursorExpired(Exception):
+    """The cursor belongs to another season, or was issued before all cursors expired."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Page:
 
 
 class GrowingSeason:
-    """The season of one configuration. Safe to use from several threads.
+    """The season of one configuration. Thread-safe.
 
     Raises:
-        SourceBusy: another mock server serves the season of the state folder.
+        SourceBusy: another mock server uses the season in the state folder.
     """
 
     def __init__(self, config: MockServerConfig) -> None:
@@ -66,12 +66,12 @@ class GrowingSeason:
             characters=config.characters,
         )
         self._cache = BodyCache(config.cache_bytes)
-        # Making a fight takes tens of ms: a listing waits for neither.
+        # Generating a fight takes tens of ms; listings don't wait for these locks.
         self._making = threading.RLock()
         self._lock = threading.Lock()
         self._state = SeasonState(config.state_dir)
         self._state.open()
-        if not self._goes_on():
+        if not self._can_resume():
             self._begin()
         self._newest = {record.id: record for record in self._state.records}
         self._listing = sorted(self._newest.values(), key=lambda record: record.key)
@@ -82,26 +82,26 @@ class GrowingSeason:
 
     @property
     def token(self) -> str:
-        """What tells this season from any other."""
+        """The unique id of the season."""
         return self._state.header["token"]
 
     @property
     def epoch_ms(self) -> int:
-        """When the season was served first, epoch ms: the end of its history."""
+        """Time of the first start in epoch ms: the end of the history."""
         return self._state.header["epoch_ms"]
 
     @property
     def started_ms(self) -> int:
-        """When the season's history begins, epoch ms."""
+        """Start of the history in epoch ms."""
         return self.epoch_ms - self.config.history_days * DAY_MS
 
     @property
     def logs(self) -> int:
-        """How many logs there are, each counted once."""
+        """Number of logs, without revisions."""
         return len(self._newest)
 
     def weeks_at(self, epoch_ms: float) -> float:
-        """Weeks that the characters have grown for: by the calendar in the history, faster after it."""
+        """Weeks of character progression: by the calendar in the history, faster after it."""
         grown_ms = min(epoch_ms, self.epoch_ms) - self.started_ms
         grown_ms += max(epoch_ms - self.epoch_ms, 0.0) * self.config.speed
         return min(max(grown_ms / WEEK_MS, 0.0), LAST_WEEK)
@@ -110,7 +110,7 @@ class GrowingSeason:
         """Logs after a cursor, oldest first.
 
         Raises:
-            CursorForgotten: the cursor is none of this season's.
+            CursorExpired: the cursor is not one of this season's.
         """
         with self._lock:
             place = 0 if after is None else bisect_right(self._keys, self._parse_cursor(after))
@@ -124,17 +124,17 @@ class GrowingSeason:
         return self._newest.get(log_id)
 
     def ready_body(self, record: LogRecord) -> bytes | None:
-        """The gzip body of a log, if it is at hand."""
+        """The gzip body of a log, if it is cached."""
         return self._cache.get((record.id, record.revision))
 
     def body(self, record: LogRecord) -> bytes:
-        """The gzip body of a log; made again where it is not at hand, which takes some 20 ms."""
+        """The gzip body of a log; regenerated if it is not cached, in about 20 ms."""
         with self._making:
             ready = self.ready_body(record)
             return ready if ready is not None else self._pack(record, self._content(record))
 
     def advance(self) -> list[LogRecord]:
-        """Let the fight come that is due by the clock; those of a long sleep are not caught up with."""
+        """Add a fight if one is due by the clock; fights missed during a long pause are not made up for."""
         every, now = self.config.new_fight_every_s, self.config.clock()
         if every <= 0 or self.is_paused or now < self._due_s:
             return []
@@ -143,33 +143,33 @@ class GrowingSeason:
         return [] if is_down else self.grow(1)
 
     def seconds_to_next(self) -> float:
-        """How long until a fight is due."""
+        """Seconds until a fight is due."""
         return max(self._due_s - self.config.clock(), 0.0)
 
     def grow(self, fights: int = 1, *, late_days: float | None = None) -> list[LogRecord]:
-        """Let that many fights come now, ``late_days`` after they were fought (None: by chance)."""
+        """Add ``fights`` now, ``late_days`` after they were fought (None: random)."""
         came: list[LogRecord] = []
         with self._making:
             for _ in range(fights):
                 came += self._grow_one(late_days)
         return came
 
-    def upload_again(self, count: int = 1) -> list[LogRecord]:
-        """Let that many of the newest logs come again, edited."""
+    def add_revisions(self, count: int = 1) -> list[LogRecord]:
+        """Add edited revisions of the ``count`` newest logs."""
         with self._making:
             return [self._edit(record) for record in (self._listing[-count:] if count else [])]
 
-    def forget_cursors(self) -> None:
-        """Forget every cursor given so far."""
+    def expire_cursors(self) -> None:
+        """Expire every cursor issued so far."""
         with self._lock:
             self._state.next_generation()
 
     def close(self) -> None:
-        """Let the state folder go."""
+        """Release the state folder."""
         self._state.close()
 
-    def _goes_on(self) -> bool:
-        """Whether the state is of a season that this configuration and this code would make again."""
+    def _can_resume(self) -> bool:
+        """Whether this configuration and code would reproduce the stored season."""
         records = self._state.records
         if self._state.header.get("shape") != self._shape() or not records:
             return False
@@ -187,7 +187,7 @@ class GrowingSeason:
         self._state.begin(header, sorted(history, key=lambda record: record.key))
 
     def _read_history(self, number: int) -> list[LogRecord]:
-        """The logs of one fight of the history as they are by its end."""
+        """The logs of one fight of the history, as of its end."""
         config = self.config
         rng = np.random.default_rng([config.seed, _HISTORY_CHANCES + number])
         span_ms = config.history_days * DAY_MS - _LATEST_HISTORY_MS
@@ -238,7 +238,7 @@ class GrowingSeason:
         return self._arrive(edited)
 
     def _arrive(self, record: LogRecord) -> LogRecord:
-        """Put a log at the end of the listing, behind everything that a cursor may have passed."""
+        """Put a log at the end of the listing, after every position that a cursor may have passed."""
         with self._lock:
             if self._keys and record.key <= self._keys[-1]:
                 record = replace(record, updated_ms=self._keys[-1][0] + 1)
@@ -246,7 +246,7 @@ class GrowingSeason:
             if older is not None:
                 place = bisect_right(self._keys, older.key) - 1
                 del self._listing[place], self._keys[place]
-            # Kept before it is shown: what a client has seen is there after a restart.
+            # Saved before it is listed, so that listed logs survive a restart.
             self._state.add([record])
             self._newest[record.id] = record
             self._listing.append(record)
@@ -311,7 +311,7 @@ class GrowingSeason:
     def _parse_cursor(self, cursor: str) -> tuple[int, str]:
         token, generation, updated_ms, log_id = [*cursor.split("."), "", "", "", ""][:4]
         if token != self.token or generation != str(self._state.generation) or not updated_ms.isdecimal():
-            raise CursorForgotten
+            raise CursorExpired
         return (int(updated_ms), log_id)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a request is let through; ``remaining`` of the limit, ``reset_at_s`` when it is renewed."""
+    """Whether a request is allowed; ``remaining`` of the limit, ``reset_at_s`` when the window ends."""
 
     is_allowed: bool
     remaining: int
@@ -16,14 +16,14 @@ class Verdict:
 
 
 class RenewedWindow:
-    """At most ``limit`` requests of one key from its first on until the window ends; then it begins anew."""
+    """Fixed window: at most ``limit`` requests of a key in a window that starts with its first request."""
 
     def __init__(self, limit: int, window_s: float) -> None:
         self.limit, self._window_s = limit, window_s
         self._windows: dict[str, tuple[float, int]] = {}
 
     def count(self, key: str, now_s: float) -> Verdict:
-        """Count a request; one that is refused counts too."""
+        """Count a request; a refused one counts too."""
         began_s, used = self._windows.get(key, (now_s, 0))
         if now_s >= began_s + self._window_s:
             began_s, used = now_s, 0
@@ -32,14 +32,14 @@ class RenewedWindow:
 
 
 class SlidingWindow:
-    """At most ``limit`` requests let through of one key in any stretch of ``window_s``."""
+    """Sliding window: at most ``limit`` allowed requests of a key within any ``window_s``."""
 
     def __init__(self, limit: int, window_s: float) -> None:
         self.limit, self._window_s = limit, window_s
         self._times: dict[str, deque[float]] = {}
 
     def count(self, key: str, now_s: float) -> Verdict:
-        """Count a request; one that is refused does not count."""
+        """Count a request; a refused one does not count."""
         times = self._times.setdefault(key, deque())
         while times and times[0] <= now_s - self._window_s:
             times.popleft()

@@ -1,4 +1,4 @@
-"""The socket of a mock server, on the loopback interface; apart from the server, which is slow to import."""
+"""The loopback socket of a mock server; separate from the server, which is slow to import."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def listen(port: int = 0) -> socket.socket:
 
 
 def get_url(opened: socket.socket) -> str:
-    """The address of a mock server that listens there."""
+    """The URL of a mock server on this socket."""
     return f"http://{HOST}:{opened.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""One battle log of the mock server's season: what the listing says of it, and what it is made from again."""
+"""One battle log of the mock server's season: its listing entry, and the inputs to regenerate it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class LogRecord:
 
     @property
     def key(self) -> tuple[int, str]:
-        """Its place in the listing."""
+        """Its sort key in the listing."""
         return (self.updated_ms, self.id)
 
     def entry(self, skew_ms: int = 0) -> dict[str, Any]:
-        """It as the listing shows it; ``skew_ms`` is how far the server's clock is off."""
+        """The listing entry; ``skew_ms`` is the offset of the server's clock."""
         return {
             "id": self.id,
             "content_sha256": self.content_sha256,
@@ -48,11 +48,11 @@ class LogRecord:
 
     @cached_property
     def entry_json(self) -> bytes:
-        """The entry as JSON, made once."""
+        """The entry as JSON, cached."""
         return _encoder.encode(self.entry())
 
     def line(self) -> bytes:
-        """It as one line of the state file."""
+        """The record as a line of the state file."""
         return _encoder.encode(asdict(self)) + b"\n"
 
 
@@ -62,5 +62,5 @@ def utc_text(epoch_ms: int) -> str:
 
 
 def page_json(entries: list[bytes], next_cursor: str) -> bytes:
-    """A page of the listing from entries that are JSON already."""
+    """A page of the listing from entries in JSON."""
     return b'{"logs":[' + b",".join(entries) + b'],"next_cursor":' + _encoder.encode(next_cursor) + b"}"

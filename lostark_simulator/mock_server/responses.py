@@ -1,4 +1,4 @@
-"""Answers that several routes give: problem documents, JSON, the page of a service that is down."""
+"""Responses shared by routes: problem documents, JSON, the maintenance page."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return Response(_encoder.encode(body), status, headers, PROBLEM_TYPE)
 
 
-def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON, Korean as it is."""
+def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON response; Korean text is not escaped."""
     return Response(_encoder.encode(content), status, headers, JSON_TYPE)
 
 
 def maintenance_page() -> bytes:
-    """What a service that is down for maintenance shows to everybody, browsers and programs."""
+    """The HTML page of a service in maintenance, sent to all clients."""
     return (
         "<!DOCTYPE html>\r\n<html lang='ko'><head><title>점검 중</title></head>"
         "<body><h1>서비스 점검 중입니다.</h1><p>잠시 후 다시 이용해 주세요.</p></body></html>\r\n"

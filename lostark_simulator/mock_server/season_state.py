@@ -1,6 +1,6 @@
-"""The season's state on disk: a header and one line for each thing that came, appended and never changed.
+"""The season's state on disk: an append-only file with a header and one line per log or event.
 
-A line that a killed process left half written is dropped. What the lines mean is in ``growing_season``.
+A half-written line of a killed process is dropped. ``growing_season`` interprets the lines.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _FILE = "season.jsonl"
 
 @dataclass
 class SeasonState:
-    """The state of one season; without a folder it is in memory only.
+    """The state of one season; in memory only without a folder.
 
     Raises:
-        SourceBusy: another mock server serves the season of this folder.
+        SourceBusy: another mock server uses the season in this folder.
     """
 
     folder: Path | None
@@ -34,7 +34,7 @@ class SeasonState:
     _lock: FileLock | None = None
 
     def open(self) -> None:
-        """Take the folder and read what is there."""
+        """Lock the folder and read the state."""
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ class SeasonState:
             self._lock.acquire()
         except Timeout:
             raise SourceBusy(
-                f"{self.folder}: another mock server serves this season. Nothing was changed. Stop it, or "
+                f"{self.folder}: another mock server uses this season. Nothing was changed. Stop it, or "
                 "choose another folder."
             ) from None
         self._read(self.folder / _FILE)
@@ -68,12 +68,12 @@ class SeasonState:
             path.write_bytes(b"".join(line + b"\n" for line in whole))
 
     def begin(self, header: dict[str, Any], records: list[LogRecord]) -> None:
-        """Forget what was there and begin a season with the logs of its history."""
+        """Replace the state with a new season and the logs of its history."""
         self.header, self.records, self.generation = header, records, 0
         self._close_file()
         if self.folder is None:
             return
-        # Beside, then in its place: a process that is killed here begins the same season again.
+        # Written next to it, then renamed: a process killed in between starts the same season again.
         beside = self.folder / (_FILE + ".new")
         with beside.open("wb") as file:
             file.write(json.dumps({"header": header}).encode() + b"\n")
@@ -81,17 +81,17 @@ class SeasonState:
         beside.replace(self.folder / _FILE)
 
     def add(self, records: list[LogRecord]) -> None:
-        """Keep logs that came."""
+        """Append logs."""
         self.records.extend(records)
         self._append(b"".join(record.line() for record in records))
 
     def next_generation(self) -> None:
-        """Make every cursor given so far one that is forgotten."""
+        """Expire every cursor issued so far."""
         self.generation += 1
         self._append(json.dumps({"generation": self.generation}).encode() + b"\n")
 
     def close(self) -> None:
-        """Let the folder go."""
+        """Release the folder."""
         self._close_file()
         if self._lock is not None:
             self._lock.release()

@@ -109,7 +109,7 @@ def test_new_late_and_edited_logs_are_found_and_only_they_are_fetched(served, co
     collector.collect()
     assert collector.probe().has_new is False
 
-    came = season.upload_again(2) + season.grow(2) + season.grow(1, late_days=20.0)
+    came = season.add_revisions(2) + season.grow(2) + season.grow(1, late_days=20.0)
     seen = collector.probe()
     done = collector.collect()
 
@@ -125,7 +125,7 @@ def test_a_forgotten_cursor_leads_to_a_listing_of_all_and_to_no_fetch(served, co
     url, season = served
     collector.collect()
     before = get_counts(url)["requests"]["battle_logs.fetch"]
-    season.forget_cursors()
+    season.expire_cursors()
     season.grow(1)
 
     assert collector.probe().has_new is True
@@ -244,7 +244,7 @@ def test_a_log_uploaded_again_between_listing_and_fetching_is_kept_as_what_it_is
     url, season = served
     source = collector.source()
     pages = list(source.list_pages())
-    [edited] = season.upload_again(1)
+    [edited] = season.add_revisions(1)
     listed = [log for page in pages for log in page.logs if log.source_log_id == edited.entry()["id"]]
 
     fetched = list(source.fetch(listed))
@@ -374,7 +374,7 @@ def test_a_season_under_faults_of_every_kind_ends_with_the_same_raw_table(tmp_pa
                 if not is_calm:
                     switch_faults(url, **phase)
                 assert collector.collect(collector.source(page_size=3)).problems == []
-                served.upload_again(2)
+                served.add_revisions(2)
                 served.grow(3)
                 served.grow(1, late_days=9.0)
             kinds = get_counts(url)["faults"]

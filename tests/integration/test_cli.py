@@ -1,4 +1,4 @@
-"""``lostark`` as a person and a script use it: what goes in, what is said, which exit code."""
+"""``lostark`` from a terminal and from scripts: input, output, exit codes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def run_lostark(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_a_real_process_ends_with_0_and_prints_exactly_one_document(clean_db, seasons):
+def test_a_process_exits_with_0_and_prints_exactly_one_document(clean_db, seasons):
     first = run_lostark("ingest", clean_db, "--json")
     sql = run_lostark("sql", "select count(*) as logs from raw_battle_logs", "--json")
 
@@ -100,7 +100,7 @@ def test_a_real_process_ends_with_0_and_prints_exactly_one_document(clean_db, se
     assert "LOA Logs encounters.db" in first.stderr
 
 
-def test_a_real_process_that_fails_ends_with_1_or_2_and_no_traceback(clean_db, tmp_path):
+def test_a_failing_process_exits_with_1_or_2_without_a_traceback(clean_db, tmp_path):
     refused = run_lostark("ingest", tmp_path / "nowhere.db", clean_db, "--json", "--no-check")
     wrong = run_lostark("ingest", "--no-such-option")
     query = run_lostark("sql", "selec 1")
@@ -114,7 +114,7 @@ def test_a_real_process_that_fails_ends_with_1_or_2_and_no_traceback(clean_db, t
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--raid", "Echidn"], "Nearest: Echidna"),
         (["--raid", "Echidna", "--gate", "G7"], "which means Echidna G1, Echidna G2; found 'G7'"),
@@ -123,25 +123,25 @@ def test_a_real_process_that_fails_ends_with_1_or_2_and_no_traceback(clean_db, t
         (["--region", "kr"], "expected capitals such as KR"),
     ],
 )
-def test_words_that_an_import_cannot_mean_are_refused_before_anything_is_read(clean_db, arguments, told):
+def test_invalid_options_are_refused_before_anything_is_read(clean_db, arguments, message):
     result = CliRunner().invoke(app, ["ingest", str(clean_db), *arguments])
 
     assert result.exit_code == 2
-    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert message in " ".join(result.stderr.replace("│", " ").split())
     assert raw_rows() == []
 
 
-def test_words_for_a_log_that_says_them_itself_are_told_to_change_nothing(clean_db, seasons):
-    words = ["--raid", "에키드나", "--gate", "1관문", "--difficulty", "하드", "--region", "EUC"]
-    result = CliRunner().invoke(app, ["ingest", str(clean_db), *words, "--no-check"])
+def test_options_for_player_tables_are_reported_as_ignored_for_logs(clean_db, seasons):
+    options = ["--raid", "에키드나", "--gate", "1관문", "--difficulty", "하드", "--region", "EUC"]
+    result = CliRunner().invoke(app, ["ingest", str(clean_db), *options, "--no-check"])
 
     assert result.exit_code == 0
-    told = " ".join(result.stderr.split())
-    assert "--raid, --gate, --difficulty, --region ignored: the file is not a player table" in told
+    message = " ".join(result.stderr.split())
+    assert "--raid, --gate, --difficulty, --region ignored: the file is not a player table" in message
     assert len(raw_rows()) == seasons["clean"]
 
 
-def test_a_wrong_setting_is_wrong_usage(monkeypatch, clean_db):
+def test_an_invalid_setting_is_a_usage_error(monkeypatch, clean_db):
     monkeypatch.setenv("LOSTARK_BATCH_BYTES", "many")
 
     result = CliRunner().invoke(app, ["ingest", str(clean_db)])
@@ -150,7 +150,7 @@ def test_a_wrong_setting_is_wrong_usage(monkeypatch, clean_db):
     assert "LOSTARK_BATCH_BYTES" in result.stderr
 
 
-def test_refused_logs_are_counted_by_reason_before_anything_is_cleaned(dirty_db, seasons):
+def test_refused_logs_are_counted_by_reason_before_cleaning(dirty_db, seasons):
     done = ingest(dirty_db, code=1)
 
     truth = sqlite3.connect(dirty_db).execute("select count(*) from encounter").fetchone()[0]
@@ -160,29 +160,29 @@ def test_refused_logs_are_counted_by_reason_before_anything_is_cleaned(dirty_db,
     assert ingest(dirty_db)["totals"]["quarantined"] == {}
 
 
-def test_ingesting_again_in_another_order_or_from_a_copy_changes_nothing(clean_db, dirty_db, tmp_path):
+def test_repeated_ingests_in_another_order_or_from_a_copy_change_nothing(clean_db, dirty_db, tmp_path):
     ingest(clean_db, dirty_db, code=1)
     before = raw_rows()
     folder = tmp_path / "copies"
     folder.mkdir()
     shutil.copy(clean_db, folder / "encounters.db")
 
-    again = ingest(dirty_db, clean_db, folder)
+    second = ingest(dirty_db, clean_db, folder)
 
-    assert again["totals"]["new"] == 0
-    assert again["totals"]["known"] == again["totals"]["found"]
+    assert second["totals"]["new"] == 0
+    assert second["totals"]["known"] == second["totals"]["found"]
     assert raw_rows() == before
 
 
-def test_the_table_for_people_names_format_counts_and_reasons(dirty_db, tmp_path):
+def test_the_text_output_has_format_counts_and_reasons(dirty_db, tmp_path):
     (dirty_db.parent / "logs").mkdir()
     shutil.copy(dirty_db, tmp_path / "logs/encounters.db")
     (tmp_path / "logs/readme.txt").write_text("not a log")
 
     text = lostark("ingest", tmp_path / "logs", code=1)
 
-    for word in ("LOA Logs encounters.db", "invalid_json", "readme.txt", "skipped"):
-        assert word in text
+    for expected in ("LOA Logs encounters.db", "invalid_json", "readme.txt", "skipped"):
+        assert expected in text
 
 
 def test_a_folder_without_battle_logs_is_an_error(tmp_path):
@@ -194,7 +194,7 @@ def test_a_folder_without_battle_logs_is_an_error(tmp_path):
 
 
 def bad_inputs(folder: Path, good: Path) -> dict[str, Path]:
-    """One file of every kind that the platform must survive."""
+    """One file of each invalid kind."""
     bad = {
         name: folder / name
         for name in ("text.db", "empty.db", "other.db", "half.db", "bomb.json", "bomb.json.gz")
@@ -213,7 +213,7 @@ def bad_inputs(folder: Path, good: Path) -> dict[str, Path]:
     return bad
 
 
-def test_bad_input_is_one_clear_error_or_quarantine_entry_and_the_rest_goes_in(
+def test_bad_input_is_one_error_or_quarantine_entry_and_the_rest_is_ingested(
     tmp_path, clean_db, seasons, monkeypatch
 ):
     monkeypatch.setenv("LOSTARK_MAX_PART_BYTES", "4MiB")
@@ -234,7 +234,7 @@ def test_bad_input_is_one_clear_error_or_quarantine_entry_and_the_rest_goes_in(
     assert good["new"] + good["known"] == good["found"] == seasons["clean"]
 
 
-def test_a_locked_file_is_an_error_and_the_rest_goes_in(tmp_path, clean_db, seasons):
+def test_a_locked_file_is_an_error_and_the_rest_is_ingested(tmp_path, clean_db, seasons):
     locked = Path(shutil.copy(clean_db, tmp_path / "locked.db"))
     locker = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(LOCKER), str(locked)], stdout=subprocess.PIPE, text=True
@@ -251,7 +251,7 @@ def test_a_locked_file_is_an_error_and_the_rest_goes_in(tmp_path, clean_db, seas
     assert ingest(locked)["totals"]["new"] == 0
 
 
-def test_a_file_name_that_is_no_text_does_not_stop_the_others(tmp_path, clean_db, seasons):
+def test_an_undecodable_file_name_does_not_stop_the_others(tmp_path, clean_db, seasons):
     strange = Path(os.fsdecode(bytes(tmp_path) + b"/\xff.db"))
     shutil.copy(clean_db, strange)
 
@@ -270,21 +270,21 @@ def test_the_list_of_reasons_is_closed_and_documented():
     lostark("quarantine", "nonsense", code=2)
 
 
-def test_an_empty_lake_has_nothing_to_tell_and_that_is_no_error():
+def test_commands_on_an_empty_lake_return_empty_results():
     assert json.loads(lostark("quarantine", "--json"))["total"] == 0
     assert json.loads(lostark("replay", "--json"))["logs"] == 0
     assert json.loads(lostark("sql", "select * from core_hits", "--json")) == []
     lostark("trace", "abc", "Someone", code=1)
 
 
-def test_simulate_writes_the_truth_beside_the_logs_and_never_over_a_file(tmp_path):
-    lostark("simulate", tmp_path / "made", "--encounters", 20, "--hits-per-player", 5, "--no-dirt")
+def test_simulate_writes_ground_truth_and_never_overwrites_a_file(tmp_path):
+    lostark("simulate", tmp_path / "simulated", "--encounters", 20, "--hits-per-player", 5, "--no-dirt")
 
-    assert {file.name for file in (tmp_path / "made").iterdir()} >= {
+    assert {file.name for file in (tmp_path / "simulated").iterdir()} >= {
         "encounters.db",
         "encounters.truth.parquet",
     }
-    lostark("simulate", tmp_path / "made", "--encounters", 20, code=1)
+    lostark("simulate", tmp_path / "simulated", "--encounters", 20, code=1)
     lostark("simulate", tmp_path / "few", "--encounters", 19, code=2)
 
 

@@ -1,4 +1,4 @@
-"""What the command line materialises: `ingest --run`, `replay` after a fix; the way back."""
+"""Materialization from the command line: `ingest --run`, `replay` after a fix, and `trace`."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def without_dagster(monkeypatch) -> list[set[date]]:
-    """The same pipeline called directly; returns the days that each run was asked for."""
-    asked: list[set[date]] = []
+    """Call the same pipeline directly; returns the days requested by each run."""
+    requested: list[set[date]] = []
 
     def run_days(settings: Settings, days: set[date], say: Any, done: Any) -> None:
-        asked.append(days)
+        requested.append(days)
         lake = open_lake(settings)
         run = clean_days(lake, days, build_rules(settings), run_id="test")
         compute_days(lake, run.days, "polars", run_id="test")
@@ -62,7 +62,7 @@ def without_dagster(monkeypatch) -> list[set[date]]:
 
     for module in (ingest_command, replay_command):
         monkeypatch.setattr(module, "run_days", run_days)
-    return asked
+    return requested
 
 
 def lostark(*arguments: object, code: int = 0) -> Any:
@@ -77,13 +77,13 @@ def column(table: str, name: str) -> list[Any]:
 
 @pytest.fixture
 def reachable_home(monkeypatch) -> Iterator[Path]:
-    """Outside of pytest's folder, which another pytest closes to PostgreSQL's user while the server runs."""
+    """A home outside of pytest's folder, to which PostgreSQL's user can lose access."""
     with tempfile.TemporaryDirectory(prefix="lostark-test-") as folder:
         monkeypatch.setenv("LOSTARK_HOME", folder)
         yield Path(folder)
 
 
-def test_what_an_import_before_left_to_be_cleaned_is_told_when_it_is_refused(tmp_path, without_dagster):
+def test_refusals_include_logs_of_an_earlier_import(tmp_path, without_dagster):
     logs = write_season(tmp_path / "encounters.db", encounters=8, dirt=True)
     lostark("ingest", tmp_path / "encounters.db", "--no-check")
 
@@ -96,7 +96,7 @@ def test_what_an_import_before_left_to_be_cleaned_is_told_when_it_is_refused(tmp
     assert lostark("ingest", tmp_path / "encounters.db", "--run")["totals"]["quarantined"] == {}
 
 
-def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reachable_home):
+def test_ingest_with_run_computes_statistics_that_can_be_traced(tmp_path, reachable_home):
     logs = write_season(tmp_path / "encounters.db", encounters=8, dirt=True)
     command = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()"]
     arguments = ["ingest", str(tmp_path / "encounters.db"), "--run", "--json"]
@@ -121,19 +121,19 @@ def test_ingest_with_run_gives_statistics_that_can_be_traced_back(tmp_path, reac
     assert (due.days, due.tables, newest) == ({}, {}, (done["run"]["publish_version"],))
 
     [row] = lostark("sql", "select encounter_id, player_name, dps from stats_player_dps limit 1")
-    way = lostark("trace", row["encounter_id"], row["player_name"])
-    assert way["stats"]["dps"] == row["dps"]
-    assert set(way["checks"].values()) == {True}
-    assert way["raw"]["source_is_still_there"]
-    assert way["stats"]["stats_run_id"] in done["run"]["run_ids"]
+    lineage = lostark("trace", row["encounter_id"], row["player_name"])
+    assert lineage["stats"]["dps"] == row["dps"]
+    assert set(lineage["checks"].values()) == {True}
+    assert lineage["raw"]["source_is_still_there"]
+    assert lineage["stats"]["stats_run_id"] in done["run"]["run_ids"]
     assert lostark("ingest", tmp_path / "encounters.db", "--run")["run"] == {
         "success": True, "days": [], "run_ids": [], "failed": [], "publish_version": None,
     }  # fmt: skip
 
 
-def test_a_run_that_fails_is_told_and_the_logs_are_in(tmp_path, monkeypatch):
+def test_a_failed_run_is_reported_and_the_logs_are_ingested(tmp_path, monkeypatch):
     logs = write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
-    monkeypatch.setattr("lostark_platform.services.materialize.materialise_days", refuse_to_run)
+    monkeypatch.setattr("lostark_platform.services.materialize.materialize_days", refuse_to_run)
 
     done = lostark("ingest", tmp_path / "encounters.db", "--run", code=1)
 
@@ -145,7 +145,7 @@ def refuse_to_run(*_: object) -> None:
     raise PermanentError("PostgreSQL does not start")
 
 
-def test_logs_that_went_in_without_run_are_materialised_by_a_later_run(tmp_path, without_dagster):
+def test_logs_ingested_without_run_are_materialized_by_a_later_run(tmp_path, without_dagster):
     write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
     lostark("ingest", tmp_path / "encounters.db")
 
@@ -164,8 +164,8 @@ def test_a_replay_after_a_fix_releases_every_log_once(tmp_path, without_dagster,
     entries = lostark("quarantine", "--reason", "impossible_time")
     assert entries["total"] == logs
     one = entries["entries"][0]["log_id"]
-    explained = CliRunner().invoke(app, ["trace", one, "Anyone"])
-    assert "impossible_time" in explained.stderr
+    traced = CliRunner().invoke(app, ["trace", one, "Anyone"])
+    assert "impossible_time" in traced.stderr
 
     monkeypatch.setenv("LOSTARK_EARLIEST_FIGHT_DATE", "2022-01-01")
     first = lostark("replay", one[:20])
@@ -179,7 +179,7 @@ def test_a_replay_after_a_fix_releases_every_log_once(tmp_path, without_dagster,
     assert CliRunner().invoke(app, ["replay", one]).exit_code == 1
 
 
-def test_a_trace_before_the_statistics_says_what_is_missing(tmp_path, monkeypatch):
+def test_a_trace_before_the_statistics_reports_what_is_missing(tmp_path, monkeypatch):
     write_season(tmp_path / "encounters.db", encounters=6, dirt=False)
     lostark("ingest", tmp_path / "encounters.db")
     log_id = column("raw_battle_logs", "log_id")[0]
@@ -191,6 +191,6 @@ def test_a_trace_before_the_statistics_says_what_is_missing(tmp_path, monkeypatc
     assert lostark("trace", log_id[:12], player["player_name"].upper())["stats"] is None
     text = CliRunner().invoke(app, ["trace", log_id, player["player_name"]]).stdout
     assert "no statistics yet" in text
-    stranger = CliRunner().invoke(app, ["trace", log_id, player["player_name"] + "x"])
-    assert stranger.exit_code == 1
-    assert player["player_name"] in stranger.stderr
+    unknown = CliRunner().invoke(app, ["trace", log_id, player["player_name"] + "x"])
+    assert unknown.exit_code == 1
+    assert player["player_name"] in unknown.stderr

@@ -1,4 +1,4 @@
-"""The mock server serves battle logs as the contract says, over real sockets."""
+"""The mock server serves battle logs according to the contract, over real sockets."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def mock_server():
 
 
 def get_page(client, **query):
-    answer = client.get(LIST_PATH, params=query)
-    assert answer.status_code == 200, answer.text
-    return BattleLogPage.model_validate_json(answer.content)
+    response = client.get(LIST_PATH, params=query)
+    assert response.status_code == 200, response.text
+    return BattleLogPage.model_validate_json(response.content)
 
 
 def walk(client, limit, after=None):
-    """Every log from a cursor on, page by page, and the last cursor."""
+    """All logs after a cursor, page by page, and the last cursor."""
     found = []
     for _ in range(100):
         page = get_page(client, limit=limit, **({"after": after} if after else {}))
@@ -51,16 +51,16 @@ def test_pages_give_every_log_once_in_the_order_of_updated_at_and_id(mock_server
 def test_hash_and_size_are_those_of_the_json_before_gzip(mock_server):
     client, _ = mock_server
     entry = get_page(client, limit=1).logs[0]
-    answer = client.get(f"{LIST_PATH}/{entry.id}")
+    response = client.get(f"{LIST_PATH}/{entry.id}")
 
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["content-encoding"] == "gzip"
-    assert int(answer.headers["content-length"]) < entry.size_bytes == len(answer.content)
-    assert hashlib.sha256(answer.content).hexdigest() == entry.content_sha256
-    assert json.loads(answer.content)["fightStart"] == entry.fight_started_at.timestamp() * 1000
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["content-encoding"] == "gzip"
+    assert int(response.headers["content-length"]) < entry.size_bytes == len(response.content)
+    assert hashlib.sha256(response.content).hexdigest() == entry.content_sha256
+    assert json.loads(response.content)["fightStart"] == entry.fight_started_at.timestamp() * 1000
 
 
-def test_an_old_cursor_gives_what_came_since_new_late_and_edited(mock_server):
+def test_an_old_cursor_returns_new_late_and_edited_logs(mock_server):
     client, _ = mock_server
     known, cursor = walk(client, limit=1000)
     assert get_page(client, after=cursor).logs == []
@@ -79,39 +79,39 @@ def test_an_old_cursor_gives_what_came_since_new_late_and_edited(mock_server):
     assert {log.id for log in since}.isdisjoint(log.id for log in known)
 
 
-def test_a_forgotten_cursor_is_410_and_the_logs_keep_their_ids(mock_server):
+def test_an_expired_cursor_is_410_and_the_logs_keep_their_ids(mock_server):
     client, _ = mock_server
     before, cursor = walk(client, limit=1000)
     client.post("/mock-server/forget-cursors")
-    answer = client.get(LIST_PATH, params={"after": cursor})
+    response = client.get(LIST_PATH, params={"after": cursor})
 
-    assert answer.status_code == 410
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert cursor in Problem.model_validate_json(answer.content).detail
+    assert response.status_code == 410
+    assert response.headers["content-type"] == "application/problem+json"
+    assert cursor in Problem.model_validate_json(response.content).detail
     assert walk(client, limit=10)[0] == before
 
 
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("/v1/battle-logs/nobody-0", 404, "nobody-0"),
+        ("/v1/battle-logs/unknown-0", 404, "unknown-0"),
         ("/v1/battle-logs?limit=0", 422, "limit"),
         ("/v1/battle-logs?limit=1001", 422, "1000"),
         ("/v1/battle-logs?after=another-season", 410, "another-season"),
         ("/v1/nothing", 404, "Not Found"),
     ],
 )
-def test_errors_are_problem_documents_that_say_what_was_wrong(mock_server, path, status, says):
+def test_errors_are_problem_documents_with_the_cause(mock_server, path, status, says):
     client, _ = mock_server
-    answer = client.get(path)
-    found = Problem.model_validate_json(answer.content)
+    response = client.get(path)
+    found = Problem.model_validate_json(response.content)
 
-    assert (answer.status_code, found.status) == (status, status)
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert (response.status_code, found.status) == (status, status)
+    assert response.headers["content-type"] == "application/problem+json"
     assert says in found.detail
 
 
-def test_a_token_is_asked_for_where_the_server_has_one():
+def test_a_token_is_required_if_configured():
     with running_mock_server(MockServerConfig(history=1, tiny_logs=True, battle_log_token="s3cret")) as url:
         statuses = [
             httpx.get(url + LIST_PATH, headers=headers).status_code
@@ -123,7 +123,7 @@ def test_a_token_is_asked_for_where_the_server_has_one():
     assert "s3cret" not in refused.text
 
 
-def test_the_request_limit_is_exact_and_says_how_long_to_wait():
+def test_the_request_limit_is_exact_and_returns_retry_after():
     now = [1_795_000_000.0]
     config = MockServerConfig(
         history=1, tiny_logs=True, new_fight_every_s=0, battle_log_limit=3, clock=lambda: now[0]
@@ -139,13 +139,13 @@ def test_the_request_limit_is_exact_and_says_how_long_to_wait():
     assert later.status_code == 200
 
 
-def test_requests_are_counted_by_route_and_the_steering_is_not(mock_server):
+def test_requests_are_counted_by_route_except_control_routes(mock_server):
     client, _ = mock_server
     client.delete("/mock-server/counts")
     entry = get_page(client, limit=1).logs[0]
     for _ in range(3):
         client.get(f"{LIST_PATH}/{entry.id}")
-    client.get(f"{LIST_PATH}/nobody")
+    client.get(f"{LIST_PATH}/unknown")
     counts = client.get("/mock-server/counts").json()
 
     assert counts["requests"]["battle_logs.list"] == 1
@@ -154,7 +154,7 @@ def test_requests_are_counted_by_route_and_the_steering_is_not(mock_server):
     assert counts["busiest"] == {"battle_logs": 5}
 
 
-def test_a_stand_in_runs_in_a_process_of_its_own_too():
+def test_a_mock_server_runs_in_a_separate_process():
     with mock_server_process(MockServerConfig(history=3, tiny_logs=True)) as url:
         logs = httpx.get(url + LIST_PATH).json()["logs"]
 
@@ -163,20 +163,20 @@ def test_a_stand_in_runs_in_a_process_of_its_own_too():
         httpx.get(url + LIST_PATH)
 
 
-def test_a_body_at_hand_and_one_made_again_are_answered_alike():
+def test_cached_and_regenerated_bodies_have_equal_responses():
     config = MockServerConfig(history=2, hits_per_player=20, new_fight_every_s=0, cache_bytes=1, dirt=False)
     with running_season(config) as (url, season), httpx.Client(base_url=url) as client:
         record = season.page(None, 1).records[0]
         season.grow(1)
         assert season.ready_body(record) is None
-        made, at_hand = (client.get(f"{LIST_PATH}/{record.id}") for _ in range(2))
+        generated, cached = (client.get(f"{LIST_PATH}/{record.id}") for _ in range(2))
         assert season.ready_body(record) is not None
 
-    assert made.content == at_hand.content
-    assert dict(made.headers) | {"date": ""} == dict(at_hand.headers) | {"date": ""}
+    assert generated.content == cached.content
+    assert dict(generated.headers) | {"date": ""} == dict(cached.headers) | {"date": ""}
 
 
-def test_a_body_at_hand_asks_for_the_token_and_counts_against_the_limit_too():
+def test_cached_bodies_require_the_token_and_count_against_the_limit():
     config = MockServerConfig(history=1, tiny_logs=True, battle_log_token="s3cret", battle_log_limit=2)
     with running_season(config) as (url, season):
         path = f"{url}{LIST_PATH}/{season.page(None, 1).records[0].id}"

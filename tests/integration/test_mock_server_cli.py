@@ -1,4 +1,4 @@
-"""``lostark simulate serve`` as a process: it says where it is, serves, stops, and goes on where it was."""
+"""``lostark simulate serve`` as a process: it prints its address, serves, stops and resumes."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def stop(process, how=signal.SIGTERM):
     return process.communicate(timeout=_START_LIMIT_S)[1]
 
 
-def test_it_serves_stops_and_goes_on_where_it_was(tmp_path):
+def test_it_serves_stops_and_resumes(tmp_path):
     process, url = start(tmp_path, "--port", "0")
     try:
         before = httpx.get(url + LIST_PATH).json()
         grown = httpx.post(f"{url}/mock-server/grow", json={"fights": 1}).json()["logs"]
     finally:
-        said = stop(process)
-    again, url = start(tmp_path, "--port", "0")
+        output = stop(process)
+    second, url = start(tmp_path, "--port", "0")
     try:
         after = httpx.get(url + LIST_PATH, params={"after": before["next_cursor"]}).json()
-        is_told = httpx.get(f"{url}/mock-server").json()["is_demo_data"]
+        is_demo_data = httpx.get(f"{url}/mock-server").json()["is_demo_data"]
     finally:
-        stop(again, signal.SIGINT)
+        stop(second, signal.SIGINT)
 
     assert len(before["logs"]) >= 2
     assert after["logs"] == grown
-    assert is_told is True
-    assert "demo data" in said
-    assert f"{LIST_PATH}" in said
-    assert process.returncode == again.returncode == 0
+    assert is_demo_data is True
+    assert "demo data" in output
+    assert f"{LIST_PATH}" in output
+    assert process.returncode == second.returncode == 0
     events = [json.loads(line) for line in (tmp_path / "logs" / "events.jsonl").read_text().splitlines()]
     assert [(one["event"], one["logs"]) for one in events if one["process"] == "mock-server"] == [
         ("mock_server_started", len(before["logs"])),
@@ -68,33 +68,33 @@ def test_it_serves_stops_and_goes_on_where_it_was(tmp_path):
     assert (tmp_path / "state" / "mock_server" / "season.jsonl").exists()
 
 
-def test_a_named_port_that_is_taken_is_refused_with_what_to_do(tmp_path):
+def test_a_given_port_in_use_is_an_error_with_advice(tmp_path):
     taken = listen()
     port = taken.getsockname()[1]
     process, url = start(tmp_path, "--port", str(port))
-    said = process.communicate(timeout=_START_LIMIT_S)[1]
+    output = process.communicate(timeout=_START_LIMIT_S)[1]
     taken.close()
 
     assert (process.returncode, url) == (1, "")
-    assert f"127.0.0.1:{port}: expected a free port, found none" in said
-    assert "--port" in said
+    assert f"127.0.0.1:{port}: expected a free port, found none" in output
+    assert "--port" in output
     assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "message"),
     [
         (["simulate", "somewhere", "--port", "1"], "need 'serve'"),
         (["simulate", "serve", "--fault", "404", "--faults", "0.1"], "reordered_page"),
         (["simulate", "serve", "--faults", "2"], "less than or equal to 1"),
     ],
 )
-def test_wrong_words_are_wrong_usage(monkeypatch, tmp_path, words, says):
+def test_invalid_options_are_usage_errors(monkeypatch, tmp_path, arguments, message):
     from lostark_platform.cli.app import app
 
     monkeypatch.setenv("LOSTARK_HOME", str(tmp_path))
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(app, arguments)
 
     assert result.exit_code == 2
-    assert says in " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
+    assert message in " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
     assert list(tmp_path.iterdir()) == []

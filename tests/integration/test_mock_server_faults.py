@@ -1,4 +1,4 @@
-"""Every kind of fault, on and off, as a client meets it over real sockets."""
+"""Every kind of fault, on and off, from a client's side over real sockets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def client():
 
 @contextlib.contextmanager
 def faulty(client, kind, **how):
-    """Every request goes wrong in one way, until the block ends."""
+    """Inject one kind of fault into every request until the block ends."""
     assert client.post("/mock-server/faults", json={"share": 1.0, "kinds": [kind], **how}).status_code == 200
     try:
         yield
@@ -49,7 +49,7 @@ def paths(client):
     return [LIST_PATH, first_log(client), NOTICES]
 
 
-def test_without_faults_nothing_goes_wrong(client):
+def test_without_faults_all_requests_succeed(client):
     client.delete("/mock-server/counts")
     for path in paths(client):
         assert client.get(path).status_code == 200
@@ -69,7 +69,7 @@ def test_without_faults_nothing_goes_wrong(client):
         ("wrong_type", 200, "text/html; charset=utf-8"),
     ],
 )
-def test_answers_that_are_no_answers(client, kind, status, content_type):
+def test_responses_that_bypass_the_routes(client, kind, status, content_type):
     wanted = paths(client)
     with faulty(client, kind, retry_after_s=7):
         found = [client.get(path) for path in wanted]
@@ -79,7 +79,7 @@ def test_answers_that_are_no_answers(client, kind, status, content_type):
     assert [client.get(path).status_code for path in wanted] == [200] * 3
 
 
-def test_a_slow_body_is_whole_but_takes_its_time(client):
+def test_a_slow_body_is_complete_but_delayed(client):
     path = first_log(client)
     body = client.get(path).content
     with faulty(client, "slow_body", slow_body_s=0.3):
@@ -101,21 +101,21 @@ def test_a_cut_body_ends_before_its_length(client):
     assert [client.get(path).status_code for path in wanted] == [200] * 3
 
 
-def test_malformed_json_has_the_right_type_and_length_and_can_be_unpacked(client):
+def test_malformed_json_has_correct_type_length_and_compression(client):
     wanted = paths(client)
     whole = [client.get(path).content for path in wanted]
     with faulty(client, "malformed_json"):
         found = [client.get(path) for path in wanted]
 
-    for answer, right in zip(found, whole, strict=True):
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("application/json")
-        assert 0 < len(answer.content) < len(right)
+    for response, right in zip(found, whole, strict=True):
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("application/json")
+        assert 0 < len(response.content) < len(right)
         with pytest.raises(ValueError, match=r"Unterminated|Expecting|Invalid|Extra"):
-            json.loads(answer.content)
+            json.loads(response.content)
 
 
-def test_a_duplicated_page_repeats_logs_and_its_cursor_is_right(client):
+def test_a_duplicated_page_repeats_logs_and_its_cursor_is_correct(client):
     first = BattleLogPage.model_validate(client.get(LIST_PATH, params={"limit": 10}).json())
     query = {"limit": 10, "after": first.next_cursor}
     right = BattleLogPage.model_validate(client.get(LIST_PATH, params=query).json())
@@ -126,7 +126,7 @@ def test_a_duplicated_page_repeats_logs_and_its_cursor_is_right(client):
     assert wrong.logs == first.logs[-5:] + right.logs + right.logs[-5:]
 
 
-def test_a_reordered_page_holds_the_same_logs_and_its_cursor_is_right(client):
+def test_a_reordered_page_has_the_same_logs_and_its_cursor_is_correct(client):
     right = BattleLogPage.model_validate(client.get(LIST_PATH, params={"limit": 10}).json())
     with faulty(client, "reordered_page"):
         wrong = BattleLogPage.model_validate(client.get(LIST_PATH, params={"limit": 10}).json())
@@ -154,7 +154,7 @@ def test_a_skewed_clock_moves_date_updated_at_and_reset_and_nothing_else(client)
     assert 7195 <= wrong_reset - right_reset <= 7290
 
 
-def test_a_share_of_the_requests_goes_wrong_the_same_ones_each_time(client):
+def test_a_share_of_requests_fails_reproducibly(client):
     def run():
         client.delete("/mock-server/counts")
         client.post("/mock-server/faults", json={"share": 0.3, "kinds": ["500", "502"], "seed": 5})
@@ -169,7 +169,7 @@ def test_a_share_of_the_requests_goes_wrong_the_same_ones_each_time(client):
     assert made == {"500": first.count(500), "502": first.count(502)}
 
 
-def test_the_steering_never_goes_wrong_and_refuses_what_makes_no_sense(client):
+def test_control_routes_have_no_faults_and_refuse_invalid_input(client):
     with faulty(client, "500"):
         assert client.get("/mock-server/counts").status_code == 200
         refused = [
@@ -178,12 +178,12 @@ def test_the_steering_never_goes_wrong_and_refuses_what_makes_no_sense(client):
         ]
         still = client.get(LIST_PATH).status_code
 
-    assert [answer.status_code for answer in refused] == [422] * 4
+    assert [response.status_code for response in refused] == [422] * 4
     assert "share" in refused[0].json()["detail"]
     assert still == 500
 
 
-def test_each_kind_that_there_is_was_made_here():
+def test_every_kind_of_fault_was_injected():
     made = {"429", "500", "502", "503_html", "wrong_type", "slow_body", "cut_body", "malformed_json"}
     made |= {"duplicated_page", "reordered_page", "clock_skew"}
 

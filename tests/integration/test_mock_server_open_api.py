@@ -1,4 +1,4 @@
-"""The mock server of the Open API has the real one's answers, headers, limits and oddities."""
+"""The mock server of the Open API has the real one's responses, headers, limits and oddities."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CALM = {"history": 2, "tiny_logs": True, "new_fight_every_s": 0}
 
 
 class Clock:
-    """Epoch seconds that a test moves."""
+    """Epoch seconds, set by a test."""
 
     def __init__(self, at_s=THURSDAY):
         self.at_s = at_s
@@ -55,9 +55,9 @@ def korean_fighter():
 
 def combined(api, name, filters):
     """The combined call with a literal plus, as a path that httpx leaves alone."""
-    answer = api.get(f"/armories/characters/{quote(name)}?filters={filters}")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = api.get(f"/armories/characters/{quote(name)}?filters={filters}")
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def parse_number(text):
@@ -100,13 +100,13 @@ def test_a_character_that_never_raids_has_a_base_class_and_no_power(api):
 
 
 @pytest.mark.parametrize("path", ["/armories/characters/{}", "/armories/characters/{}/profiles"])
-def test_a_name_that_nobody_has_is_200_with_null(api, path):
-    answer = api.get(path.format(quote("없는이름")))
+def test_an_unknown_name_is_200_with_null(api, path):
+    response = api.get(path.format(quote("없는이름")))
 
-    assert (answer.status_code, answer.text) == (200, "null")
+    assert (response.status_code, response.text) == (200, "null")
 
 
-def test_siblings_are_the_account_with_everybody_on_one_server(api):
+def test_siblings_are_all_characters_of_the_account_on_one_server(api):
     account = api.get(f"/characters/{quote(fighter(7).name)}/siblings").json()
     names = [one["CharacterName"] for one in account]
 
@@ -115,7 +115,7 @@ def test_siblings_are_the_account_with_everybody_on_one_server(api):
     assert api.get(f"/characters/{quote('없는이름')}/siblings").json() is None
 
 
-def test_an_encoded_plus_is_no_plus(api):
+def test_an_encoded_plus_does_not_separate_filters(api):
     name = fighter(3).name
     literal = combined(api, name, "profiles+gems")
     encoded = combined(api, name, "profiles%2Bgems")
@@ -127,11 +127,11 @@ def test_an_encoded_plus_is_no_plus(api):
 
 
 def test_without_filters_every_part_is_there_and_tooltips_make_it_large(api):
-    answer = api.get(f"/armories/characters/{quote(fighter(3).name)}")
-    body = answer.json()
+    response = api.get(f"/armories/characters/{quote(fighter(3).name)}")
+    body = response.json()
 
     assert all(value is not None for key, value in body.items() if key != "ArmoryAvatars")
-    assert len(answer.content) > 5 * len(json.dumps(body["ArmoryProfile"]).encode())
+    assert len(response.content) > 5 * len(json.dumps(body["ArmoryProfile"]).encode())
     assert body["ArmoryEquipment"][0]["EquipOptions"] is None
     part = api.get(f"/armories/characters/{quote(fighter(3).name)}/equipment").json()
     assert "EquipOptions" not in part[0]
@@ -150,7 +150,7 @@ def test_tooltips_are_documents_in_text_with_html_line_ends_and_nulls(api):
     assert None in [skill["Tooltip"] for skill in gems["Effects"]["Skills"]]
 
 
-def test_engravings_stand_where_ark_passive_puts_them(api):
+def test_the_engravings_field_depends_on_ark_passive(api):
     bodies = [combined(api, fighter(n).name, "engravings+arkpassive") for n in range(300)]
     with_it = [one for one in bodies if one["ArkPassive"]["IsArkPassive"]]
     without = [one for one in bodies if not one["ArkPassive"]["IsArkPassive"]]
@@ -193,7 +193,7 @@ def test_item_level_and_combat_power_grow_with_the_season():
     with running_season(MockServerConfig(clock=clock, speed=24.0, **CALM)) as (url, season):
         client = httpx.Client(base_url=url + OPEN_API_PREFIX, headers=KEY)
         before = combined(client, one.name, "profiles")["ArmoryProfile"]
-        clock.at_s += 7 * 3600  # a week at 24 seconds a second
+        clock.at_s += 7 * 3600  # a week at 24 seconds per second
         after = combined(client, one.name, "profiles")["ArmoryProfile"]
         client.close()
         weeks = season.weeks_at(clock.at_s * 1000)
@@ -209,10 +209,10 @@ def test_item_level_and_combat_power_grow_with_the_season():
      {"authorization": f"bearer <{DEMO_OPEN_API_KEY}>"}, {"authorization": f"bearer  {DEMO_OPEN_API_KEY}"}],
 )  # fmt: skip
 def test_a_missing_or_wrong_key_is_401(api, headers):
-    answer = httpx.get(f"{api.base_url}news/notices", headers=headers)
+    response = httpx.get(f"{api.base_url}news/notices", headers=headers)
 
-    assert answer.status_code == 401
-    assert "X-RateLimit-Limit" not in answer.headers
+    assert response.status_code == 401
+    assert "X-RateLimit-Limit" not in response.headers
 
 
 def test_both_spellings_of_bearer_work(api):
@@ -226,24 +226,24 @@ def test_both_spellings_of_bearer_work(api):
     assert spelled == [200, 200]
 
 
-def test_each_key_has_its_own_limit_that_is_renewed_and_remaining_is_not_monotonic():
+def test_each_key_has_a_fixed_window_and_remaining_is_not_monotonic():
     clock = Clock()
     config = MockServerConfig(clock=clock, open_api_keys=("one", "two"), open_api_limit=100, **CALM)
     with running_mock_server(config) as url, httpx.Client(base_url=url + OPEN_API_PREFIX) as client:
 
-        def ask(key):
+        def get(key):
             return client.get("/news/alarms", headers={"authorization": f"bearer {key}"})
 
-        answers = [ask("one") for _ in range(101)]
-        other = ask("two")
+        responses = [get("one") for _ in range(101)]
+        other = get("two")
         clock.at_s += 60
-        renewed = ask("one")
+        renewed = get("one")
 
-    remaining = [int(answer.headers["X-RateLimit-Remaining"]) for answer in answers[:100]]
-    assert [answer.status_code for answer in answers] == [200] * 100 + [429]
-    assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"100"}
-    assert {int(answer.headers["X-RateLimit-Reset"]) for answer in answers} == {int(THURSDAY) + 60}
-    assert "Retry-After" not in answers[-1].headers
+    remaining = [int(response.headers["X-RateLimit-Remaining"]) for response in responses[:100]]
+    assert [response.status_code for response in responses] == [200] * 100 + [429]
+    assert {response.headers["X-RateLimit-Limit"] for response in responses} == {"100"}
+    assert {int(response.headers["X-RateLimit-Reset"]) for response in responses} == {int(THURSDAY) + 60}
+    assert "Retry-After" not in responses[-1].headers
     assert any(later > earlier for earlier, later in itertools.pairwise(remaining))
     assert all(abs(left - (99 - place)) <= 3 for place, left in enumerate(remaining))
     assert (other.status_code, renewed.status_code) == (200, 200)
@@ -298,7 +298,7 @@ def test_notices_announce_each_wednesday_and_patches_newest_first_in_korean_time
     assert "+" not in maintenance[0]["Date"]
     assert any("클래스 밸런스" in one["Title"] for one in found)
     assert {one["Title"] for one in found if "임시 점검 안내" in one["Title"]}
-    # Milliseconds lose their zeros at the end, or are not there at all.
+    # Milliseconds lose trailing zeros, or are missing.
     assert len({len(date_text) for date_text in dates}) > 1
 
 
@@ -310,7 +310,7 @@ def test_notices_are_searched_by_type_and_text(api):
     assert 0 < len(by_text) < len(by_type)
 
 
-def test_events_run_now_and_some_have_no_day_of_reward(api):
+def test_events_are_current_and_some_have_no_reward_date(api):
     found = api.get("/news/events").json()
     today = date(2026, 11, 19).isoformat()
 
@@ -319,7 +319,7 @@ def test_events_run_now_and_some_have_no_day_of_reward(api):
     assert None in [one["RewardDate"] for one in found]
 
 
-def test_a_name_that_looks_like_a_word_of_the_api_is_a_name(api):
+def test_a_term_of_the_api_is_treated_as_a_name(api):
     assert combined(api, "치명", "profiles") is None
 
 

@@ -46,7 +46,7 @@ def run_in_progress(instance: dg.DagsterInstance, **tags: str) -> str:
     return run.run_id
 
 
-def test_the_home_is_a_copy_of_the_projects_configuration_and_children_get_their_variables(tmp_path):
+def test_the_home_has_the_configuration_and_children_get_their_variables(tmp_path):
     settings = get_settings(home=tmp_path)
     variables = prepare_dagster_home(
         settings, Databases("postgresql+psycopg2://a", "postgresql+psycopg2://b", None)
@@ -85,7 +85,7 @@ def test_concurrent_processes_create_the_tables_once(tmp_path):
         create_dagster_tables(databases)
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password():
+def test_an_unreachable_database_is_reported_without_its_password():
     for address in ("ann:s3cret@127.0.0.1:9/dagster", "127.0.0.1:9/dagster?user=ann&password=s3cret"):
         gone = Databases(f"postgresql+psycopg2://{address}", "", None)
 
@@ -95,7 +95,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password():
         assert "s3cret" not in str(raised.value)
 
 
-def test_a_user_who_may_not_make_tables_is_told_so(tmp_path):
+def test_a_missing_privilege_to_create_tables_is_reported(tmp_path):
     with embedded_postgres(get_settings(home=tmp_path)) as databases:
         engine = create_engine(databases.lostark, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
@@ -126,12 +126,12 @@ def test_a_run_that_the_last_platform_launched_is_marked_as_failed(instance):
     assert fail_abandoned_runs(instance, LATER) == []
 
 
-def test_a_run_of_a_process_that_lives_is_left_alone(instance):
+def test_a_run_of_a_live_process_is_not_changed(instance):
     run_id = run_in_progress(instance, **process_tag())
-    untold = run_in_progress(instance)
+    untagged = run_in_progress(instance)
 
     assert fail_abandoned_runs(instance, LATER) == []
-    assert {run.run_id for run in instance.get_runs()} == {run_id, untold}
+    assert {run.run_id for run in instance.get_runs()} == {run_id, untagged}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_run_of_a_process_that_lives_is_left_alone(instance):
     ["999999999:1.00", f"{os.getpid()}:1.00", "nonsense"],
     ids=["no process", "another process", "nonsense"],
 )
-def test_a_run_of_a_process_that_is_gone_is_marked_as_failed(instance, tag):
+def test_a_run_of_a_dead_process_is_marked_as_failed(instance, tag):
     run_id = run_in_progress(instance, **{PROCESS_TAG: tag})
 
     assert fail_abandoned_runs(instance, LONG_AGO) == [run_id]

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL against real processes: shared, and up again after any death."""
+"""The embedded PostgreSQL with real processes: sharing, and recovery after any crash."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ with embedded_postgres(get_settings(home=sys.argv[1])):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    # Long, and with what a shell would trip over: both are what a user's folder may look like.
+    # A long path with characters that a shell interprets, as in a user's folder.
     return tmp_path_factory.mktemp("home") / f"a folder's {'x' * 90}"
 
 
@@ -36,11 +36,11 @@ def connect(url: str) -> psycopg2.extensions.connection:
     return psycopg2.connect(url.replace("postgresql+psycopg2://", "postgresql://"))
 
 
-def ask(url: str, question: str) -> object:
+def fetch_value(url: str, query: str) -> object:
     connection = connect(url)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(question)
+            cursor.execute(query)
             return cursor.fetchone()[0]
     finally:
         connection.close()
@@ -62,10 +62,10 @@ def end(holder: subprocess.Popen[str], number: signal.Signals) -> None:
     holder.stdout.close()
 
 
-def test_it_brings_its_databases_and_stops_with_its_last_holder(home):
+def test_it_creates_its_databases_and_stops_with_its_last_holder(home):
     with embedded_postgres(get_settings(home=home)) as databases:
         urls = (databases.dagster, databases.lostark, databases.mlflow)
-        names = tuple(ask(url, "SELECT current_database()") for url in urls)
+        names = tuple(fetch_value(url, "SELECT current_database()") for url in urls)
 
         assert names == DATABASES
         with embedded_postgres(get_settings(home=home)):
@@ -80,11 +80,11 @@ def test_it_survives_a_killed_holder_and_stops_with_the_next(home):
 
     assert is_running(home)
     with embedded_postgres(get_settings(home=home)) as databases:
-        assert ask(databases.dagster, "SELECT 1") == 1
+        assert fetch_value(databases.dagster, "SELECT 1") == 1
     assert not is_running(home)
 
 
-def test_leaving_does_not_take_it_from_another_process(home):
+def test_it_keeps_running_for_another_process(home):
     holder = hold(home)
     try:
         with embedded_postgres(get_settings(home=home)):
@@ -95,12 +95,12 @@ def test_leaving_does_not_take_it_from_another_process(home):
     assert not is_running(home)
 
 
-def test_it_comes_again_after_the_server_itself_was_killed_and_its_number_is_somebody_elses(home):
+def test_it_restarts_after_the_server_was_killed_and_its_pid_reused(home):
     with embedded_postgres(get_settings(home=home)) as databases:
         pid = int((home / "postgres/postmaster.pid").read_text().split()[0])
         connection = connect(databases.lostark)
         with connection, connection.cursor() as cursor:
-            cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+            cursor.execute("CREATE TABLE kept AS SELECT 42 AS value")
         connection.close()
         subprocess.run(["kill", "-9", str(pid)], check=True)
     file = home / "postgres/postmaster.pid"
@@ -108,20 +108,20 @@ def test_it_comes_again_after_the_server_itself_was_killed_and_its_number_is_som
     file.write_text("".join(["1\n", *lines[1:]]))
 
     with embedded_postgres(get_settings(home=home)) as databases:
-        assert ask(databases.lostark, "SELECT answer FROM kept") == 42
+        assert fetch_value(databases.lostark, "SELECT value FROM kept") == 42
 
 
-def test_configured_addresses_are_handed_on_and_nothing_is_started(tmp_path):
-    url = "postgresql://somebody:secret@nowhere.invalid/x"
+def test_configured_addresses_are_passed_on_and_nothing_is_started(tmp_path):
+    url = "postgresql://user:secret@nowhere.invalid/x"
     settings = get_settings(home=tmp_path / "home", dagster_postgres_url=url, postgres_url=url)
 
     with embedded_postgres(settings) as databases:
-        assert databases.dagster == "postgresql+psycopg2://somebody:secret@nowhere.invalid/x"
+        assert databases.dagster == "postgresql+psycopg2://user:secret@nowhere.invalid/x"
         assert "secret" not in repr(databases)
     assert not (tmp_path / "home").exists()
 
 
-def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path):
+def test_data_of_another_major_version_is_refused_and_unchanged(tmp_path):
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres/PG_VERSION").write_text("15\n")
 

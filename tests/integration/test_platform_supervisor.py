@@ -45,7 +45,7 @@ sys.exit(supervisor.run_services(
 
 
 class Running:
-    """A supervisor in a process of its own; services are (name, code, restarts), -1 for an expendable one."""
+    """A supervisor in a separate process; services are (name, code, restarts), -1 for an expendable one."""
 
     def __init__(self, home: Path, *services: tuple[str, str, int], ignore_sigint: bool = False) -> None:
         self.home = home
@@ -59,18 +59,18 @@ class Running:
                 stderr=subprocess.STDOUT,
             )
 
-    def said(self) -> str:
+    def read_output(self) -> str:
         return self.output.read_text()
 
     def await_text(self, text: str) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while text not in self.said():
-            assert time.monotonic() < deadline, self.said()
+        while text not in self.read_output():
+            assert time.monotonic() < deadline, self.read_output()
             time.sleep(0.05)
 
     def pids(self) -> dict[str, int]:
-        noted = json.loads((self.home / "services.json").read_text())
-        return {entry["name"]: entry["pid"] for entry in noted}
+        recorded = json.loads((self.home / "services.json").read_text())
+        return {entry["name"]: entry["pid"] for entry in recorded}
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -115,7 +115,7 @@ def test_a_stop_signal_ends_every_service_and_counts_as_success(start, number):
     assert not (running.home / "services.json").exists()
 
 
-def test_a_shell_that_ignores_sigint_takes_it_neither_from_us_nor_from_the_services(start):
+def test_sigint_works_from_a_shell_that_ignores_it(start):
     running = start(("a", DISPOSITIONS, 0), ignore_sigint=True)
     running.await_text("all ready")
 
@@ -123,7 +123,7 @@ def test_a_shell_that_ignores_sigint_takes_it_neither_from_us_nor_from_the_servi
     assert running.stop(signal.SIGINT) == 0
 
 
-def test_what_ignores_sigterm_and_what_a_service_started_is_killed(start):
+def test_services_that_ignore_sigterm_and_their_children_are_killed(start):
     running = start(("stubborn", STUBBORN, 0), ("parent", PARENT, 0))
     running.await_text("all ready")
     family = running.family()
@@ -139,20 +139,20 @@ def test_the_death_of_a_service_stops_everything_and_shows_its_last_lines(start)
     family = running.family()
 
     assert running.process.wait(PATIENCE_S) == 1
-    assert "b died (status 1)" in running.said()
-    assert "NameError" in running.said()
+    assert "b died (status 1)" in running.read_output()
+    assert "NameError" in running.read_output()
     assert alive(family) == []
 
 
-def test_a_service_is_started_again_as_often_as_it_may_die(start):
+def test_a_service_is_restarted_up_to_its_limit(start):
     running = start(("a", SLEEPER, 0), ("b", SLEEPER.replace("600", "0.5"), 1))
 
     assert running.process.wait(PATIENCE_S) == 1
-    assert running.said().count("b died (status 0); restarting it") == 1
-    assert running.said().count("b died (status 0); everything was stopped") == 1
+    assert running.read_output().count("b died (status 0); restarting it") == 1
+    assert running.read_output().count("b died (status 0); everything was stopped") == 1
 
 
-def test_an_expendable_service_comes_back_and_the_others_never_notice(start):
+def test_an_expendable_service_is_restarted_without_affecting_others(start):
     running = start(("a", SLEEPER, 0), ("extra", SLEEPER, -1))
     running.await_text("all ready")
     first = running.pids()
@@ -169,16 +169,16 @@ def test_an_expendable_service_comes_back_and_the_others_never_notice(start):
     assert running.stop() == 0
 
 
-def test_an_expendable_service_that_never_gets_ready_keeps_nobody_waiting(start):
+def test_an_expendable_service_that_is_never_ready_blocks_nothing(start):
     running = start(("a", SLEEPER, 0), ("extra", "import sys; sys.exit(3)", -1))
 
     running.await_text("all ready")
 
-    assert "extra is not ready after" in running.said()
+    assert "extra is not ready after" in running.read_output()
     assert running.stop() == 0
 
 
-def test_a_second_signal_does_not_wait_for_the_stubborn(start):
+def test_a_second_signal_does_not_wait_for_unresponsive_services(start):
     running = start(("stubborn", STUBBORN, 0))
     running.await_text("all ready")
     family = running.family()
@@ -189,7 +189,7 @@ def test_a_second_signal_does_not_wait_for_the_stubborn(start):
     assert alive(family) == []
 
 
-def test_the_next_start_ends_what_a_killed_supervisor_left(start, monkeypatch):
+def test_the_next_start_ends_services_left_by_a_killed_supervisor(start, monkeypatch):
     monkeypatch.setattr(supervisor, "TERM_TIMEOUT_S", 1.0)
     running = start(("a", SLEEPER, 0), ("parent", PARENT, 0))
     running.await_text("all ready")
@@ -203,8 +203,8 @@ def test_the_next_start_ends_what_a_killed_supervisor_left(start, monkeypatch):
     assert stop_orphaned_services(running.home) == []
 
 
-def test_a_note_about_somebody_elses_process_harms_nobody(tmp_path):
-    note = [{"name": "a", "pid": os.getpid(), "created_at": 1.0}]
-    (tmp_path / "services.json").write_text(json.dumps(note))
+def test_a_recorded_pid_of_another_process_is_not_killed(tmp_path):
+    record = [{"name": "a", "pid": os.getpid(), "created_at": 1.0}]
+    (tmp_path / "services.json").write_text(json.dumps(record))
 
     assert stop_orphaned_services(tmp_path) == []

@@ -26,7 +26,7 @@ from tests.pure.alerts.receivers import mails, webhooks
 
 NOW = datetime(2026, 10, 30, 20, tzinfo=UTC)
 TEXT = Text(
-    "A source does not answer: 한국 <demo>",
+    "A source does not respond: 한국 <demo>",
     is_over=False,
     at=NOW,
     facts=(("What", "a < b & c"), ("Since", "2026-10-30 20:00:00 UTC"), ("Runbook", "docs/runbook.md#x")),
@@ -58,7 +58,7 @@ def test_slack_gets_blocks_with_its_own_escapes_and_a_text_for_notifications():
         Slack(server.url("/services/T/B/x")).send(TEXT)
 
     ((_, body),) = server.received
-    assert body["text"] == ":rotating_light: A source does not answer: 한국 &lt;demo&gt;"
+    assert body["text"] == ":rotating_light: A source does not respond: 한국 &lt;demo&gt;"
     assert body["blocks"][0]["text"] == {"type": "plain_text", "text": TEXT.title, "emoji": False}
     assert body["blocks"][1]["text"] == {"type": "mrkdwn", "text": "*What*\na &lt; b &amp; c"}
 

@@ -100,7 +100,7 @@ def test_a_mute_from_the_command_line_is_in_the_state(tmp_path):
     (listed,) = read_alerts(settings).problems
     assert listed["key"] == PROBLEM.key
     assert listed["muted_until"] == until
-    assert listed["runbook"] == "docs/runbook.md#a-source-does-not-answer"
+    assert listed["runbook"] == "docs/runbook.md#a-source-does-not-respond"
     assert read_alerts(settings).unsent == {"slack": 1}
     with pytest.raises(NotFound, match="Nothing was muted"):
         mute(settings, "nonsense", "2h")

@@ -1,4 +1,4 @@
-"""Which request goes wrong, how limits count, what bodies are kept: decided without a server."""
+"""Fault selection, request limits and the body cache, without a server."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from lostark_simulator.mock_server.traffic import CONTROL_ROUTE, Traffic, get_ro
         ("/favicon.ico", "other"),
     ],
 )
-def test_every_path_has_a_route_of_a_closed_list(path, route):
+def test_every_path_maps_to_a_known_route(path, route):
     assert get_route(path) == route
 
 
-def test_a_fault_follows_from_seed_and_number_alone():
+def test_a_fault_depends_on_seed_and_number_only():
     faults = FaultConfig(share=0.2, seed=7)
     first = [pick_fault(faults, number, "battle_logs.list") for number in range(1, 500)]
     other_seed = [pick_fault(FaultConfig(share=0.2, seed=8), n, "battle_logs.list") for n in range(1, 500)]
@@ -43,7 +43,7 @@ def test_a_fault_follows_from_seed_and_number_alone():
     assert first != other_seed
 
 
-def test_the_share_is_kept_and_every_kind_comes_about_as_often():
+def test_the_share_of_faults_and_of_each_kind_is_as_configured():
     faults = FaultConfig(share=0.2)
     kinds = Counter(pick_fault(faults, number, "battle_logs.list") for number in range(1, 20_001))
     wrong = 20_000 - kinds[None]
@@ -60,7 +60,7 @@ def test_a_larger_share_keeps_the_faults_of_a_smaller_one():
     assert all(more == less for less, more in zip(few, many, strict=True) if less)
 
 
-def test_pages_are_repeated_and_mixed_up_in_the_listing_alone():
+def test_page_faults_affect_the_listing_only():
     faults = FaultConfig(share=1.0)
     seen = {pick_fault(faults, number, "battle_logs.fetch") for number in range(1, 2_000)}
 
@@ -69,18 +69,18 @@ def test_pages_are_repeated_and_mixed_up_in_the_listing_alone():
     assert pick_fault(only_pages, 1, "battle_logs.fetch") is None
 
 
-def test_nothing_goes_wrong_without_a_share_and_never_with_the_steering():
+def test_no_faults_without_a_share_or_on_control_routes():
     assert {pick_fault(FaultConfig(), number, "battle_logs.list") for number in range(1, 500)} == {None}
     assert {pick_fault(FaultConfig(share=1), number, CONTROL_ROUTE) for number in range(1, 500)} == {None}
 
 
 @pytest.mark.parametrize("wrong", [{"share": 1.2}, {"share": -0.1}, {"kinds": ("404",)}, {"kinds": ()}])
-def test_faults_that_make_no_sense_are_refused_with_the_list_of_kinds(wrong):
+def test_invalid_faults_are_refused_with_the_list_of_kinds(wrong):
     with pytest.raises(SettingsError, match="reordered_page"):
         FaultConfig(**wrong)
 
 
-def test_traffic_counts_requests_and_numbers_them_without_the_steering():
+def test_traffic_counts_and_numbers_requests_except_control_routes():
     traffic = Traffic(FaultConfig(share=1.0, kinds=("500",)))
     for path in ("/v1/battle-logs", "/mock-server/counts", "/v1/battle-logs/a"):
         traffic.arrive(path, 10.0)
@@ -91,7 +91,7 @@ def test_traffic_counts_requests_and_numbers_them_without_the_steering():
     assert traffic.requests == {}
 
 
-def test_the_busiest_window_is_found_to_the_request():
+def test_the_busiest_window_is_exact():
     traffic = Traffic(FaultConfig())
     for at_s in (0.0, 1.0, 1.5, 1.9, 2.0, 5.0):
         traffic.arrive("/v1/battle-logs", at_s)
@@ -101,7 +101,7 @@ def test_the_busiest_window_is_found_to_the_request():
     assert traffic.busiest("open_api", 10.0) == 0
 
 
-def test_a_renewed_window_lets_a_key_in_again_when_it_ends():
+def test_a_fixed_window_allows_a_key_again_when_it_ends():
     limit = RenewedWindow(2, 60.0)
     verdicts = [limit.count("a", at_s) for at_s in (100.0, 110.0, 159.9, 160.0)]
 
@@ -111,7 +111,7 @@ def test_a_renewed_window_lets_a_key_in_again_when_it_ends():
     assert limit.count("b", 159.9).remaining == 1
 
 
-def test_a_sliding_window_never_lets_more_in_within_any_stretch():
+def test_a_sliding_window_never_exceeds_the_limit():
     limit = SlidingWindow(2, 60.0)
     verdicts = [limit.count("a", at_s) for at_s in (100.0, 150.0, 155.0, 160.0, 165.0)]
 
@@ -120,7 +120,7 @@ def test_a_sliding_window_never_lets_more_in_within_any_stretch():
     assert verdicts[4].reset_at_s == 210.0
 
 
-def test_the_cache_forgets_what_was_asked_for_longest_ago():
+def test_the_cache_evicts_the_least_recently_used_body():
     cache = BodyCache(max_bytes=10)
     cache.put("a", b"12345")
     cache.put("b", b"12345")
@@ -155,9 +155,9 @@ def test_the_weekly_maintenance_is_wednesday_six_to_ten_in_korea(at, is_down):
         (b"x=1&filters=combat-skills", ["combat-skills"]),
     ],
 )
-def test_filters_are_parted_by_a_literal_plus(query, names):
+def test_filters_are_separated_by_a_literal_plus(query, names):
     assert parse_filters(query) == names
 
 
-def test_without_filters_all_are_asked_for():
+def test_without_filters_all_parts_are_selected():
     assert len(parse_filters(b"")) == len(parse_filters(b"filters=")) == 11

@@ -1,4 +1,4 @@
-"""The season is plausible: group make-up, damage levels, and fights that are made one at a time."""
+"""The season is plausible: group make-up, damage levels, and fights generated one at a time."""
 
 import tracemalloc
 from itertools import islice
@@ -15,7 +15,7 @@ def fights():
     return list(generate_fights(SeasonConfig(encounters=90, seed=2, hits_per_player=60, dirt=False)))
 
 
-def test_groups_have_at_most_one_support_a_party(fights):
+def test_groups_have_at_most_one_support_per_party(fights):
     for fight in fights:
         for party in {player.party for player in fight.players}:
             members = [player for player in fight.players if player.party == party]
@@ -30,7 +30,7 @@ def test_hits_lie_inside_the_fight_and_fill_it(fights):
         assert times.max() == fight.wall_ms
 
 
-def test_nobody_hits_while_dead(fights):
+def test_no_player_hits_while_dead(fights):
     for fight in fights:
         for player in fight.players:
             for at, dead_for in player.deaths:

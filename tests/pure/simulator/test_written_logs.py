@@ -1,4 +1,4 @@
-"""The generated database, decoded with the standard library only, agrees with itself and with the truth."""
+"""The generated database, read with the standard library only, is consistent and matches ground truth."""
 
 import gzip
 import json
@@ -35,7 +35,7 @@ def query(path, sql):
 
 @pytest.fixture(scope="module")
 def clean_players(season):
-    """Every player of every log that a pipeline has to keep: (encounter, preview, entity, stats, skills)."""
+    """Every player of every valid log: (encounter, preview, entity, stats, skills)."""
     path, _, truth = season
     kept = set(truth.encounters.query("expected_outcome == 'kept'").encounter_id)
     encounters = {row["id"]: row for row in query(path, "SELECT * FROM encounter")}
@@ -53,7 +53,7 @@ def clean_players(season):
     ]
 
 
-def test_one_seed_gives_one_content(tmp_path):
+def test_the_content_is_determined_by_the_seed(tmp_path):
     config = SeasonConfig(encounters=3, seed=3, hits_per_player=60)
     paths = [tmp_path / "one" / "a.db", tmp_path / "two" / "a.db"]
     for path in paths:
@@ -71,13 +71,13 @@ def test_one_seed_gives_one_content(tmp_path):
         assert path.read_bytes() == truth_paths(paths[1])[table].read_bytes()
 
 
-def test_another_seed_gives_other_fights():
+def test_another_seed_gives_different_fights():
     one, other = (generate_fight(SeasonConfig(seed=seed, hits_per_player=60), 3) for seed in (1, 2))
 
     assert one.started_at_ms != other.started_at_ms
 
 
-def test_a_fight_is_the_same_whatever_the_number_of_fights(tmp_path):
+def test_a_fight_does_not_depend_on_the_number_of_fights(tmp_path):
     contents = []
     for total in (9, 5):
         config = SeasonConfig(encounters=total, seed=7, hits_per_player=60)
@@ -87,7 +87,7 @@ def test_a_fight_is_the_same_whatever_the_number_of_fights(tmp_path):
     assert contents[0] == contents[1]
 
 
-def test_hits_add_up_to_skills_and_skills_to_players_and_players_to_the_total(season, clean_players):
+def test_hits_skills_and_players_sum_to_the_total(season, clean_players):
     totals = {}
     for encounter, _, row, stats, skills in clean_players:
         for skill in skills.values():
@@ -119,7 +119,7 @@ def test_buff_maps_are_the_damage_of_the_hits_that_carry_the_buff(clean_players)
         assert added == stats[key]
 
 
-def test_truth_is_what_the_hits_say(season, clean_players):
+def test_ground_truth_matches_the_hits(season, clean_players):
     _, _, truth = season
     by_key = truth.players.set_index(["encounter_id", "player_name"])
     for _, preview, row, stats, skills in clean_players:
@@ -160,7 +160,7 @@ def test_the_rolling_dps_divides_by_ten_seconds_at_the_ends_too(clean_players):
         assert stats["dpsRolling10sAvg"][second] == near // 10
 
 
-def test_the_boss_loses_what_is_dealt(season):
+def test_the_boss_loses_the_damage_dealt(season):
     path, _, truth = season
     complete = truth.encounters.query("dirt.isna() and is_duplicate_of.isna()")
     bosses = {
@@ -177,7 +177,7 @@ def test_the_boss_loses_what_is_dealt(season):
         assert [item["time"] for item in items] == sorted({item["time"] for item in items})
 
 
-def test_every_kind_of_dirt_is_there_once_among_forty_fights(season):
+def test_every_kind_of_dirt_occurs_once_among_forty_fights(season):
     _, summary, truth = season
     first = truth.encounters.query("fight_number < 40 and dirt.notna()")
 
@@ -189,7 +189,7 @@ def test_every_kind_of_dirt_is_there_once_among_forty_fights(season):
     assert (truth.encounters.expected_outcome == "quarantine").sum() == summary.quarantined
 
 
-def test_each_kind_of_dirt_does_what_it_says(season):
+def test_each_kind_of_dirt_has_its_effect(season):
     path, _, truth = season
     ids = truth.encounters.query("fight_number < 40 and dirt.notna()").set_index("dirt").encounter_id
 
@@ -248,7 +248,7 @@ def test_each_kind_of_dirt_does_what_it_says(season):
     assert sum(skill["hits"] for skill in read_blob(players("one_hit_log")[0]["skills"]).values()) == 1
 
 
-def test_no_dirt_when_none_is_wanted():
+def test_no_dirt_if_disabled():
     fights = generate_fights(SeasonConfig(encounters=20, hits_per_player=40, dirt=False))
 
     assert all(fight.dirt is None for fight in fights)
@@ -270,7 +270,7 @@ def test_two_uploaders_of_one_fight_share_its_players(season):
         assert uploaders[copy.encounter_id] != uploaders[first]
 
 
-def test_a_gap_between_phases_is_taken_off_the_duration(tmp_path):
+def test_an_intermission_is_subtracted_from_the_duration(tmp_path):
     config = SeasonConfig(
         encounters=10, raids=("Final Act: Kazeros",), hits_per_player=40, wipe_share=0, dirt=False
     )
@@ -285,7 +285,7 @@ def test_a_gap_between_phases_is_taken_off_the_duration(tmp_path):
         assert (row["duration"] < whole) == (gap is not None)
 
 
-def test_an_upload_holds_the_same_numbers_as_the_database(tmp_path):
+def test_an_upload_has_the_same_numbers_as_the_database(tmp_path):
     fight = generate_fight(SeasonConfig(hits_per_player=60), 0)
     plain = json.loads(write_upload_json(tmp_path / "a.json", fight).read_text())
     packed = json.loads(
