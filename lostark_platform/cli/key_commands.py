@@ -1,4 +1,4 @@
-"""``lostark key …``: API keys. What the commands do stands in ``lostark_api.services.keys``."""
+"""``lostark key …``: API keys, implemented by ``lostark_api.services.keys``."""
 
 # ruff: noqa: PLC0415 - imports wait for their command, as in the packages below
 
@@ -10,20 +10,20 @@ import typer
 
 from lostark_platform.cli.options import AsJson
 
-key = typer.Typer(no_args_is_help=True, help="Keys of the API: for uploads, and for raw logs.")
+key = typer.Typer(no_args_is_help=True, help="API keys for uploads and raw logs.")
 
-Name = Annotated[str, typer.Argument(help="What the key is for, or whose it is.")]
+Name = Annotated[str, typer.Argument(help="Purpose or owner of the key.")]
 
 
 @key.command()
 def create(
     name: Name,
     *,
-    scope: Annotated[list[str], typer.Option(help="What it opens: upload, logs:read; repeatable.")],
-    per_minute: Annotated[int, typer.Option(min=1, help="Most requests in a minute.")] = 120,
+    scope: Annotated[list[str], typer.Option(help="Scope: upload or logs:read; repeatable.")],
+    per_minute: Annotated[int, typer.Option(min=1, help="Maximum requests per minute.")] = 120,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it, for the only time: only its hash is kept."""
+    """Create a key and print it once: only its hash is stored."""
     from lostark_api.services.keys import create_key
     from lostark_assets.marts.publish import marts_url
     from lostark_assets.settings import get_settings
@@ -40,7 +40,7 @@ def create(
 
 @key.command("list")
 def list_all(*, as_json: AsJson = False) -> None:
-    """List the keys: what they open, when they were last used, which are revoked."""
+    """List keys with scopes, last use and revocation."""
     from dataclasses import asdict
 
     from lostark_api.services.keys import list_keys
@@ -55,12 +55,12 @@ def list_all(*, as_json: AsJson = False) -> None:
     elif found:
         terminal.print_table(found[0], [[_shown(value) for value in one.values()] for one in found])
     else:
-        terminal.say("there is no key yet: `lostark key create NAME --scope upload` makes one")
+        terminal.say("there is no key yet: `lostark key create NAME --scope upload` creates one")
 
 
 @key.command()
 def revoke(name: Name) -> None:
-    """Let a key open nothing any more. The API notices within ten seconds."""
+    """Revoke an API key. It takes effect within ten seconds."""
     from lostark_api.services.keys import revoke_key
     from lostark_assets.marts.publish import marts_url
     from lostark_assets.settings import get_settings

@@ -26,18 +26,18 @@ _SHOWN_TAGS = ("trigger", "decision")
 
 
 class NothingRegistered(NotFound):
-    """No model was ever registered."""
+    """No model is registered."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One version as ``list`` shows it."""
+    """A version in ``list``."""
 
     version: ModelVersion
     metrics: dict[str, float]
 
     def document(self) -> dict[str, Any]:
-        """Its part of ``--json``."""
+        """Its ``--json`` entry."""
         of = self.version
         return {
             "version": of.version,
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Details:
-    """One version as ``show`` shows it, with what became of it."""
+    """A version in ``show``, with its alias history."""
 
     line: Line
     changes: list[AliasChange]
@@ -68,19 +68,19 @@ class Details:
 
 
 def change_document(change: AliasChange) -> dict[str, Any]:
-    """A change of an alias as ``--json`` shows it."""
+    """An alias change for ``--json``."""
     return dict(vars(change))
 
 
 def list_versions(registry: ModelRegistry, limit: int) -> list[Line]:
-    """The newest versions, and those that an alias points to, however old."""
+    """The newest versions, and all versions with an alias."""
     versions = registry.versions()
     shown = [v for place, v in enumerate(versions) if place < limit or v.aliases]
     return [Line(version, registry.metrics(version)) for version in shown]
 
 
 def details(registry: ModelRegistry, lake: Lake, number: int | None) -> Details:
-    """That version; by default the champion, or the newest where there is none.
+    """Read a version; by default the champion, or the newest if there is none.
 
     Raises:
         NothingRegistered: there is no version at all.
@@ -105,7 +105,7 @@ def details(registry: ModelRegistry, lake: Lake, number: int | None) -> Details:
 def promote(
     registry: ModelRegistry, lake: Lake, number: int, *, by: str, why: str, now: datetime, load: Load
 ) -> AliasChange:
-    """Make that version champion, if it can be loaded.
+    """Promote a version to champion, if it can be loaded.
 
     Raises:
         UnknownModelVersion: there is no such version.
@@ -119,7 +119,7 @@ def promote(
 def rollback(
     registry: ModelRegistry, lake: Lake, *, by: str, why: str, now: datetime, load: Load
 ) -> AliasChange:
-    """Make the champion before the present one champion again, if it can be loaded.
+    """Restore the previous champion, if it can be loaded.
 
     Raises:
         NothingToRollBackTo: the history knows none.
@@ -138,7 +138,7 @@ def _ask_for_reason(why: str) -> None:
 
 
 def show_list(lines: list[Line]) -> None:
-    """A table, the newest first."""
+    """Print versions as a table, newest first."""
     rows = [
         (
             line.version.version,
@@ -156,7 +156,7 @@ def show_list(lines: list[Line]) -> None:
 
 
 def show_details(found: Details) -> None:
-    """The card, the metrics, the tags, and what became of the version."""
+    """Print card, metrics, tags and alias history of a version."""
     version = found.line.version
     out = terminal.console()
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
@@ -182,7 +182,7 @@ def show_details(found: Details) -> None:
 
 
 def show_change(change: AliasChange) -> None:
-    """One line: what is in force now."""
+    """Print one line about the active version."""
     before = "none" if change.from_version is None else f"version {change.from_version}"
     terminal.say(
         f"{change.alias} of {change.model_name} is version {change.to_version} now; it was {before}. "

@@ -1,6 +1,6 @@
-"""``lostark model …``: the registered models. What the commands do stands in ``cli.model``.
+"""``lostark model …``: options of the commands, which ``cli.model`` implements.
 
-That is imported when a command is called: MLflow takes seconds.
+It is imported when a command is called, since MLflow takes seconds.
 """
 
 # ruff: noqa: PLC0415 - see above
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from lostark_ml.registry.aliases import AliasChange
     from lostark_ml.registry.model_registry import ModelRegistry
 
-model = typer.Typer(no_args_is_help=True, help="The registered models of expected DPS, and which is in use.")
+model = typer.Typer(no_args_is_help=True, help="Registered models of expected DPS, and the active champion.")
 
-Why = Annotated[str, typer.Option("--why", help="The reason; it is kept.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, which is recorded.")]
 By = Annotated[str | None, typer.Option("--by", help="Who decided; by default the user of this computer.")]
 
 
@@ -32,11 +32,12 @@ By = Annotated[str | None, typer.Option("--by", help="Who decided; by default th
 def list_versions(
     *,
     limit: Annotated[
-        int, typer.Option(min=1, help="How many versions, newest first; those in use always.")
+        int,
+        typer.Option(min=1, help="Number of versions, newest first; those with an alias always included."),
     ] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List the versions with their figures; which is champion, which is challenger."""
+    """List versions with metrics and aliases."""
     from lostark_platform import terminal
     from lostark_platform.cli import model as command
 
@@ -47,18 +48,18 @@ def list_versions(
     elif lines:
         command.show_list(lines)
     else:
-        terminal.say("no model is registered yet: the first is trained when enough fights are in")
+        terminal.say("no model is registered yet: the first is trained once there are enough fights")
 
 
 @model.command()
 def show(
     version: Annotated[
-        int | None, typer.Argument(metavar="[VERSION]", help="Which; by default the champion.")
+        int | None, typer.Argument(metavar="[VERSION]", help="By default the champion.")
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show one version: its card, figures, tags, and who made it champion or took that away."""
+    """Show one version: model card, metrics, tags and alias history."""
     from lostark_platform import terminal
     from lostark_platform.cli import model as command
 
@@ -72,13 +73,13 @@ def show(
 
 @model.command()
 def promote(
-    version: Annotated[int, typer.Argument(help="The version that becomes champion.")],
+    version: Annotated[int, typer.Argument(help="The version to promote.")],
     *,
     why: Why,
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a version champion, whatever the gate said. It must be loadable."""
+    """Promote a version to champion, regardless of the gate. It must be loadable."""
     from lostark_platform.cli import model as command
 
     with _registry() as (registry, lake):
@@ -90,7 +91,7 @@ def promote(
 
 @model.command()
 def rollback(*, why: Why, by: By = None, as_json: AsJson = False) -> None:
-    """Make the champion before the present one champion again; once more goes one further back."""
+    """Restore the previous champion; repeat to go back further."""
     from lostark_platform.cli import model as command
 
     with _registry() as (registry, lake):

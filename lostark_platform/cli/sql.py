@@ -26,11 +26,11 @@ _ROWS_A_BATCH = 10_000
 
 
 class WrongQuery(WrongUsage):
-    """The query does not parse, names what is not there, or would change something."""
+    """The query does not parse, refers to unknown names, or would change data."""
 
 
 def run_query(lake: Lake, query: str, *, limit: int | None = None) -> pa.Table:
-    """The rows that ``query`` gives, at most ``limit``.
+    """The rows of ``query``, at most ``limit``.
 
     Raises:
         WrongQuery: with DuckDB's message and the tables that there are.
@@ -59,7 +59,7 @@ def _refuse_changes(connection: duckdb.DuckDBPyConnection, query: str) -> None:
 
 
 def _register(connection: duckdb.DuckDBPyConnection, lake: Lake, query: str) -> None:
-    """Only tables that the query names: opening each costs time."""
+    """Register only the tables that the query names: opening each takes time."""
     text, names = query.lower(), list(CONTRACTS)
     for name in names if _OF_ALL_TABLES.search(query) else [name for name in names if name in text]:
         connection.register(name, lake.dataset(name))
@@ -69,7 +69,7 @@ def _register(connection: duckdb.DuckDBPyConnection, lake: Lake, query: str) -> 
 
 
 def column_names(table: pa.Table) -> list[str]:
-    """The columns, each name once: a second ``x`` becomes ``x_1``."""
+    """Unique column names: a second ``x`` becomes ``x_1``."""
     names: list[str] = []
     for name in table.column_names:
         unique, count = name, 0
@@ -81,13 +81,13 @@ def column_names(table: pa.Table) -> list[str]:
 
 
 def iterate_rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """The rows as Python values, some thousand in memory at a time."""
+    """The rows as Python values, read in batches."""
     for batch in table.to_batches(max_chunksize=_ROWS_A_BATCH):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def write_json(table: pa.Table, out: TextIO) -> None:
-    """A JSON list of one object a row."""
+    """Write a JSON list with one object per row."""
     names = column_names(table)
     out.write("[")
     for count, row in enumerate(iterate_rows(table)):
@@ -97,7 +97,7 @@ def write_json(table: pa.Table, out: TextIO) -> None:
 
 
 def write_csv(table: pa.Table, out: TextIO) -> None:
-    """CSV with a header; what is missing is empty, lists are JSON."""
+    """Write CSV with a header; nulls are empty, lists are JSON."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(column_names(table))
     writer.writerows([_csv_value(to_json_value(value)) for value in row] for row in iterate_rows(table))
