@@ -25,12 +25,12 @@ _SHOWN_METRICS = ("mape", "bias_log", "coverage")
 _SHOWN_TAGS = ("trigger", "decision")
 
 
-class NothingRegistered(NotFound):
+class NoRegisteredModel(NotFound):
     """No model is registered."""
 
 
 @dataclass(frozen=True)
-class Line:
+class VersionRow:
     """A version in ``list``."""
 
     version: ModelVersion
@@ -38,31 +38,31 @@ class Line:
 
     def document(self) -> dict[str, Any]:
         """Its ``--json`` entry."""
-        of = self.version
+        version = self.version
         return {
-            "version": of.version,
-            "aliases": list(of.aliases),
-            "created_at": of.created_at,
-            "training_set_version": of.training_set_version,
+            "version": version.version,
+            "aliases": list(version.aliases),
+            "created_at": version.created_at,
+            "training_set_version": version.training_set_version,
             "metrics": self.metrics,
-            "tags": dict(of.tags),
+            "tags": dict(version.tags),
         }
 
 
 @dataclass(frozen=True)
-class Details:
+class VersionDetails:
     """A version in ``show``, with its alias history."""
 
-    line: Line
+    row: VersionRow
     changes: list[AliasChange]
 
     def document(self) -> dict[str, Any]:
         """The document of ``--json``."""
         return {
-            "model": self.line.version.model_name,
-            **self.line.document(),
-            "run_id": self.line.version.run_id,
-            "description": self.line.version.description,
+            "model": self.row.version.model_name,
+            **self.row.document(),
+            "run_id": self.row.version.run_id,
+            "description": self.row.version.description,
             "history": [change_document(change) for change in self.changes],
         }
 
@@ -72,34 +72,34 @@ def change_document(change: AliasChange) -> dict[str, Any]:
     return dict(vars(change))
 
 
-def list_versions(registry: ModelRegistry, limit: int) -> list[Line]:
+def list_versions(registry: ModelRegistry, limit: int) -> list[VersionRow]:
     """The newest versions, and all versions with an alias."""
     versions = registry.versions()
-    shown = [v for place, v in enumerate(versions) if place < limit or v.aliases]
-    return [Line(version, registry.metrics(version)) for version in shown]
+    shown = [v for i, v in enumerate(versions) if i < limit or v.aliases]
+    return [VersionRow(version, registry.metrics(version)) for version in shown]
 
 
-def details(registry: ModelRegistry, lake: Lake, number: int | None) -> Details:
+def get_details(registry: ModelRegistry, lake: Lake, number: int | None) -> VersionDetails:
     """Read a version; by default the champion, or the newest if there is none.
 
     Raises:
-        NothingRegistered: there is no version at all.
+        NoRegisteredModel: there is no version.
         UnknownModelVersion: there is no such version.
     """
     version = registry.version(number) if number is not None else registry.champion()
     if version is None:
         version = next(iter(registry.versions()), None)
     if version is None:
-        raise NothingRegistered(
-            f"{registry.model_name}: expected a registered version, found none. The first is trained when "
-            "enough fights are in."
+        raise NoRegisteredModel(
+            f"{registry.model_name}: expected a registered version, found none. The first model is trained "
+            "once there are enough fights."
         )
     changes = [
         change
         for change in read_history(lake, registry.model_name)
         if version.version in (change.from_version, change.to_version)
     ]
-    return Details(Line(version, registry.metrics(version)), changes)
+    return VersionDetails(VersionRow(version, registry.metrics(version)), changes)
 
 
 def promote(
@@ -109,9 +109,9 @@ def promote(
 
     Raises:
         UnknownModelVersion: there is no such version.
-        ModelRefused: its files can't be loaded; the champion stays.
+        ModelRefused: its files can't be loaded; the champion is unchanged.
     """
-    _ask_for_reason(why)
+    _require_reason(why)
     load(registry.version(number))
     return set_alias(registry, lake, CHAMPION, number, by=by, why=why, action="promote", now=now)
 
@@ -122,47 +122,47 @@ def rollback(
     """Restore the previous champion, if it can be loaded.
 
     Raises:
-        NothingToRollBackTo: the history knows none.
-        ModelRefused: its files can't be loaded; the champion stays.
+        NoPreviousChampion: the history has none.
+        ModelRefused: its files can't be loaded; the champion is unchanged.
     """
-    _ask_for_reason(why)
+    _require_reason(why)
     before = find_previous_champion(read_history(lake, registry.model_name))
     if before is not None:
         load(registry.version(before))
     return roll_back(registry, lake, by=by, why=why, now=now)
 
 
-def _ask_for_reason(why: str) -> None:
+def _require_reason(why: str) -> None:
     if not why.strip():
-        raise PermanentError("--why: expected a reason, found none. Nothing was changed. Say why, in words.")
+        raise PermanentError("--why: expected a reason, found none. Nothing was changed. Give a reason.")
 
 
-def show_list(lines: list[Line]) -> None:
+def show_list(versions: list[VersionRow]) -> None:
     """Print versions as a table, newest first."""
     rows = [
         (
-            line.version.version,
-            " ".join(line.version.aliases),
-            f"{line.version.created_at:%Y-%m-%d %H:%M}",
-            line.version.training_set_version,
-            *(line.metrics.get(name) for name in _SHOWN_METRICS),
-            *(line.version.tags.get(name) for name in _SHOWN_TAGS),
+            one.version.version,
+            " ".join(one.version.aliases),
+            f"{one.version.created_at:%Y-%m-%d %H:%M}",
+            one.version.training_set_version,
+            *(one.metrics.get(name) for name in _SHOWN_METRICS),
+            *(one.version.tags.get(name) for name in _SHOWN_TAGS),
         )
-        for line in lines
+        for one in versions
     ]
     terminal.print_table(
         ("version", "aliases", "registered (UTC)", "training set", *_SHOWN_METRICS, *_SHOWN_TAGS), rows
     )
 
 
-def show_details(found: Details) -> None:
+def show_details(found: VersionDetails) -> None:
     """Print card, metrics, tags and alias history of a version."""
-    version = found.line.version
+    version = found.row.version
     out = terminal.console()
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
     out.print(f"{version.model_name} version {version.version}{aliases}", markup=False)
     out.print(version.description or "no model card", markup=False, soft_wrap=True)
-    terminal.print_table(("metric", "value"), sorted(found.line.metrics.items()))
+    terminal.print_table(("metric", "value"), sorted(found.row.metrics.items()))
     terminal.print_table(("tag", "value"), sorted(version.tags.items()))
     if found.changes:
         columns = ("when (UTC)", "alias", "from", "to", "action", "by", "why")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 model = typer.Typer(no_args_is_help=True, help="Registered models of expected DPS, and the active champion.")
 
 Why = Annotated[str, typer.Option("--why", help="The reason, which is recorded.")]
-By = Annotated[str | None, typer.Option("--by", help="Who decided; by default the user of this computer.")]
+By = Annotated[str | None, typer.Option("--by", help="Who decided; by default the current user.")]
 
 
 @model.command("list")
@@ -42,11 +42,11 @@ def list_versions(
     from lostark_platform.cli import model as command
 
     with _registry() as (registry, _):
-        lines = command.list_versions(registry, limit)
+        versions = command.list_versions(registry, limit)
     if as_json:
-        terminal.print_json([line.document() for line in lines])
-    elif lines:
-        command.show_list(lines)
+        terminal.print_json([one.document() for one in versions])
+    elif versions:
+        command.show_list(versions)
     else:
         terminal.say("no model is registered yet: the first is trained once there are enough fights")
 
@@ -64,7 +64,7 @@ def show(
     from lostark_platform.cli import model as command
 
     with _registry() as (registry, lake):
-        found = command.details(registry, lake, version)
+        found = command.get_details(registry, lake, version)
     if as_json:
         terminal.print_json(found.document())
     else:
