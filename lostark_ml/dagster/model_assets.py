@@ -27,7 +27,7 @@ from lostark_ml.dagster.checks import (
 from lostark_ml.dagster.policies import build_lifecycle_policy
 from lostark_ml.dagster.resources import ModelRegistries
 from lostark_ml.model.charts import by_week, calibration
-from lostark_ml.monitoring.scoring import EXPECTED, refresh_monitoring, score_days
+from lostark_ml.monitoring.refresh import refresh_monitoring
 from lostark_ml.registry.aliases import read_history
 from lostark_ml.registry.lifecycle import (
     TRAINING_SET,
@@ -37,6 +37,7 @@ from lostark_ml.registry.lifecycle import (
     train_challenger,
 )
 from lostark_ml.registry.names import DPS_MODEL
+from lostark_ml.serving.score_days import EXPECTED, score_days
 
 ML_VERSION = "1"
 """Raise it when features, model or scores change: assets then show as computed by other code."""

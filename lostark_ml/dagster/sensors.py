@@ -34,11 +34,11 @@ from lostark_ml.monitoring.retraining import (
     find_retraining_reasons,
 )
 from lostark_ml.monitoring.retraining_inputs import collect_retraining_inputs, count_unpromoted
-from lostark_ml.monitoring.scoring import EXPECTED, STATS, find_days_to_score
 from lostark_ml.registry.aliases import find_champion, read_history, record_outside_changes
 from lostark_ml.registry.lifecycle import PROMOTE_TAG
 from lostark_ml.registry.model_registry import ModelRegistry
 from lostark_ml.registry.names import DPS_MODEL, STYLE_MODEL
+from lostark_ml.serving.score_days import EXPECTED, STATS, find_days_to_score
 from lostark_ml.styles.refresh import are_styles_current
 
 EVERY_S = 60

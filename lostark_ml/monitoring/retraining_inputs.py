@@ -11,11 +11,12 @@ from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.lake.tables import Lake
 from lostark_ml.features.training_set import find_exclusions
 from lostark_ml.model.training import WEEK
+from lostark_ml.monitoring.refresh import check_champion
 from lostark_ml.monitoring.retraining import Attempt, Patch, RetrainingInputs
-from lostark_ml.monitoring.scoring import EXPECTED, check_champion
 from lostark_ml.monitoring.weekly import ModelProblem, game_week
 from lostark_ml.registry.lifecycle import FIGHTS_TAG, PROMOTE_TAG, UNTIL_TAG
 from lostark_ml.registry.model_registry import ModelRegistry, ModelVersion
+from lostark_ml.serving.score_days import EXPECTED
 
 _EVENTS = "core_game_events"
 _LOOKBACK = 6 * WEEK

@@ -24,8 +24,8 @@ from lostark_ml.dagster.checks import (
 )
 from lostark_ml.dagster.jobs import SCORE_JOB, TRAIN_JOB
 from lostark_ml.definitions import build_defs
-from lostark_ml.monitoring import scoring
 from lostark_ml.registry import lifecycle
+from lostark_ml.serving import score_days as scoring
 from tests.model_lake import POLICY, World
 
 WHY = {"lostark/trigger": "new_fights", "lostark/because": "500 fights since the snapshot"}

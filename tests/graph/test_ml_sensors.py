@@ -23,9 +23,9 @@ from lostark_ml.monitoring.retraining_inputs import (
     find_patches_since,
     read_population_fights,
 )
-from lostark_ml.monitoring.scoring import find_days_to_score, score_days
 from lostark_ml.registry.aliases import read_history
 from lostark_ml.registry.lifecycle import FIGHTS_TAG, PROMOTE_TAG, UNTIL_TAG
+from lostark_ml.serving.score_days import find_days_to_score, score_days
 from tests.model_lake import World, write_statistics
 
 HOUR = 3600.0

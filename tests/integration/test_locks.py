@@ -14,9 +14,9 @@ from lostark_assets.contracts.raw import RAW_ARMORY_PROFILES
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.stats.pipeline import refresh_distribution, refresh_progression
-from lostark_ml.monitoring.scoring import score_days
 from lostark_ml.registry.lifecycle import refresh_training_set
 from lostark_ml.registry.names import STYLE_MODEL
+from lostark_ml.serving.score_days import score_days
 from lostark_ml.styles.refresh import refresh_styles
 from lostark_platform.erasure import forget
 from tests.model_lake import World

@@ -14,16 +14,11 @@ from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
 from lostark_assets.errors import ContractViolated
 from lostark_assets.ledger import Ledger
 from lostark_ml.model.decomposition import logarithmic_mean
-from lostark_ml.monitoring import scoring
-from lostark_ml.monitoring.scoring import (
-    NoChampion,
-    find_champion_of_day,
-    find_days_to_score,
-    refresh_monitoring,
-    score_days,
-)
+from lostark_ml.monitoring.refresh import refresh_monitoring
 from lostark_ml.monitoring.weekly import OVERALL, SPEC_ON_GATE, find_problems, measure_weeks
 from lostark_ml.registry.aliases import read_history, roll_back, set_alias
+from lostark_ml.serving import score_days as scoring
+from lostark_ml.serving.score_days import NoChampion, find_champion_of_day, find_days_to_score, score_days
 from tests.model_lake import (
     FIRST_WEEKS,
     PLAYED,

@@ -1,4 +1,4 @@
-"""Batch scoring of fight days into ``ml_expected_dps``, and its monitoring.
+"""Batch scoring of fight days into ``ml_expected_dps``.
 
 A day is scored with the champion that was active at its end, and not rescored when the champion changes;
 days before the first champion are scored with the first.
@@ -10,37 +10,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lostark_assets.contracts.expectations import Finding, examine_or_raise
-from lostark_assets.contracts.ml import ML_DPS_MONITORING, ML_EXPECTED_DPS
+from lostark_assets.contracts.ml import ML_EXPECTED_DPS
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake
-from lostark_assets.ledger import Ledger
 from lostark_ml.features.training_set import build_training_set
 from lostark_ml.model.gap_parts import EXECUTION, KEY
-from lostark_ml.model.training import WEEK, FittedModel
-from lostark_ml.monitoring.weekly import (
-    EvaluatedChampion,
-    ModelProblem,
-    build_findings,
-    build_reports,
-    find_problems,
-    game_week,
-    measure_weeks,
-)
+from lostark_ml.model.training import FittedModel
 from lostark_ml.registry.aliases import AliasChange, find_champion, read_history
 from lostark_ml.registry.model_registry import ModelRegistry
 from lostark_ml.registry.names import CHAMPION
 from lostark_ml.serving.score_rows import score_rows
 
 EXPECTED, STATS = ML_EXPECTED_DPS.name, STATS_PLAYER_DPS.name
-MEASURED_WEEKS = 4
-"""Newest weeks that are recomputed; older ones no longer change."""
-REFERENCE_WEEKS = 4
 
 
 class NoChampion(PermanentError):
@@ -56,15 +41,6 @@ class ScoringRun:
     refused: int = 0
     versions: dict[date, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class MonitoringRun:
-    """Result of one monitoring run."""
-
-    rows: pa.Table
-    problems: list[ModelProblem]
-    findings: list[Finding]
 
 
 def find_champion_of_day(history: Sequence[AliasChange], day: date) -> int | None:
@@ -119,7 +95,7 @@ def score_days(lake: Lake, registry: ModelRegistry, days: Iterable[date], now: d
 def find_days_to_score(lake: Lake, days: Iterable[date] | None = None) -> dict[date, str]:
     """Fight days (of ``days``, where given) whose scores are older than their statistics.
 
-    With each, what waits: the newest statistics' time, and how many players.
+    The values describe the pending statistics: number of players and time of the computation.
     """
     wanted = None if days is None else set(days)
     stats = lake.read(STATS, columns=["fight_date", "computed_at"], days=wanted)
@@ -132,53 +108,6 @@ def find_days_to_score(lake: Lake, days: Iterable[date] | None = None) -> dict[d
         if before is None or before[0] < at or before[1] != rows:
             due[day] = f"{rows} players, statistics of {at:%Y-%m-%d %H:%M:%S.%f}"
     return due
-
-
-def refresh_monitoring(
-    lake: Lake, registry: ModelRegistry, ledger: Ledger, now: datetime, *, newest_weeks: int = MEASURED_WEEKS
-) -> MonitoringRun:
-    """Recompute the newest weeks, check the champion on them, and report its problems as alerts.
-
-    Older weeks keep their rows.
-    """
-    measured_from = _get_week(now) - (newest_weeks - 1) * WEEK
-    read_from = measured_from - REFERENCE_WEEKS * WEEK - timedelta(days=1)
-    before = lake.read(ML_DPS_MONITORING.name)
-    is_first = before.num_rows == 0
-    where = None if is_first else pc.field("fight_date") >= pa.scalar(read_from.date())
-    expected = lake.read(EXPECTED, where=where)
-    weeks = sorted(game_week(expected["week_started_at"].to_pandas()).unique())
-    due = [week for week in weeks if is_first or week >= measured_from]
-    new = measure_weeks(expected, due)
-    kept = before.filter(
-        pc.less(before["week_started_at"], pa.scalar(measured_from, before["week_started_at"].type))
-    )
-    rows = new if is_first else pa.concat_tables([kept, new])
-    findings = examine_or_raise(ML_DPS_MONITORING, rows)
-    with lake.lock(ML_DPS_MONITORING.name):
-        lake.replace_all(ML_DPS_MONITORING, rows)
-    problems, of_champion = check_champion(registry, expected, due)
-    for kind, reports in build_reports(problems).items():
-        ledger.report(kind, reports)
-    return MonitoringRun(rows, problems, [*findings, *build_findings(problems, of_champion)])
-
-
-def check_champion(
-    registry: ModelRegistry, expected: pa.Table, weeks: Sequence[datetime]
-) -> tuple[list[ModelProblem], pa.Table]:
-    """Problems of the active champion by its own predictions, and the metrics behind them."""
-    champion = registry.champion()
-    if champion is None:
-        return [], ML_DPS_MONITORING.empty()
-    table = measure_weeks(expected, weeks, model_version=champion.version)
-    mape = registry.metrics(champion).get("mape")
-    promised = None if mape is None else EvaluatedChampion(champion.version, mape)
-    return find_problems(table, promised), table
-
-
-def _get_week(moment: datetime) -> datetime:
-    nearest = game_week(pd.Series([pd.Timestamp(moment).tz_convert("UTC")])).iloc[0].to_pydatetime()
-    return nearest if nearest <= moment else nearest - WEEK
 
 
 def _by_day(table: pa.Table, column: str, how: str) -> dict[date, tuple[datetime, int]]:
