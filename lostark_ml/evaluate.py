@@ -42,7 +42,7 @@ TARGETS = {"mape": 0.148, "gain": 0.023, "low": 0.88, "high": 0.92, "walk_mape":
 
 
 def get_data_folder() -> Path:
-    """Where real battle logs are: ``LOSTARK_REAL_DATA``, or beside the project."""
+    """Where real battle logs are: ``LOSTARK_REAL_DATA``, or next to the project."""
     return Path(os.environ.get("LOSTARK_REAL_DATA") or Path(__file__).resolve().parents[2] / "shared/data")
 
 

@@ -14,7 +14,7 @@ _CONCURRENCY_GROUP = {CONCURRENCY_GROUP_TAG: "model"}
 
 
 def build_model_jobs() -> list[Any]:
-    """All of them; one at a time, beside those of phase 1."""
+    """All jobs of the ml layer; each runs one at a time, concurrently with those of ``lostark_assets``."""
     return [
         dg.define_asset_job(
             TRAIN_JOB,

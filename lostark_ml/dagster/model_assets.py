@@ -148,7 +148,7 @@ def _challenger() -> dg.AssetsDefinition:
                 "mape": metrics["mape"],
                 "coverage": metrics["coverage"],
                 "bias_log": metrics["bias_log"],
-                "beside the baselines": dg.MetadataValue.md(markdown_table(shown)),
+                "comparison with baselines": dg.MetadataValue.md(markdown_table(shown)),
                 "why": tags["because"],
             },
             data_version=dg.DataVersion(str(made.version)),

@@ -59,9 +59,9 @@ def _residuals(fights: pd.DataFrame, is_source: np.ndarray) -> tuple[np.ndarray,
     cells = fights[is_source].groupby(["cell", "week_us"])["log_dps"].agg(["median", "size"]).reset_index()
     cells = cells[cells["size"] >= MIN_PER_CELL].sort_values(["cell", "week_us"])
     cells["before"] = cells.groupby("cell")["median"].shift()
-    looked_up = fights[["cell", "week_us"]].merge(cells, on=["cell", "week_us"], how="left")
+    matched = fights[["cell", "week_us"]].merge(cells, on=["cell", "week_us"], how="left")
     target = fights["log_dps"].to_numpy(float)
-    return target - looked_up["median"].to_numpy(float), target - looked_up["before"].to_numpy(float)
+    return target - matched["median"].to_numpy(float), target - matched["before"].to_numpy(float)
 
 
 class _UpTo(NamedTuple):

@@ -52,7 +52,7 @@ def as_png(chart: alt.Chart) -> bytes:
 
 
 def calibration(rows: pd.DataFrame) -> alt.Chart:
-    """True DPS by tenths of expected DPS: median and middle half, beside the line of equality.
+    """True DPS by tenths of expected DPS: median and interquartile range, with the line of equality.
 
     Needs expected_dps and dps.
     """

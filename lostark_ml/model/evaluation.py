@@ -1,4 +1,4 @@
-"""Evaluation of a model: metrics overall and by slice, beside the baselines, on later fights.
+"""Evaluation of a model on later fights: metrics overall and by slice, next to the baselines.
 
 The test set is the week after a cutoff at a weekly reset, so that no fight and no later information is on
 both sides.

@@ -78,7 +78,7 @@ def measure_season(
         week: moment of each fight, weeks from 1970.
         target: log DPS.
         gate: code of gate and difficulty.
-        effects: codes of the categories whose effect is estimated beside the level, and kept.
+        effects: codes of the categories whose effects are estimated together with the level.
         adjust: numbers that the level is adjusted for (weekday, uploader, item level), and not kept.
         cutoff_week: where what is known ends.
         damping: share of the newest weekly step that the next week goes on with.

@@ -205,7 +205,7 @@ def train_challenger(
 def evaluate_challenger(
     lake: Lake, registry: ModelRegistry, policy: LifecyclePolicy, now: datetime
 ) -> ChallengerEvaluation:
-    """Test the challenger beside champion and baselines; decision and card are written on its version.
+    """Test the challenger against champion and baselines; write decision and card to its version.
 
     Raises:
         NothingToDecide: there is no challenger.
@@ -262,7 +262,7 @@ def evaluate_challenger(
 
 
 def apply_decision(lake: Lake, registry: ModelRegistry, now: datetime) -> AppliedDecision:
-    """Promote the challenger if its decision says so and the champion is still the one it was tested with.
+    """Promote the challenger if that was decided and the champion is still the one it was tested with.
 
     Raises:
         NothingToDecide: there is no challenger, or it was not evaluated.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-WORDS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
+TERMS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "crit_rate": (("Critical", "치명"), ("Few crits", "저치명")),
     "back_attack_rate": (("From behind", "백어택"), ("Not from behind", "비백어택")),
     "front_attack_rate": (("Head-on", "헤드어택"), ("Not head-on", "비헤드어택")),
@@ -45,17 +45,17 @@ def find_outstanding(centroid: pd.Series) -> list[tuple[str, float]]:
 
 
 def _find_free_name(centroid: pd.Series, taken: set[str]) -> str:
-    words = [WORDS[name][0 if value > 0 else 1] for name, value in find_outstanding(centroid)] or [BALANCED]
-    for count in range(1, len(words) + 1):
-        name = _join_words(words[:count])
+    terms = [TERMS[name][0 if value > 0 else 1] for name, value in find_outstanding(centroid)] or [BALANCED]
+    for count in range(1, len(terms) + 1):
+        name = _join_terms(terms[:count])
         if name not in taken:
             return name
     number = 2
-    while f"{_join_words(words)} {number}" in taken:
+    while f"{_join_terms(terms)} {number}" in taken:
         number += 1
-    return f"{_join_words(words)} {number}"
+    return f"{_join_terms(terms)} {number}"
 
 
-def _join_words(words: list[tuple[str, str]]) -> str:
-    english = ", ".join(word if i == 0 else word[0].lower() + word[1:] for i, (word, _) in enumerate(words))
-    return f"{english} · {', '.join(korean for _, korean in words)}"
+def _join_terms(terms: list[tuple[str, str]]) -> str:
+    english = ", ".join(word if i == 0 else word[0].lower() + word[1:] for i, (word, _) in enumerate(terms))
+    return f"{english} · {', '.join(korean for _, korean in terms)}"

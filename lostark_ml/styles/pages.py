@@ -8,7 +8,7 @@ import pandas as pd
 
 from lostark_ml.registry.model_card import MAX_CHARACTERS, truncate
 from lostark_ml.styles.clusters import StyleModel
-from lostark_ml.styles.names import WORDS, find_outstanding
+from lostark_ml.styles.names import TERMS, find_outstanding
 
 CONTINUUM = "A continuum · 연속체"
 _WHAT = (
@@ -46,7 +46,7 @@ MEANINGS: dict[str, tuple[str, Callable[[float], str]]] = {
 
 
 def build_style_pages(model: StyleModel, characters: pd.DataFrame) -> dict[str, str]:
-    """A page by style; of a continuum one page that says so.
+    """One page per style; for a continuum, one page that states it.
 
     ``characters``: rows of ``clusters.style_features``, those that the styles were found in or newer ones.
     """
@@ -61,7 +61,7 @@ def build_style_pages(model: StyleModel, characters: pd.DataFrame) -> dict[str, 
 def build_style_description(model: StyleModel, pages: Mapping[str, str], why: str) -> str:
     """All ``pages`` in one text that MLflow can hold: what is long goes first, and is in the pages' files.
 
-    ``why``: what this version is, in words; a continuum's page says so itself.
+    ``why``: description of this version; a continuum's page says so itself.
     """
     if model.is_continuum:
         return truncate(f"{_WHAT}\n\n{_nest(pages[CONTINUUM])}")
@@ -79,16 +79,16 @@ def describe_axes(model: StyleModel) -> list[str]:
     """What each axis of the map says: features with their parts, the largest first."""
     if model.axes is None or model.scale is None:
         return []
-    words = []
+    descriptions = []
     for axis in model.axes:
         parts = find_outstanding(pd.Series(axis, index=list(model.scale.features)))
-        named = [f"{WORDS[name][0 if value > 0 else 1][0].lower()} ({value:+.2f})" for name, value in parts]
-        words.append(", ".join(named) or "a little of everything")
-    return words
+        named = [f"{TERMS[name][0 if value > 0 else 1][0].lower()} ({value:+.2f})" for name, value in parts]
+        descriptions.append(", ".join(named) or "a little of everything")
+    return descriptions
 
 
 def build_evidence_rows(model: StyleModel) -> list[dict[str, object]]:
-    """What was measured beside what data without groups stays below; empty where too little was there."""
+    """The measured statistics and their null limits; empty if there were too few characters."""
     found = model.evidence
     if found.styles == 0:
         return []
@@ -148,7 +148,7 @@ def _build_style_page(
 
 
 def _build_features_table(model: StyleModel, name: str, mine: pd.DataFrame) -> list[str]:
-    """What stands out: mean of the style's characters beside what is usual in their specs."""
+    """Outstanding features: mean of the style's characters against the mean of their specs."""
     assert model.scale is not None
     usual = model.scale.usual(mine["spec_name"])
     lines = [
@@ -164,7 +164,7 @@ def _build_features_table(model: StyleModel, name: str, mine: pd.DataFrame) -> l
 
 
 def _build_specs_table(known: pd.DataFrame, mine: pd.DataFrame) -> list[str]:
-    """The specs that play so most, beside their share of all characters."""
+    """The most frequent specs of the style, with their share of all characters."""
     among = mine["spec_name"].value_counts()
     of_all = known["spec_name"].value_counts()
     lines = ["| Spec | characters | of the spec's characters |", "| --- | ---: | ---: |"]
@@ -196,7 +196,7 @@ def _build_continuum_page(model: StyleModel) -> str:
         _describe_evidence(model),
         "",
     ]
-    lines += [f"* Axis {number}: {words}" for number, words in enumerate(describe_axes(model), start=1)]
+    lines += [f"* Axis {number}: {text}" for number, text in enumerate(describe_axes(model), start=1)]
     return "\n".join([*lines, ""])
 
 

@@ -58,7 +58,7 @@ class StylesRun:
 
     ``version`` and ``model`` are active after it (no version: none was ever registered); ``rows``
     are those of ``ml_player_clusters``; ``made`` is the version that this refresh registered, ``change`` an
-    alias that it moved; ``why`` says in words what happened.
+    alias that it moved; ``why``: description of what happened.
     """
 
     version: ModelVersion | None
@@ -164,7 +164,7 @@ def _compute_input_digest(characters: pd.DataFrame, policy: StylePolicy) -> str:
 
 
 def _try_load(registry: ModelRegistry, version: ModelVersion | None) -> tuple[StyleModel | None, str]:
-    """The model of ``version``; where its files can't be used, none, and words about it."""
+    """The model of ``version``; None and an explanation if its files can't be used."""
     if version is None:
         return None, ""
     try:
