@@ -139,7 +139,7 @@ def test_a_log_at_the_edge_of_a_rule_is_kept(document):
 
 
 def test_every_reason_has_a_test_and_every_refusal_a_reason():
-    elsewhere = {"truncated_gzip", "payload_too_large"}
+    elsewhere = {"truncated_gzip", "payload_too_large", "unexpected_error"}
 
     assert {reason for reason, _ in REFUSED} | elsewhere == set(REASONS)
     assert tuple(REASONS) == CORE_QUARANTINE.by_name["reason_code"].allowed
