@@ -22,7 +22,18 @@ from lostark_api.http.metrics import Metrics
 from lostark_api.http.problems import add_problem_handlers
 from lostark_api.http.shared_cache import SharedCache
 from lostark_api.pages import add_pages
-from lostark_api.routes import battle_logs, characters, expected, export, fights, gates, health, state, upload
+from lostark_api.routes import (
+    battle_logs,
+    characters,
+    data_docs,
+    expected,
+    export,
+    fights,
+    gates,
+    health,
+    state,
+    upload,
+)
 from lostark_api.schemas.builds import make_openapi_schemas
 from lostark_api.schemas.problems import document_problems
 from lostark_api.services.access import Access
@@ -119,7 +130,9 @@ def create_app(
         openapi_url="/openapi.json",
         responses=_PROBLEMS,
     )
-    for module in (gates, fights, characters, state, expected, export, upload, battle_logs, health, api_docs):
+    for module in (gates, fights, characters, state, expected, export, upload, battle_logs, health):
+        app.include_router(module.router)
+    for module in (api_docs, data_docs):
         app.include_router(module.router)
     add_problem_handlers(app)
     add_pages(app)

@@ -270,6 +270,18 @@ class Settings(BaseSettings):
         return self.home / "logs"
 
     @property
+    def data_docs_dir(self) -> Path:
+        """The pages that Great Expectations writes about stored tables."""
+        return self.home / "data_docs"
+
+    @property
+    def api_url(self) -> str:
+        """Address of the API for a browser on this machine."""
+        every = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if self.api_host in every else self.api_host
+        return f"http://{host}:{self.api_port}"
+
+    @property
     def postgres_dir(self) -> Path:
         """Data folder of the embedded PostgreSQL."""
         return self.home / "postgres"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -212,7 +213,7 @@ class ResponseCache:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message.get("headers", []), *SECURITY_HEADERS]}
+                message = {**message, "headers": _secure(message.get("headers", []))}
             await send(message)
 
         try:
@@ -238,6 +239,13 @@ def _check_body(scope: Scope) -> Response | None:
             413, f"The body exceeds the size limit of {MAX_BODY_BYTES:,} bytes. Nothing was read."
         )
     return None
+
+
+def _secure(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """``headers`` and those of SECURITY_HEADERS that the route did not set itself."""
+    headers = list(headers)
+    own = {name for name, _ in headers}
+    return [*headers, *(header for header in SECURITY_HEADERS if header[0] not in own)]
 
 
 def _is_cacheable(path: str) -> bool:

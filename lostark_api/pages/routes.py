@@ -271,11 +271,14 @@ async def get_model(request: Request, snapshot: SnapshotDep, language: LanguageD
 
 
 @router.get("/status")
-async def get_status(request: Request, snapshot: SnapshotDep, language: LanguageDep) -> Response:
+async def get_status(
+    request: Request, snapshot: SnapshotDep, language: LanguageDep, settings: SettingsDep
+) -> Response:
     """Freshness and quality of the data."""
     content = {
         "quality": await state.read_quality(snapshot),
         "publications": await state.list_publications(snapshot, 10),
+        "has_data_docs": (settings.data_docs_dir / "index.html").exists(),
     }
     return render_page(request, "status.html", content, snapshot=snapshot, language=language)
 

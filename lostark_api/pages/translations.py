@@ -380,6 +380,7 @@ _TRANSLATIONS: dict[str, tuple[str, str]] = {
     "status.publications": ("Publishes", "게시 이력"),
     "status.version": ("Version", "버전"),
     "status.covers": ("Days", "날짜 범위"),
+    "status.data_docs": ("Data Docs: rules of the stored tables", "Data Docs: 저장된 테이블의 규칙"),
     # upload
     "upload.title": ("Upload", "로그 업로드"),
     "upload.lead": (

@@ -27,8 +27,6 @@ from lostark_assets.markdown import findings_table
 from lostark_assets.settings import Settings
 
 VALIDATION_CRON = "40 4 * * *"
-SITE = "data_docs"
-"""Folder of the Data Docs inside the data folder."""
 ROWS_PER_PART = 500_000
 """Rows of a table that are judged at once."""
 _STORE, _STATE, _STATE_VERSION = "validation", "validated.json", 1
@@ -60,7 +58,7 @@ def validation_checks(name: str, tables: Sequence[str]) -> dg.AssetChecksDefinit
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
-        outcomes = validate_tables(lake, settings.home, [table for table in tables if table in wanted])
+        outcomes = validate_tables(lake, settings, [table for table in tables if table in wanted])
         for table, outcome in outcomes.items():
             yield _result(table, outcome, settings)
 
@@ -114,17 +112,18 @@ def find_changed(lake: Lake, home: Path, tables: Sequence[str]) -> list[str]:
     ]
 
 
-def validate_tables(lake: Lake, home: Path, tables: Sequence[str]) -> dict[str, dict[str, Any]]:
+def validate_tables(lake: Lake, settings: Settings, tables: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Judge those of ``tables`` that changed and write the Data Docs; returns each table's newest outcome."""
+    home, site = settings.home, settings.data_docs_dir
     store = home / _STORE
     store.mkdir(parents=True, exist_ok=True)
     with FileLock(store / ".lock"):
         changed = find_changed(lake, home, tables)
         state = _read_state(home)
-        if changed or not (home / SITE / "index.html").exists():
+        if changed or not (site / "index.html").exists():
             from lostark_assets.contracts.suites import DataDocs  # noqa: PLC0415 - seconds, and only here
 
-            docs = DataDocs(store, home / SITE)
+            docs = DataDocs(store, site)
             for name in changed:
                 contract, version = CONTRACTS[name], lake.version(name)
                 assert version is not None
@@ -196,7 +195,7 @@ def _result(table: str, outcome: dict[str, Any], settings: Settings) -> dg.Asset
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description="; ".join(map(str, broken))[:1000] or f"{len(findings)} rules hold",
         metadata={
-            "data docs": dg.MetadataValue.url((settings.home / SITE / "index.html").absolute().as_uri()),
+            "data docs": dg.MetadataValue.url(f"{settings.api_url}/data-docs/"),
             "rules": len(findings),
             "rows": outcome["rows"],
             "table version": outcome["version"],

@@ -10,20 +10,21 @@ from lostark_platform.services.supervisor import Service
 API = "api"
 
 
-def api_url(settings: Settings, port: int) -> str:
-    """Address for a browser on this machine."""
-    every = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    host = "127.0.0.1" if settings.api_host in every else settings.api_host
-    return f"http://{host}:{port}"
-
-
-def api_service(settings: Settings, port: int, variables: dict[str, str]) -> Service:
+def api_service(settings: Settings, variables: dict[str, str]) -> Service:
     """The API as an expendable service."""
     return Service(
         API,
-        [sys.executable, "-m", "lostark_api.serve", "--host", settings.api_host, "--port", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "lostark_api.serve",
+            "--host",
+            settings.api_host,
+            "--port",
+            str(settings.api_port),
+        ],
         env=variables,
         cwd=project_root(),
-        ready=f"{api_url(settings, port)}/healthz",
+        ready=f"{settings.api_url}/healthz",
         is_expendable=True,
     )

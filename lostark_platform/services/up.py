@@ -26,7 +26,7 @@ from lostark_ml.registry.mlflow_database import (
     strip_password,
     tracking_uri,
 )
-from lostark_platform.services.api import api_service, api_url
+from lostark_platform.services.api import api_service
 from lostark_platform.services.dagster import DagsterUi, code_locations, dagster_services, write_workspace
 from lostark_platform.services.dagster_home import (
     create_dagster_tables,
@@ -71,15 +71,15 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
             say(f"stopped {name}, orphaned by a supervisor that was killed")
         ui = DagsterUi(settings.dagster_host, _find_free_port(_DAGSTER_PORT, settings, say))
         api_port = _find_free_port(_API_PORT, settings, say)
+        settings = settings.model_copy(update={_API_PORT.name: api_port})
         demo_port = _find_free_port(_MOCK_SERVER_PORT, settings, say) if is_demo(settings) else None
         mlflow_port = _find_free_port(_MLFLOW_PORT, settings, say) if starts_own_server(settings) else None
         say("starting PostgreSQL")
         with embedded_postgres(settings) as databases, _socket_dir(settings) as sockets:
             variables = prepare_dagster_home(settings, databases)
+            variables |= {f"{PREFIX}API_PORT": str(api_port)}  # checks link to the API's pages
             create_dagster_tables(databases)
-            extra = [
-                api_service(settings, api_port, variables | _get_registry_variables(settings, databases))
-            ]
+            extra = [api_service(settings, variables | _get_registry_variables(settings, databases))]
             if demo_port is not None:
                 variables |= demo_variables(settings, demo_port)
                 extra.append(mock_server_service(settings, demo_port))
@@ -99,7 +99,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
                 with environment(variables):
                     _report_broken_locations(ui, say)
                     _clean_up_runs(settings, ui, started_at, say)
-                addresses = {"Dagster UI": ui.url, "API": f"{api_url(settings, api_port)}/docs"}
+                addresses = {"Dagster UI": ui.url, "API": f"{settings.api_url}/docs"}
                 if mlflow is not None:
                     addresses["MLflow UI"] = models_page(strip_password(mlflow))
                 console.print(_address_table(settings, addresses, demo_port))
