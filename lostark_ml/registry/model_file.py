@@ -97,30 +97,29 @@ def save(
     """
     from mlflow.models import Model as Card  # noqa: PLC0415 - 4 s
 
+    kind: type = type(model)
     example = example.reset_index(drop=True)
     predicted = np.asarray(_speaker(model).predict(example), float)
     extra: dict[str, Any] = {"model_id": model_id} if model_id else {}
     card = Card(run_id=run_id, **extra)
-    if _has_pipeline(type(model)):
+    if _has_pipeline(kind):
         _write_pipeline(model.pipeline, folder, card, example, predicted)
     else:
         _write_card(folder, card, example, predicted)
     columns = {str(name): _values(example[name]) for name in example}
     document = _Document(
         format=FORMAT,
-        kind=type(model).__name__,
+        kind=kind.__name__,
         libraries=_versions(),
         example=_Example(columns, _numbers(predicted.ravel())),
-        fields={name: getattr(model, name) for name in _field_types(type(model))},
+        fields={name: getattr(model, name) for name in _field_types(kind)},
     )
     (folder / FIELDS_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(document, enc_hook=_plain)))
-    again = load(folder, type(model))
-    changed = [
-        name for name in _field_types(type(model)) if not _same(getattr(again, name), getattr(model, name))
-    ]
+    again: Any = load(folder, kind)
+    changed = [name for name in _field_types(kind) if not _same(getattr(again, name), getattr(model, name))]
     if changed:
         raise ModelRefused(
-            f"{type(model).__name__}.{', '.join(changed)}: expected fields that JSON can hold, found some "
+            f"{kind.__name__}.{', '.join(changed)}: expected fields that JSON can hold, found some "
             "that come back changed. Nothing was registered. Make them of numbers, texts, lists, dataclasses."
         )
 
