@@ -82,10 +82,10 @@ def test_what_was_before_the_cutoff_is_marked_as_seen_and_nothing_else(later: Wo
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"spec_name": "Never Seen"}, "spec_unknown"),
+        ({"spec_name": "Reflux"}, "spec_unknown"),
         ({"gate_name": "G9"}, "gate_unknown"),
         ({"difficulty": "Nightmare"}, "difficulty_unknown"),
-        ({"class_name": "Never Seen"}, "class_unknown"),
+        ({"class_name": "Gunlancer"}, "class_unknown"),
         ({"is_support": True}, "support"),
         ({"item_level": 1850.0}, "item_level_outside_training"),
         ({"combat_power": 9e6}, "combat_power_outside_training"),
