@@ -15,13 +15,14 @@ _CDNS = (
     "https://cdn.jsdelivr.net https://cdnjs.cloudflare.com https://code.jquery.com "
     "https://maxcdn.bootstrapcdn.com https://stackpath.bootstrapcdn.com https://unpkg.com"
 )
+_LOGO = "https://great-expectations-web-assets.s3.us-east-2.amazonaws.com"
 # The pages have inline scripts, and load their libraries from these hosts. The sandbox gives them an origin
 # of their own: no script on them can read or call this API.
 _HEADERS = {
     "Content-Security-Policy": (
         "sandbox allow-scripts allow-popups; default-src 'none'; connect-src 'none'; "
         f"script-src 'self' 'unsafe-inline' {_CDNS}; style-src 'self' 'unsafe-inline' {_CDNS}; "
-        f"font-src 'self' {_CDNS}; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
+        f"font-src 'self' {_CDNS}; img-src 'self' data: {_LOGO}; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-cache",
 }

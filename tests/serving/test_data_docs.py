@@ -17,9 +17,9 @@ from tests.serving.conftest import Client
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     site = tmp_path / "data_docs"
-    (site / "validations").mkdir(parents=True)
+    (site / "validations" / "version 3, part 1").mkdir(parents=True)
     (site / "index.html").write_text("<h1>index</h1>")
-    (site / "validations" / "page.html").write_text("<h1>page</h1>")
+    (site / "validations" / "version 3, part 1" / "page.html").write_text("<h1>page</h1>")
     (site / "styles.css").write_text("h1 {}")
     (tmp_path / "secret.txt").write_text("secret")
     return tmp_path
@@ -35,7 +35,7 @@ def test_the_folder_is_served_with_content_types(served: Client) -> None:
     for path, text, media_type in [
         ("", "<h1>index</h1>", "text/html; charset=utf-8"),
         ("index.html", "<h1>index</h1>", "text/html; charset=utf-8"),
-        ("validations/page.html", "<h1>page</h1>", "text/html; charset=utf-8"),
+        ("validations/version%203,%20part%201/page.html", "<h1>page</h1>", "text/html; charset=utf-8"),
         ("styles.css", "h1 {}", "text/css; charset=utf-8"),
     ]:
         response = served.get(f"/data-docs/{path}")
