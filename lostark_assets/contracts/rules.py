@@ -196,7 +196,8 @@ def _has_unique_rows(table: pa.Table, key: tuple[str, ...]) -> bool:
         if pc.all(pc.or_(begins, pc.fill_null(rises, fill_value=False))).as_py():
             starts = np.flatnonzero(np.append(True, begins.to_numpy(zero_copy_only=False)))
             runs = table.select(key[:-1]).take(pa.array(starts))
-            return _count_distinct(runs) == runs.num_rows
+            if _count_distinct(runs) == runs.num_rows:
+                return True
     return _count_distinct(table.select(key)) == table.num_rows
 
 
