@@ -1,0 +1,103 @@
+"""A code server's runs fork from a process that has imported their code."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lostark_platform.services import code_server
+
+CODE = """
+import os, sys
+from pathlib import Path
+import dagster as dg
+
+IMPORTED_BY = os.getpid()
+
+@dg.op
+def write():
+    found = f"{os.getpid()} {os.getppid()} {IMPORTED_BY}"
+    Path(os.environ["FOUND"]).write_text(found)
+
+@dg.job(executor_def=dg.in_process_executor)
+def probe():
+    write()
+
+defs = dg.Definitions(jobs=[probe])
+"""
+
+
+def test_only_fresh_interpreters_are_replaced():
+    assert code_server._fork_from_server("spawn") is multiprocessing.get_context("forkserver")
+    assert code_server._fork_from_server("fork") is multiprocessing.get_context("fork")
+    assert code_server._fork_from_server() is multiprocessing.get_context()
+
+
+def wait_for(condition, seconds=120.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def launch(env: dict[str, str], workspace: Path) -> None:
+    command = [sys.executable, "-m", "dagster", "job", "launch", "-w", str(workspace), "-j", "probe"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def env(tmp_path: Path, private_folder: Path) -> dict[str, str]:
+    (tmp_path / "probed_code.py").write_text(CODE)
+    (tmp_path / "dagster").mkdir()
+    (tmp_path / "dagster/dagster.yaml").write_text(
+        "telemetry: {enabled: false}\nrun_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "DAGSTER_HOME": str(tmp_path / "dagster"),
+        "FOUND": str(tmp_path / "found"),
+    }
+
+
+@pytest.fixture
+def private_folder() -> Path:
+    from lostark_assets.database.postgres import short_private_dir
+
+    return short_private_dir(f"lostark-test-{os.getpid()}")
+
+
+def test_two_runs_share_a_process_that_imported_their_code(env, tmp_path, private_folder):
+    socket, workspace, found = private_folder / "code.sock", tmp_path / "workspace.yaml", tmp_path / "found"
+    server = {"host": "localhost", "socket": str(socket), "location_name": "probed"}
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+    arguments = ["--socket", str(socket), "--module-name", "probed_code", "--location-name", "probed"]
+    command = [sys.executable, "-m", "lostark_platform.services.code_server", *arguments]
+    process = subprocess.Popen(command, env=env, cwd=tmp_path)
+    try:
+        wait_for(socket.exists)
+        seen = []
+        for _ in range(2):
+            found.unlink(missing_ok=True)
+            launch(env, workspace)
+            wait_for(lambda: found.exists() and found.read_text().count(" ") == 2)
+            seen.append(found.read_text().split())
+        [(first, parent, imported_by), (second, *others)] = seen
+        assert first != second
+        assert others == [parent, imported_by]
+        assert imported_by == parent
+        assert int(parent) != process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+        private_folder.joinpath("code.sock").unlink(missing_ok=True)
+        private_folder.rmdir()
