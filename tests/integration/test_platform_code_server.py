@@ -58,7 +58,9 @@ def env(tmp_path: Path, private_folder: Path) -> dict[str, str]:
     (tmp_path / "probed_code.py").write_text(CODE)
     (tmp_path / "dagster").mkdir()
     (tmp_path / "dagster/dagster.yaml").write_text(
-        "telemetry: {enabled: false}\nrun_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}\n"
+        # Runs start at once: no daemon takes them from a queue.
+        "telemetry: {enabled: false}\n"
+        "run_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}\n"
     )
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
     return {
