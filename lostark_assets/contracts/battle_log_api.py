@@ -1,16 +1,14 @@
-"""The battle-log HTTP contract: paths, query names, bodies. Who serves it and who reads it share this module.
+"""The battle-log HTTP contract: paths, query parameters, bodies. Servers and clients share this module.
 
-* ``GET /v1/battle-logs?after=CURSOR&limit=N`` lists logs in the order of ``(updated_at, id)``: those that
-  come after the cursor, oldest first; without ``after`` from the oldest on. ``next_cursor`` is never null:
-  asked again later, it gives what came since. No ``logs`` means nothing new now.
+* ``GET /v1/battle-logs?after=CURSOR&limit=N`` lists logs in the order of ``(updated_at, id)``: those after
+  the cursor, oldest first; without ``after`` from the oldest on. ``next_cursor`` is never null: requested
+  later, it returns the logs added since. An empty ``logs`` means nothing is new.
 * A log that is uploaded again keeps its ``id``, gets another ``content_sha256`` and a later ``updated_at``,
   and so is listed again. A log that comes late has an old ``fight_started_at`` and a new ``updated_at``.
-* A cursor is opaque. One that the server no longer knows is answered with 410: list again from the beginning.
+* A cursor is opaque. For one that the server no longer knows it returns 410: list from the beginning.
 * ``GET /v1/battle-logs/{id}`` gives the newest upload JSON with ``Content-Encoding: gzip``.
 * Errors are problem documents (RFC 9457). ``Authorization: Bearer TOKEN`` where the server asks for it, or
   401.
-
-What does not belong here: serving and fetching.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Contracts of the ml layer: the training frame, what the model says of it, and what became of the model.
+"""Contracts of the ml layer: the training set, predictions, evaluations, and the history of the champion.
 
-Feature columns stand in groups, so that the lists of ``lostark_ml.features.columns`` and the training frame
-can't differ. What does not belong here: how a column is computed.
+Feature columns are grouped, so that the lists of ``lostark_ml.features.columns`` and the training set can't
+differ.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ OWN = (
     Column(
         "ark_passive_flag",
         FLOAT,
-        "1 with ark passive on; null where nobody of the log has it: not measured",
+        "1 with ark passive on; null where no player of the log has it: not measured",
         minimum=0,
         maximum=1,
     ),

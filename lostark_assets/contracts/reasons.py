@@ -1,7 +1,6 @@
-"""The closed list of quarantine reasons.
+"""The closed list of quarantine reasons, each with what an operator does about it.
 
-Adding a reason means adding it here, with what an operator does about it; the contract of ``core_quarantine``
-and the documentation follow. What does not belong here: the rules that use them (``clean``).
+The contract of ``core_quarantine``, the documentation and the pages follow this list.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The checks of the core layer: specs for Dagster, and the same rules over what is stored.
-
-What does not belong here: the rules (contracts, ``validate``).
-"""
+"""Asset checks of the core layer: their specs, and the same rules over stored rows."""
 
 from __future__ import annotations
 

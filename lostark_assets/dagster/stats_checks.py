@@ -1,7 +1,4 @@
-"""The checks of the statistics layer: specs for Dagster, and the contracts over what is stored.
-
-What does not belong here: the rules (contracts).
-"""
+"""Asset checks of the statistics layer: their specs, and the contracts over stored rows."""
 
 from __future__ import annotations
 

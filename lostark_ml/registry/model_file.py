@@ -1,11 +1,10 @@
-"""A fitted model as a folder of files, and back: what the registry keeps of a version.
+"""Saves a fitted model as a folder of files, and loads it: what the registry keeps of a version.
 
 The folder is an MLflow model. A model is a frozen dataclass: ``model.skops`` is its field ``pipeline``, of
 scikit-learn; ``fitted_model.json`` is everything else, made of JSON's types, arrays of numbers and
-dataclasses. A model of plain numbers has no pipeline and no ``model.skops``, and can say something of rows
-itself: it has ``predict``. Loading runs no code of the file: skops builds only the types of a closed list,
-which is ours and not the file's, and pickles are not read at all. What does not belong here: where the folder
-is kept (``registry``).
+dataclasses. A model of plain numbers has no pipeline and no ``model.skops``; it has ``predict`` itself. Loading
+runs no code of the file: skops builds only the types of a closed list of ours, and pickles are never
+read.
 """
 
 from __future__ import annotations

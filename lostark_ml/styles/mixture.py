@@ -1,8 +1,7 @@
-"""A Gaussian mixture whose groups share one covariance: they differ by where they are, not by their shape.
+"""A Gaussian mixture whose components share one covariance: they differ by location, not by shape.
 
-Hundreds of small fits judge a grouping, and almost all of a general library's time goes into its first guess;
-this one is plain arrays, so that a stored mixture holds no code. What does not belong here: how many groups
-there are, and whether to believe them (``clusters``).
+Hundreds of small fits judge one clustering, and almost all of a general library's time goes into its initial
+guess. The fitted mixture is plain arrays, so that a stored one holds no code.
 """
 
 from __future__ import annotations
