@@ -2,8 +2,8 @@
 
 The folder is an MLflow model. A model is a frozen dataclass: ``model.skops`` is its field ``pipeline``, of
 scikit-learn; ``fitted_model.json`` is everything else, made of JSON's types, arrays of numbers and
-dataclasses. A model of plain numbers has no pipeline and no ``model.skops``; it has ``predict`` itself. Loading
-runs no code of the file: skops builds only the types of a closed list of ours, and pickles are never
+dataclasses. A model of plain numbers has no pipeline and no ``model.skops``; it has ``predict`` itself.
+Loading runs no code of the file: skops builds only the types of a closed list of ours, and pickles are never
 read.
 """
 
