@@ -19,7 +19,7 @@ from lostark_assets.core import pipeline
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.dagster import core_assets
 from lostark_assets.dagster.core_checks import examine_stored
-from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB
+from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
 from lostark_assets.dagster.partitions import SOURCES
 from lostark_assets.dagster.raw_assets import HASH_HOLDS, examine_raw
 from lostark_assets.definitions import build_defs
@@ -277,10 +277,8 @@ def test_an_upload_is_collected_like_any_source_and_its_ticket_says_so(tmp_path,
 
     instance = dg.DagsterInstance.ephemeral()
     instance.add_dynamic_partitions(str(SOURCES.name), [source])
-    job = build_defs(settings=settings).resolve_implicit_global_asset_job_def()
-    done = job.execute_in_process(
-        asset_selection=[dg.AssetKey("raw_battle_logs")], partition_key=source, instance=instance
-    )
+    job = build_defs(settings=settings).resolve_job_def(COLLECT_JOB)
+    done = job.execute_in_process(partition_key=source, instance=instance)
 
     assert done.success
     assert {check.check_name: check.passed for check in done.get_asset_check_evaluations()} == {
