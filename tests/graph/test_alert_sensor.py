@@ -125,7 +125,7 @@ def test_a_failing_source_and_its_recovery_are_sent_once(platform):
         platform.record_collection("unavailable")
         received += platform.tick(2)
     assert sorted(received) == [
-        ("api", "A source does not respond: demo"), ("services", "A source does not answer: demo"),
+        ("api", "A source does not respond: demo"), ("services", "A source does not respond: demo"),
     ]  # fmt: skip
     platform.record_collection("ok")
     assert len(platform.tick(10)) == 2

@@ -361,7 +361,7 @@ def test_a_collection_that_keeps_failing_is_retried_with_backoff_forever(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = PollResult(due={"one": "log 1"})
-    monkeypatch.setattr("lostark_assets.dagster.sensors.poll_sources", lambda *_: found)
+    monkeypatch.setattr("lostark_assets.dagster.sensors.poll_sources", lambda *_, **_options: found)
     platform.instance.add_dynamic_partitions("battle_log_sources", ["one"])
     job, runs = platform.defs.resolve_job_def(COLLECT_JOB), 0
     for _ in range(240):

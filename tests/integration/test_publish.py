@@ -219,7 +219,7 @@ def test_a_publish_that_fails_leaves_everything_as_it_was(url, lake, monkeypatch
         raise psycopg.errors.DiskFull("no space left")
 
     monkeypatch.setattr(publishing, "_refresh_characters", fails)
-    with pytest.raises(DatabaseUnavailable, match=r"no space left.*stays"):
+    with pytest.raises(DatabaseUnavailable, match=r"no space left.*earlier publications were kept"):
         publish(lake, url, lake.days("core_encounters"))
 
     assert fetch_rows(url, "SELECT count(*), max(xmin::text) FROM marts.players") == before
