@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -47,6 +47,7 @@ from lostark_assets.observability.logs import get_logger
 from lostark_assets.settings import Settings
 
 POLL_PUBLISHES_EVERY_S = 1.0
+_CANCEL_AGAIN_AFTER_S = 0.1
 CODE_VERSION = "2"
 """Part of every shared cache key: increment it when the same request gets another response."""
 _PROBLEMS = document_problems(
@@ -111,10 +112,7 @@ def create_app(
             asyncio.create_task(champion.poll()),
         ]
         yield
-        for task in background:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await _stop(background)
         await access.close()
         await marts.close()
         if shared is not None:
@@ -141,6 +139,19 @@ def create_app(
     app.state.offered = OfferedLogs(open_lake(settings))
     cache = ResponseCache(_log_errors(app), metrics, CODE_VERSION, shared)
     return ApiApp(app, cache, FastPath(cache, champion, metrics))
+
+
+async def _stop(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel ``tasks`` until they have ended.
+
+    One cancellation may be lost: before Python 3.12 ``asyncio.wait_for``, which database drivers use,
+    swallows it when the awaited result arrives at the same moment.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_AFTER_S)
 
 
 def _log_errors(app: FastAPI) -> ASGIApp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from datetime import datetime
@@ -12,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lostark_api.app import create_app
+from lostark_api.app import _stop, create_app
 from lostark_api.schemas.characters import (
     CharacterComparison,
     CharacterHistory,
@@ -349,3 +350,24 @@ def test_the_api_docs_are_one_page_without_external_resources(client):
     assert "<script" not in page.text
     assert "https://" not in page.text
     assert client.get("/docs.css").headers["Content-Type"].startswith("text/css")
+
+def test_a_background_task_that_swallows_a_cancellation_ends_too() -> None:
+    swallowed = []
+
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if len(swallowed) == 2:
+                    raise
+                swallowed.append(True)
+
+    async def stop_one() -> None:
+        task = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        await asyncio.wait_for(_stop([task]), 10)
+        assert task.cancelled()
+
+    asyncio.run(stop_one())
+    assert len(swallowed) == 2
