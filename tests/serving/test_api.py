@@ -351,6 +351,7 @@ def test_the_api_docs_are_one_page_without_external_resources(client):
     assert "https://" not in page.text
     assert client.get("/docs.css").headers["Content-Type"].startswith("text/css")
 
+
 def test_a_background_task_that_swallows_a_cancellation_ends_too() -> None:
     swallowed = []
 
