@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Iterator, MutableMapping
@@ -41,8 +40,9 @@ _NOISY_LOGGERS = ("httpx", "httpcore", "urllib3", "asyncio")
 class EventsFile:
     """An append-only file that several processes write, one ``write`` per line, rotated at a size.
 
-    A line is never torn: the kernel appends each write as a whole. A file that cannot be written (full disk,
-    no permission) never stops the work; it is reported once on stderr.
+    A line is never torn: the kernel appends each write as a whole. The file is opened for each line; if
+    another process rotates it meanwhile, the line is in the rotated file. A file that cannot be written (full
+    disk, no permission) never stops the work; it is reported once on stderr.
     """
 
     def __init__(self, path: Path, max_bytes: int = MAX_FILE_BYTES, kept: int = FILES_KEPT) -> None:
@@ -50,73 +50,43 @@ class EventsFile:
         self.path = path
         self._max_bytes = max_bytes
         self._kept = kept
-        self._descriptor: int | None = None
         self._torn = False
         self._reported = False
-        self._lock = threading.Lock()
 
     def write(self, line: str) -> None:
         """Append ``line``, which holds no newline."""
         data = line.encode("utf-8", "backslashreplace") + b"\n"
-        with self._lock:
-            try:
-                descriptor = self._current(len(data))
-                written = os.write(descriptor, b"\n" + data if self._torn else data)
-                self._torn = written < len(data)
-            except OSError as error:
-                self._report(error)
-
-    def close(self) -> None:
-        """Close the file; the next line opens it again."""
-        with self._lock:
-            self._release()
-
-    def _current(self, size: int) -> int:
-        """A descriptor of the current file: another process may have rotated it."""
-        if self._descriptor is not None and not self._is_current(self._descriptor):
-            self._release()
-        if self._descriptor is None:
-            self._descriptor = self._open()
-        if os.fstat(self._descriptor).st_size + size > self._max_bytes:
-            self._rotate(size)
-        return self._descriptor
-
-    def _open(self) -> int:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-
-    def _is_current(self, descriptor: int) -> bool:
         try:
-            return os.path.samestat(os.fstat(descriptor), self.path.stat())
+            if self._is_full(len(data)):
+                self._rotate(len(data))
+            with open(self.path, "ab", buffering=0, opener=_open_for_group) as file:
+                written = file.write(b"\n" + data if self._torn else data)
+            self._torn = written < len(data)
+        except OSError as error:
+            if not self._reported:
+                self._reported = True
+                text = f"{self.path}: events can't be written and are lost until it works: {error}"
+                sys.stderr.write(text + "\n")
+
+    def _is_full(self, more: int) -> bool:
+        try:
+            size = self.path.stat().st_size
         except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             return False
+        return size > 0 and size + more > self._max_bytes
 
-    def _rotate(self, size: int) -> None:
-        try:
-            with FileLock(self.path.with_suffix(".lock"), timeout=1):
-                if self.path.stat().st_size + size > self._max_bytes:
-                    for number in range(self._kept - 1, 0, -1):
-                        with contextlib.suppress(FileNotFoundError):
-                            self._numbered(number).replace(self._numbered(number + 1))
-                    self.path.replace(self._numbered(1))
-        except Timeout:
-            return  # another process rotates it; a slightly larger file does no harm
-        self._release()
-        self._descriptor = self._open()
+    def _rotate(self, more: int) -> None:
+        from logging.handlers import RotatingFileHandler  # noqa: PLC0415 - rarely needed, and it loads pickle
 
-    def _numbered(self, number: int) -> Path:
-        return self.path.with_name(f"{self.path.name}.{number}")
+        # On a timeout another process rotates it; a slightly larger file does no harm.
+        with contextlib.suppress(Timeout), FileLock(self.path.with_suffix(".lock"), timeout=1):
+            if self._is_full(more):
+                RotatingFileHandler(self.path, backupCount=self._kept, delay=True).doRollover()
 
-    def _release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
-    def _report(self, error: OSError) -> None:
-        self._descriptor = None
-        if not self._reported:
-            self._reported = True
-            sys.stderr.write(f"{self.path}: events can't be written and are lost until it works: {error}\n")
+def _open_for_group(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o640)
 
 
 class _Output:
@@ -189,8 +159,6 @@ def configure_logs(settings: Settings, process: str, *, stderr: bool = False) ->
     ``process`` names what this process is (``cli``, ``dagster``); ``stderr`` is for services,
     whose stderr is collected. The last call wins. No file is created before the first event.
     """
-    if _OUTPUT.file is not None:
-        _OUTPUT.file.close()
     _OUTPUT.redactor = Redactor(list_secrets(settings))
     _OUTPUT.process = process
     _OUTPUT.stderr = stderr
