@@ -6,9 +6,11 @@ guess. The fitted mixture is plain arrays, so that a stored one holds no code.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.cluster.vq import kmeans2
 
 _ROUNDS = 60
 _FIRST_ROUNDS = 5
@@ -101,18 +103,7 @@ def _maximise(points: np.ndarray, shares: np.ndarray) -> Mixture:
 
 
 def _first_guess(points: np.ndarray, groups: int, random: np.random.Generator) -> np.ndarray:
-    """Shares by distance: points far from each other, and a few rounds of going to the nearest."""
-    centres = points[random.integers(len(points))][None, :]
-    for _ in range(groups - 1):
-        nearest = _squares(points, centres).min(axis=1)
-        chance = nearest / nearest.sum() if nearest.sum() > 0 else None
-        centres = np.vstack([centres, points[random.choice(len(points), p=chance)]])
-    for _ in range(_FIRST_ROUNDS):
-        shares = np.eye(groups)[_squares(points, centres).argmin(axis=1)]
-        sizes = shares.sum(axis=0)[:, None]
-        centres = np.where(sizes > 0, shares.T @ points / np.maximum(sizes, 1), centres)
-    return np.eye(groups)[_squares(points, centres).argmin(axis=1)]
-
-
-def _squares(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    return np.maximum((points**2).sum(1)[:, None] - 2 * points @ centres.T + (centres**2).sum(1), 0.0)
+    """Shares of 0 and 1: the nearest centre after a few rounds of k-means."""
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # an empty cluster stays where it is
+        _, labels = kmeans2(points, groups, iter=_FIRST_ROUNDS + 1, minit="++", rng=random)
+    return np.eye(groups)[labels]
