@@ -1,7 +1,8 @@
 """A Gaussian mixture whose components share one covariance: they differ by location, not by shape.
 
-Hundreds of small fits judge one clustering, and almost all of a general library's time goes into its initial
-guess. The fitted mixture is plain arrays, so that a stored one holds no code.
+Hundreds of small fits judge one clustering. scikit-learn's ``GaussianMixture`` reaches the same optima with
+more than twice the CPU, see decision 27. The fitted mixture is plain arrays, so that a stored one holds no
+code.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from scipy.cluster.vq import kmeans2
 _ROUNDS = 60
 _FIRST_ROUNDS = 5
 _ENOUGH = 3e-4
-"""Gain of log likelihood a point below which a fit is over."""
+"""Gain of log likelihood a point below which a fit is over; with 1e-3 planted styles are missed."""
 _RIDGE = 1e-4
 
 
