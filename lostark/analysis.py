@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from lostark_assets.arrow import plain
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.contracts.table import Contract
@@ -26,7 +27,7 @@ from lostark_assets.sources.protocol import Unreadable, compute_log_id, fight_da
 from lostark_assets.stats import distribution as distribution_table
 from lostark_assets.stats import dps
 from lostark_assets.stats import progression as progression_table
-from lostark_assets.stats.engine import Engine, plain, to_arrow
+from lostark_assets.stats.engine import Engine, to_arrow
 
 SOURCE = "frame"
 """Stands in the column ``source`` of standardized rows, and is part of their ids."""

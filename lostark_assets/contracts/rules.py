@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lostark_assets.arrow import decode
 from lostark_assets.contracts.table import Column, Contract, describe_range
 
 Severity = Literal["error", "warn"]
@@ -68,7 +69,7 @@ class Rule:
             case "between":
                 mask = self._outside(column)
             case "in_set":
-                known = pc.is_in(_decoded(column), pa.array(self.allowed, pa.string()))
+                known = pc.is_in(decode(column), pa.array(self.allowed, pa.string()))
                 mask = pc.and_(pc.is_valid(column), pc.invert(known))
             case "unique":
                 mask = _repeated(table, self.columns)
@@ -164,10 +165,6 @@ def get_family(dtype: pa.DataType) -> str:
         ("bytes", (types.is_binary, types.is_large_binary)),
     )
     return next((name for name, tests in families if any(test(dtype) for test in tests)), str(dtype))
-
-
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -32,6 +32,7 @@ from great_expectations.expectations.metrics.map_metric_provider.multicolumn_con
     multicolumn_condition_partial,
 )
 
+from lostark_assets.arrow import decode
 from lostark_assets.contracts.expectations import WORST_ROWS, Finding, merge
 from lostark_assets.contracts.rules import Rule, get_family, get_rules
 from lostark_assets.contracts.table import Contract
@@ -168,9 +169,7 @@ def build_frame(contract: Contract, table: pa.Table) -> pd.DataFrame:
     numbers, since Data Docs show values that break a rule and no erasure reaches them.
     """
     for place, name in enumerate(table.column_names):
-        column, known = table[name], contract.by_name.get(name)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
+        column, known = decode(table[name]), contract.by_name.get(name)
         family = get_family(column.type)
         if family in ("date", "instant"):
             column = column.cast(_INSTANT)

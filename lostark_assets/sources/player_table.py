@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from lostark_assets.arrow import plain
 from lostark_assets.errors import UnknownFormat
 from lostark_assets.sources.protocol import FetchedLog, Listed, Unreadable, content_sha256
 
@@ -49,7 +50,9 @@ class PlayerTable:
         Raises:
             UnknownFormat: damaged, or a table without the columns that every era has.
         """
-        table = _as_plain(_read(Path(self.path)), self.path)
+        table = _read(Path(self.path))
+        _refuse_duplicate_columns(table.column_names, self.path)
+        table = plain(table)
         has_id = find_rows_with_id(table, self.path)
         if without := table.num_rows - (pc.sum(has_id).as_py() or 0):
             self.problems.append(Unreadable(self.path, f"{without} rows without an encounter id"))
@@ -133,13 +136,7 @@ def epoch_ms(value: Any) -> int | None:
     return None
 
 
-def _as_plain(table: pa.Table, path: str) -> pa.Table:
-    """``table`` with text where it has dictionaries (Categorical of pandas), for sorting and reading.
-
-    Raises:
-        UnknownFormat: two columns have one name.
-    """
-    names = table.column_names
+def _refuse_duplicate_columns(names: list[str], path: str) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UnknownFormat(
             path,
@@ -147,11 +144,6 @@ def _as_plain(table: pa.Table, path: str) -> pa.Table:
             "each column once",
             "Rename or drop one of them.",
         )
-    fields = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
 
 
 def _id_text(value: Any) -> str:

@@ -13,9 +13,10 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
+from lostark_assets.arrow import plain
 from lostark_assets.contracts.stats import DISTRIBUTION_KEY, QUANTILES, STATS_DPS_DISTRIBUTION
 from lostark_assets.stats.dps import pool_members
-from lostark_assets.stats.engine import Engine, combine_key, plain, to_arrow, to_engine
+from lostark_assets.stats.engine import Engine, combine_key, to_arrow, to_engine
 from lostark_assets.stats.weeks import WEEK_US
 
 TREND_WEEKS = 4

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lostark_assets.arrow import plain
 from lostark_assets.contracts.stats import STATS_PLAYER_DPS
 from lostark_assets.game.versions import UNKNOWN_RULES, measurement_rules
-from lostark_assets.stats.engine import Engine, combine_key, is_true, plain, ratio, to_arrow, to_engine, where
+from lostark_assets.stats.engine import Engine, combine_key, is_true, ratio, to_arrow, to_engine, where
 from lostark_assets.stats.percentiles import pool_percentiles
 from lostark_assets.stats.weeks import week_started_at
 

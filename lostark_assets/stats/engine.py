@@ -12,6 +12,8 @@ import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 
+from lostark_assets.arrow import plain
+
 Engine = Literal["pandas", "polars"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 
@@ -49,17 +51,6 @@ def to_pandas(frame: Any) -> pd.DataFrame:
     if isinstance(frame, pd.DataFrame):
         return frame
     return to_arrow(frame).to_pandas(types_mapper=pd.ArrowDtype)
-
-
-def plain(table: pa.Table) -> pa.Table:
-    """``table`` with one type for strings: no dictionaries, no large or view strings."""
-    for place, field in enumerate(table.schema):
-        dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        if pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
-            dtype = pa.string()
-        if dtype != field.type:
-            table = table.set_column(place, field.name, table.column(place).cast(dtype))
-    return table
 
 
 def combine_key(*columns: str) -> nw.Expr:

@@ -10,8 +10,9 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 
+from lostark_assets.arrow import plain
 from lostark_assets.contracts.stats import STATS_RAID_PROGRESSION
-from lostark_assets.stats.engine import Engine, combine_key, is_true, plain, ratio, to_arrow, to_engine, where
+from lostark_assets.stats.engine import Engine, combine_key, is_true, ratio, to_arrow, to_engine, where
 from lostark_assets.stats.weeks import instant
 
 KEY = STATS_RAID_PROGRESSION.key

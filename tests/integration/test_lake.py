@@ -21,6 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lostark_assets.arrow import plain
 from lostark_assets.contracts.core import CORE_HITS, CORE_QUARANTINE
 from lostark_assets.contracts.ml import ML_CHAMPION_HISTORY, ML_TRAINING_SET
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS, RAW_GAME_NOTICES
@@ -29,7 +30,7 @@ from lostark_assets.errors import LakeBusy, NotFound
 from lostark_assets.lake import files as files_of_tables
 from lostark_assets.lake import reading, tables
 from lostark_assets.lake.tables import Lake
-from lostark_assets.stats.engine import ENGINES, plain, to_arrow
+from lostark_assets.stats.engine import ENGINES, to_arrow
 
 DAYS = [date(2026, 9, day) for day in (1, 2, 3)]
 NOW = datetime(2026, 9, 9, tzinfo=UTC)
