@@ -671,7 +671,7 @@ def test_no_version_of_a_training_set_is_ever_lost(lake, monkeypatch, made_by_ol
     fresh, newest = Lake(lake.url), lake.version(ML_TRAINING_SET.name)
     assert newest >= 24
     assert fresh.read(ML_TRAINING_SET.name, version=1).column_names == ML_TRAINING_SET.names
-    assert fresh.note(ML_TRAINING_SET.name, newest - 20) == {"week": "4"}
+    assert fresh.commit_metadata(ML_TRAINING_SET.name, newest - 20) == {"week": "4"}
 
 
 def test_a_version_that_the_log_has_no_longer_is_no_empty_table(lake):
