@@ -10,6 +10,7 @@ import dagster as dg
 from lostark_assets.contracts.registry import list_tables
 from lostark_assets.dagster.core_assets import core_assets
 from lostark_assets.dagster.game_event_assets import game_event_assets
+from lostark_assets.dagster.ingest import ingest_job
 from lostark_assets.dagster.jobs import VALIDATE_JOB, phase_one_jobs
 from lostark_assets.dagster.mart_assets import mart_assets
 from lostark_assets.dagster.open_api_assets import open_api_assets
@@ -48,7 +49,7 @@ def build_defs(
             for asset in assets
         ],
         asset_checks=[checks],
-        jobs=[*phase_one_jobs(), validation_job(VALIDATE_JOB, checks)],
+        jobs=[ingest_job, *phase_one_jobs(), validation_job(VALIDATE_JOB, checks)],
         sensors=automation_sensors(),
         schedules=[
             *automation_schedules(settings),

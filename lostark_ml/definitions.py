@@ -21,6 +21,7 @@ from lostark_assets.sources.configured import has_demo
 from lostark_ml.dagster.jobs import VALIDATE_JOB, build_model_jobs
 from lostark_ml.dagster.model_assets import build_history_spec, build_ml_assets
 from lostark_ml.dagster.resources import ModelRegistries
+from lostark_ml.dagster.scoring import score_job
 from lostark_ml.dagster.sensors import build_ml_sensors
 from lostark_ml.dagster.style_assets import build_player_clusters_asset
 
@@ -44,7 +45,7 @@ def build_defs(
             ]
         ],
         asset_checks=[checks],
-        jobs=[*build_model_jobs(), validation_job(VALIDATE_JOB, checks)],
+        jobs=[score_job, *build_model_jobs(), validation_job(VALIDATE_JOB, checks)],
         schedules=[validation_schedule("validation_of_model_tables", VALIDATE_JOB, tables)],
         sensors=build_ml_sensors(),
         resources={

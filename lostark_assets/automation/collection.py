@@ -6,7 +6,7 @@ and it never delays the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from lostark_assets.ledger import CollectionRecord, Ledger, open_ledger
 from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import classify_outcome
-from lostark_assets.sources.configured import Origin, ServiceOrigin, configured_origins
+from lostark_assets.sources.configured import Origin, ServiceOrigin, watched_origins
 from lostark_assets.sources.probe import Probe, fingerprint_folder, probe_origin
 
 PROBE_KIND = "peek"
@@ -26,7 +26,7 @@ PROBE_KIND = "peek"
 success after them."""
 MAX_BACKOFF_S = 120.0
 SERVICE_INTERVAL_S = 15.0
-"""How often a service without new logs is probed; folders and uploads are probed at every poll."""
+"""How often a service without new logs is probed; folders are probed at every poll."""
 _MAX_CONCURRENT_PROBES = 8
 Prober = Callable[[Origin, Settings], Probe]
 
@@ -63,11 +63,11 @@ def poll_sources(
     prober: Prober = probe_origin,
     quiet: Mapping[str, float] = MappingProxyType({}),
 ) -> PollResult:
-    """Probe every configured origin that is not paused; an origin stays in ``failures`` until it succeeds.
+    """Probe every watched origin that is not paused; an origin stays in ``failures`` until it succeeds.
 
     A service that was ``quiet`` at its last probe is probed every ``SERVICE_INTERVAL_S`` only.
     """
-    origins = configured_origins(settings)
+    origins = watched_origins(settings)
     paused = {o.where: failures[o.where] for o in origins if _is_paused(failures.get(o.where), now)}
     resting = {o.where: quiet[o.where] for o in origins if now - quiet.get(o.where, 0.0) < SERVICE_INTERVAL_S}
     polled = [origin for origin in origins if origin.where not in paused and origin.where not in resting]
@@ -120,16 +120,3 @@ def _record(ledger: Ledger, origin: Origin, now: float, error: Exception | None)
             error=str(error)[:500] if error else None,
         )
     )
-
-
-def partition_ranges(wanted: Collection[str], partitions: Sequence[str]) -> list[tuple[str, str]]:
-    """``wanted`` as ranges of ``partitions`` in their order: one run each, which touches no other source."""
-    ranges: list[list[str]] = []
-    is_open = False
-    for name in partitions:
-        if name in wanted:
-            if not is_open:
-                ranges.append([])
-            ranges[-1].append(name)
-        is_open = name in wanted
-    return [(group[0], group[-1]) for group in ranges]

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import Literal
-
-from lostark_assets.automation.day_ranges import group_days
 
 FIRST_BACKOFF_S = 60.0
 MAX_BACKOFF_S = 3600.0
 MAX_TRIES = 3
 """How often the same input is tried; after that, only when the input or the code has changed."""
 MAX_RUNS_PER_TICK = 5
-"""Ranges of days requested in one tick; the others follow in a later one."""
+"""Runs requested in one tick; the others follow in a later one."""
+MAX_DAYS_PER_RUN = 400
 ACROSS_DAYS_INTERVAL_S = 300.0
 ACROSS_DAYS_MAX_DELAY_S = 900.0
 MAX_COLLECTION_WAIT_S = 600.0
@@ -146,27 +144,24 @@ def _is_exhausted(attempt: Attempt, pending: str, tries: int) -> bool:
     return attempt.same >= tries and attempt.together == 1 and attempt.input == pending
 
 
-def plan_days(
-    plan: WorkPlan, memory: RequestMemory, present: Collection[date], now: float
-) -> list[tuple[date, date]]:
-    """The ranges of fight days to run now, one run each, newest first, since users look at recent fights.
+def plan_days(plan: WorkPlan, memory: RequestMemory, now: float) -> list[list[str]]:
+    """The fight days to run now, one run per list, newest first, since users look at recent fights.
 
     Days that never failed go together. Failed days are first retried together, since most failures are
-    transient; then one run at a time in ever smaller parts of the range, which isolates a broken day. The
-    backoff grows with consecutive failures.
+    transient; then one run at a time in ever smaller parts, which isolates a broken day. The backoff grows
+    with consecutive failures.
     """
-    fresh = [date.fromisoformat(day) for day in plan.ready if day not in memory.attempts]
+    fresh = sorted((day for day in plan.ready if day not in memory.attempts), reverse=True)
     retries = sorted(
         (day for day in plan.ready if day in memory.attempts), key=lambda day: memory.attempts[day].failed_at
     )
-    resting = {*plan.waiting, *plan.running, *plan.given_up, *retries}
-    blocked = {*present, *map(date.fromisoformat, resting)}
-    planned = group_days(fresh, blocked)[-MAX_RUNS_PER_TICK:][::-1]
+    starts = range(0, len(fresh), MAX_DAYS_PER_RUN)[:MAX_RUNS_PER_TICK]
+    planned = [sorted(fresh[i : i + MAX_DAYS_PER_RUN]) for i in starts]
     rests = now < memory.last_failed_at + compute_backoff_s(memory.failed_in_a_row)
     if retries and not plan.running and not rests:
         oldest = memory.attempts[retries[0]]
         part = oldest.together if oldest.failures == 1 else max(oldest.together // 4, 1)
-        planned += group_days(map(date.fromisoformat, retries[:part]), blocked)[:1]
+        planned.append(sorted(retries[:part]))
     return planned
 
 

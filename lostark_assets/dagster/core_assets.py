@@ -1,6 +1,7 @@
 """The core layer as Dagster assets: one run cleans a range of fight days into five tables."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets import charts
+from lostark_assets.contracts.expectations import Finding
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.clean import CLEAN_VERSION
 from lostark_assets.core.clean_meter import build_rules
@@ -29,7 +31,7 @@ from lostark_assets.settings import Settings
 
 TABLES = tuple(reversed(COMMIT_ORDER))
 _CHARTED = {"core_encounters", "core_quarantine"}
-"""Tables whose charts need every row; for the others the first rows suffice."""
+"""Tables with charts."""
 
 
 class CleanConfig(dg.Config):
@@ -87,31 +89,40 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
             raise dg.Failure(str(error), allow_retries=False) from error
         for name in TABLES:
             if dg.AssetKey(name) in context.selected_asset_keys:
-                yield dg.MaterializeResult(asset_key=name, metadata=_metadata(lake, name, days, run))
-        findings = (
-            with_accounting(run.findings, lake, days, run.raw_version)
-            if run.due
-            else examine_stored(lake, days, run.raw_version)
-        )
-        yield from core_check_results(findings, lake, wanted)
+                metadata = core_metadata(lake, name, days, run) | _charts(lake, name, days)
+                yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+        yield from core_check_results(core_findings(lake, days, run), lake, wanted)
 
     return [core_tables]
 
 
-def _metadata(lake: Lake, name: str, days: list[Any], run: CoreRun) -> dict[str, Any]:
-    columns = CONTRACTS[name].preview_columns
-    count = lake.count(name, days)
-    rows = lake.read(name, days=days) if name in _CHARTED else lake.head(name, columns, days=days)
-    metadata = table_metadata(lake, name, rows, count) | {
+def core_findings(lake: Lake, days: list[date], run: CoreRun) -> dict[str, list[Finding]]:
+    """What the checks found: in the logs cleaned now, or in the stored rows if none was."""
+    if run.due:
+        return with_accounting(run.findings, lake, days, run.raw_version)
+    return examine_stored(lake, days, run.raw_version)
+
+
+def core_metadata(lake: Lake, name: str, days: list[date], run: CoreRun) -> dict[str, Any]:
+    """Metadata of one table after cleaning ``days``."""
+    rows = lake.head(name, CONTRACTS[name].preview_columns, days=days)
+    return table_metadata(lake, name, rows, lake.count(name, days)) | {
         "logs cleaned now": run.due,
         "fights reassigned": run.changed_fights,
     }
-    if name == "core_encounters" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
+
+
+def _charts(lake: Lake, name: str, days: list[date]) -> dict[str, Any]:
+    if name not in _CHARTED or len(days) > MAX_CHART_DAYS:
+        return {}
+    rows = lake.read(name, days=days)
+    metadata: dict[str, Any] = {}
+    if name == "core_encounters" and rows.num_rows:
         metadata["encounters by day"] = dg.MetadataValue.md(
             chart_image(charts.fights_per_day(rows), "encounters by day")
         )
         metadata["logs of one fight"] = rows.num_rows - pc.count_distinct(rows["fight_id"]).as_py()
-    if name == "core_quarantine" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
+    if name == "core_quarantine" and rows.num_rows:
         metadata["reasons"] = dg.MetadataValue.md(_reasons(rows))
         metadata["by reason"] = dg.MetadataValue.md(
             chart_image(charts.quarantine_reasons(rows), "quarantine by reason")

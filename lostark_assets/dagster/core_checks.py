@@ -116,7 +116,7 @@ def with_accounting(
 
 
 def core_check_results(
-    findings: Mapping[str, Sequence[Finding]], lake: Lake, wanted: set[Any]
+    findings: Mapping[str, Sequence[Finding]], lake: Lake, wanted: set[Any] | None
 ) -> Iterator[dg.AssetCheckResult]:
     """Findings as Dagster shows them."""
     return check_results(findings, lake, CROSS_RULES, wanted)

@@ -1,4 +1,4 @@
-"""The jobs of phase 1: collection, fight days, tables across days, publishing, the Open API, upkeep."""
+"""The jobs of phase 1 beside ``ingest``: tables across days, publishing, the Open API, upkeep."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ import dagster as dg
 from lostark_assets.contracts.registry import CONTRACTS, list_tables
 from lostark_assets.lake.tables import Lake
 
-COLLECT_JOB = "collect"
-FIGHT_DAYS_JOB = "fight_days"
+INGEST_JOB = "ingest"
 ACROSS_DAYS_JOB = "across_days"
 PROFILES_JOB = "profiles"
 GAME_NEWS_JOB = "game_news"
 UPKEEP_JOB = "upkeep"
 VALIDATE_JOB = "validate_tables"
-PUBLISH_DAYS_JOB = "publish_days"
 PUBLISH_TABLES_JOB = "publish_tables"
 CONCURRENCY_GROUP_TAG = "lostark/concurrency_group"
+SOURCES_TAG = "lostark/sources"
+PRIORITY_TAG = "dagster/priority"
 
 
 STORED_ROWS_FIT = "stored_rows_fit_contract"
@@ -29,25 +29,17 @@ def select_assets(*names: str) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*names) - dg.AssetSelection.checks(*stored)
 
 
-def _concurrency_group(name: str) -> dict[str, str]:
+def concurrency_group(name: str) -> dict[str, str]:
     """Runs of one concurrency group are serialised, other groups run beside them (``dagster.yaml``)."""
     return {CONCURRENCY_GROUP_TAG: name}
 
 
-PUBLISH_JOBS = [
-    dg.define_asset_job(
-        PUBLISH_DAYS_JOB,
-        dg.AssetSelection.assets("mart_fights"),
-        tags=_concurrency_group("publish"),
-        description="Publish fight days to PostgreSQL, where API and pages read them.",
-    ),
-    dg.define_asset_job(
-        PUBLISH_TABLES_JOB,
-        dg.AssetSelection.assets("mart_tables"),
-        tags=_concurrency_group("publish"),
-        description="Publish the tables across days to PostgreSQL.",
-    ),
-]
+publish_tables_job = dg.define_asset_job(
+    PUBLISH_TABLES_JOB,
+    dg.AssetSelection.assets("mart_tables"),
+    tags=concurrency_group("tables"),
+    description="Publish the tables across days to PostgreSQL.",
+)
 
 
 def phase_one_jobs() -> list[Any]:
@@ -55,34 +47,22 @@ def phase_one_jobs() -> list[Any]:
     return [
         upkeep_job(),
         dg.define_asset_job(
-            COLLECT_JOB,
-            select_assets("raw_battle_logs"),
-            tags=_concurrency_group("collect"),
-            description="Fetch new battle logs of a source.",
-        ),
-        dg.define_asset_job(
-            FIGHT_DAYS_JOB,
-            select_assets(*list_tables("core", "stats", grain="day")),
-            tags=_concurrency_group("compute"),
-            description="Clean fight days and compute their statistics.",
-        ),
-        dg.define_asset_job(
             ACROSS_DAYS_JOB,
-            select_assets(*list_tables("stats", grain="whole")),
-            tags=_concurrency_group("compute"),
-            description="Compute the statistics across all fight days.",
+            select_assets(*list_tables("stats", grain="whole"), "mart_tables"),
+            tags=concurrency_group("tables"),
+            description="Compute the statistics across all fight days, and publish them.",
         ),
-        *PUBLISH_JOBS,
+        publish_tables_job,
         dg.define_asset_job(
             PROFILES_JOB,
             select_assets("raw_armory_profiles"),
-            tags=_concurrency_group("open_api"),
+            tags=concurrency_group("open_api"),
             description="Fetch Open API profiles of the characters of recent fights.",
         ),
         dg.define_asset_job(
             GAME_NEWS_JOB,
             select_assets("raw_game_notices", "core_game_events"),
-            tags=_concurrency_group("open_api"),
+            tags=concurrency_group("open_api"),
             description="Fetch the game's news: maintenance windows, patches, events.",
         ),
     ]
@@ -98,9 +78,7 @@ def upkeep_job() -> dg.JobDefinition:
         joined = {name: lake.join_files(name) for name in growing}
         context.add_output_metadata({f"files of {name} joined": count for name, count in joined.items()})
 
-    @dg.job(
-        name=UPKEEP_JOB, tags=_concurrency_group("compute"), description="Compacts the lake's raw tables."
-    )
+    @dg.job(name=UPKEEP_JOB, tags=concurrency_group("tables"), description="Compacts the lake's raw tables.")
     def upkeep() -> None:
         join_small_files()
 

@@ -1,6 +1,7 @@
 """The marts as Dagster assets: those by fight day, and those replaced as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,14 @@ from lostark_assets.errors import NotFound
 from lostark_assets.lake.tables import Lake
 from lostark_assets.markdown import markdown_table
 from lostark_assets.marts.names import build_names
-from lostark_assets.marts.publish import Publication, lake_rows, marts_url, publish, published_rows
+from lostark_assets.marts.publish import (
+    Publication,
+    find_pending,
+    lake_rows,
+    marts_url,
+    publish,
+    published_rows,
+)
 from lostark_assets.marts.tables import DAY_MARTS, DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
 from lostark_assets.settings import Settings
 
@@ -59,17 +67,36 @@ def _fights(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             done = publish(lake, url, days, names=build_names(settings))
             if done is None:
                 raise dg.Failure("no fight day was selected; nothing was published", allow_retries=False)
-            there, wanted = published_rows(url, done.days), lake_rows(lake, done.days, done.versions)
-        yield dg.MaterializeResult(asset_key=FIGHTS, metadata=_metadata(done))
-        counts = [{"table": name, "lake": wanted[name], "mart": there[name]} for name in sorted(wanted)]
-        yield dg.AssetCheckResult(
-            asset_key=FIGHTS,
-            check_name=ROWS_EQUAL,
-            passed=there == wanted,
-            metadata={"rows": dg.MetadataValue.md(markdown_table(counts))},
-        )
+            yield dg.MaterializeResult(asset_key=FIGHTS, metadata=_metadata(done))
+            yield _compare_rows(lake, url, done)
 
     return mart_fights
+
+
+def publish_pending(
+    lake: Lake, settings: Settings, days: Iterable[date]
+) -> tuple[list[date], list[dg.MaterializeResult[Any] | dg.AssetCheckResult]]:
+    """Publish those of ``days`` that changed since they were published; these days, and the results."""
+    names = build_names(settings)
+    with marts_url(settings) as url:
+        pending = find_pending(lake, url, names).days.keys() & set(days)
+        done = publish(lake, url, pending, names=names) if pending else None
+        if done is None:
+            return [], []
+        materialized = dg.MaterializeResult(asset_key=FIGHTS, metadata=_metadata(done))
+        return done.days, [materialized, _compare_rows(lake, url, done)]
+
+
+def _compare_rows(lake: Lake, url: str, done: Publication) -> dg.AssetCheckResult:
+    """Whether the database has the rows that the lake had."""
+    there, wanted = published_rows(url, done.days), lake_rows(lake, done.days, done.versions)
+    counts = [{"table": name, "lake": wanted[name], "mart": there[name]} for name in sorted(wanted)]
+    return dg.AssetCheckResult(
+        asset_key=FIGHTS,
+        check_name=ROWS_EQUAL,
+        passed=there == wanted,
+        metadata={"rows": dg.MetadataValue.md(markdown_table(counts))},
+    )
 
 
 def _tables() -> dg.AssetsDefinition:

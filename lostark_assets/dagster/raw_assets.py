@@ -1,6 +1,8 @@
 """The raw layer as a Dagster asset: materialising a source's partition fetches its new logs."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -15,13 +17,14 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.markdown import markdown_table
 from lostark_assets.settings import Settings
-from lostark_assets.sources.collect import Collected, collect_and_record
-from lostark_assets.sources.configured import configured_origins, sources_at
+from lostark_assets.sources.collect import Collected, OnCommit, collect_and_record
+from lostark_assets.sources.configured import Origin, configured_origins, sources_at
 from lostark_assets.sources.landing import record_result
 from lostark_assets.sources.probe import fingerprint_folder, record_collected
 from lostark_assets.sources.protocol import Source, content_sha256
 
 RAW = "raw_battle_logs"
+RAW_VERSION = "1"
 HASH_HOLDS = "newest_payloads_have_their_sha256"
 CROSS_RULES = {HASH_HOLDS: (RAW, "error")}
 _HASHED = 64
@@ -33,7 +36,7 @@ def raw_assets() -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(
         name=RAW,
-        specs=[asset_spec(RAW, version="1", kinds={"python"}, partitions_def=SOURCES)],
+        specs=[asset_spec(RAW, version=RAW_VERSION, kinds={"python"}, partitions_def=SOURCES)],
         check_specs=check_specs([RAW], CROSS_RULES),
         backfill_policy=SINGLE_RUN,
     )
@@ -41,10 +44,10 @@ def raw_assets() -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
     ) -> Iterator[Any]:
         wanted = set(context.partition_keys)
-        done, failed = _collect_sources(context, lake, settings, wanted)
+        origins = configured_origins(settings)
+        done, failed = collect_origins(context.log, origins, lake, settings, context.run_id, wanted)
         yield dg.MaterializeResult(asset_key=RAW, metadata=raw_metadata(lake, wanted, done))
-        findings = {RAW: examine_raw(lake, wanted, [key for one in done for key in one.new_log_ids])}
-        yield from check_results(findings, lake, CROSS_RULES, context.selected_asset_check_keys)
+        yield from raw_check_results(lake, wanted, done, context.selected_asset_check_keys)
         if failed:
             raise dg.Failure(
                 f"{len(failed)} sources could not be read; the others were collected",
@@ -55,12 +58,34 @@ def raw_assets() -> list[dg.AssetsDefinition]:
     return [raw_battle_logs]
 
 
-def _collect_sources(
-    context: dg.AssetExecutionContext, lake: Lake, settings: Settings, wanted: set[str]
+def raw_check_results(
+    lake: Lake,
+    sources: set[str],
+    done: Sequence[Collected],
+    wanted: set[Any] | None,
+    since: datetime | None = None,
+) -> Iterator[dg.AssetCheckResult]:
+    """Checks of the logs of ``sources`` after a collection; ``wanted``: check keys, None for all."""
+    findings = {RAW: examine_raw(lake, sources, [key for one in done for key in one.new_log_ids], since)}
+    return check_results(findings, lake, CROSS_RULES, wanted)
+
+
+def collect_origins(
+    log: logging.Logger,
+    origins: Iterable[Origin],
+    lake: Lake,
+    settings: Settings,
+    run_id: str,
+    wanted: set[str] | None = None,
+    on_commit: OnCommit | None = None,
 ) -> tuple[list[Collected], list[str]]:
+    """Collect ``origins``, of their sources only those of ``wanted`` names (None: all).
+
+    Returns what was collected, and the error of each source that could not be read; none stops the others.
+    """
     done: list[Collected] = []
     failed: list[str] = []
-    for origin in configured_origins(settings):
+    for origin in origins:
         try:
             fingerprint = fingerprint_folder(origin)
             failed_before = len(failed)
@@ -70,21 +95,24 @@ def _collect_sources(
                     sources.append(found.source)
                 elif isinstance(found.error, SourceError):
                     record_result(str(found.path), Collected("", "", str(found.path)), str(found.error))
-            for source in (one for one in sources if one.name in wanted):
-                _collect_source(context, source, lake, settings, done, failed)
-            if len(failed) == failed_before and wanted.issuperset(one.name for one in sources):
+            chosen = [one for one in sources if wanted is None or one.name in wanted]
+            for source in chosen:
+                _collect_source(log, source, lake, settings, run_id, on_commit, done, failed)
+            if len(failed) == failed_before and len(chosen) == len(sources):
                 record_collected(origin, settings, fingerprint)
         except LostarkError as error:
             failed.append(str(error))
-            context.log.warning(str(error))
+            log.warning(str(error))
     return done, failed
 
 
 def _collect_source(
-    context: dg.AssetExecutionContext,
+    log: logging.Logger,
     source: Source,
     lake: Lake,
     settings: Settings,
+    run_id: str,
+    on_commit: OnCommit | None,
     done: list[Collected],
     failed: list[str],
 ) -> None:
@@ -96,7 +124,8 @@ def _collect_source(
             lake,
             open_ledger(settings),
             done=collected,
-            run_id=context.run.run_id,
+            run_id=run_id,
+            on_commit=on_commit,
             earliest=settings.earliest_fight_date,
             batch_bytes=int(settings.batch_bytes),
         )
@@ -105,14 +134,19 @@ def _collect_source(
         if isinstance(error, SourceError | UnexpectedError):
             record_result(source.path, collected, str(error))
         failed.append(str(error))
-        context.log.warning(str(error))
+        log.warning(str(error))
     done.append(collected)
 
 
-def examine_raw(lake: Lake, sources: set[str], new_log_ids: Sequence[str]) -> list[Finding]:
-    """Check the contract of all logs of ``sources``, and the hashes of the newest of ``new_log_ids``."""
+def examine_raw(
+    lake: Lake, sources: set[str], new_log_ids: Sequence[str], since: datetime | None = None
+) -> list[Finding]:
+    """Check the contract of the logs of ``sources``, and the hashes of the newest of ``new_log_ids``.
+
+    ``since``: only of logs that were fetched at or after this time.
+    """
     columns = [name for name in CONTRACTS[RAW].names if name != "payload"]
-    rows = lake.read(RAW, columns=columns, where=pc.field("source").isin(sorted(sources)))
+    rows = lake.read(RAW, columns=columns, where=_of_sources(sources, since))
     sampled = new_log_ids[-_HASHED:]
     stored, worst = set(), []
     for group in lake.groups_with(RAW, "log_id", sampled, ["log_id", "content_sha256", "payload"]):
@@ -127,17 +161,27 @@ def examine_raw(lake: Lake, sources: set[str], new_log_ids: Sequence[str]) -> li
     ]
 
 
-def raw_metadata(lake: Lake, sources: set[str], done: Sequence[Collected] = ()) -> dict[str, Any]:
-    """Row counts and size of the sources' logs, and the results of a collection."""
-    columns = CONTRACTS[RAW].preview_columns
-    rows = lake.read(RAW, columns=columns, where=pc.field("source").isin(sorted(sources)))
+def _of_sources(sources: set[str], since: datetime | None = None) -> pc.Expression:
+    where = pc.field("source").isin(sorted(sources))
+    return where if since is None else where & (pc.field("fetched_at") >= since)
+
+
+def raw_metadata(
+    lake: Lake, sources: set[str], done: Sequence[Collected] = (), since: datetime | None = None
+) -> dict[str, Any]:
+    """Row counts and size of the sources' logs, and the results of a collection.
+
+    ``since``: the preview has only logs that were fetched at or after this time.
+    """
+    payload_bytes = lake.read(RAW, columns=["payload_bytes"], where=_of_sources(sources))["payload_bytes"]
+    rows = lake.read(RAW, columns=CONTRACTS[RAW].preview_columns, where=_of_sources(sources, since))
     rows = rows.sort_by([("fetched_at", "descending")])
     collected = [
         {"path": c.path, "format": c.log_format, "found": c.found, "new": c.new, "known": c.known}
         | {"problems": "; ".join(f"{p.where}: {p.reason}" for p in c.problems)}
         for c in done
     ]
-    return table_metadata(lake, RAW, rows, rows.num_rows) | {
+    return table_metadata(lake, RAW, rows, len(payload_bytes)) | {
         "collected": dg.MetadataValue.md(markdown_table(collected) or "nothing was collected"),
-        "bytes": sum(rows["payload_bytes"].to_pylist()),
+        "bytes": sum(payload_bytes.to_pylist()),
     }

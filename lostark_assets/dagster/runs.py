@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
+from typing import Any
 
-from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
 from lostark_assets.automation.decisions import RunOutcome
-from lostark_assets.dagster.jobs import COLLECT_JOB
+from lostark_assets.dagster.jobs import INGEST_JOB
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+UPLOADS = "(uploads)"
+"""Stands for all pending uploads among the sources."""
 _RUN_KEY, _WILL_RETRY, _RETRIED_BY = "dagster/run_key", "dagster/will_retry", "dagster/auto_retry_run_id"
 _IN_PROGRESS = [
     DagsterRunStatus.QUEUED,
@@ -23,11 +26,6 @@ _IN_PROGRESS = [
 ]
 _GHOST_AFTER_S = 600.0
 """A run that was created but not queued after this time never will be: its creator died."""
-
-
-def range_tags(first: str, last: str) -> dict[str, str]:
-    """Tags of one run over the partitions from ``first`` to ``last``."""
-    return {RANGE_START: first, RANGE_END: last}
 
 
 def read_outcomes(instance: DagsterInstance, requests: Collection[str]) -> dict[str, RunOutcome]:
@@ -64,26 +62,42 @@ def _is_ghost(record: RunRecord) -> bool:
     return is_unqueued and time.time() - record.create_timestamp.timestamp() > _GHOST_AFTER_S
 
 
+def ingest_config(run: DagsterRun) -> dict[str, Any]:
+    """What an ingest run was requested to do; empty for other jobs."""
+    return dict(_op_config(run)) if run.job_name == INGEST_JOB else {}
+
+
+def _op_config(run: DagsterRun) -> Mapping[str, Any]:
+    ops = run.run_config.get("ops", {})
+    return next(iter(ops.values()), {}).get("config", {})
+
+
+def run_days(run: DagsterRun) -> list[str]:
+    """The fight days that a run was requested for: by the automation in its config, or as partitions."""
+    if days := _op_config(run).get("days"):
+        return sorted(days)
+    tags = run.tags
+    try:
+        first = date.fromisoformat(tags.get(RANGE_START) or tags[PARTITION])
+        last = date.fromisoformat(tags.get(RANGE_END) or tags[PARTITION])
+    except (KeyError, ValueError):
+        return []
+    return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+
+
 def days_in_progress(records: Collection[RunRecord]) -> set[str]:
     """Every fight day of the given runs, whether a sensor or a user launched them."""
-    days: set[str] = set()
-    for record in records:
-        tags = record.dagster_run.tags
-        try:
-            first = date.fromisoformat(tags.get(RANGE_START) or tags[PARTITION])
-            last = date.fromisoformat(tags.get(RANGE_END) or tags[PARTITION])
-        except (KeyError, ValueError):
-            continue
-        days |= {(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)}
-    return days
+    return {day for record in records for day in run_days(record.dagster_run)}
 
 
-def sources_in_progress(records: Collection[RunRecord], partitions: Sequence[str]) -> set[str]:
-    """Every source (of ``partitions``, in their order) of the collection runs among ``records``."""
-    sources: set[str] = set()
-    for record in records:
-        tags = record.dagster_run.tags
-        first, last = (tags.get(name) or tags.get(PARTITION) for name in (RANGE_START, RANGE_END))
-        if record.dagster_run.job_name == COLLECT_JOB and first in partitions and last in partitions:
-            sources |= set(partitions[partitions.index(first) : partitions.index(last) + 1])
-    return sources
+def sources_in_progress(records: Collection[RunRecord]) -> set[str]:
+    """Every source that the ingest runs among ``records`` collect; ``UPLOADS`` for the uploads."""
+    configs = [ingest_config(record.dagster_run) for record in records]
+    uploads = {UPLOADS} if any(config.get("uploads") for config in configs) else set()
+    return uploads | {source for config in configs for source in config.get("sources", ())}
+
+
+def collecting_since(records: Collection[RunRecord]) -> float | None:
+    """When the oldest of the ingest runs among ``records`` that collect began, epoch seconds."""
+    begun = [r.start_time for r in records if r.start_time and sources_in_progress([r])]
+    return min(begun, default=None)

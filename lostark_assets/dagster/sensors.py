@@ -4,36 +4,38 @@ A sensor reads the state (``automation.due``), keeps its requests in the cursor,
 (``automation.decisions``) and requests runs.
 """
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from lostark_assets.automation.collection import PollResult, SourceFailure, partition_ranges, poll_sources
+from lostark_assets.automation.collection import PollResult, SourceFailure, poll_sources
 from lostark_assets.automation.decisions import (
-    MAX_RUNS_PER_TICK,
     RequestMemory,
     apply_outcomes,
     can_request_days,
     is_across_days_due,
     plan_work,
 )
-from lostark_assets.automation.due import CORE, STATS, LakeState, check_lake
+from lostark_assets.automation.due import STATS, LakeState, check_lake
+from lostark_assets.dagster.ingest import ingest_job
 from lostark_assets.dagster.jobs import (
     ACROSS_DAYS_JOB,
-    COLLECT_JOB,
-    FIGHT_DAYS_JOB,
-    PUBLISH_DAYS_JOB,
-    PUBLISH_JOBS,
+    INGEST_JOB,
+    PRIORITY_TAG,
     PUBLISH_TABLES_JOB,
+    SOURCES_TAG,
+    concurrency_group,
+    publish_tables_job,
 )
-from lostark_assets.dagster.partitions import SOURCES
 from lostark_assets.dagster.runs import (
+    UPLOADS,
+    collecting_since,
     days_in_progress,
     in_progress,
-    range_tags,
     read_outcomes,
     sources_in_progress,
 )
@@ -50,15 +52,19 @@ from lostark_assets.marts.names import build_names
 from lostark_assets.marts.publish import find_pending, marts_url
 from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
 from lostark_assets.settings import Settings
+from lostark_assets.sources.configured import ServiceOrigin, list_uploads, watched_origins
 from lostark_assets.stats.pipeline import STATS_VERSION
 
 INTERVAL_S = 5
 """Dagster's daemon evaluates sensors every five seconds; an idle tick reads no rows."""
+CATCH_UP_INTERVAL_S = 15
+"""New logs are ingested in one run; the other sensors find what is left."""
 COLLECT_MAX_BACKOFF_S = 900.0
 MARTS_CHECK_INTERVAL_S = 600.0
 """How often the database is queried although the lake is unchanged: it may have been replaced."""
 _ALL = "all days"
 _TABLES = "tables"
+_MAX_TAG = 200
 Clock = Callable[[], float]
 
 
@@ -108,10 +114,10 @@ def automation_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
 def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
     # A sensor, not a schedule: it records failures, and requests a run only if there are new logs.
     @dg.sensor(
-        job_name=COLLECT_JOB,
+        job_name=INGEST_JOB,
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Polls every configured source and collects exactly those that have new logs.",
+        description="Polls every source and the uploads, and ingests exactly those that have new logs.",
     )
     def new_battle_logs(
         context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
@@ -119,28 +125,52 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
         now = clock()
         cursor = read_cursor(context.cursor, CollectCursor) or CollectCursor(new_memory())
         found = poll_sources(settings, cursor.failures, now, quiet=cursor.quiet)
-        memory = cursor.memory
-        if not found.due and not memory.attempts:
+        memory, due = cursor.memory, found.due | _pending_uploads(settings)
+        if not due and not memory.attempts:
             return tick_result(
                 context,
                 CollectCursor(memory, found.failures, found.quiet),
                 _describe(found, "no new battle logs"),
             )
-        partitions = context.instance.get_dynamic_partitions(str(SOURCES.name))
-        added = sorted(found.due.keys() - set(partitions))
-        partitions = [*partitions, *added]
-        memory = update_memory(context.instance, memory, found.due, now)
-        busy = sources_in_progress(in_progress(context.instance, COLLECT_JOB), partitions)
-        plan = plan_work(memory, found.due, now, busy=busy, tries=None, max_s=COLLECT_MAX_BACKOFF_S)
+        memory = update_memory(context.instance, memory, due, now)
+        busy = sources_in_progress(in_progress(context.instance, INGEST_JOB))
+        plan = plan_work(memory, due, now, busy=busy, tries=None, max_s=COLLECT_MAX_BACKOFF_S)
         requests = []
-        for first, last in partition_ranges(plan.ready, partitions)[:MAX_RUNS_PER_TICK]:
-            names = partitions[partitions.index(first) : partitions.index(last) + 1]
-            requests.append(dg.RunRequest(run_key=memory.next_request(), tags=range_tags(first, last)))
-            memory = memory.with_request(found.due, names)
+        for group, sources in _group_sources(plan.ready, settings).items():
+            requests.append(_ingest_request(memory.next_request(), group, sources))
+            memory = memory.with_request(due, sources)
         cursor = CollectCursor(memory, found.failures, found.quiet)
-        return tick_result(context, cursor, _describe(found, describe_plan(plan)), requests, added)
+        return tick_result(context, cursor, _describe(found, describe_plan(plan)), requests)
 
     return new_battle_logs
+
+
+def _pending_uploads(settings: Settings) -> dict[str, str]:
+    tickets = [upload.where for upload in list_uploads(settings)]
+    return {UPLOADS: hashlib.sha256("\n".join(tickets).encode()).hexdigest()[:16]} if tickets else {}
+
+
+def _group_sources(ready: Iterable[str], settings: Settings) -> dict[str, list[str]]:
+    """The sources of each run: uploads and every service have their own, so that none waits for another."""
+    services = {o.name for o in watched_origins(settings) if isinstance(o, ServiceOrigin)}
+    groups: dict[str, list[str]] = {}
+    for source in ready:
+        own = "uploads" if source == UPLOADS else f"ingest {source}" if source in services else "ingest"
+        groups.setdefault(own, []).append(source)
+    return groups
+
+
+def _ingest_request(run_key: str, group: str, sources: list[str]) -> dg.RunRequest:
+    config = {"uploads": True} if sources == [UPLOADS] else {"sources": sources}
+    return dg.RunRequest(
+        run_key=run_key,
+        run_config={"ops": {INGEST_JOB: {"config": config}}},
+        tags={
+            **concurrency_group(group),
+            SOURCES_TAG: ", ".join(sources)[:_MAX_TAG],
+            **({PRIORITY_TAG: "10"} if sources == [UPLOADS] else {}),
+        },
+    )
 
 
 def _describe(found: PollResult, reason: str) -> str:
@@ -153,10 +183,11 @@ def _describe(found: PollResult, reason: str) -> str:
 
 def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
     @dg.sensor(
-        job_name=FIGHT_DAYS_JOB,
-        minimum_interval_seconds=INTERVAL_S,
+        job_name=INGEST_JOB,
+        minimum_interval_seconds=CATCH_UP_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Cleans exactly the fight days that new logs touched, and computes their statistics.",
+        description="Ingests fight days that are still due: after new code, a failed run, or an import by "
+        "command.",
     )
     def due_fight_days(
         context: dg.SensorEvaluationContext,
@@ -172,13 +203,11 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
         due = _with_partition(seen.due, settings)
         memory = update_memory(context.instance, memory, due, now)
         working = in_progress(context.instance)
-        # A day that is being published may be computed: its changes are published again afterwards.
-        computing = [run for run in working if run.dagster_run.job_name != PUBLISH_DAYS_JOB]
-        plan = plan_work(memory, due, now, busy=days_in_progress(computing))
+        plan = plan_work(memory, due, now, busy=days_in_progress(working))
         reason = describe_plan(plan)
         requests: list[dg.RunRequest] = []
-        if plan.ready and can_request_days(_collecting_since(working), now):
-            requests, memory = request_days(plan, memory, due, lake.days(CORE), now)
+        if plan.ready and can_request_days(collecting_since(working), now):
+            requests, memory = request_days(INGEST_JOB, plan, memory, due, now)
         elif plan.ready:
             reason = f"{len(plan.ready)} fight days wait for the collection that is running"
         return tick_result(context, DaysCursor(seen, memory), reason, requests)
@@ -189,7 +218,7 @@ def _due_fight_days(clock: Clock) -> dg.SensorDefinition:
 def _due_across_days(clock: Clock) -> dg.SensorDefinition:
     @dg.sensor(
         job_name=ACROSS_DAYS_JOB,
-        minimum_interval_seconds=INTERVAL_S,
+        minimum_interval_seconds=CATCH_UP_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Computes the tables across all fight days after the statistics of days have changed.",
     )
@@ -209,7 +238,7 @@ def _due_across_days(clock: Clock) -> dg.SensorDefinition:
         due = {} if target == done else {_ALL: target}
         memory = apply_outcomes(memory, due, outcomes, now)
         plan = plan_work(memory, due, now)
-        days_wait = bool(plan.ready) and bool(in_progress(context.instance, FIGHT_DAYS_JOB))
+        days_wait = bool(plan.ready) and bool(in_progress(context.instance, INGEST_JOB))
         requests: list[dg.RunRequest] = []
         requested_at = cursor.requested_at
         if plan.ready and is_across_days_due(days_wait=days_wait, last_requested_at=requested_at, now=now):
@@ -223,10 +252,10 @@ def _due_across_days(clock: Clock) -> dg.SensorDefinition:
 
 def _due_marts(clock: Clock) -> dg.SensorDefinition:
     @dg.sensor(
-        jobs=PUBLISH_JOBS,
-        minimum_interval_seconds=INTERVAL_S,
+        jobs=[ingest_job, publish_tables_job],
+        minimum_interval_seconds=CATCH_UP_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Publishes exactly the fight days and tables that changed since they were published.",
+        description="Publishes fight days and tables that are still to be published.",
     )
     def due_marts(
         context: dg.SensorEvaluationContext,
@@ -240,12 +269,15 @@ def _due_marts(clock: Clock) -> dg.SensorDefinition:
         if not due and not memory.attempts:
             return tick_result(context, seen, "everything is published")
         memory = update_memory(context.instance, memory, due, now)
-        tables = plan_work(memory, {k: v for k, v in due.items() if k == _TABLES}, now)
-        days = plan_work(
-            memory, _with_partition({k: v for k, v in due.items() if k != _TABLES}, settings), now
-        )
-        present = lake.days(STATS)
-        requests, memory = request_days(days, memory, due, present, now, job_name=PUBLISH_DAYS_JOB)
+        working = in_progress(context.instance)
+        jobs = {run.dagster_run.job_name for run in working}
+        busy = {_TABLES} if jobs & {ACROSS_DAYS_JOB, PUBLISH_TABLES_JOB} else set()
+        tables = plan_work(memory, {k: v for k, v in due.items() if k == _TABLES}, now, busy=busy)
+        due_days = _with_partition({k: v for k, v in due.items() if k != _TABLES}, settings)
+        days = plan_work(memory, due_days, now, busy=days_in_progress(working))
+        requests: list[dg.RunRequest] = []
+        if days.ready and can_request_days(collecting_since(working), now):
+            requests, memory = request_days(INGEST_JOB, days, memory, due, now)
         if tables.ready:
             requests.append(dg.RunRequest(memory.next_request(), job_name=PUBLISH_TABLES_JOB))
             memory = memory.with_request(due, [_TABLES])
@@ -276,8 +308,3 @@ def _with_partition(due: dict[str, str], settings: Settings) -> dict[str, str]:
     """The days that have a partition; a fight dated tomorrow, by a clock that is ahead, waits for its day."""
     first, last = settings.earliest_fight_date.isoformat(), datetime.now(UTC).date().isoformat()
     return {day: digest for day, digest in due.items() if first <= day <= last}
-
-
-def _collecting_since(working: list[dg.RunRecord]) -> float | None:
-    begun = [r.start_time for r in working if r.dagster_run.job_name == COLLECT_JOB and r.start_time]
-    return min(begun, default=None)

@@ -99,9 +99,12 @@ def check_specs(
 
 
 def check_results(
-    findings: Mapping[str, Sequence[Finding]], lake: Lake, cross_rules: Mapping[str, Any], wanted: set[Any]
+    findings: Mapping[str, Sequence[Finding]],
+    lake: Lake,
+    cross_rules: Mapping[str, Any],
+    wanted: set[Any] | None,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Findings as check results, those of ``wanted`` check keys."""
+    """Findings as check results, those of ``wanted`` check keys; None: of all."""
     for table, found in findings.items():
         contract_rules = [f for f in found if f.rule not in cross_rules]
         groups = {
@@ -110,7 +113,7 @@ def check_results(
         } | {f.rule: [f] for f in found if f.rule in cross_rules}
         for name, group in groups.items():
             key = dg.AssetCheckKey(dg.AssetKey(table), name)
-            if key in wanted:
+            if wanted is None or key in wanted:
                 yield _result(table, name, group, lake)
 
 

@@ -89,22 +89,36 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
         for name in DAILY:
             if dg.AssetKey(name) in context.selected_asset_keys:
-                yield dg.MaterializeResult(asset_key=name, metadata=_daily_metadata(lake, name, days, run))
-        findings: dict[str, list[Finding]] = {"stats_dps_timeline": []} | run.findings
-        findings["stats_player_dps"] = [*findings["stats_player_dps"], same_players(lake, days)]
-        yield from stats_check_results(findings, lake, wanted)
+                metadata = daily_metadata(lake, name, days, run) | _daily_charts(lake, name, days)
+                yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+        yield from stats_check_results(daily_findings(lake, days, run), lake, wanted)
 
     return stats_tables
 
 
-def _daily_metadata(lake: Lake, name: str, days: list[date], run: StatsRun) -> dict[str, Any]:
-    columns = CONTRACTS[name].preview_columns
-    rows = lake.read(name, days=days) if name == "stats_player_dps" else lake.head(name, columns, days=days)
-    metadata = table_metadata(lake, name, rows, lake.count(name, days)) | {"logs computed now": run.due}
-    if name == "stats_player_dps" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
-        metadata["dps by spec"] = dg.MetadataValue.md(chart_image(charts.dps_by_spec(rows), "DPS by spec"))
-    if name == "stats_dps_timeline" and rows.num_rows and len(days) <= MAX_CHART_DAYS:
-        one = rows["encounter_id"][0].as_py()
+def daily_findings(lake: Lake, days: list[date], run: StatsRun) -> dict[str, list[Finding]]:
+    """What the checks found in the statistics of ``days``."""
+    findings: dict[str, list[Finding]] = {"stats_dps_timeline": []} | run.findings
+    findings["stats_player_dps"] = [*findings["stats_player_dps"], same_players(lake, days)]
+    return findings
+
+
+def daily_metadata(lake: Lake, name: str, days: list[date], run: StatsRun) -> dict[str, Any]:
+    """Metadata of one table after computing ``days``."""
+    rows = lake.head(name, CONTRACTS[name].preview_columns, days=days)
+    return table_metadata(lake, name, rows, lake.count(name, days)) | {"logs computed now": run.due}
+
+
+def _daily_charts(lake: Lake, name: str, days: list[date]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    if len(days) > MAX_CHART_DAYS or not lake.count(name, days):
+        return metadata
+    if name == "stats_player_dps":
+        chart = charts.dps_by_spec(lake.read(name, days=days))
+        metadata["dps by spec"] = dg.MetadataValue.md(chart_image(chart, "DPS by spec"))
+    if name == "stats_dps_timeline":
+        columns = CONTRACTS[name].preview_columns
+        one = lake.head(name, columns, days=days)["encounter_id"][0].as_py()
         fight = lake.read(name, columns=columns, days=days, where=pc.field("encounter_id") == one)
         metadata["one fight"] = dg.MetadataValue.md(
             chart_image(charts.rolling_dps(fight, f"Encounter {one}"), "10 s DPS")

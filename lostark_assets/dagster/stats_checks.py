@@ -63,7 +63,7 @@ def table_check_specs(name: str) -> list[dg.AssetCheckSpec]:
 
 
 def stats_check_results(
-    findings: Mapping[str, Sequence[Finding]], lake: Lake, wanted: set[Any]
+    findings: Mapping[str, Sequence[Finding]], lake: Lake, wanted: set[Any] | None
 ) -> Iterator[dg.AssetCheckResult]:
     """Findings as Dagster shows them."""
     return check_results(findings, lake, CROSS_RULES, wanted)

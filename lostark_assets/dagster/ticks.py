@@ -1,17 +1,18 @@
 """Shared parts of the sensors' ticks: cursor, request memory, requests for fight days, result and reason."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import dagster as dg
 import msgspec
 
 from lostark_assets.automation.decisions import RequestMemory, WorkPlan, apply_outcomes, plan_days
-from lostark_assets.dagster.partitions import SOURCES
-from lostark_assets.dagster.runs import range_tags, read_outcomes
+from lostark_assets.dagster.jobs import concurrency_group
+from lostark_assets.dagster.runs import read_outcomes
 
+DAYS_TAG = "lostark/fight_days"
 _Cursor = TypeVar("_Cursor")
 
 
@@ -38,30 +39,28 @@ def update_memory(
 
 
 def request_days(
-    plan: WorkPlan,
-    memory: RequestMemory,
-    due: Mapping[str, str],
-    present: Collection[date],
-    now: float,
-    *,
-    job_name: str | None = None,
+    job_name: str, plan: WorkPlan, memory: RequestMemory, due: Mapping[str, str], now: float
 ) -> tuple[list[dg.RunRequest], RequestMemory]:
-    """One run request per range of fight days to run now, and the memory with these requests.
+    """One run request of ``job_name`` per list of fight days to run now, and the memory with these requests.
 
     Args:
+        job_name: a job whose op of the same name has a config field ``days``.
         plan: the plan for ``due``.
         memory: with outcomes applied.
         due: digests of pending work, by day.
-        present: days with data, which a range must not include unless they are due.
         now: epoch seconds.
-        job_name: the job to run, if the sensor has several.
     """
     requests = []
-    for first, last in plan_days(plan, memory, present, now):
-        start, end = first.isoformat(), last.isoformat()
-        tags = range_tags(start, end)
-        requests.append(dg.RunRequest(memory.next_request(), job_name=job_name, tags=tags))
-        memory = memory.with_request(due, [day for day in plan.ready if start <= day <= end])
+    for days in plan_days(plan, memory, now):
+        requests.append(
+            dg.RunRequest(
+                memory.next_request(),
+                run_config={"ops": {job_name: {"config": {"days": days}}}},
+                tags=concurrency_group(job_name)
+                | {DAYS_TAG: days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"},
+            )
+        )
+        memory = memory.with_request(due, days)
     return requests, memory
 
 
@@ -70,17 +69,13 @@ def tick_result(
     cursor: Any,
     reason: str,
     requests: Sequence[dg.RunRequest] = (),
-    new_sources: Sequence[str] = (),
 ) -> dg.SensorResult:
     """The result of a tick: requests, or ``reason`` to skip; and the cursor if it changed."""
     text = msgspec.json.encode(cursor).decode()
     # An unchanged cursor is not written.
     changed = text if text != context.cursor else None
     if requests:
-        partitions = [SOURCES.build_add_request(list(new_sources))] if new_sources else None
-        return dg.SensorResult(
-            run_requests=list(requests), dynamic_partitions_requests=partitions, cursor=text
-        )
+        return dg.SensorResult(run_requests=list(requests), cursor=text)
     return dg.SensorResult(skip_reason=reason, cursor=changed)
 
 

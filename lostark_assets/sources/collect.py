@@ -39,6 +39,8 @@ from lostark_assets.sources.protocol import (
 
 Progress = Callable[[int, int], None]
 """Called with logs fetched and logs to fetch."""
+OnCommit = Callable[[set[date]], None]
+"""Called after a commit with the fight days of its logs."""
 KIND = "battle_logs"
 _MAX_BATCH_S = 30.0
 """Maximum time between commits of a slow source's logs."""
@@ -74,9 +76,12 @@ def collect(
     earliest: date,
     batch_bytes: int = BATCH_BYTES,
     progress: Progress | None = None,
+    on_commit: OnCommit | None = None,
     done: Collected | None = None,
 ) -> Collected:
     """Append the new logs of ``source`` to the raw table; ``done`` holds the progress, also after a failure.
+
+    ``on_commit`` may work on what is stored already while a long collection goes on.
 
     Raises:
         SourceError, SourceBusy: the source can't be read; earlier commits are kept.
@@ -84,7 +89,7 @@ def collect(
     done = done or Collected(source.name, source.log_format, source.path)
     # One lock per source: a slow one must not block the others. Concurrent appends don't conflict.
     with lake.lock(f"{RAW_BATTLE_LOGS.name}-{quote(source.name, safe='')}"):
-        _Collection(source, lake, done, run_id, earliest, batch_bytes, progress).work()
+        _Collection(source, lake, done, run_id, earliest, batch_bytes, progress, on_commit).work()
     done.problems = list(source.problems)
     return done
 
@@ -148,10 +153,11 @@ class _Collection:
         earliest: date,
         batch_bytes: int,
         progress: Progress | None,
+        on_commit: OnCommit | None,
     ) -> None:
         self._source, self._lake, self._done = source, lake, done
         self._run_id, self._earliest, self._batch_bytes = run_id, earliest, batch_bytes
-        self._progress = progress
+        self._progress, self._on_commit = progress, on_commit
         self._known, self._log_ids = _known(lake, source.name)
         self._fingerprints = set(self._known)
         self._batch: list[dict[str, Any]] = []
@@ -228,13 +234,17 @@ class _Collection:
 
     def _commit(self) -> None:
         """Write the current batch, then save the cursor of the last completely stored page."""
+        days = {row["fight_date"] for row in self._batch}
         if self._batch:
             self._lake.append(RAW_BATTLE_LOGS, _table(self._batch))
             _count(self._done, self._batch)
-        self._batch, self._bytes, self._begun = [], 0, time.monotonic()
+        self._batch, self._bytes = [], 0
         if self._cursor is not None and isinstance(self._source, PagedSource):
             self._source.save_cursor(self._cursor)
             self._cursor = None
+        if days and self._on_commit:
+            self._on_commit(days)
+        self._begun = time.monotonic()
 
 
 def _known(lake: Lake, source: str) -> tuple[dict[tuple[str, str], tuple[str, date]], set[str]]:

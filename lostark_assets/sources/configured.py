@@ -66,9 +66,13 @@ def configured_paths(settings: Settings) -> list[Path]:
 
 def configured_origins(settings: Settings) -> list[Origin]:
     """Every origin to collect from: paths, services, then pending uploads."""
+    return [*watched_origins(settings), *list_uploads(settings)]
+
+
+def watched_origins(settings: Settings) -> list[Origin]:
+    """The origins that are polled for new logs: paths and services."""
     folders: list[Origin] = [FolderOrigin(path) for path in configured_paths(settings)]
-    services = [service_at(url) for url in settings.battle_log_urls]
-    return [*folders, *services, *list_uploads(settings)]
+    return [*folders, *(service_at(url) for url in settings.battle_log_urls)]
 
 
 def list_uploads(settings: Settings) -> list[FolderOrigin]:

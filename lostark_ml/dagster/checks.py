@@ -45,7 +45,7 @@ def build_challenger_check_specs() -> list[dg.AssetCheckSpec]:
 
 
 def build_check_results(
-    table: str, findings: Sequence[Finding], lake: Lake, wanted: set[Any]
+    table: str, findings: Sequence[Finding], lake: Lake, wanted: set[Any] | None
 ) -> Iterator[dg.AssetCheckResult]:
     """Findings about one asset as Dagster shows them."""
     yield from check_results({table: findings}, lake, CROSS_RULES, wanted)

@@ -1,4 +1,4 @@
-"""Dagster jobs of the ml layer: training, scoring with monitoring, play styles."""
+"""Dagster jobs of the ml layer beside ``score_days``: training, monitoring, play styles."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from lostark_assets.dagster.jobs import CONCURRENCY_GROUP_TAG, select_assets
 
 TRAIN_JOB = "train_model"
 SCORE_JOB = "score_days"
+MONITOR_JOB = "monitor_model"
 STYLES_JOB = "play_styles"
 VALIDATE_JOB = "validate_model_tables"
 _CONCURRENCY_GROUP = {CONCURRENCY_GROUP_TAG: "model"}
@@ -23,10 +24,10 @@ def build_model_jobs() -> list[Any]:
             description="Train a challenger, test it, and promote it if it is significantly better.",
         ),
         dg.define_asset_job(
-            SCORE_JOB,
-            select_assets("ml_expected_dps", "ml_dps_monitoring"),
+            MONITOR_JOB,
+            select_assets("ml_dps_monitoring"),
             tags=_CONCURRENCY_GROUP,
-            description="Score the players of fight days, and monitor the predictions.",
+            description="Compare the predictions with what players reached.",
         ),
         dg.define_asset_job(
             STYLES_JOB,

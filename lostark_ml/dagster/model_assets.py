@@ -37,7 +37,7 @@ from lostark_ml.registry.lifecycle import (
     train_challenger,
 )
 from lostark_ml.registry.names import DPS_MODEL
-from lostark_ml.serving.score_days import EXPECTED, score_days
+from lostark_ml.serving.score_days import EXPECTED, ScoringRun, score_days
 
 ML_VERSION = "1"
 """Raise it when features, model or scores change: assets then show as computed by other code."""
@@ -275,12 +275,7 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         except ContractViolated as error:
             yield from build_check_results(EXPECTED, error.findings[EXPECTED], lake, wanted)
             raise dg.Failure(str(error), allow_retries=False) from error
-        rows = lake.read(EXPECTED, days=days)
-        metadata = table_metadata(lake, EXPECTED, rows, run.rows)
-        metadata |= {
-            "players without an expectation": run.refused,
-            "champions": ", ".join(f"version {v}" for v in sorted(set(run.versions.values()))),
-        }
+        rows, metadata = lake.read(EXPECTED, days=days), score_metadata(lake, run)
         if rows.num_rows > run.refused and len(days) <= MAX_CHART_DAYS:
             chart = calibration(rows.filter(pc.is_valid(rows["expected_dps"])).to_pandas())
             metadata["reached against expected"] = dg.MetadataValue.md(chart_image(chart, "DPS"))
@@ -290,6 +285,15 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         )
 
     return expected
+
+
+def score_metadata(lake: Lake, run: ScoringRun) -> dict[str, Any]:
+    """Metadata of one scoring."""
+    rows = lake.head(EXPECTED, CONTRACTS[EXPECTED].preview_columns, days=run.days)
+    return table_metadata(lake, EXPECTED, rows, run.rows) | {
+        "players without an expectation": run.refused,
+        "champions": ", ".join(f"version {v}" for v in sorted(set(run.versions.values()))),
+    }
 
 
 def _monitoring() -> dg.AssetsDefinition:

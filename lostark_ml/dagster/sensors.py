@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from lostark_assets.automation.decisions import RequestMemory, plan_work
-from lostark_assets.dagster.jobs import FIGHT_DAYS_JOB
 from lostark_assets.dagster.runs import days_in_progress, in_progress
 from lostark_assets.dagster.ticks import (
     describe_plan,
@@ -23,7 +22,7 @@ from lostark_assets.dagster.ticks import (
 )
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import Settings
-from lostark_ml.dagster.jobs import SCORE_JOB, STYLES_JOB, TRAIN_JOB
+from lostark_ml.dagster.jobs import MONITOR_JOB, SCORE_JOB, STYLES_JOB, TRAIN_JOB
 from lostark_ml.dagster.model_assets import HISTORY_ASSET, ML_VERSION
 from lostark_ml.dagster.policies import build_retraining_policy
 from lostark_ml.dagster.resources import ModelRegistries
@@ -42,7 +41,8 @@ from lostark_ml.serving.score_days import EXPECTED, STATS, find_days_to_score
 from lostark_ml.styles.refresh import are_styles_current
 
 EVERY_S = 60
-SCORE_EVERY_S = 300.0
+SCORE_EVERY_S = 5
+MONITOR_EVERY_S = 300.0
 INPUTS_EVERY_S = 600.0
 STYLES_EVERY_S = 86_400.0
 INPUT_TAG = "lostark/input"
@@ -69,8 +69,17 @@ class ScoreCursor:
     memory: RequestMemory
     version: int | None = None
     checked_at: float = 0.0
-    requested_at: float = 0.0
     due: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MonitorCursor:
+    """Number of requests by ``due_monitoring``, the version of the scores and the time of the last one."""
+
+    name: str
+    requests: int = 0
+    version: int | None = None
+    requested_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,13 @@ class AliasCursor:
 
 def build_ml_sensors(clock: Clock = time.time) -> list[dg.SensorDefinition]:
     """All sensors of phase 2, switched on by default; ``clock`` gives epoch seconds."""
-    return [_due_model(clock), _due_expected_dps(clock), _due_player_clusters(clock), _alias_moves(clock)]
+    return [
+        _due_model(clock),
+        _due_expected_dps(clock),
+        _due_monitoring(clock),
+        _due_player_clusters(clock),
+        _alias_moves(clock),
+    ]
 
 
 def _due_model(clock: Clock) -> dg.SensorDefinition:
@@ -180,7 +195,7 @@ def _last_attempt(instance: dg.DagsterInstance, registry: ModelRegistry) -> Atte
 def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
     @dg.sensor(
         job_name=SCORE_JOB,
-        minimum_interval_seconds=EVERY_S,
+        minimum_interval_seconds=SCORE_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Scores exactly the fight days whose statistics are newer than their expectations.",
     )
@@ -203,16 +218,9 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         days |= {date.fromisoformat(day) for day in memory.attempts}
         due = {day.isoformat(): waits for day, waits in find_days_to_score(lake, days).items()}
         memory = update_memory(context.instance, memory, due, now)
-        # Statistics that are being computed carry a time before their commit: such days wait for them.
-        jobs = (SCORE_JOB, FIGHT_DAYS_JOB)
-        busy = days_in_progress([run for job in jobs for run in in_progress(context.instance, job)])
-        choice = plan_work(memory, due, now, busy=busy)
-        requests: list[dg.RunRequest] = []
-        requested_at = cursor.requested_at
-        if choice.ready and now - requested_at >= SCORE_EVERY_S:
-            requests, memory = request_days(choice, memory, due, lake.days(STATS), now)
-            requested_at = now
-        cursor = ScoreCursor(memory, version, now if moved else cursor.checked_at, requested_at, due)
+        choice = plan_work(memory, due, now, busy=days_in_progress(in_progress(context.instance, SCORE_JOB)))
+        requests, memory = request_days(SCORE_JOB, choice, memory, due, now)
+        cursor = ScoreCursor(memory, version, now if moved else cursor.checked_at, due)
         return tick_result(context, cursor, describe_plan(choice), requests)
 
     return due_expected_dps
@@ -224,6 +232,28 @@ def _find_candidate_days(lake: Lake, cursor: ScoreCursor) -> set[date]:
         return set(lake.days(STATS))
     since = datetime.fromtimestamp(cursor.checked_at, UTC) - _SLACK
     return lake.days_written(STATS, since) | {date.fromisoformat(day) for day in cursor.due}
+
+
+def _due_monitoring(clock: Clock) -> dg.SensorDefinition:
+    @dg.sensor(
+        job_name=MONITOR_JOB,
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Monitors the predictions after fights were scored, at most every five minutes.",
+    )
+    def due_monitoring(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
+        now = clock()
+        cursor = read_cursor(context.cursor, MonitorCursor) or MonitorCursor(new_memory().name)
+        version = lake.version(EXPECTED)
+        if version is None or version == cursor.version:
+            return tick_result(context, cursor, "no fight was scored since the last monitoring")
+        if now - cursor.requested_at < MONITOR_EVERY_S or in_progress(context.instance, MONITOR_JOB):
+            return tick_result(context, cursor, "predictions were monitored within the last five minutes")
+        request = dg.RunRequest(run_key=f"{cursor.name}-{cursor.requests}")
+        requested = MonitorCursor(cursor.name, cursor.requests + 1, version, now)
+        return tick_result(context, requested, "", [request])
+
+    return due_monitoring
 
 
 def _due_player_clusters(clock: Clock) -> dg.SensorDefinition:

@@ -56,7 +56,7 @@ def detect(facts: Facts) -> Detected:
 
 _FAILURES_KEPT_FOR = timedelta(days=30)
 _MAX_UNITS = 500
-COLLECTING_STEPS = "raw_"
+COLLECTING_STEPS = ("raw_", "ingest")
 
 
 def follow_runs(units: Iterable[FailedUnit], runs: Iterable[FinishedRun], now: datetime) -> list[FailedUnit]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from lostark_assets.dagster.jobs import FIGHT_DAYS_JOB
+from lostark_assets.dagster.jobs import INGEST_JOB
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.observability.logs import get_logger
@@ -131,12 +131,12 @@ def _still_due(
     units: tuple[FailedUnit, ...], lake_observer: observe.LakeObserver, now: datetime
 ) -> list[FailedUnit]:
     """``units`` whose days still wait for work; the lake is only read while a day is failed."""
-    of_days = [unit for unit in units if unit.job == FIGHT_DAYS_JOB]
+    of_days = [unit for unit in units if unit.job == INGEST_JOB]
     read_at, due = (_observe_or_none(lake_observer.due_days, now) if of_days else None) or (None, set())
     if read_at is None:
         return list(units)
     left = {*only_due(of_days, due), *(unit for unit in of_days if unit.ended_at >= read_at)}
-    return [unit for unit in units if unit.job != FIGHT_DAYS_JOB or unit in left]
+    return [unit for unit in units if unit.job != INGEST_JOB or unit in left]
 
 
 def _keep_newest(times: list[StepTime]) -> tuple[StepTime, ...]:

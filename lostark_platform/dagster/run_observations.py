@@ -20,7 +20,8 @@ from dagster import (
     TimeWindowPartitionsDefinition,
 )
 
-from lostark_assets.dagster.runs import RANGE_END, RANGE_START
+from lostark_assets.dagster.jobs import SOURCES_TAG
+from lostark_assets.dagster.runs import PARTITION, RANGE_END, RANGE_START, run_days
 from lostark_assets.ledger import CollectionRecord
 from lostark_assets.observability.logs import redacted
 from lostark_platform.alerts.detect import COLLECTING_STEPS
@@ -192,9 +193,12 @@ def _job_name(run: DagsterRun) -> str:
 
 
 def _partitions(run: DagsterRun) -> tuple[str, str]:
-    one = run.tags.get("dagster/partition")
+    """First and last partition; the fight days or sources that an ingest run was requested for."""
+    one = run.tags.get(PARTITION) or run.tags.get(SOURCES_TAG)
     if one is not None:
         return one, one
+    if days := run_days(run):
+        return days[0], days[-1]
     return run.tags.get(RANGE_START, ""), run.tags.get(RANGE_END, "")
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
 
-from lostark_assets.automation.day_ranges import group_days
-from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, FIGHT_DAYS_JOB, PUBLISH_DAYS_JOB, PUBLISH_TABLES_JOB
+from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, INGEST_JOB
 from lostark_assets.dagster.mart_assets import VERSION
 from lostark_assets.dagster.partitions import SOURCES
 from lostark_assets.dagster.raw_assets import RAW, raw_metadata
-from lostark_assets.dagster.runs import range_tags
 from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import open_lake
 from lostark_assets.settings import Settings
@@ -42,45 +41,38 @@ def materialize_days(
 ) -> MaterializeResult:
     """Clean ``days``, compute statistics per day and across days, and publish them for API and pages.
 
-    Adjacent days are one run. A failed range stops neither the others nor the publish.
+    A failed day stops neither the others nor the publish.
     """
     days = sorted(set(days))
     result = MaterializeResult()
     if not days:
         return result
-    lake = open_lake(settings)
     defs = build_defs(settings=settings)
     with dagster_instance(settings) as instance:
         _report_raw(settings, instance)
 
-        def run(job: str, what: str, tags: dict[str, str] | None = None) -> None:
-            _execute(defs.resolve_job_def(job), instance, {**(tags or {}), **process_tag()}, what, result)
+        def run(job: str, what: str, config: dict[str, Any] | None = None) -> None:
+            _execute(defs.resolve_job_def(job), instance, {**(config or {}), **_QUIET}, what, result)
 
-        for first, last in group_days(days, lake.days("core_encounters")):
-            say(f"fight days {first} to {last}" if first != last else f"fight day {first}")
-            tags = range_tags(first.isoformat(), last.isoformat())
-            run(FIGHT_DAYS_JOB, f"{first} to {last}", tags)
+        some = f"{days[0]}" if len(days) == 1 else f"{len(days)} fight days, {days[0]} to {days[-1]}"
+        say(f"cleaning, computing and publishing {some}")
+        config = {"ops": {INGEST_JOB: {"config": {"days": [day.isoformat() for day in days]}}}}
+        run(INGEST_JOB, some, config)
         say("statistics across days")
         run(ACROSS_DAYS_JOB, "across days")
-        say("publishing")
-        for first, last in group_days(days, lake.days("core_encounters")):
-            run(
-                PUBLISH_DAYS_JOB,
-                f"publishing {first} to {last}",
-                range_tags(first.isoformat(), last.isoformat()),
-            )
-        run(PUBLISH_TABLES_JOB, "publishing tables across days")
     return result
 
 
 def _execute(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
-    tags: dict[str, str],
+    run_config: dict[str, Any],
     what: str,
     result: MaterializeResult,
 ) -> None:
-    done = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=_QUIET)
+    done = job.execute_in_process(
+        instance=instance, tags=process_tag(), raise_on_error=False, run_config=run_config
+    )
     result.run_ids.append(done.run_id)
     if not done.success:
         causes = [_cause(event) for event in done.all_events if event.is_step_failure]

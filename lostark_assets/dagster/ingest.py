@@ -1,0 +1,231 @@
+"""The job that takes logs from their sources to the pages in one run: collect, clean, compute, publish.
+
+It does what the assets do, for exactly the fight days that new logs touch, whichever these are; a job of
+partitioned assets has to know its partitions before it starts. It reports the same materialisations and check
+results as the assets.
+"""
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from lostark_assets.automation.due import CORE
+from lostark_assets.core.clean import CLEAN_VERSION
+from lostark_assets.core.clean_meter import build_rules
+from lostark_assets.core.pipeline import clean_days
+from lostark_assets.dagster.core_assets import TABLES as CORE_TABLES
+from lostark_assets.dagster.core_assets import core_findings, core_metadata
+from lostark_assets.dagster.core_checks import core_check_results
+from lostark_assets.dagster.jobs import INGEST_JOB
+from lostark_assets.dagster.mart_assets import FIGHTS, publish_pending
+from lostark_assets.dagster.partitions import SOURCES
+from lostark_assets.dagster.raw_assets import (
+    RAW,
+    RAW_VERSION,
+    collect_origins,
+    raw_check_results,
+    raw_metadata,
+)
+from lostark_assets.dagster.results import report_results
+from lostark_assets.dagster.stats_assets import DAILY, daily_findings, daily_metadata
+from lostark_assets.dagster.stats_checks import stats_check_results
+from lostark_assets.errors import ContractViolated
+from lostark_assets.lake.batching import split_batches
+from lostark_assets.lake.tables import Lake
+from lostark_assets.marts.tables import MARTS_VERSION
+from lostark_assets.observability.logs import report_unexpected
+from lostark_assets.settings import Settings
+from lostark_assets.sources.collect import Collected
+from lostark_assets.sources.configured import Origin, list_uploads, watched_origins
+from lostark_assets.stats.pipeline import STATS_VERSION, compute_days, due_stats_days
+
+PROCESS_EVERY_S = 30.0
+"""During a long collection its fight days are processed this often."""
+LOGS_PER_ROUND = 2_000
+"""Fight days with more logs than this are processed and published in several rounds."""
+_MAX_UPLOAD_ROUNDS = 50
+_CODE_VERSIONS = {
+    RAW: RAW_VERSION,
+    **dict.fromkeys(CORE_TABLES, CLEAN_VERSION),
+    **dict.fromkeys(DAILY, STATS_VERSION),
+    FIGHTS: MARTS_VERSION,
+}
+
+
+class IngestConfig(dg.Config):
+    """What to ingest: the new logs of ``sources``, all pending ``uploads``, and due ``days`` (ISO dates)."""
+
+    sources: list[str] = Field(default_factory=list)
+    uploads: bool = False
+    days: list[str] = Field(default_factory=list)
+
+
+@dg.op(name=INGEST_JOB, description="Collect new logs; clean, compute and publish their fight days.")
+def ingest_op(
+    context: dg.OpExecutionContext,
+    config: IngestConfig,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """One run of the job."""
+    run = _Ingest(context, lake, settings)
+    run.due.update(date.fromisoformat(day) for day in config.days)
+    if config.sources:
+        run.collect(watched_origins(settings), set(config.sources))
+    for _ in range(_MAX_UPLOAD_ROUNDS):
+        # What is uploaded meanwhile belongs to this run.
+        uploads = list_uploads(settings) if config.uploads else []
+        if not uploads:
+            break
+        before = len(run.failed)
+        run.collect(uploads, None)
+        run.process()
+        if len(run.failed) > before:
+            break
+    run.process()
+    context.add_output_metadata(run.summary())
+    if run.failed:
+        raise dg.Failure(
+            f"{len(run.failed)} problems; everything else was ingested. {run.failed[0]}",
+            metadata={"errors": dg.MetadataValue.md("\n".join(f"* {error}" for error in run.failed))},
+            allow_retries=False,
+        )
+
+
+@dg.job(
+    name=INGEST_JOB,
+    description="Collect new battle logs; clean, compute and publish the fight days they touch.",
+)
+def ingest_job() -> None:
+    """The job ``ingest``."""
+    ingest_op()
+
+
+class _Ingest:
+    """One run: fight days that are due, and what was done so far."""
+
+    def __init__(self, context: dg.OpExecutionContext, lake: Lake, settings: Settings) -> None:
+        self._context, self._lake, self._settings = context, lake, settings
+        self._processed_at = time.monotonic()
+        self.due: set[date] = set()
+        self.failed: list[str] = []
+        self._counts = {"new logs": 0, "logs cleaned": 0, "logs refused": 0, "fight days published": 0}
+        self._seconds = {"collect": 0.0, "clean": 0.0, "compute": 0.0, "publish": 0.0}
+
+    def collect(self, origins: Iterable[Origin], wanted: set[str] | None) -> None:
+        """Collect the sources of ``wanted`` names (None: all) at ``origins``."""
+        started, started_at = time.monotonic(), datetime.now(UTC)
+        others = sum(self._seconds.values())
+        done, failed = collect_origins(
+            self._context.log,
+            origins,
+            self._lake,
+            self._settings,
+            self._context.run_id,
+            wanted,
+            self._on_commit,
+        )
+        self.failed += failed
+        self._counts["new logs"] += sum(one.new for one in done)
+        self._seconds["collect"] += time.monotonic() - started - (sum(self._seconds.values()) - others)
+        by_source: dict[str, list[Collected]] = {}
+        for one in done:
+            by_source.setdefault(one.source, []).append(one)
+        self._context.instance.add_dynamic_partitions(str(SOURCES.name), sorted(by_source))
+        for source, of_source in by_source.items():
+            metadata = raw_metadata(self._lake, {source}, of_source, since=started_at)
+            self._report([dg.MaterializeResult(asset_key=RAW, metadata=metadata)], [source])
+            self._report(raw_check_results(self._lake, {source}, of_source, None, since=started_at))
+
+    def _on_commit(self, days: set[date]) -> None:
+        self.due |= days
+        if time.monotonic() - self._processed_at >= PROCESS_EVERY_S:
+            self.process()
+
+    def process(self) -> None:
+        """Clean, compute and publish the due fight days; days that fail stay due for later runs."""
+        due, self.due = self.due, set()
+        for days in split_batches(due, self._count_logs(due), LOGS_PER_ROUND):
+            try:
+                self._process(days)
+            except Exception as error:  # noqa: BLE001 - later days, and the sources of other logs, go on
+                known = isinstance(error, dg.Failure | ContractViolated | OSError)
+                self.failed.append(
+                    str(error) if known else str(report_unexpected("processing fight days", error))
+                )
+        self._processed_at = time.monotonic()
+
+    def _count_logs(self, days: set[date]) -> dict[date, int]:
+        return {} if len(days) < 2 else self._lake.rows_by_day(CORE)
+
+    def _process(self, days: set[date]) -> None:
+        lake, settings, run_id = self._lake, self._settings, self._context.run_id
+        started = time.monotonic()
+        try:
+            core = clean_days(
+                lake,
+                days,
+                build_rules(settings),
+                run_id=run_id,
+                batch_bytes=int(settings.batch_bytes),
+                progress=lambda done, due: self._context.log.info("cleaned %d of %d logs", done, due),
+            )
+        except ContractViolated as error:
+            self._report(core_check_results(error.findings, lake, None))
+            raise
+        self._counts["logs cleaned"] += core.encounters
+        self._counts["logs refused"] += sum(core.quarantined.values())
+        days = set(core.days) | days
+        ordered = sorted(days)
+        self._report(
+            (
+                dg.MaterializeResult(asset_key=name, metadata=core_metadata(lake, name, ordered, core))
+                for name in CORE_TABLES
+            ),
+            [day.isoformat() for day in ordered],
+        )
+        self._report(core_check_results(core_findings(lake, ordered, core), lake, None))
+        started = self._clock("clean", started)
+        self._compute(due_stats_days(lake, days))
+        started = self._clock("compute", started)
+        self._publish(ordered)
+        self._clock("publish", started)
+
+    def _compute(self, days: list[date]) -> None:
+        if not days:
+            return
+        lake = self._lake
+        try:
+            run = compute_days(lake, days, self._settings.engine, run_id=self._context.run_id)
+        except ContractViolated as error:
+            self._report(stats_check_results(error.findings, lake, None))
+            raise
+        self._report(
+            (
+                dg.MaterializeResult(asset_key=name, metadata=daily_metadata(lake, name, days, run))
+                for name in DAILY
+            ),
+            [day.isoformat() for day in days],
+        )
+        self._report(stats_check_results(daily_findings(lake, days, run), lake, None))
+
+    def _publish(self, days: list[date]) -> None:
+        published, results = publish_pending(self._lake, self._settings, days)
+        self._counts["fight days published"] += len(published)
+        self._report(results, [day.isoformat() for day in published])
+
+    def _clock(self, step: str, started: float) -> float:
+        now = time.monotonic()
+        self._seconds[step] += now - started
+        return now
+
+    def _report(self, results: Iterable[Any], partitions: Iterable[str] = ()) -> None:
+        report_results(self._context, results, partitions, _CODE_VERSIONS)
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, and the seconds of each step."""
+        return self._counts | {f"{step} [s]": round(s, 3) for step, s in self._seconds.items()}

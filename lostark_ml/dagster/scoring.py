@@ -1,0 +1,65 @@
+"""The job that scores fight days and publishes them, in one run.
+
+Like the job ``ingest`` it takes any set of fight days and reports what the assets would have reported.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from lostark_assets.dagster.mart_assets import FIGHTS, publish_pending
+from lostark_assets.dagster.results import report_results
+from lostark_assets.errors import ContractViolated
+from lostark_assets.lake.tables import Lake
+from lostark_assets.marts.tables import MARTS_VERSION
+from lostark_assets.settings import Settings
+from lostark_ml.dagster.checks import build_check_results, find_unscored_players
+from lostark_ml.dagster.jobs import SCORE_JOB
+from lostark_ml.dagster.model_assets import ML_VERSION, score_metadata
+from lostark_ml.dagster.resources import ModelRegistries
+from lostark_ml.serving.score_days import EXPECTED, score_days
+
+_CODE_VERSIONS = {EXPECTED: ML_VERSION, FIGHTS: MARTS_VERSION}
+
+
+class ScoreConfig(dg.Config):
+    """The fight days to score, ISO dates."""
+
+    days: list[str] = Field(min_length=1)
+
+
+@dg.op(name=SCORE_JOB, description="Score the players of fight days with the champion, and publish them.")
+def score_op(
+    context: dg.OpExecutionContext,
+    config: ScoreConfig,
+    lake: dg.ResourceParam[Lake],
+    registries: dg.ResourceParam[ModelRegistries],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """One run of the job."""
+    days = sorted({date.fromisoformat(day) for day in config.days})
+
+    def report(results: Iterable[Any], of_days: Iterable[date] = ()) -> None:
+        report_results(context, results, [day.isoformat() for day in of_days], _CODE_VERSIONS)
+
+    try:
+        with registries.open() as registry:
+            run = score_days(lake, registry, days, datetime.now(UTC))
+    except ContractViolated as error:
+        report(build_check_results(EXPECTED, error.findings[EXPECTED], lake, None))
+        raise dg.Failure(str(error), allow_retries=False) from error
+    report([dg.MaterializeResult(asset_key=EXPECTED, metadata=score_metadata(lake, run))], run.days)
+    findings = [*run.findings, find_unscored_players(lake, days)]
+    report(build_check_results(EXPECTED, findings, lake, None))
+    published, results = publish_pending(lake, settings, days)
+    report(results, published)
+    context.add_output_metadata({"players scored": run.rows, "fight days published": len(published)})
+
+
+@dg.job(name=SCORE_JOB, description="Score the players of fight days, and publish their expected DPS.")
+def score_job() -> None:
+    """The job ``score_days``."""
+    score_op()
