@@ -83,7 +83,9 @@ def publish_pending(
         done = publish(lake, url, pending, names=names) if pending else None
         if done is None:
             return [], []
-        materialized = dg.MaterializeResult(asset_key=FIGHTS, metadata=_metadata(done))
+        materialized: dg.MaterializeResult[Any] = dg.MaterializeResult(
+            asset_key=FIGHTS, metadata=_metadata(done)
+        )
         return done.days, [materialized, _compare_rows(lake, url, done)]
 
 

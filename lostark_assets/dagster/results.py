@@ -18,7 +18,7 @@ def report_results(
     keys = list(partitions)
     for result in results:
         if isinstance(result, dg.AssetCheckResult):
-            context.log_event(_evaluation(result))
+            context.log_event(_evaluation(result))  # type: ignore[arg-type]  # accepted, and recorded
             continue
         name = dg.AssetKey.from_coercible(result.asset_key).to_user_string()
         tags = {"dagster/code_version": code_versions[name]}

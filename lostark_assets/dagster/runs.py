@@ -68,8 +68,9 @@ def ingest_config(run: DagsterRun) -> dict[str, Any]:
 
 
 def _op_config(run: DagsterRun) -> Mapping[str, Any]:
-    ops = run.run_config.get("ops", {})
-    return next(iter(ops.values()), {}).get("config", {})
+    ops: dict[str, Any] = dict(run.run_config).get("ops") or {}
+    of_op = next(iter(ops.values()), None) or {}
+    return of_op.get("config") or {}
 
 
 def run_days(run: DagsterRun) -> list[str]:
