@@ -38,6 +38,7 @@ from lostark_api.schemas.builds import make_openapi_schemas
 from lostark_api.schemas.problems import document_problems
 from lostark_api.services.access import Access
 from lostark_api.services.champion import ActiveChampion, ChampionSource
+from lostark_api.services.ingest_runs import IngestRuns
 from lostark_api.services.offered_logs import OfferedLogs
 from lostark_api.services.uploads import Uploads
 from lostark_assets.errors import DatabaseUnavailable
@@ -113,6 +114,7 @@ def create_app(
         ]
         yield
         await _stop(background)
+        await app.state.ingest_runs.close()
         await access.close()
         await marts.close()
         if shared is not None:
@@ -136,6 +138,7 @@ def create_app(
     add_pages(app)
     app.state.settings, app.state.marts, app.state.metrics = settings, marts, metrics
     app.state.champion, app.state.access, app.state.uploads = champion, access, Uploads(settings)
+    app.state.ingest_runs = IngestRuns(None if settings.dagster_url is None else str(settings.dagster_url))
     app.state.offered = OfferedLogs(open_lake(settings))
     cache = ResponseCache(_log_errors(app), metrics, CODE_VERSION, shared)
     return ApiApp(app, cache, FastPath(cache, champion, metrics))

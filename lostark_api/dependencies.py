@@ -21,6 +21,7 @@ from lostark_api.http.problems import InvalidBody
 from lostark_api.schemas.builds import Build, decode_builds
 from lostark_api.services.access import Access, Caller
 from lostark_api.services.champion import ActiveChampion
+from lostark_api.services.ingest_runs import IngestRuns
 from lostark_api.services.offered_logs import OfferedLogs
 from lostark_api.services.uploads import Uploads
 from lostark_assets.contracts.battle_log_api import JSON_TYPE
@@ -60,6 +61,12 @@ async def get_uploads(request: Request) -> Uploads:
     """The landing folder."""
     uploads: Uploads = request.app.state.uploads
     return uploads
+
+
+async def get_ingest_runs(request: Request) -> IngestRuns:
+    """Requests runs that ingest uploads."""
+    runs: IngestRuns = request.app.state.ingest_runs
+    return runs
 
 
 async def get_offered_logs(request: Request) -> OfferedLogs:
@@ -111,6 +118,7 @@ SnapshotDep = Annotated[MartsSnapshot, Depends(get_snapshot, scope="function")]
 LanguageDep = Annotated[str, Depends(get_language)]
 AccessDep = Annotated[Access, Depends(get_access)]
 UploadsDep = Annotated[Uploads, Depends(get_uploads)]
+IngestRunsDep = Annotated[IngestRuns, Depends(get_ingest_runs)]
 OfferedLogsDep = Annotated[OfferedLogs, Depends(get_offered_logs)]
 ChampionDep = Annotated[ActiveChampion, Depends(get_champion)]
 MetricsDep = Annotated[Metrics, Depends(get_metrics)]

@@ -217,6 +217,11 @@ class Settings(BaseSettings):
     dagster_port: int = Field(
         3000, ge=1, le=65535, description="port of the Dagster UI; the next free one is taken"
     )
+    dagster_url: HttpUrl | None = Field(
+        None,
+        description="the Dagster UI, where the API requests a run for an upload at once; unset: it starts at "
+        "the next poll. `lostark up` sets it",
+    )
     mlflow_tracking_uri: MlflowAddress | None = Field(
         None, description="MLflow's server, or its database; unset: embedded"
     )

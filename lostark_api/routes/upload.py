@@ -10,7 +10,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from lostark_api.database import Marts
-from lostark_api.dependencies import LanguageDep, MartsDep, SettingsDep, UploadsDep, require_scope
+from lostark_api.dependencies import (
+    IngestRunsDep,
+    LanguageDep,
+    MartsDep,
+    SettingsDep,
+    UploadsDep,
+    require_scope,
+)
 from lostark_api.http.language import add_labels
 from lostark_api.http.problems import RETRY_AFTER_S, problem_response
 from lostark_api.http.responses import NO_STORE, encode_json
@@ -66,6 +73,7 @@ async def send_battle_logs(
     settings: SettingsDep,
     marts: MartsDep,
     language: LanguageDep,
+    ingest_runs: IngestRunsDep,
     name: Annotated[str, Query(max_length=300, description="The file's own name.")] = "upload",
     raid: Annotated[str | None, _argument("Raid")] = None,
     gate: Annotated[str | None, _argument("Gate")] = None,
@@ -92,6 +100,7 @@ async def send_battle_logs(
     except UploadRefused as error:
         # The rest of the body is unread, and would be taken for the next request.
         return problem_response(_get_status(error), str(error), headers={"Connection": "close"})
+    ingest_runs.request()
     log.info("upload_received", log_format=landed.ticket.log_format, size_bytes=landed.ticket.bytes)
     location = {"Location": f"{LIST_PATH}/tickets/{landed.ticket.ticket}"}
     content = await _describe(landed, open_lake(settings), marts, language)

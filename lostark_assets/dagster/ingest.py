@@ -14,13 +14,13 @@ import dagster as dg
 from pydantic import Field
 
 from lostark_assets.automation.due import CORE
+from lostark_assets.automation.requests import INGEST_JOB
 from lostark_assets.core.clean import CLEAN_VERSION
 from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.core.pipeline import clean_days
 from lostark_assets.dagster.core_assets import TABLES as CORE_TABLES
 from lostark_assets.dagster.core_assets import core_findings, core_metadata
 from lostark_assets.dagster.core_checks import core_check_results
-from lostark_assets.dagster.jobs import INGEST_JOB
 from lostark_assets.dagster.mart_assets import FIGHTS, publish_pending
 from lostark_assets.dagster.partitions import SOURCES
 from lostark_assets.dagster.raw_assets import (

@@ -4,19 +4,16 @@ from typing import Any
 
 import dagster as dg
 
+from lostark_assets.automation.requests import concurrency_group
 from lostark_assets.contracts.registry import CONTRACTS, list_tables
 from lostark_assets.lake.tables import Lake
 
-INGEST_JOB = "ingest"
 ACROSS_DAYS_JOB = "across_days"
 PROFILES_JOB = "profiles"
 GAME_NEWS_JOB = "game_news"
 UPKEEP_JOB = "upkeep"
 VALIDATE_JOB = "validate_tables"
 PUBLISH_TABLES_JOB = "publish_tables"
-CONCURRENCY_GROUP_TAG = "lostark/concurrency_group"
-SOURCES_TAG = "lostark/sources"
-PRIORITY_TAG = "dagster/priority"
 
 
 STORED_ROWS_FIT = "stored_rows_fit_contract"
@@ -27,11 +24,6 @@ def select_assets(*names: str) -> dg.AssetSelection:
     """Assets with their checks, without the one that would import Great Expectations."""
     stored = [dg.AssetCheckKey(dg.AssetKey(name), STORED_ROWS_FIT) for name in names if name in CONTRACTS]
     return dg.AssetSelection.assets(*names) - dg.AssetSelection.checks(*stored)
-
-
-def concurrency_group(name: str) -> dict[str, str]:
-    """Runs of one concurrency group are serialised, other groups run beside them (``dagster.yaml``)."""
-    return {CONCURRENCY_GROUP_TAG: name}
 
 
 publish_tables_job = dg.define_asset_job(

@@ -10,12 +10,10 @@ from typing import Any
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
 from lostark_assets.automation.decisions import RunOutcome
-from lostark_assets.dagster.jobs import INGEST_JOB
+from lostark_assets.automation.requests import INGEST_JOB, UPLOADS
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
-UPLOADS = "(uploads)"
-"""Stands for all pending uploads among the sources."""
 _RUN_KEY, _WILL_RETRY, _RETRIED_BY = "dagster/run_key", "dagster/will_retry", "dagster/auto_retry_run_id"
 _IN_PROGRESS = [
     DagsterRunStatus.QUEUED,
@@ -68,8 +66,8 @@ def ingest_config(run: DagsterRun) -> dict[str, Any]:
 
 
 def _op_config(run: DagsterRun) -> Mapping[str, Any]:
-    ops: dict[str, Any] = dict(run.run_config).get("ops") or {}
-    of_op = next(iter(ops.values()), None) or {}
+    config: Mapping[str, Any] = run.run_config
+    of_op = next(iter((config.get("ops") or {}).values()), None) or {}
     return of_op.get("config") or {}
 
 

@@ -21,18 +21,14 @@ from lostark_assets.automation.decisions import (
     plan_work,
 )
 from lostark_assets.automation.due import STATS, LakeState, check_lake
+from lostark_assets.automation.requests import INGEST_JOB, UPLOADS, ingest_run
 from lostark_assets.dagster.ingest import ingest_job
 from lostark_assets.dagster.jobs import (
     ACROSS_DAYS_JOB,
-    INGEST_JOB,
-    PRIORITY_TAG,
     PUBLISH_TABLES_JOB,
-    SOURCES_TAG,
-    concurrency_group,
     publish_tables_job,
 )
 from lostark_assets.dagster.runs import (
-    UPLOADS,
     collecting_since,
     days_in_progress,
     in_progress,
@@ -64,7 +60,6 @@ MARTS_CHECK_INTERVAL_S = 600.0
 """How often the database is queried although the lake is unchanged: it may have been replaced."""
 _ALL = "all days"
 _TABLES = "tables"
-_MAX_TAG = 200
 Clock = Callable[[], float]
 
 
@@ -161,16 +156,8 @@ def _group_sources(ready: Iterable[str], settings: Settings) -> dict[str, list[s
 
 
 def _ingest_request(run_key: str, group: str, sources: list[str]) -> dg.RunRequest:
-    config = {"uploads": True} if sources == [UPLOADS] else {"sources": sources}
-    return dg.RunRequest(
-        run_key=run_key,
-        run_config={"ops": {INGEST_JOB: {"config": config}}},
-        tags={
-            **concurrency_group(group),
-            SOURCES_TAG: ", ".join(sources)[:_MAX_TAG],
-            **({PRIORITY_TAG: "10"} if sources == [UPLOADS] else {}),
-        },
-    )
+    config, tags = ingest_run(group, sources)
+    return dg.RunRequest(run_key=run_key, run_config=config, tags=tags)
 
 
 def _describe(found: PollResult, reason: str) -> str:

@@ -9,7 +9,7 @@ import dagster as dg
 import msgspec
 
 from lostark_assets.automation.decisions import RequestMemory, WorkPlan, apply_outcomes, plan_days
-from lostark_assets.dagster.jobs import concurrency_group
+from lostark_assets.automation.requests import concurrency_group
 from lostark_assets.dagster.runs import read_outcomes
 
 DAYS_TAG = "lostark/fight_days"

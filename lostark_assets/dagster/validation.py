@@ -16,11 +16,12 @@ import dagster as dg
 import pyarrow as pa
 from filelock import FileLock
 
+from lostark_assets.automation.requests import concurrency_group
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.rules import get_rules
 from lostark_assets.contracts.table import Contract
-from lostark_assets.dagster.jobs import CONCURRENCY_GROUP_TAG, STORED_ROWS_FIT
+from lostark_assets.dagster.jobs import STORED_ROWS_FIT
 from lostark_assets.dagster.runs import in_progress
 from lostark_assets.lake.tables import Lake
 from lostark_assets.markdown import findings_table
@@ -70,7 +71,7 @@ def validation_job(name: str, checks: dg.AssetChecksDefinition) -> Any:
     return dg.define_asset_job(
         name,
         dg.AssetSelection.checks(checks),
-        tags={CONCURRENCY_GROUP_TAG: "validation"},
+        tags=concurrency_group("validation"),
         description="Validate stored tables with Great Expectations, and write the Data Docs.",
     )
 

@@ -4,14 +4,15 @@ from typing import Any
 
 import dagster as dg
 
-from lostark_assets.dagster.jobs import CONCURRENCY_GROUP_TAG, select_assets
+from lostark_assets.automation.requests import concurrency_group
+from lostark_assets.dagster.jobs import select_assets
 
 TRAIN_JOB = "train_model"
 SCORE_JOB = "score_days"
 MONITOR_JOB = "monitor_model"
 STYLES_JOB = "play_styles"
 VALIDATE_JOB = "validate_model_tables"
-_CONCURRENCY_GROUP = {CONCURRENCY_GROUP_TAG: "model"}
+_CONCURRENCY_GROUP = concurrency_group("model")
 
 
 def build_model_jobs() -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from lostark_assets.dagster.jobs import INGEST_JOB
+from lostark_assets.automation.requests import INGEST_JOB
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.observability.logs import get_logger

@@ -20,7 +20,7 @@ from dagster import (
     TimeWindowPartitionsDefinition,
 )
 
-from lostark_assets.dagster.jobs import SOURCES_TAG
+from lostark_assets.automation.requests import SOURCES_TAG
 from lostark_assets.dagster.runs import PARTITION, RANGE_END, RANGE_START, run_days
 from lostark_assets.ledger import CollectionRecord
 from lostark_assets.observability.logs import redacted

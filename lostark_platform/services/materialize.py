@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, INGEST_JOB
+from lostark_assets.automation.requests import INGEST_JOB
+from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB
 from lostark_assets.dagster.mart_assets import VERSION
 from lostark_assets.dagster.partitions import SOURCES
 from lostark_assets.dagster.raw_assets import RAW, raw_metadata

@@ -79,7 +79,8 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
             variables = prepare_dagster_home(settings, databases)
             variables |= {f"{PREFIX}API_PORT": str(api_port)}  # checks link to the API's pages
             create_dagster_tables(databases)
-            extra = [api_service(settings, variables | _get_registry_variables(settings, databases))]
+            of_api = {f"{PREFIX}DAGSTER_URL": ui.url} | _get_registry_variables(settings, databases)
+            extra = [api_service(settings, variables | of_api)]
             if demo_port is not None:
                 variables |= demo_variables(settings, demo_port)
                 extra.append(mock_server_service(settings, demo_port))
