@@ -6,7 +6,7 @@ results as the assets.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from lostark_assets.automation.due import CORE
 from lostark_assets.automation.requests import INGEST_JOB
 from lostark_assets.core.clean import CLEAN_VERSION
 from lostark_assets.core.clean_meter import build_rules
-from lostark_assets.core.pipeline import clean_days
+from lostark_assets.core.pipeline import CoreRun, clean_days
 from lostark_assets.dagster.core_assets import TABLES as CORE_TABLES
 from lostark_assets.dagster.core_assets import core_findings, core_metadata
 from lostark_assets.dagster.core_checks import core_check_results
@@ -30,10 +30,10 @@ from lostark_assets.dagster.raw_assets import (
     raw_check_results,
     raw_metadata,
 )
-from lostark_assets.dagster.results import report_results
+from lostark_assets.dagster.results import asset_events
 from lostark_assets.dagster.stats_assets import DAILY, daily_findings, daily_metadata
 from lostark_assets.dagster.stats_checks import stats_check_results
-from lostark_assets.errors import ContractViolated
+from lostark_assets.errors import ContractViolated, LostarkError
 from lostark_assets.lake.batching import split_batches
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.tables import MARTS_VERSION
@@ -70,12 +70,13 @@ def ingest_op(
     config: IngestConfig,
     lake: dg.ResourceParam[Lake],
     settings: dg.ResourceParam[Settings],
-) -> None:
+) -> Iterator[Any]:
     """One run of the job."""
     run = _Ingest(context, lake, settings)
     run.due.update(date.fromisoformat(day) for day in config.days)
     if config.sources:
         run.collect(watched_origins(settings), set(config.sources))
+        yield from run.take_events()
     for _ in range(_MAX_UPLOAD_ROUNDS):
         # What is uploaded meanwhile belongs to this run.
         uploads = list_uploads(settings) if config.uploads else []
@@ -84,16 +85,19 @@ def ingest_op(
         before = len(run.failed)
         run.collect(uploads, None)
         run.process()
+        yield from run.take_events()
         if len(run.failed) > before:
             break
     run.process()
-    context.add_output_metadata(run.summary())
+    yield from run.take_events()
     if run.failed:
+        errors = dg.MetadataValue.md("\n".join(f"* {error}" for error in run.failed))
         raise dg.Failure(
             f"{len(run.failed)} problems; everything else was ingested. {run.failed[0]}",
-            metadata={"errors": dg.MetadataValue.md("\n".join(f"* {error}" for error in run.failed))},
+            metadata=run.summary() | {"errors": errors},
             allow_retries=False,
         )
+    yield dg.Output(None, metadata=run.summary())
 
 
 @dg.job(
@@ -113,6 +117,7 @@ class _Ingest:
         self._processed_at = time.monotonic()
         self.due: set[date] = set()
         self.failed: list[str] = []
+        self._events: list[Any] = []
         self._counts = {"new logs": 0, "logs cleaned": 0, "logs refused": 0, "fight days published": 0}
         self._seconds = {"collect": 0.0, "clean": 0.0, "compute": 0.0, "publish": 0.0}
 
@@ -153,7 +158,7 @@ class _Ingest:
             try:
                 self._process(days)
             except Exception as error:  # noqa: BLE001 - later days, and the sources of other logs, go on
-                known = isinstance(error, dg.Failure | ContractViolated | OSError)
+                known = isinstance(error, LostarkError | OSError)
                 self.failed.append(
                     str(error) if known else str(report_unexpected("processing fight days", error))
                 )
@@ -177,23 +182,27 @@ class _Ingest:
         except ContractViolated as error:
             self._report(core_check_results(error.findings, lake, None))
             raise
-        self._counts["logs cleaned"] += core.encounters
-        self._counts["logs refused"] += sum(core.quarantined.values())
-        days = set(core.days) | days
-        ordered = sorted(days)
-        self._report(
-            (
-                dg.MaterializeResult(asset_key=name, metadata=core_metadata(lake, name, ordered, core))
-                for name in CORE_TABLES
-            ),
-            [day.isoformat() for day in ordered],
-        )
-        self._report(core_check_results(core_findings(lake, ordered, core), lake, None))
+        days = days | core.days
+        if core.due or core.changed_fights:
+            self._report_core(sorted(days), core)
         started = self._clock("clean", started)
         self._compute(due_stats_days(lake, days))
         started = self._clock("compute", started)
-        self._publish(ordered)
+        self._publish(days)
         self._clock("publish", started)
+
+    def _report_core(self, days: list[date], run: CoreRun) -> None:
+        lake = self._lake
+        self._counts["logs cleaned"] += run.encounters
+        self._counts["logs refused"] += sum(run.quarantined.values())
+        self._report(
+            (
+                dg.MaterializeResult(asset_key=name, metadata=core_metadata(lake, name, days, run))
+                for name in CORE_TABLES
+            ),
+            [day.isoformat() for day in days],
+        )
+        self._report(core_check_results(core_findings(lake, days, run), lake, None))
 
     def _compute(self, days: list[date]) -> None:
         if not days:
@@ -213,7 +222,7 @@ class _Ingest:
         )
         self._report(stats_check_results(daily_findings(lake, days, run), lake, None))
 
-    def _publish(self, days: list[date]) -> None:
+    def _publish(self, days: set[date]) -> None:
         published, results = publish_pending(self._lake, self._settings, days)
         self._counts["fight days published"] += len(published)
         self._report(results, [day.isoformat() for day in published])
@@ -224,7 +233,12 @@ class _Ingest:
         return now
 
     def _report(self, results: Iterable[Any], partitions: Iterable[str] = ()) -> None:
-        report_results(self._context, results, partitions, _CODE_VERSIONS)
+        self._events += asset_events(results, partitions, _CODE_VERSIONS)
+
+    def take_events(self) -> list[Any]:
+        """Events that the op has not yielded yet."""
+        events, self._events = self._events, []
+        return events
 
     def summary(self) -> dict[str, Any]:
         """Counts, and the seconds of each step."""

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
 
-def report_results(
-    context: dg.OpExecutionContext,
-    results: Iterable[Any],
-    partitions: Iterable[str],
-    code_versions: Mapping[str, str],
-) -> None:
-    """Record materialisations and check results; a materialisation counts for each of ``partitions``."""
+def asset_events(
+    results: Iterable[Any], partitions: Iterable[str], code_versions: Mapping[str, str]
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    """Events for an op to yield: each materialisation once per partition, and the check results."""
     keys = list(partitions)
     for result in results:
         if isinstance(result, dg.AssetCheckResult):
-            context.log_event(_evaluation(result))  # type: ignore[arg-type]  # accepted, and recorded
+            yield _evaluation(result)
             continue
         name = dg.AssetKey.from_coercible(result.asset_key).to_user_string()
         tags = {"dagster/code_version": code_versions[name]}
         for key in keys:
-            context.log_event(
-                dg.AssetMaterialization(name, partition=key, metadata=result.metadata, tags=tags)
-            )
+            yield dg.AssetMaterialization(name, partition=key, metadata=result.metadata, tags=tags)
 
 
 def _evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:

@@ -104,7 +104,10 @@ def check_results(
     cross_rules: Mapping[str, Any],
     wanted: set[Any] | None,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Findings as check results, those of ``wanted`` check keys; None: of all."""
+    """Findings as check results, those of ``wanted`` check keys; None: of all checks."""
+    if wanted is None:
+        rules = {rule: of for rule, of in cross_rules.items() if of[0] in findings}
+        wanted = {spec.key for spec in check_specs(findings, rules)}
     for table, found in findings.items():
         contract_rules = [f for f in found if f.rule not in cross_rules]
         groups = {
@@ -113,7 +116,7 @@ def check_results(
         } | {f.rule: [f] for f in found if f.rule in cross_rules}
         for name, group in groups.items():
             key = dg.AssetCheckKey(dg.AssetKey(table), name)
-            if wanted is None or key in wanted:
+            if key in wanted:
                 yield _result(table, name, group, lake)
 
 

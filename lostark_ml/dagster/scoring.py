@@ -3,7 +3,7 @@
 Like the job ``ingest`` it takes any set of fight days and reports what the assets would have reported.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from lostark_assets.dagster.mart_assets import FIGHTS, publish_pending
-from lostark_assets.dagster.results import report_results
+from lostark_assets.dagster.results import asset_events
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.tables import MARTS_VERSION
@@ -33,30 +33,31 @@ class ScoreConfig(dg.Config):
 
 @dg.op(name=SCORE_JOB, description="Score the players of fight days with the champion, and publish them.")
 def score_op(
-    context: dg.OpExecutionContext,
     config: ScoreConfig,
     lake: dg.ResourceParam[Lake],
     registries: dg.ResourceParam[ModelRegistries],
     settings: dg.ResourceParam[Settings],
-) -> None:
+) -> Iterator[Any]:
     """One run of the job."""
     days = sorted({date.fromisoformat(day) for day in config.days})
 
-    def report(results: Iterable[Any], of_days: Iterable[date] = ()) -> None:
-        report_results(context, results, [day.isoformat() for day in of_days], _CODE_VERSIONS)
+    def events(results: Iterable[Any], of_days: Iterable[date] = ()) -> Iterator[Any]:
+        return asset_events(results, [day.isoformat() for day in of_days], _CODE_VERSIONS)
 
     try:
         with registries.open() as registry:
             run = score_days(lake, registry, days, datetime.now(UTC))
     except ContractViolated as error:
-        report(build_check_results(EXPECTED, error.findings[EXPECTED], lake, None))
+        yield from events(build_check_results(EXPECTED, error.findings[EXPECTED], lake, None))
         raise dg.Failure(str(error), allow_retries=False) from error
-    report([dg.MaterializeResult(asset_key=EXPECTED, metadata=score_metadata(lake, run))], run.days)
+    yield from events(
+        [dg.MaterializeResult(asset_key=EXPECTED, metadata=score_metadata(lake, run))], run.days
+    )
     findings = [*run.findings, find_unscored_players(lake, days)]
-    report(build_check_results(EXPECTED, findings, lake, None))
+    yield from events(build_check_results(EXPECTED, findings, lake, None))
     published, results = publish_pending(lake, settings, days)
-    report(results, published)
-    context.add_output_metadata({"players scored": run.rows, "fight days published": len(published)})
+    yield from events(results, published)
+    yield dg.Output(None, metadata={"players scored": run.rows, "fight days published": len(published)})
 
 
 @dg.job(name=SCORE_JOB, description="Score the players of fight days, and publish their expected DPS.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -12,14 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from lostark_assets.automation.day_ranges import group_days
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
-from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.contracts.registry import CONTRACTS, list_tables
 from lostark_assets.core import pipeline
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.dagster import core_assets
 from lostark_assets.dagster.core_checks import examine_stored
-from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
+from lostark_assets.dagster.jobs import select_assets
 from lostark_assets.dagster.partitions import SOURCES
 from lostark_assets.dagster.raw_assets import HASH_HOLDS, examine_raw
 from lostark_assets.definitions import build_defs
@@ -58,15 +57,20 @@ def lake(settings: Settings, database: Path) -> Lake:
     return lake
 
 
+FIGHT_DAYS = list_tables("core", "stats", grain="day")
+
+
 def raw_days(lake: Lake) -> list[date]:
     return sorted(set(lake.read("raw_battle_logs", columns=["fight_date"])["fight_date"].to_pylist()))
 
 
 @contextmanager
 def run(
-    settings: Settings, job: str, first: date | None = None, last: date | None = None
+    settings: Settings, tables: Sequence[str], first: date | None = None, last: date | None = None
 ) -> Iterator[dg.ExecuteInProcessResult]:
-    defs = build_defs(settings=settings)
+    """Materialise the assets of ``tables``, as a person does in the Dagster UI."""
+    selected = dg.define_asset_job("by_hand", select_assets(*tables))
+    defs = dg.Definitions.merge(build_defs(settings=settings), dg.Definitions(jobs=[selected]))
     tags = {}
     if first is not None:
         tags = {
@@ -74,7 +78,9 @@ def run(
             "dagster/asset_partition_range_end": (last or first).isoformat(),
         }
     with dg.DagsterInstance.ephemeral() as instance:
-        yield defs.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        yield defs.resolve_job_def("by_hand").execute_in_process(
+            instance=instance, tags=tags, raise_on_error=False
+        )
 
 
 def get_metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, dg.MetadataValue]:
@@ -86,7 +92,7 @@ def test_a_range_of_days_is_one_run_with_the_true_figures(
     settings: Settings, lake: Lake, database: Path
 ) -> None:
     days = raw_days(lake)
-    with run(settings, FIGHT_DAYS_JOB, days[0], days[-1]) as result:
+    with run(settings, FIGHT_DAYS, days[0], days[-1]) as result:
         assert result.success
         steps = {e.step_key for e in result.all_events if e.is_step_success}
         assert steps == {"core_tables", "stats_tables"}
@@ -111,7 +117,7 @@ def test_a_range_of_days_is_one_run_with_the_true_figures(
     assert all(passed for (_, name), passed in checks.items() if name != "values_plausible")
     assert ("core_players", "core_dps_equals_meter_dps") in checks
 
-    with run(settings, ACROSS_DAYS_JOB) as result:
+    with run(settings, list_tables("stats", grain="whole")) as result:
         assert result.success
     is_member = stats.is_cleared.eq(other=True) & stats.is_counted & ~stats.is_dead.eq(other=True)
     members = stats[is_member & stats.spec_name.notna() & stats.gate_name.notna()]
@@ -120,10 +126,10 @@ def test_a_range_of_days_is_one_run_with_the_true_figures(
 
 def test_materialising_one_day_leaves_the_files_of_other_days_alone(settings: Settings, lake: Lake) -> None:
     days = raw_days(lake)
-    with run(settings, FIGHT_DAYS_JOB, days[0], days[-1]) as result:
+    with run(settings, FIGHT_DAYS, days[0], days[-1]) as result:
         assert result.success
     before = {name: _files(lake, name) for name in DAILY}
-    with run(settings, FIGHT_DAYS_JOB, days[1]) as result:
+    with run(settings, FIGHT_DAYS, days[1]) as result:
         assert result.success
     for name, files in before.items():
         changed = files ^ _files(lake, name)
@@ -139,13 +145,13 @@ def test_a_broken_contract_fails_its_check_stops_downstream_and_keeps_the_old_ro
     settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = raw_days(lake)
-    with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
+    with run(settings, FIGHT_DAYS, days[0]) as result:
         assert result.success
     good = lake.read("core_players", days=[days[0]])
     monkeypatch.setattr(pipeline, "build_tables", _with_negative_dps(pipeline.build_tables))
     monkeypatch.setattr(pipeline, "CLEAN_VERSION", "broken")
 
-    with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
+    with run(settings, FIGHT_DAYS, days[0]) as result:
         failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
         steps = {e.step_key for e in result.all_events if e.is_step_success}
 
@@ -173,7 +179,7 @@ def _with_negative_dps(build_tables: Callable[[Cleaned], dict]) -> Callable[[Cle
 
 def test_a_check_sees_a_row_that_went_missing_after_the_commit(settings: Settings, lake: Lake) -> None:
     days = raw_days(lake)
-    with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
+    with run(settings, FIGHT_DAYS, days[0]) as result:
         assert result.success
     rows = lake.read("core_encounters", days=[days[0]])
     lake.replace_days(
@@ -199,7 +205,7 @@ def test_logs_that_come_while_a_day_is_cleaned_are_not_missed_by_its_check(
         return done
 
     monkeypatch.setattr(core_assets, "clean_days", clean_while_collecting)
-    with run(settings, FIGHT_DAYS_JOB, days[0]) as result:
+    with run(settings, FIGHT_DAYS, days[0]) as result:
         assert result.success
 
     found = {f.rule: f for f in examine_stored(lake, [days[0]])["core_encounters"]}
@@ -224,19 +230,6 @@ def test_every_asset_has_a_description_owner_kinds_columns_and_code_version(sett
         assert [c.name for c in columns] == contract.names
         with_unit = {c.name for c in contract.columns if c.unit}
         assert all("[" in (c.description or "") for c in columns if c.name in with_unit)
-
-
-def test_days_side_by_side_become_one_range_and_days_with_data_are_not_bridged() -> None:
-    first = date(2026, 9, 1)
-    days = [first, first + timedelta(days=1), first + timedelta(days=4), first + timedelta(days=30)]
-
-    assert group_days(days) == [(days[0], days[2]), (days[3], days[3])]
-    assert group_days(days, present=[first + timedelta(days=2)]) == [
-        (days[0], days[1]),
-        (days[2], days[2]),
-        (days[3], days[3]),
-    ]
-    assert group_days([]) == []
 
 
 @pytest.mark.parametrize(
@@ -275,10 +268,12 @@ def test_an_upload_is_collected_like_any_source_and_its_ticket_says_so(tmp_path,
     peeked = [probe_origin(origin, settings) for origin in configured_origins(settings)]
     assert [one.sources for one in peeked] == [(source,)]
 
-    instance = dg.DagsterInstance.ephemeral()
-    instance.add_dynamic_partitions(str(SOURCES.name), [source])
-    job = build_defs(settings=settings).resolve_job_def(COLLECT_JOB)
-    done = job.execute_in_process(partition_key=source, instance=instance)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(str(SOURCES.name), [source])
+        selected = dg.define_asset_job("by_hand", select_assets("raw_battle_logs"))
+        defs = dg.Definitions.merge(build_defs(settings=settings), dg.Definitions(jobs=[selected]))
+        job = defs.resolve_job_def("by_hand")
+        done = job.execute_in_process(partition_key=source, instance=instance)
 
     assert done.success
     assert {check.check_name: check.passed for check in done.get_asset_check_evaluations()} == {

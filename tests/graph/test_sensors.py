@@ -11,16 +11,18 @@ import pytest
 
 from lostark_assets.automation.collection import PollResult
 from lostark_assets.automation.decisions import MAX_TRIES
+from lostark_assets.automation.requests import INGEST_JOB, uploads_run
 from lostark_assets.core import pipeline
 from lostark_assets.core.clean_meter import build_rules
-from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB, COLLECT_JOB, FIGHT_DAYS_JOB
-from lostark_assets.dagster.runs import RANGE_END, RANGE_START
+from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB
 from lostark_assets.dagster.sensors import automation_sensors
 from lostark_assets.definitions import build_defs
 from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.collect import collect
+from lostark_assets.sources.configured import open_landing
+from lostark_assets.sources.landing import Ticket
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.stats.pipeline import compute_days, due_stats_days
 from lostark_simulator.loa_logs_db import write_encounters_db
@@ -72,6 +74,7 @@ class Platform:
     def run(self, job: str, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         return self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
+            run_config=request.run_config,
             tags={**request.tags, "dagster/run_key": request.run_key},
             raise_on_error=False,
         )
@@ -79,13 +82,13 @@ class Platform:
     def work(self, request: dg.RunRequest, *, fails: bool = False) -> None:
         """What a run of fight days leaves behind, without the run: rows and a run record."""
         if not fails:
-            first, last = (date.fromisoformat(day) for day in asked_range(request))
-            days = {first + timedelta(days=n) for n in range((last - first).days + 1)}
+            days = {date.fromisoformat(day) for day in requested_days(request)}
             cleaned = pipeline.clean_days(self.lake, days, build_rules(self.settings), run_id="test")
             compute_days(self.lake, cleaned.days, "polars", run_id="test")
         self.instance.create_run_for_job(
-            self.defs.resolve_job_def(FIGHT_DAYS_JOB),
+            self.defs.resolve_job_def(INGEST_JOB),
             status=dg.DagsterRunStatus.FAILURE if fails else dg.DagsterRunStatus.SUCCESS,
+            run_config=request.run_config,
             tags={**request.tags, "dagster/run_key": request.run_key},
         )
 
@@ -102,12 +105,16 @@ def platform(settings: Settings) -> Iterator[Platform]:
         yield Platform(settings, instance)
 
 
-def asked_range(request: dg.RunRequest) -> tuple[str, str]:
-    return request.tags[RANGE_START], request.tags[RANGE_END]
+def requested(request: dg.RunRequest) -> dict[str, object]:
+    return request.run_config["ops"][INGEST_JOB]["config"]
 
 
-def asked(data) -> list[tuple[str, str]]:
-    return [asked_range(request) for request in data.run_requests]
+def requested_days(request: dg.RunRequest) -> list[str]:
+    return requested(request)["days"]
+
+
+def asked(data) -> list[list[str]]:
+    return [requested_days(request) for request in data.run_requests]
 
 
 def test_new_logs_are_one_run_over_exactly_their_days_and_then_nothing(platform: Platform) -> None:
@@ -117,9 +124,9 @@ def test_new_logs_are_one_run_over_exactly_their_days_and_then_nothing(platform:
 
     data = platform.tick("due_fight_days")
 
-    assert asked(data) == [(days[0], days[-1])]
+    assert asked(data) == [days]
     assert platform.tick("due_fight_days").run_requests == []
-    assert platform.run(FIGHT_DAYS_JOB, data.run_requests[0]).success
+    assert platform.run(INGEST_JOB, data.run_requests[0]).success
     assert platform.tick("due_fight_days").run_requests == []
     idle = platform.tick("due_fight_days")
     assert idle.skip_message == "no fight day is due"
@@ -133,7 +140,7 @@ def test_a_late_log_asks_for_its_own_day_alone(platform: Platform) -> None:
     late = FIRST - timedelta(days=30)
     platform.add_logs(1, first=late, encounters=2)
 
-    assert asked(platform.tick("due_fight_days")) == [(late.isoformat(), late.isoformat())]
+    assert asked(platform.tick("due_fight_days")) == [[late.isoformat()]]
 
 
 def test_days_that_were_materialised_manually_are_not_requested(platform: Platform) -> None:
@@ -180,7 +187,7 @@ def test_days_wait_while_a_run_of_anyone_works_on_them(platform: Platform) -> No
     platform.add_logs(1)
     tags = {"dagster/partition": FIRST.isoformat()}
     run = platform.instance.create_run_for_job(
-        platform.defs.resolve_job_def(FIGHT_DAYS_JOB), status=dg.DagsterRunStatus.STARTED, tags=tags
+        platform.defs.resolve_job_def("across_days"), status=dg.DagsterRunStatus.STARTED, tags=tags
     )
 
     waiting = platform.tick("due_fight_days")
@@ -194,8 +201,11 @@ def test_days_wait_while_a_run_of_anyone_works_on_them(platform: Platform) -> No
 def test_days_wait_for_the_end_of_a_collection(platform: Platform) -> None:
     platform.tick("due_fight_days")
     platform.add_logs(1)
-    collecting = platform.instance.create_run_for_job(platform.defs.resolve_job_def(COLLECT_JOB))
-    begin = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_START.value, COLLECT_JOB)
+    collecting = platform.instance.create_run_for_job(
+        platform.defs.resolve_job_def(INGEST_JOB),
+        run_config={"ops": {INGEST_JOB: {"config": {"sources": ["slow"]}}}},
+    )
+    begin = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_START.value, INGEST_JOB)
     platform.instance.report_dagster_event(begin, collecting.run_id)
     platform.now = datetime.now(UTC).timestamp()
 
@@ -222,11 +232,11 @@ def test_a_fight_of_tomorrow_waits_for_its_day(platform: Platform) -> None:
     platform.add_logs(1, first=today + timedelta(days=1))
     days = platform.raw_days()
 
-    requested = asked(platform.tick("due_fight_days"))
+    found = asked(platform.tick("due_fight_days"))
 
     assert days
     assert days <= {today.isoformat(), tomorrow}
-    assert {last for _, last in requested} == days - {tomorrow}
+    assert {day for of_run in found for day in of_run} == days - {tomorrow}
 
 
 def test_the_tables_across_days_follow_the_statistics_once(platform: Platform) -> None:
@@ -280,7 +290,7 @@ def test_a_log_that_is_collected_while_its_day_is_cleaned_is_the_next_runs(
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "resolve_fights", collect_meanwhile)
-        assert platform.run(FIGHT_DAYS_JOB, request).success
+        assert platform.run(INGEST_JOB, request).success
 
     assert len(platform.tick("due_fight_days").run_requests) == 1
 
@@ -292,7 +302,7 @@ def test_half_cleaned_days_of_a_killed_run_are_due_again(
     request = platform.tick("due_fight_days").run_requests[0]
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "resolve_fights", fail)
-        assert not platform.run(FIGHT_DAYS_JOB, request).success
+        assert not platform.run(INGEST_JOB, request).success
     assert platform.lake.count("core_encounters")
 
     platform.tick("due_fight_days")
@@ -304,7 +314,9 @@ def test_half_cleaned_days_of_a_killed_run_are_due_again(
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[tuple[str, GrowingSeason]]:
-    config = MockServerConfig(state_dir=tmp_path / "stand-in", history=3, new_fight_every_s=0, tiny_logs=True)
+    config = MockServerConfig(
+        state_dir=tmp_path / "mock-server", history=3, new_fight_every_s=0, tiny_logs=True
+    )
     with running_season(config) as (url, season):
         yield url, season
 
@@ -323,11 +335,10 @@ def test_news_are_collected_once_and_only_where_they_are(
         platform = collecting(tmp_path, instance, f"one={url}", "gone=http://127.0.0.1:9")
         first = platform.tick("new_battle_logs")
 
-        assert asked(first) == [("one", "one")]
-        assert [request.partition_keys for request in first.dynamic_partitions_requests] == [["one"]]
-        instance.add_dynamic_partitions("battle_log_sources", ["one"])
+        assert [requested(request) for request in first.run_requests] == [{"sources": ["one"]}]
+        assert first.run_requests[0].tags["lostark/concurrency_group"] == "ingest one"
         assert platform.tick("new_battle_logs").run_requests == []
-        assert platform.run(COLLECT_JOB, first.run_requests[0]).success
+        assert platform.run(INGEST_JOB, first.run_requests[0]).success
         assert platform.lake.count("raw_battle_logs") == season.logs
         platform.now += 600
         assert platform.tick("new_battle_logs").run_requests == []
@@ -350,8 +361,8 @@ def test_a_file_that_is_dropped_into_a_watched_folder_is_collected(tmp_path: Pat
         write_encounters_db(folder / "encounters.db", generate_fights(season))
 
         [request] = platform.tick("new_battle_logs").run_requests
-        instance.add_dynamic_partitions("battle_log_sources", ["loa_logs"])
-        assert platform.run(COLLECT_JOB, request).success
+        assert requested(request) == {"sources": ["loa_logs"]}
+        assert platform.run(INGEST_JOB, request).success
 
         assert platform.lake.count("raw_battle_logs")
         assert platform.tick("new_battle_logs").run_requests == []
@@ -362,12 +373,55 @@ def test_a_collection_that_keeps_failing_is_retried_with_backoff_forever(
 ) -> None:
     found = PollResult(due={"one": "log 1"})
     monkeypatch.setattr("lostark_assets.dagster.sensors.poll_sources", lambda *_, **_options: found)
-    platform.instance.add_dynamic_partitions("battle_log_sources", ["one"])
-    job, runs = platform.defs.resolve_job_def(COLLECT_JOB), 0
+    job, runs = platform.defs.resolve_job_def(INGEST_JOB), 0
     for _ in range(240):
         for request in platform.tick("new_battle_logs").run_requests:
             tags = {**request.tags, "dagster/run_key": request.run_key}
-            platform.instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+            platform.instance.create_run_for_job(
+                job, status=dg.DagsterRunStatus.FAILURE, run_config=request.run_config, tags=tags
+            )
             runs += 1
 
     assert 8 <= runs <= 12
+
+
+def test_uploads_have_a_run_of_their_own_before_everything_else(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp() as instance:
+        platform = collecting(tmp_path, instance)
+        assert platform.tick("new_battle_logs").run_requests == []
+        send(platform.settings, "a")
+        send(platform.settings, "b")
+
+        [request] = platform.tick("new_battle_logs").run_requests
+
+        assert requested(request) == {"uploads": True}
+        assert request.tags["dagster/priority"] == "10"
+        assert request.tags["lostark/concurrency_group"] == "uploads"
+        assert platform.tick("new_battle_logs").run_requests == []
+
+
+def test_uploads_wait_for_the_run_that_the_api_has_requested(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp() as instance:
+        platform = collecting(tmp_path, instance)
+        send(platform.settings, "a")
+        config, tags = uploads_run()
+        run = instance.create_run_for_job(
+            platform.defs.resolve_job_def(INGEST_JOB),
+            status=dg.DagsterRunStatus.STARTING,
+            run_config=config,
+            tags=tags,
+        )
+
+        waiting = platform.tick("new_battle_logs")
+        instance.report_run_canceled(run)
+
+        assert waiting.run_requests == []
+        assert waiting.skip_message == "1 in progress"
+        assert len(platform.tick("new_battle_logs").run_requests) == 1
+
+
+def send(settings: Settings, name: str) -> None:
+    landing = open_landing(settings)
+    ticket, path = landing.begin(f"{name}.json")
+    path.write_text("{}")
+    landing.accept(Ticket(ticket, path.name, "upload:json", "upload_json", 2, "", datetime.now(UTC)))

@@ -15,6 +15,7 @@ from lostark_assets import settings as settings_module
 from lostark_assets.database.postgres import Databases, embedded_postgres
 from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.settings import get_settings, project_root
+from lostark_platform.config import DAGSTER_YAML, WORKSPACE_YAML
 from lostark_platform.services.dagster import code_locations
 from lostark_platform.services.dagster_home import (
     _TABLES,
@@ -53,6 +54,10 @@ def test_the_home_has_the_configuration_and_children_get_their_variables(tmp_pat
     )
 
     assert (tmp_path / "dagster/dagster.yaml").read_bytes() == (project_root() / "dagster.yaml").read_bytes()
+    assert [(project_root() / name).resolve() for name in ("dagster.yaml", "workspace.yaml")] == [
+        DAGSTER_YAML,
+        WORKSPACE_YAML,
+    ]
     assert variables["DAGSTER_HOME"] == str(tmp_path / "dagster")
     assert variables["LOSTARK_DAGSTER_POSTGRES_URL"] == "postgresql+psycopg2://a"
     assert variables["DAGSTER_DISABLE_TELEMETRY"] == "1"

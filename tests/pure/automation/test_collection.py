@@ -9,7 +9,6 @@ import pytest
 from lostark_assets.automation.collection import (
     PROBE_KIND,
     SERVICE_INTERVAL_S,
-    partition_ranges,
     poll_sources,
 )
 from lostark_assets.errors import SourceBusy, SourceUnavailable
@@ -114,21 +113,6 @@ def test_an_unreadable_folder_is_a_failure(settings):
         raise SourceBusy(f"{origin.where} is locked")
 
     assert set(poll_sources(settings, {}, NOW, probe).failures) == {"http://a", "http://b"}
-
-
-@pytest.mark.parametrize(
-    ("wanted", "ranges"),
-    [
-        ("", []),
-        ("a", [("a", "a")]),
-        ("ab", [("a", "b")]),
-        ("ac", [("a", "a"), ("c", "c")]),
-        ("abde", [("a", "b"), ("d", "e")]),
-        ("abcde", [("a", "e")]),
-    ],
-)
-def test_sources_side_by_side_are_one_run_and_no_other_source_is_touched(wanted, ranges):
-    assert partition_ranges(set(wanted), list("abcde")) == ranges
 
 
 def test_a_service_without_new_logs_is_probed_less_often_than_folders(tmp_path):

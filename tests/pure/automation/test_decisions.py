@@ -9,6 +9,8 @@ import pytest
 
 from lostark_assets.automation.decisions import (
     MAX_BACKOFF_S,
+    MAX_DAYS_PER_RUN,
+    MAX_RUNS_PER_TICK,
     MAX_TRIES,
     Attempt,
     RequestMemory,
@@ -145,8 +147,7 @@ def drive(memory, due, *, hours, start=NOW, changing=False, outcome="failed", ba
             due = {day: str(tick) for day in due}
         memory = apply_outcomes(memory, due, outcomes, now)
         plan = plan_work(memory, due, now)
-        for first, last in plan_days(plan, memory, present=(), now=now):
-            days = [day for day in due if first.isoformat() <= day <= last.isoformat()]
+        for days in plan_days(plan, memory, now):
             key = memory.next_request()
             memory = memory.with_request(due, days)
             runs += 1
@@ -166,7 +167,14 @@ def days_from(first: date, count: int) -> dict[str, str]:
 def test_a_year_is_one_run():
     due = days_from(date(2025, 9, 1), 365)
 
-    assert plan_days(plan_work(EMPTY, due, NOW), EMPTY, (), NOW) == [(date(2025, 9, 1), date(2026, 8, 31))]
+    assert plan_days(plan_work(EMPTY, due, NOW), EMPTY, NOW) == [sorted(due)]
+
+
+def test_two_years_of_two_raid_days_a_week_are_one_run_of_exactly_these_days():
+    days = [date(2025, 1, 1) + timedelta(days=7 * week + day) for week in range(104) for day in (0, 3)]
+    due = {day.isoformat(): "a" for day in days}
+
+    assert plan_days(plan_work(EMPTY, due, NOW), EMPTY, NOW) == [sorted(due)]
 
 
 def test_one_bad_day_in_a_year_ends_up_alone_and_the_others_are_done():
@@ -185,24 +193,23 @@ def test_a_year_of_which_everything_fails_costs_about_one_run_an_hour():
     assert runs < 30
 
 
-def test_days_that_rest_are_not_bridged_into_the_run_of_others():
+def test_days_that_rest_are_not_in_the_run_of_others():
     due = {"2026-09-01": "a", "2026-09-02": "a", "2026-09-03": "a"}
     memory = RequestMemory(
         "m", attempts={"2026-09-02": Attempt("a", "m-0", is_settled=True, failures=3, same=3)}
     )
 
-    plan = plan_days(plan_work(memory, due, NOW), memory, (), NOW)
-
-    assert plan == [(date(2026, 9, 3), date(2026, 9, 3)), (date(2026, 9, 1), date(2026, 9, 1))]
+    assert plan_days(plan_work(memory, due, NOW), memory, NOW) == [["2026-09-01", "2026-09-03"]]
 
 
-def test_scattered_days_are_a_few_runs_a_tick_and_the_newest_come_first():
-    days = [date(2026, 1, 1) + timedelta(days=20 * n) for n in range(9)]
-    due = {day.isoformat(): "a" for day in days}
+def test_many_years_are_a_few_runs_a_tick_and_the_newest_come_first():
+    due = days_from(date(2018, 1, 1), 3_000)
 
-    plan = plan_days(plan_work(EMPTY, due, NOW), EMPTY, (), NOW)
+    plan = plan_days(plan_work(EMPTY, due, NOW), EMPTY, NOW)
 
-    assert plan == [(day, day) for day in reversed(days[4:])]
+    assert [len(days) for days in plan] == [MAX_DAYS_PER_RUN] * MAX_RUNS_PER_TICK
+    assert plan[0] == sorted(due)[-MAX_DAYS_PER_RUN:]
+    assert plan[0][0] > plan[1][-1]
 
 
 def test_a_request_that_was_not_remembered_has_the_same_key_again():
