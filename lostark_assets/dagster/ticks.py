@@ -55,6 +55,7 @@ def request_days(
         requests.append(
             dg.RunRequest(
                 memory.next_request(),
+                job_name=job_name,
                 run_config={"ops": {job_name: {"config": {"days": days}}}},
                 tags=concurrency_group(job_name)
                 | {DAYS_TAG: days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"},

@@ -14,7 +14,7 @@ import pytest
 from dagster import instance_for_test
 from pydantic import SecretStr
 
-from lostark_assets.dagster.jobs import COLLECT_JOB
+from lostark_assets.automation.requests import INGEST_JOB, ingest_run
 from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import open_lake
 from lostark_assets.ledger import LEDGER_FILE, CollectionRecord, Ledger
@@ -225,9 +225,11 @@ def test_a_collection_leaves_no_secret_behind(platform, capfd):
         )
         configure_logs(settings, "test", stderr=True)
         get_logger().info("request", headers={"Authorization": f"Bearer {SECRET}"}, note=f"token {SECRET}")
-        platform.instance.add_dynamic_partitions("battle_log_sources", ["demo"])
-        job = build_defs(settings=settings).resolve_job_def(COLLECT_JOB)
-        done = job.execute_in_process(instance=platform.instance, partition_key="demo", raise_on_error=False)
+        job = build_defs(settings=settings).resolve_job_def(INGEST_JOB)
+        config, tags = ingest_run("ingest", ["demo"])
+        done = job.execute_in_process(
+            instance=platform.instance, run_config=config, tags=tags, raise_on_error=False
+        )
     assert not done.success
     records = Ledger(settings.state_dir / LEDGER_FILE).collections(datetime.now(UTC) - timedelta(hours=1))
     assert [record.outcome for record in records] == ["refused"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from lostark_assets.contracts.ml import ML_EXPECTED_DPS
-from lostark_assets.dagster.runs import range_tags
+from lostark_assets.dagster.mart_assets import FIGHTS
 from lostark_assets.settings import get_settings
 from lostark_ml.dagster import model_assets as assets
 from lostark_ml.dagster.checks import (
@@ -22,7 +22,7 @@ from lostark_ml.dagster.checks import (
     build_challenger_findings,
     find_unscored_players,
 )
-from lostark_ml.dagster.jobs import SCORE_JOB, TRAIN_JOB
+from lostark_ml.dagster.jobs import MONITOR_JOB, SCORE_JOB, TRAIN_JOB
 from lostark_ml.definitions import build_defs
 from lostark_ml.registry import lifecycle
 from lostark_ml.serving import score_days as scoring
@@ -32,11 +32,19 @@ WHY = {"lostark/trigger": "new_fights", "lostark/because": "500 fights since the
 
 
 @contextmanager
-def run(world: World, job: str, tags: dict[str, str]) -> Iterator[dg.ExecuteInProcessResult]:
+def run(
+    world: World, job: str, tags: dict[str, str], config: dict[str, object] | None = None
+) -> Iterator[dg.ExecuteInProcessResult]:
     settings = get_settings(home=world.home, sources=())
     defs = build_defs(settings=settings, resources={"lake": world.lake, "registries": world})
     with dg.DagsterInstance.ephemeral() as instance:
-        yield defs.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        yield defs.resolve_job_def(job).execute_in_process(
+            instance=instance, tags=tags, run_config=config, raise_on_error=False
+        )
+
+
+def scoring_of(days: Sequence[date]) -> dict[str, object]:
+    return {"ops": {SCORE_JOB: {"config": {"days": [day.isoformat() for day in days]}}}}
 
 
 def get_metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
@@ -85,16 +93,18 @@ def test_two_jobs_lead_from_statistics_to_a_champion_and_its_scores(
     assert all(passed[name, "contract_holds"] for name in ("ml_training_set", "ml_dps_evaluation"))
 
     days = get_days(world, -4, None)
-    with run(world, SCORE_JOB, range_tags(str(days[0]), str(days[-1]))) as scored:
+    with run(world, SCORE_JOB, {}, scoring_of(days)) as scored:
         assert scored.success
         expected, passed = get_metadata(scored, "ml_expected_dps"), get_checks(scored)
     assert world.lake.days("ml_expected_dps") == days
     assert expected["champions"] == "version 1"
     assert passed["ml_expected_dps", EVERY_PLAYER_IS_SCORED]
     assert passed["ml_expected_dps", "contract_holds"]
-    assert get_metadata(scored, "ml_dps_monitoring")["dagster/row_count"] == world.lake.count(
-        "ml_dps_monitoring"
-    )
+    assert get_metadata(scored, FIGHTS)["dagster/row_count"]
+    with run(world, MONITOR_JOB, {}) as monitored:
+        assert monitored.success
+        rows = get_metadata(monitored, "ml_dps_monitoring")["dagster/row_count"]
+    assert rows == world.lake.count("ml_dps_monitoring") > 0
 
 
 def test_a_training_set_that_breaks_its_contract_stops_the_run_before_any_model(
@@ -121,8 +131,7 @@ def test_scores_that_break_their_contract_leave_the_days_as_they_were(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = get_days(world, 0, 2)
-    tags = range_tags(str(days[0]), str(days[-1]))
-    with run(world, SCORE_JOB, tags) as first:
+    with run(world, SCORE_JOB, {}, scoring_of(days)) as first:
         assert first.success
     before = world.lake.read("ml_expected_dps")
     score = scoring.score_rows
@@ -132,7 +141,7 @@ def test_scores_that_break_their_contract_leave_the_days_as_they_were(
         return pa.concat_tables([table, table.slice(0, 1)])
 
     monkeypatch.setattr(scoring, "score_rows", broken)
-    with run(world, SCORE_JOB, tags) as second:
+    with run(world, SCORE_JOB, {}, scoring_of(days)) as second:
         passed = get_checks(second)
 
     assert not second.success
@@ -142,7 +151,7 @@ def test_scores_that_break_their_contract_leave_the_days_as_they_were(
 
 def test_a_player_without_a_row_of_expectations_fails_the_check(world: World) -> None:
     days = get_days(world, 0, 2)
-    with run(world, SCORE_JOB, range_tags(str(days[0]), str(days[-1]))) as result:
+    with run(world, SCORE_JOB, {}, scoring_of(days)) as result:
         assert result.success
     assert find_unscored_players(world.lake, days).passed
     rows = world.lake.read("ml_expected_dps", days=days[:1])
@@ -156,7 +165,7 @@ def test_a_player_without_a_row_of_expectations_fails_the_check(world: World) ->
 def test_without_a_champion_no_day_is_scored_and_the_run_gives_the_fix(season: World, tmp_path) -> None:
     world = season.copy(tmp_path / "world")
     day = get_days(world, 0, 1)[0]
-    with run(world, SCORE_JOB, range_tags(str(day), str(day))) as result:
+    with run(world, SCORE_JOB, {}, scoring_of([day])) as result:
         failures = [e.step_failure_data.error for e in result.all_events if e.is_step_failure]
 
     assert not result.success

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 
 from lostark_assets.contracts.core import CORE_GAME_EVENTS
-from lostark_assets.dagster.runs import RANGE_END, RANGE_START
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
 from lostark_ml.dagster.jobs import SCORE_JOB, TRAIN_JOB
@@ -64,15 +63,19 @@ class Ticking:
         return self.instance.create_run_for_job(
             self.defs.resolve_job_def(job),
             status=status,
+            run_config=request.run_config,
             tags={**request.tags, "dagster/run_key": request.run_key},
         )
 
     def score(self, request: dg.RunRequest) -> None:
         """What a run of days leaves behind, without the run."""
-        first, last = (date.fromisoformat(request.tags[name]) for name in (RANGE_START, RANGE_END))
-        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        days = [date.fromisoformat(day) for day in requested_days(request)]
         score_days(self.world.lake, self.world.registry, days, datetime.now(UTC))
         self.has_run(SCORE_JOB, request, dg.DagsterRunStatus.SUCCESS)
+
+
+def requested_days(request: dg.RunRequest) -> list[str]:
+    return request.run_config["ops"][SCORE_JOB]["config"]["days"]
 
 
 @pytest.fixture
@@ -212,13 +215,11 @@ def test_unpromoted_attempts_are_counted_back_to_the_last_promotion(world: World
 # due_expected_dps ------------------------------------------------------------------------------------
 
 
-def test_exactly_the_days_whose_statistics_changed_are_scored_and_at_most_every_five_minutes(
-    ticking: Ticking,
-) -> None:
+def test_exactly_the_days_whose_statistics_changed_are_scored(ticking: Ticking) -> None:
     world = ticking.world
     days = world.lake.days("stats_player_dps")
     [request] = ticking.tick("due_expected_dps").run_requests
-    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (str(days[0]), str(days[-1]))
+    assert requested_days(request) == [str(day) for day in sorted(days)]
     assert ticking.tick("due_expected_dps").run_requests == []
     ticking.score(request)
     assert ticking.tick("due_expected_dps").run_requests == []
@@ -229,17 +230,13 @@ def test_exactly_the_days_whose_statistics_changed_are_scored_and_at_most_every_
     late = rows[rows["fight_date"] == days[3]].assign(is_ark_passive_active=True)
     write_statistics(world.lake, late)
     [again] = ticking.tick("due_expected_dps", after=SCORE_EVERY_S).run_requests
-    assert (again.tags[RANGE_START], again.tags[RANGE_END]) == (str(days[3]), str(days[3]))
+    assert requested_days(again) == [str(days[3])]
     ticking.score(again)
     played = sorted(set(world.play()["fight_date"]))
 
-    soon = ticking.tick("due_expected_dps", after=1)
-    later = ticking.tick("due_expected_dps", after=SCORE_EVERY_S)
+    [newest] = ticking.tick("due_expected_dps", after=SCORE_EVERY_S).run_requests
 
-    assert soon.run_requests == []
-    assert [(r.tags[RANGE_START], r.tags[RANGE_END]) for r in later.run_requests] == [
-        (str(played[0]), str(played[-1]))
-    ]
+    assert requested_days(newest) == [str(day) for day in played]
 
 
 def test_days_wait_while_a_scoring_works_on_them(ticking: Ticking) -> None:
@@ -249,7 +246,7 @@ def test_days_wait_while_a_scoring_works_on_them(ticking: Ticking) -> None:
     waiting = ticking.tick("due_expected_dps", after=SCORE_EVERY_S)
     ticking.instance.report_run_failed(run)
     ticking.tick("due_expected_dps")
-    again = ticking.tick("due_expected_dps", after=SCORE_EVERY_S)
+    again = ticking.tick("due_expected_dps", after=60)
 
     assert waiting.run_requests == []
     assert "in progress" in waiting.skip_message

@@ -11,7 +11,8 @@ import polars as pl
 import psycopg
 import pytest
 
-from lostark_assets.dagster.jobs import PUBLISH_DAYS_JOB, PUBLISH_TABLES_JOB
+from lostark_assets.automation.requests import INGEST_JOB
+from lostark_assets.dagster.jobs import PUBLISH_TABLES_JOB
 from lostark_assets.dagster.sensors import automation_sensors
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.definitions import build_defs
@@ -297,10 +298,12 @@ def test_the_sensor_asks_for_what_changed_and_the_runs_publish_it(url, lake, pla
     first = tick(settings, instance, None)
     defs = build_defs(settings=settings)
 
-    assert [request.job_name for request in first.run_requests] == [PUBLISH_DAYS_JOB, PUBLISH_TABLES_JOB]
+    assert [request.job_name for request in first.run_requests] == [INGEST_JOB, PUBLISH_TABLES_JOB]
     for request in first.run_requests:
         tags = {**request.tags, "dagster/run_key": request.run_key}
-        result = defs.resolve_job_def(request.job_name).execute_in_process(instance=instance, tags=tags)
+        result = defs.resolve_job_def(request.job_name).execute_in_process(
+            instance=instance, tags=tags, run_config=request.run_config
+        )
         assert all(check.passed for check in result.get_asset_check_evaluations())
     assert find_pending(lake, url) == publishing.PendingChanges()
     second = tick(settings, instance, first.cursor)
@@ -318,7 +321,10 @@ def test_the_check_of_the_published_rows_fails_when_rows_are_missing(url, lake, 
         "dagster/asset_partition_range_start": START.isoformat(),
         "dagster/asset_partition_range_end": START.isoformat(),
     }
-    job = build_defs(settings=settings).resolve_job_def(PUBLISH_DAYS_JOB)
+    by_hand = dg.define_asset_job("by_hand", dg.AssetSelection.assets("mart_fights"))
+    job = dg.Definitions.merge(build_defs(settings=settings), dg.Definitions(jobs=[by_hand])).resolve_job_def(
+        "by_hand"
+    )
     result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
 
     assert [check.passed for check in result.get_asset_check_evaluations()] == [False]
