@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 INGEST_JOB = "ingest"
@@ -19,13 +19,23 @@ def concurrency_group(name: str) -> dict[str, str]:
     return {CONCURRENCY_GROUP_TAG: name}
 
 
+def op_name(job_name: str) -> str:
+    """The only op of the jobs that are configured: its name must differ from the job's."""
+    return f"{job_name}_op"
+
+
+def run_config(job_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The run config that hands ``config`` to the job's op."""
+    return {"ops": {op_name(job_name): {"config": dict(config)}}}
+
+
 def ingest_run(group: str, sources: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Run config and tags of a run that ingests ``sources``, or the pending uploads for ``[UPLOADS]``."""
     is_upload = list(sources) == [UPLOADS]
     config: dict[str, Any] = {"uploads": True} if is_upload else {"sources": list(sources)}
     priority = {PRIORITY_TAG: "10"} if is_upload else {}
     tags = {**concurrency_group(group), SOURCES_TAG: ", ".join(sources)[:_MAX_TAG], **priority}
-    return {"ops": {INGEST_JOB: {"config": config}}}, tags
+    return run_config(INGEST_JOB, config), tags
 
 
 def uploads_run() -> tuple[dict[str, Any], dict[str, str]]:

@@ -14,14 +14,14 @@ import dagster as dg
 from pydantic import Field
 
 from lostark_assets.automation.due import CORE
-from lostark_assets.automation.requests import INGEST_JOB
+from lostark_assets.automation.requests import INGEST_JOB, op_name
 from lostark_assets.core.clean import CLEAN_VERSION
 from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.core.pipeline import CoreRun, clean_days
 from lostark_assets.dagster.core_assets import TABLES as CORE_TABLES
 from lostark_assets.dagster.core_assets import core_findings, core_metadata
 from lostark_assets.dagster.core_checks import core_check_results
-from lostark_assets.dagster.mart_assets import FIGHTS, publish_pending
+from lostark_assets.dagster.mart_assets import FIGHTS, TABLES, publish_pending, publish_pending_tables
 from lostark_assets.dagster.partitions import SOURCES
 from lostark_assets.dagster.raw_assets import (
     RAW,
@@ -52,19 +52,23 @@ _CODE_VERSIONS = {
     RAW: RAW_VERSION,
     **dict.fromkeys(CORE_TABLES, CLEAN_VERSION),
     **dict.fromkeys(DAILY, STATS_VERSION),
-    FIGHTS: MARTS_VERSION,
+    **dict.fromkeys((FIGHTS, TABLES), MARTS_VERSION),
 }
 
 
 class IngestConfig(dg.Config):
-    """What to ingest: the new logs of ``sources``, all pending ``uploads``, and due ``days`` (ISO dates)."""
+    """What to ingest: the new logs of ``sources``, all pending ``uploads``, and due ``days`` (ISO dates).
+
+    ``tables``: also publish the tables across days that changed.
+    """
 
     sources: list[str] = Field(default_factory=list)
     uploads: bool = False
     days: list[str] = Field(default_factory=list)
+    tables: bool = False
 
 
-@dg.op(name=INGEST_JOB, description="Collect new logs; clean, compute and publish their fight days.")
+@dg.op(name=op_name(INGEST_JOB), description="Collect new logs; clean, compute and publish their fight days.")
 def ingest_op(
     context: dg.OpExecutionContext,
     config: IngestConfig,
@@ -89,6 +93,8 @@ def ingest_op(
         if len(run.failed) > before:
             break
     run.process()
+    if config.tables:
+        run.publish_tables()
     yield from run.take_events()
     if run.failed:
         errors = dg.MetadataValue.md("\n".join(f"* {error}" for error in run.failed))
@@ -226,6 +232,15 @@ class _Ingest:
         published, results = publish_pending(self._lake, self._settings, days)
         self._counts["fight days published"] += len(published)
         self._report(results, [day.isoformat() for day in published])
+
+    def publish_tables(self) -> None:
+        """Publish the tables across days that changed."""
+        started = time.monotonic()
+        try:
+            self._report(publish_pending_tables(self._lake, self._settings))
+        except (LostarkError, OSError) as error:
+            self.failed.append(str(error))
+        self._clock("publish", started)
 
     def _clock(self, step: str, started: float) -> float:
         now = time.monotonic()

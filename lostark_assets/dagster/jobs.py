@@ -13,7 +13,6 @@ PROFILES_JOB = "profiles"
 GAME_NEWS_JOB = "game_news"
 UPKEEP_JOB = "upkeep"
 VALIDATE_JOB = "validate_tables"
-PUBLISH_TABLES_JOB = "publish_tables"
 
 
 STORED_ROWS_FIT = "stored_rows_fit_contract"
@@ -26,14 +25,6 @@ def select_assets(*names: str) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*names) - dg.AssetSelection.checks(*stored)
 
 
-publish_tables_job = dg.define_asset_job(
-    PUBLISH_TABLES_JOB,
-    dg.AssetSelection.assets("mart_tables"),
-    tags=concurrency_group("tables"),
-    description="Publish the tables across days to PostgreSQL.",
-)
-
-
 def phase_one_jobs() -> list[Any]:
     """All jobs of phase 1."""
     return [
@@ -44,7 +35,6 @@ def phase_one_jobs() -> list[Any]:
             tags=concurrency_group("tables"),
             description="Compute the statistics across all fight days, and publish them.",
         ),
-        publish_tables_job,
         dg.define_asset_job(
             PROFILES_JOB,
             select_assets("raw_armory_profiles"),

@@ -89,6 +89,14 @@ def publish_pending(
         return done.days, [materialized, _compare_rows(lake, url, done)]
 
 
+def publish_pending_tables(lake: Lake, settings: Settings) -> list[dg.MaterializeResult[Any]]:
+    """Publish the tables across days that changed since they were published; the result, if there was one."""
+    names = build_names(settings)
+    with marts_url(settings) as url:
+        done = publish(lake, url, tables=find_pending(lake, url, names).tables.keys(), names=names)
+    return [] if done is None else [dg.MaterializeResult(asset_key=TABLES, metadata=_metadata(done))]
+
+
 def _compare_rows(lake: Lake, url: str, done: Publication) -> dg.AssetCheckResult:
     """Whether the database has the rows that the lake had."""
     there, wanted = published_rows(url, done.days), lake_rows(lake, done.days, done.versions)

@@ -11,8 +11,11 @@ import dagster as dg
 def asset_events(
     results: Iterable[Any], partitions: Iterable[str], code_versions: Mapping[str, str]
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-    """Events for an op to yield: each materialisation once per partition, and the check results."""
-    keys = list(partitions)
+    """Events for an op to yield: each materialisation once per partition, and the check results.
+
+    Without ``partitions`` the assets have none.
+    """
+    keys: list[str | None] = [*partitions] or [None]
     for result in results:
         if isinstance(result, dg.AssetCheckResult):
             yield _evaluation(result)

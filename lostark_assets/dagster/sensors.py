@@ -21,12 +21,9 @@ from lostark_assets.automation.decisions import (
     plan_work,
 )
 from lostark_assets.automation.due import STATS, LakeState, check_lake
-from lostark_assets.automation.requests import INGEST_JOB, UPLOADS, ingest_run
-from lostark_assets.dagster.ingest import ingest_job
+from lostark_assets.automation.requests import INGEST_JOB, UPLOADS, concurrency_group, ingest_run, run_config
 from lostark_assets.dagster.jobs import (
     ACROSS_DAYS_JOB,
-    PUBLISH_TABLES_JOB,
-    publish_tables_job,
 )
 from lostark_assets.dagster.runs import (
     collecting_since,
@@ -239,7 +236,7 @@ def _due_across_days(clock: Clock) -> dg.SensorDefinition:
 
 def _due_marts(clock: Clock) -> dg.SensorDefinition:
     @dg.sensor(
-        jobs=[ingest_job, publish_tables_job],
+        job_name=INGEST_JOB,
         minimum_interval_seconds=CATCH_UP_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Publishes fight days and tables that are still to be published.",
@@ -258,7 +255,7 @@ def _due_marts(clock: Clock) -> dg.SensorDefinition:
         memory = update_memory(context.instance, memory, due, now)
         working = in_progress(context.instance)
         jobs = {run.dagster_run.job_name for run in working}
-        busy = {_TABLES} if jobs & {ACROSS_DAYS_JOB, PUBLISH_TABLES_JOB} else set()
+        busy = {_TABLES} if ACROSS_DAYS_JOB in jobs else set()
         tables = plan_work(memory, {k: v for k, v in due.items() if k == _TABLES}, now, busy=busy)
         due_days = _with_partition({k: v for k, v in due.items() if k != _TABLES}, settings)
         days = plan_work(memory, due_days, now, busy=days_in_progress(working))
@@ -266,7 +263,10 @@ def _due_marts(clock: Clock) -> dg.SensorDefinition:
         if days.ready and can_request_days(collecting_since(working), now):
             requests, memory = request_days(INGEST_JOB, days, memory, due, now)
         if tables.ready:
-            requests.append(dg.RunRequest(memory.next_request(), job_name=PUBLISH_TABLES_JOB))
+            config = run_config(INGEST_JOB, {"tables": True})
+            requests.append(
+                dg.RunRequest(memory.next_request(), run_config=config, tags=concurrency_group("tables"))
+            )
             memory = memory.with_request(due, [_TABLES])
         reason = f"fight days: {describe_plan(days)}; tables: {describe_plan(tables)}"
         return tick_result(context, replace(seen, memory=memory), reason, requests)

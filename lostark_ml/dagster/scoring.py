@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from lostark_assets.automation.requests import op_name
 from lostark_assets.dagster.mart_assets import FIGHTS, publish_pending
 from lostark_assets.dagster.results import asset_events
 from lostark_assets.errors import ContractViolated
@@ -31,7 +32,10 @@ class ScoreConfig(dg.Config):
     days: list[str] = Field(min_length=1)
 
 
-@dg.op(name=SCORE_JOB, description="Score the players of fight days with the champion, and publish them.")
+@dg.op(
+    name=op_name(SCORE_JOB),
+    description="Score the players of fight days with the champion, and publish them.",
+)
 def score_op(
     config: ScoreConfig,
     lake: dg.ResourceParam[Lake],

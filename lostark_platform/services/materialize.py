@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
-from lostark_assets.automation.requests import INGEST_JOB
+from lostark_assets.automation.requests import INGEST_JOB, run_config
 from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB
 from lostark_assets.dagster.mart_assets import VERSION
 from lostark_assets.dagster.partitions import SOURCES
@@ -57,7 +57,7 @@ def materialize_days(
 
         some = f"{days[0]}" if len(days) == 1 else f"{len(days)} fight days, {days[0]} to {days[-1]}"
         say(f"cleaning, computing and publishing {some}")
-        config = {"ops": {INGEST_JOB: {"config": {"days": [day.isoformat() for day in days]}}}}
+        config = run_config(INGEST_JOB, {"days": [day.isoformat() for day in days]})
         run(INGEST_JOB, some, config)
         say("statistics across days")
         run(ACROSS_DAYS_JOB, "across days")
@@ -67,12 +67,12 @@ def materialize_days(
 def _execute(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
-    run_config: dict[str, Any],
+    config: dict[str, Any],
     what: str,
     result: MaterializeResult,
 ) -> None:
     done = job.execute_in_process(
-        instance=instance, tags=process_tag(), raise_on_error=False, run_config=run_config
+        instance=instance, tags=process_tag(), raise_on_error=False, run_config=config
     )
     result.run_ids.append(done.run_id)
     if not done.success:

@@ -67,14 +67,12 @@ class Platform:
         ) as context:
             tick = sensor.evaluate_tick(context)
         self.cursors[name] = tick.cursor
-        for request in tick.dynamic_partitions_requests or []:
-            self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
         done = []
         for request in tick.run_requests or []:
             job = request.job_name or sensor.job_name
             tags = {**request.tags, "dagster/run_key": request.run_key}
             run = self.defs.resolve_job_def(job).execute_in_process(
-                instance=self.instance, tags=tags, run_config=QUIET
+                instance=self.instance, tags=tags, run_config={**request.run_config, **QUIET}
             )
             assert run.success
             done.append(job)
@@ -147,13 +145,9 @@ def test_a_real_database_becomes_fight_reports_with_the_numbers_that_the_meter_s
     page = opened("en")
     send(page, platform.site, DATABASE)
     waits_for(page, translate("en", "upload.received"))
-    assert platform.work("new_battle_logs") == ["collect"]
-    waits_for(page, translate("en", "upload.collected"))
-    assert set(platform.work("due_fight_days")) == {"fight_days"}
-    waits_for(page, translate("en", "upload.cleaned"))
-    assert platform.work("due_across_days") == ["across_days"]
-    assert set(platform.work("due_marts")) == {"publish_days", "publish_tables"}
+    assert platform.work("new_battle_logs") == ["ingest"]
     waits_for(page, "Published.")
+    assert platform.work("due_across_days") == ["across_days"]
 
     address_of_ticket = page.url
     summary = page.locator("[data-upload-logs]").inner_text()
@@ -210,8 +204,7 @@ def test_a_log_that_cleaning_refuses_is_shown_with_its_reason_in_the_readers_lan
     page = opened("ko", 390)
     send(page, platform.site, file)
     waits_for(page, "접수됨. 읽기를 기다리는 중.")
-    assert platform.work("new_battle_logs") == ["collect"]
-    assert platform.work("due_fight_days") == ["fight_days"]
+    assert platform.work("new_battle_logs") == ["ingest"]
     waits_for(page, "사용할 수 있는 기록이 없습니다.")
     [reason] = platform.lake.read("core_quarantine", columns=["reason_code"])["reason_code"].to_pylist()
     assert results(page) == [f"{translate('ko', f'quarantine.{reason}')} ({reason}: 1)"]

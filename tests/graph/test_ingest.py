@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from lostark_assets.automation.due import check_lake
-from lostark_assets.automation.requests import INGEST_JOB
+from lostark_assets.automation.requests import INGEST_JOB, run_config
 from lostark_assets.core import pipeline
 from lostark_assets.dagster import ingest
 from lostark_assets.dagster.jobs import select_assets
@@ -74,8 +74,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def run(settings: Settings, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
     job = build_defs(settings=settings).resolve_job_def(INGEST_JOB)
-    run_config = {"ops": {INGEST_JOB: {"config": config}}}
-    return job.execute_in_process(instance=instance, run_config=run_config, raise_on_error=False)
+    return job.execute_in_process(
+        instance=instance, run_config=run_config(INGEST_JOB, config), raise_on_error=False
+    )
 
 
 def upload(settings: Settings, folder: Path, *, seed: int) -> Landed:

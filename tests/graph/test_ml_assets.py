@@ -11,6 +11,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from lostark_assets.automation.requests import run_config
 from lostark_assets.contracts.ml import ML_EXPECTED_DPS
 from lostark_assets.dagster.mart_assets import FIGHTS
 from lostark_assets.settings import get_settings
@@ -44,7 +45,7 @@ def run(
 
 
 def scoring_of(days: Sequence[date]) -> dict[str, object]:
-    return {"ops": {SCORE_JOB: {"config": {"days": [day.isoformat() for day in days]}}}}
+    return run_config(SCORE_JOB, {"days": [day.isoformat() for day in days]})
 
 
 def get_metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:

@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from lostark_assets.automation.requests import op_name
 from lostark_assets.contracts.core import CORE_GAME_EVENTS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
@@ -75,7 +76,7 @@ class Ticking:
 
 
 def requested_days(request: dg.RunRequest) -> list[str]:
-    return request.run_config["ops"][SCORE_JOB]["config"]["days"]
+    return request.run_config["ops"][op_name(SCORE_JOB)]["config"]["days"]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from lostark_assets.automation.collection import PollResult
 from lostark_assets.automation.decisions import MAX_TRIES
-from lostark_assets.automation.requests import INGEST_JOB, uploads_run
+from lostark_assets.automation.requests import INGEST_JOB, op_name, run_config, uploads_run
 from lostark_assets.core import pipeline
 from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.dagster.jobs import ACROSS_DAYS_JOB
@@ -106,7 +106,7 @@ def platform(settings: Settings) -> Iterator[Platform]:
 
 
 def requested(request: dg.RunRequest) -> dict[str, object]:
-    return request.run_config["ops"][INGEST_JOB]["config"]
+    return request.run_config["ops"][op_name(INGEST_JOB)]["config"]
 
 
 def requested_days(request: dg.RunRequest) -> list[str]:
@@ -203,7 +203,7 @@ def test_days_wait_for_the_end_of_a_collection(platform: Platform) -> None:
     platform.add_logs(1)
     collecting = platform.instance.create_run_for_job(
         platform.defs.resolve_job_def(INGEST_JOB),
-        run_config={"ops": {INGEST_JOB: {"config": {"sources": ["slow"]}}}},
+        run_config=run_config(INGEST_JOB, {"sources": ["slow"]}),
     )
     begin = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_START.value, INGEST_JOB)
     platform.instance.report_dagster_event(begin, collecting.run_id)

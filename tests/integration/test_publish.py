@@ -11,8 +11,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from lostark_assets.automation.requests import INGEST_JOB
-from lostark_assets.dagster.jobs import PUBLISH_TABLES_JOB
+from lostark_assets.automation.requests import INGEST_JOB, op_name
 from lostark_assets.dagster.sensors import automation_sensors
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.definitions import build_defs
@@ -298,10 +297,14 @@ def test_the_sensor_asks_for_what_changed_and_the_runs_publish_it(url, lake, pla
     first = tick(settings, instance, None)
     defs = build_defs(settings=settings)
 
-    assert [request.job_name for request in first.run_requests] == [INGEST_JOB, PUBLISH_TABLES_JOB]
+    days, tables = (
+        request.run_config["ops"][op_name(INGEST_JOB)]["config"] for request in first.run_requests
+    )
+    assert days == {"days": [day.isoformat() for day in sorted(lake.days("stats_player_dps"))]}
+    assert tables == {"tables": True}
     for request in first.run_requests:
         tags = {**request.tags, "dagster/run_key": request.run_key}
-        result = defs.resolve_job_def(request.job_name).execute_in_process(
+        result = defs.resolve_job_def(INGEST_JOB).execute_in_process(
             instance=instance, tags=tags, run_config=request.run_config
         )
         assert all(check.passed for check in result.get_asset_check_evaluations())

@@ -32,16 +32,16 @@ def in_korean(sentence: str) -> str:
 
 def test_a_promotion_tells_its_figures_in_korean():
     policy = PromotionPolicy()
-    better = _build_positive_reason((comparison("champion"),), policy, is_first=False).words
+    better = _build_positive_reason((comparison("champion"),), policy, is_first=False).text
     assert in_korean(better) == (
         "더 나은 모델. 평균 오차 11.62%, 현재 모델 13.01%보다 1.39%p 낮음. "
         "확실한 차이는 최소 1.01%p(기준 0.15%p 초과, 전투 512회)"
     )
     for baseline in build_baselines():
-        first = _build_positive_reason((comparison(baseline.name),), policy, is_first=True).words
+        first = _build_positive_reason((comparison(baseline.name),), policy, is_first=True).text
         assert in_korean(first).startswith("첫 모델. 평균 오차 11.62%")
         assert baseline.name not in in_korean(first)
-    in_korean(_build_positive_reason((), policy, is_first=True).words)
+    in_korean(_build_positive_reason((), policy, is_first=True).text)
 
 
 @pytest.mark.parametrize(

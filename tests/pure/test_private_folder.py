@@ -30,7 +30,7 @@ def test_it_is_the_same_again_and_empty(base):
 def test_a_folder_that_others_can_enter_is_refused(base):
     short_private_dir("a").chmod(0o755)
 
-    with pytest.raises(PermanentError, match="nobody else can enter"):
+    with pytest.raises(PermanentError, match="expected a private folder"):
         short_private_dir("a")
 
 
