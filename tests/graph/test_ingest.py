@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -103,6 +104,11 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], bool]:
     return {
         (c.asset_key.to_user_string(), c.check_name): c.passed for c in result.get_asset_check_evaluations()
     }
+
+
+@pytest.mark.parametrize("location", ["lostark_platform.definitions", "lostark_ml.definitions"])
+def test_the_code_locations_load_completely(location: str) -> None:
+    dg.Definitions.validate_loadable(importlib.import_module(location).defs)
 
 
 def test_one_run_takes_a_source_to_the_marts(
