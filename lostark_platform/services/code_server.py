@@ -8,17 +8,25 @@ multiprocessing's fork server, which imports the code location once and then for
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from importlib.metadata import entry_points
+from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
+_WARM_UP = "lostark_platform.services.warm_up"
+MODULE_VARIABLE = "CODE_LOCATION_MODULE"
+"""Environment variable by which the fork server knows the code location."""
 _get_context = multiprocessing.get_context
 
 
 def main(arguments: list[str]) -> None:
     """Run ``dagster api grpc`` with ``arguments``; ``--module-name`` names the code location."""
     module = arguments[arguments.index("--module-name") + 1]
-    multiprocessing.set_forkserver_preload([module])
+    os.environ[MODULE_VARIABLE] = module
+    multiprocessing.set_forkserver_preload([_WARM_UP])
+    # Now, not with the first run, which would wait for it.
+    forkserver.ensure_running()
     multiprocessing.get_context = _fork_from_server  # type: ignore[assignment]
     [dagster] = entry_points(group="console_scripts", name="dagster")
     sys.argv = ["dagster", "api", "grpc", *arguments]

@@ -40,6 +40,27 @@ def test_only_fresh_interpreters_are_replaced():
     assert code_server._fork_from_server() is multiprocessing.get_context()
 
 
+def test_warming_up_starts_no_thread_and_loads_what_a_run_needs():
+    code = """
+import os, sys
+import pandas, polars, pyarrow.dataset, psycopg, numba
+threads = set(os.listdir("/proc/self/task"))
+from lostark_platform.services.warm_up import load_code_location, warm_up
+load_code_location("lostark_assets.definitions")
+warm_up()
+started = [open(f"/proc/self/task/{t}/comm").read().strip() for t in set(os.listdir("/proc/self/task")) - threads]
+from lostark_assets.core import skill_scan
+from lostark_assets.stats import hits, percentiles
+kernels = [skill_scan._scan, hits._scan, percentiles._slide]
+print([name for name in started if "jemalloc" not in name], [len(k.signatures) for k in kernels])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    # Allocators' own threads are restarted after a fork.
+    assert done.stdout.strip() == "[] [1, 1, 1]"
+
+
 def wait_for(condition, seconds=120.0):
     deadline = time.monotonic() + seconds
     while not condition():
