@@ -48,14 +48,16 @@ threads = set(os.listdir("/proc/self/task"))
 from lostark_platform.services.warm_up import load_code_location, warm_up
 load_code_location("lostark_assets.definitions")
 warm_up()
-started = [open(f"/proc/self/task/{t}/comm").read().strip() for t in set(os.listdir("/proc/self/task")) - threads]
+started = set(os.listdir("/proc/self/task")) - threads
+names = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in started]
 from lostark_assets.core import skill_scan
 from lostark_assets.stats import hits, percentiles
 kernels = [skill_scan._scan, hits._scan, percentiles._slide]
-print([name for name in started if "jemalloc" not in name], [len(k.signatures) for k in kernels])
+print([name for name in names if "jemalloc" not in name], [len(k.signatures) for k in kernels])
 """
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}  # as the platform sets it
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env, timeout=300
     )
     # Allocators' own threads are restarted after a fork.
     assert done.stdout.strip() == "[] [1, 1, 1]"
