@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.model_lake import World
 
+# A shell's background job ignores SIGINT, and so would all processes that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before any module of the platform is imported: definitions read the environment when they are loaded.
 os.environ["LOSTARK_HOME"] = tempfile.mkdtemp(prefix="lostark-tests-")
 

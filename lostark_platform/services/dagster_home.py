@@ -7,6 +7,8 @@ workers share one configuration.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -109,10 +111,29 @@ def dagster_instance(settings: Settings) -> Iterator[DagsterInstance]:
     from dagster import DagsterInstance  # noqa: PLC0415 - 2 s
 
     with ExitStack() as stack:
+        stack.enter_context(_children_take_sigint())
         databases = stack.enter_context(embedded_postgres(settings))
         stack.enter_context(environment(prepare_dagster_home(settings, databases)))
         create_dagster_tables(databases)
         yield stack.enter_context(DagsterInstance.from_config(str(settings.dagster_home)))
+
+
+@contextmanager
+def _children_take_sigint() -> Iterator[None]:
+    """Let child processes be interrupted although this one ignores SIGINT, as a shell's background job does.
+
+    Dagster interrupts the processes that copy a run's output, and waits a minute for those that ignore it.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # Ignored as before, but by a handler, which children don't inherit.
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def process_tag() -> dict[str, str]:

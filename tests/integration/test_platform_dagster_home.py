@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +23,7 @@ from lostark_platform.services.dagster import code_locations
 from lostark_platform.services.dagster_home import (
     _TABLES,
     PROCESS_TAG,
+    _children_take_sigint,
     create_dagster_tables,
     dagster_instance,
     fail_abandoned_runs,
@@ -148,3 +152,18 @@ def test_a_run_of_a_dead_process_is_marked_as_failed(instance, tag):
     run_id = run_in_progress(instance, **{PROCESS_TAG: tag})
 
     assert fail_abandoned_runs(instance, LONG_AGO) == [run_id]
+
+
+@pytest.mark.parametrize("ignores", [True, False])
+def test_children_are_interruptible_although_a_background_job_ignores_sigint(ignores):
+    child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignores else signal.default_int_handler)
+    try:
+        with _children_take_sigint():
+            done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
+            if ignores:
+                signal.raise_signal(signal.SIGINT)
+        assert (signal.getsignal(signal.SIGINT) is signal.SIG_IGN) == ignores
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.stdout.strip() == "True"
