@@ -1,9 +1,8 @@
-"""10,000 small battle logs from a stand-in on loopback into the raw table, against a bare httpx loop.
+"""10,000 small battle logs from a mock server on loopback into the raw table, against a bare httpx loop.
 
 The bare loop lists the same pages and gets the same logs with as many workers as we have requests at once,
-and drops the bodies. The stand-in runs in a process of its own, each side in another, interleaved. A last run
-has a budget that binds, and the server's own count of its busiest minute. What does not belong here: cleaning
-(``bench_ingest``).
+and drops the bodies. The mock server runs in a process of its own, each side in another, interleaved. A last
+run has a budget that binds, and the server's own count of its busiest minute.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with httpx.Client(base_url=arguments.site, headers=HEADERS, timeout=60) as client:
         print(
-            f"{'page':34}{'cold ms':>9}{'warm ms':>9}{'kB':>8}{'kB with assets':>16}{'pictures':>10}{'kB':>8}"
+            f"{'page':34}{'cold ms':>9}{'warm ms':>9}{'kB':>8}{'kB with assets':>16}{'charts':>10}{'kB':>8}"
         )
         for path in _pages(client):
             # Another query is another address: the answer has to be made.
@@ -35,13 +35,13 @@ def main() -> None:
             cold, text, size = _first_byte(client, fresh)
             warm = statistics.median(_first_byte(client, fresh)[0] for _ in range(arguments.times))
             assets = sum(_size(client, a) for a in set(re.findall(r'"(/static/[^"]+)"', text)))
-            pictures = [p.replace("&amp;", "&") for p in re.findall(r'src="(/charts/[^"]+)"', text)]
-            drawn = sum(_size(client, p) for p in pictures)
+            charts = [p.replace("&amp;", "&") for p in re.findall(r'src="(/charts/[^"]+)"', text)]
+            drawn = sum(_size(client, p) for p in charts)
             verdict = "" if warm < GOAL_MS and size + assets < GOAL_BYTES else "  MISSED"
             shown = path if len(path) < 33 else f"{path[:30]}..."
             print(
                 f"{shown:34}{cold:9.1f}{warm:9.2f}{size / 1e3:8.1f}{(size + assets) / 1e3:16.1f}"
-                f"{len(pictures):10}{drawn / 1e3:8.1f}{verdict}"
+                f"{len(charts):10}{drawn / 1e3:8.1f}{verdict}"
             )
 
 

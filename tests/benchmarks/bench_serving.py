@@ -5,9 +5,9 @@
 Prints what one request of each costs the server's core, and the requests a second that this allows the API as
 a share of the bare app's (the aims: 50 % of a kept read, 20 % of one expected DPS, each against a bare answer
 of the same size); p50 and p99 of kept reads and of expectations; and the time of every route's first,
-computed answer. Costs are CPU time of the server: a slow client doesn't count. In a round both are asked in
+computed answer. Costs are CPU time of the server: a slow client doesn't count. In a round both are queried in
 turn, for a fraction of a second each, so that whatever else the machine does meets both. Builds that are
-asked for all differ, and are answered by a champion of the default size.
+requested all differ, and come from a champion of the default size.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from tests.serving.season_lake import add_fights
 
 CONNECTIONS = 32
 SLICE_S = 0.2
-"""So long one server is asked before it is the other's turn."""
+"""How long one server is queried before it is the other's turn."""
 WAIT_S = 0.0 if (os.cpu_count() or 1) > 1 else None
 """On a core of its own the client never sleeps: a slow server would wake it more often than a fast one."""
 ROUTE = "/v1/tier-list"
@@ -208,7 +208,7 @@ def main() -> None:
                         compare(what, *both, requests, arguments.seconds, arguments.rounds)
 
 
-def ask(port: int, request: bytes) -> bytes:
+def query(port: int, request: bytes) -> bytes:
     """The body of one answer."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
@@ -219,11 +219,11 @@ def ask(port: int, request: bytes) -> bytes:
 def wait_for_champion(port: int, build: bytes) -> None:
     """Ask until a champion answers; it is loaded beside the requests."""
     began = time.perf_counter()
-    while json.loads(ask(port, build))["model_version"] is None:
+    while json.loads(query(port, build))["model_version"] is None:
         time.sleep(0.1)
     print(f"champion answers {time.perf_counter() - began:.1f} s later")
     began = time.perf_counter()
-    ask(port, build)
+    query(port, build)
     print(f"{BUILDS:20} first answer {1000 * (time.perf_counter() - began):6.1f} ms")
 
 
@@ -237,12 +237,12 @@ def compare(
 ) -> None:
     """Load both in turn, and print what came of it."""
     shares, times = [], []
-    size = len(ask(api[0], requests[0]))
+    size = len(query(api[0], requests[0]))
     with ExitStack() as stack:
         sides: list[Side] = []
-        for (port, server), asked in ((bare, [get(f"/{size}")]), (api, requests)):
+        for (port, server), requested in ((bare, [get(f"/{size}")]), (api, requests)):
             connections = [stack.enter_context(connected(port)) for _ in range(CONNECTIONS)]
-            sides.append((server, connections, itertools.cycle(asked)))
+            sides.append((server, connections, itertools.cycle(requested)))
         for side in sides:
             cost(*side, SLICE_S)
         for _ in range(rounds):

@@ -1,6 +1,6 @@
 """What one tick of each sensor costs with a year of history, in milliseconds of one process.
 
-A source of battle logs is a stand-in without any, so that a look is one request.
+A source of battle logs is a mock server without any, so that a probe is one request.
 
 The lake gets a year of rows that are as the pipeline leaves them, without the pipeline: only the columns that
 decisions read have values. What does not belong here: what Dagster's daemon adds to a tick, about 20 ms of
@@ -47,9 +47,9 @@ def main() -> None:
         print(f"{arguments.days} days, {arguments.days * arguments.logs_a_day:,} logs")
         for name in bench.sensors:
             print(f"{name}: first look {bench.timed(name):.0f} ms")
-            while bench.is_looking(name):
+            while bench.is_checking_all_days(name):
                 print(f"{name}: the full look goes on {bench.timed(name):.0f} ms")
-            bench.settle(name)
+            bench.succeed(name)
             idle = [bench.timed(name) for _ in range(arguments.ticks)]
             print(f"{name}: idle {_spread(idle)}  (goal: below {GOAL_MS} ms)")
         bench.add_log(FIRST + timedelta(days=100))
@@ -83,7 +83,7 @@ class Bench:
             self._write_day(FIRST + timedelta(days=number), logs_a_day)
 
     def add_log(self, day: date) -> None:
-        """One raw log that nobody cleaned."""
+        """One raw log that is not cleaned."""
         self._append("raw_battle_logs", [_raw_row(uuid.uuid4().hex, day)])
 
     def timed(self, name: str) -> float:
@@ -97,23 +97,25 @@ class Bench:
             self._run(name, request, dg.DagsterRunStatus.STARTED)
         return taken
 
-    def is_looking(self, name: str) -> bool:
-        """Whether the sensor still goes over the whole history."""
+    def is_checking_all_days(self, name: str) -> bool:
+        """Whether the sensor is still checking the whole history."""
         return bool(json.loads(self.cursors[name] or "{}").get("seen", {}).get("unchecked"))
 
-    def settle(self, name: str) -> None:
-        """Let what was asked for succeed, and the sensor see it."""
+    def succeed(self, name: str) -> None:
+        """Let what was requested succeed, and the sensor find it."""
         for record in self.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
             job = self.defs.resolve_job_def(record.dagster_run.job_name)
-            tags = record.dagster_run.tags
-            self.instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS, tags=tags)
+            run = record.dagster_run
+            self.instance.create_run_for_job(
+                job, status=dg.DagsterRunStatus.SUCCESS, run_config=run.run_config, tags=run.tags
+            )
             self.instance.delete_run(record.dagster_run.run_id)
         self.timed(name)
 
     def _run(self, sensor: str, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
         job = self.defs.resolve_job_def(request.job_name or self.sensors[sensor].job_name)
         tags = {**request.tags, "dagster/run_key": request.run_key}
-        self.instance.create_run_for_job(job, status=status, tags=tags)
+        self.instance.create_run_for_job(job, status=status, run_config=request.run_config, tags=tags)
 
     @contextmanager
     def _context(self, name: str) -> Iterator[dg.SensorEvaluationContext]:

@@ -31,7 +31,7 @@ MAX_RATIO, MAX_GIB = 1.5, 3.0
 
 
 def build_rows(count: int) -> pd.DataFrame:
-    """Half a year of made-up rows of ``ml_training_set``, as far as training reads them."""
+    """Half a year of synthetic rows of ``ml_training_set``, as far as training reads them."""
     random = np.random.default_rng(7)
     week = WEEKS * random.random(count)
     at = (CUTOFF.timestamp() * 1e6 - week * WEEK_US).astype(np.int64)

@@ -18,7 +18,7 @@ SMALLEST_TARGET = 24
 AUDIT = """
 () => {
   const found = [];
-  const told = (what, element) => found.push(`${what}: ${element.outerHTML.slice(0, 120)}`);
+  const report = (what, element) => found.push(`${what}: ${element.outerHTML.slice(0, 120)}`);
   const visible = (element) => element.checkVisibility({ visibilityProperty: true }) && element.getClientRects().length;
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const rgba = (colour) => {
@@ -46,34 +46,34 @@ AUDIT = """
     seen.add(element);
     const style = getComputedStyle(element);
     const size = parseFloat(style.fontSize);
-    if (size < 12) told(`text of ${size} px`, element);
+    if (size < 12) report(`text of ${size} px`, element);
     if (element.closest("[aria-hidden=true]") || element.matches(".code")) continue;
     const [a, b] = [light(rgba(style.color).rgb), light(behind(element))].sort((x, y) => y - x);
     const ratio = (a + 0.05) / (b + 0.05);
     const isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    if (ratio < (isLarge ? 3 : 4.5)) told(`contrast ${ratio.toFixed(2)}`, element);
+    if (ratio < (isLarge ? 3 : 4.5)) report(`contrast ${ratio.toFixed(2)}`, element);
   }
   for (const image of document.images) {
-    if (!image.hasAttribute("alt")) told("no alt", image);
-    if (!image.getAttribute("width") || !image.getAttribute("height")) told("no size", image);
+    if (!image.hasAttribute("alt")) report("no alt", image);
+    if (!image.getAttribute("width") || !image.getAttribute("height")) report("no size", image);
   }
   const name = (e) => (e.getAttribute("aria-label") ?? e.labels?.[0]?.textContent ?? e.textContent).trim() || e.title;
   for (const e of document.querySelectorAll("a[href], button, input:not([type=hidden]), select, summary")) {
-    if (visible(e) && !name(e)) told("no name", e);
+    if (visible(e) && !name(e)) report("no name", e);
   }
   const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
   for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) found.push(`twice: #${id}`);
   for (const a of document.querySelectorAll("a[href*='#']")) {
     const to = new URL(a.href);
-    if (to.pathname === location.pathname && to.search === location.search && !document.getElementById(to.hash.slice(1))) told("leads nowhere", a);
+    if (to.pathname === location.pathname && to.search === location.search && !document.getElementById(to.hash.slice(1))) report("leads nowhere", a);
   }
   let level = 0;
   for (const head of document.querySelectorAll("h1, h2, h3, h4")) {
     const next = Number(head.tagName[1]);
-    if (next > level + 1) told(`h${level} is followed by h${next}`, head);
+    if (next > level + 1) report(`h${level} is followed by h${next}`, head);
     level = next;
   }
-  for (const head of document.querySelectorAll("table thead th")) if (!head.scope) told("no scope", head);
+  for (const head of document.querySelectorAll("table thead th")) if (!head.scope) report("no scope", head);
   if (!document.title || !document.querySelector("meta[name=viewport]")) found.push("no title or viewport");
   if (!document.querySelector("meta[name=description]")?.content) found.push("no description");
   if (document.querySelectorAll("main").length !== 1) found.push("not one main");
@@ -104,12 +104,12 @@ WEIGHT = """
 
 @pytest.fixture(scope="module")
 def addresses(site: str) -> list[str]:
-    def asked(path: str) -> dict:
+    def requested(path: str) -> dict:
         with urlopen(site + path, timeout=20) as answer:
             return json.load(answer)
 
-    fight = next(f for f in asked("/v1/fights?cleared=true&limit=50")["fights"] if f["gate_id"])
-    character = max(asked("/v1/characters?limit=200")["characters"], key=lambda c: c["fights"])
+    fight = next(f for f in requested("/v1/fights?cleared=true&limit=50")["fights"] if f["gate_id"])
+    character = max(requested("/v1/characters?limit=200")["characters"], key=lambda c: c["fights"])
     who = f"{quote(character['region'])}/{quote(character['player_name'], safe='')}"
     return [
         "/", "/gates", f"/gates/{fight['gate_id']}", "/fights", f"/fights/{fight['fight_id']}", "/characters",

@@ -12,16 +12,16 @@ pytestmark = pytest.mark.browser
 PHONE, DESK = 390, 1280
 
 
-def asked(site: str, path: str) -> dict:
+def requested(site: str, path: str) -> dict:
     with urlopen(site + path, timeout=20) as answer:
         return json.load(answer)
 
 
 @pytest.fixture(scope="module")
 def pages(site) -> list[str]:
-    fights = asked(site, "/v1/fights?cleared=true&limit=50")["fights"]
+    fights = requested(site, "/v1/fights?cleared=true&limit=50")["fights"]
     fight = next(f for f in fights if f["gate_id"])
-    found = asked(site, "/v1/characters?limit=200")["characters"]
+    found = requested(site, "/v1/characters?limit=200")["characters"]
     character = max((c for c in found if not c["is_support"]), key=lambda c: c["fights"])
     who = f"{quote(character['region'])}/{quote(character['player_name'], safe='')}"
     return [

@@ -53,7 +53,7 @@ class Platform:
         self.thread = ThreadPoolExecutor(1)
 
     def work(self, sensor: str) -> list[str]:
-        """Tick ``sensor`` and run what it asks for; the names of those jobs.
+        """Tick ``sensor`` and run what it requests; the names of those jobs.
 
         In a thread of its own: Playwright's event loop counts as running in the test's.
         """

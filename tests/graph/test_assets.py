@@ -265,8 +265,8 @@ def test_an_upload_is_collected_like_any_source_and_its_ticket_says_so(tmp_path,
     path.write_bytes(database.read_bytes())
     source = "upload:db-0123456789ab"
     landing.accept(Ticket(ticket, path.name, source, "loa_logs_db", 1, "", datetime.now(UTC)))
-    peeked = [probe_origin(origin, settings) for origin in configured_origins(settings)]
-    assert [one.sources for one in peeked] == [(source,)]
+    probes = [probe_origin(origin, settings) for origin in configured_origins(settings)]
+    assert [one.sources for one in probes] == [(source,)]
 
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(str(SOURCES.name), [source])

@@ -1,4 +1,4 @@
-"""The sensors of phase 2 on a real lake, registry and runs: what they ask for, and when they don't."""
+"""The sensors of phase 2 on a real lake, registry and runs: what they request, and when they don't."""
 
 from __future__ import annotations
 

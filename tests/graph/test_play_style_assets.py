@@ -1,4 +1,4 @@
-"""Play styles in Dagster: what the asset writes and shows, and when the sensor asks for it."""
+"""Play styles in Dagster: what the asset writes and shows, and when the sensor requests it."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def requested_days(request: dg.RunRequest) -> list[str]:
     return requested(request)["days"]
 
 
-def asked(data) -> list[list[str]]:
+def requests_seen(data) -> list[list[str]]:
     return [requested_days(request) for request in data.run_requests]
 
 
@@ -124,7 +124,7 @@ def test_new_logs_are_one_run_over_exactly_their_days_and_then_nothing(platform:
 
     data = platform.tick("due_fight_days")
 
-    assert asked(data) == [days]
+    assert requests_seen(data) == [days]
     assert platform.tick("due_fight_days").run_requests == []
     assert platform.run(INGEST_JOB, data.run_requests[0]).success
     assert platform.tick("due_fight_days").run_requests == []
@@ -140,7 +140,7 @@ def test_a_late_log_asks_for_its_own_day_alone(platform: Platform) -> None:
     late = FIRST - timedelta(days=30)
     platform.add_logs(1, first=late, encounters=2)
 
-    assert asked(platform.tick("due_fight_days")) == [[late.isoformat()]]
+    assert requests_seen(platform.tick("due_fight_days")) == [[late.isoformat()]]
 
 
 def test_days_that_were_materialised_manually_are_not_requested(platform: Platform) -> None:
@@ -232,7 +232,7 @@ def test_a_fight_of_tomorrow_waits_for_its_day(platform: Platform) -> None:
     platform.add_logs(1, first=today + timedelta(days=1))
     days = platform.raw_days()
 
-    found = asked(platform.tick("due_fight_days"))
+    found = requests_seen(platform.tick("due_fight_days"))
 
     assert days
     assert days <= {today.isoformat(), tomorrow}

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def fitted():
-    """A model of a small made-up season, and the season's frame."""
+    """A model of a small synthetic season, and the season's frame."""
     from lostark_ml.features.training_set import build_features
     from lostark_ml.model.regressor import ModelConfig
     from lostark_ml.model.training import TrainingConfig, fit

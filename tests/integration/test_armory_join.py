@@ -53,10 +53,10 @@ def lake(tmp_path, database):
     return lake
 
 
-def answers(*asked):
+def responses(*requested):
     """Rows of raw_armory_profiles: (name, time, English class, combat power); a class of None is unknown."""
     rows = []
-    for place, (name, at, class_name, power) in enumerate(asked):
+    for place, (name, at, class_name, power) in enumerate(requested):
         profile = {
             "CharacterName": name,
             "CharacterClassName": korean_class(class_name),
@@ -91,7 +91,7 @@ def test_profiles_that_were_there_before_the_fight_are_joined_and_later_ones_nev
     at, hour = first["fight_started_at"], timedelta(hours=1)
     lake.append(
         RAW_ARMORY_PROFILES,
-        answers(
+        responses(
             (first["player_name"], at - hour, first["class_name"], "1,234.50"),
             (first["player_name"], at + hour, first["class_name"], "9,999.00"),
             (
@@ -125,7 +125,7 @@ def test_an_answer_that_comes_later_changes_nothing_on_a_replay(lake):
     before = get_players(lake)
     late = max(p["fight_started_at"] for p in before) + timedelta(seconds=1)
     lake.append(
-        RAW_ARMORY_PROFILES, answers(*((p["player_name"], late, p["class_name"], "1.00") for p in before))
+        RAW_ARMORY_PROFILES, responses(*((p["player_name"], late, p["class_name"], "1.00") for p in before))
     )
 
     clean_days(lake, None, RULES, run_id="t", force=True)
@@ -136,7 +136,7 @@ def test_an_answer_that_comes_later_changes_nothing_on_a_replay(lake):
 def test_a_body_that_can_not_be_read_adds_nothing_and_stops_nothing(lake):
     clean_days(lake, None, RULES, run_id="t")
     first = get_players(lake)[0]
-    rows = answers((first["player_name"], first["fight_started_at"], first["class_name"], "1.00"))
+    rows = responses((first["player_name"], first["fight_started_at"], first["class_name"], "1.00"))
     body = pa.array([b"<html>maintenance</html>"], pa.large_binary())
     lake.append(RAW_ARMORY_PROFILES, rows.set_column(rows.schema.get_field_index("body"), "body", body))
 
@@ -200,17 +200,17 @@ def test_days_that_are_not_recomputed_read_as_null_beside_new_ones(lake, monkeyp
 def test_an_old_answer_is_not_even_opened(lake, monkeypatch):
     clean_days(lake, None, RULES, run_id="t")
     first = get_players(lake)[0]
-    asked = []
+    requested = []
     groups_with = Lake.groups_with
 
     def noted(self, name, *args, **options):
         if name == RAW_ARMORY_PROFILES.name:
-            asked.append(options["since"])
+            requested.append(options["since"])
         return groups_with(self, name, *args, **options)
 
     monkeypatch.setattr(Lake, "groups_with", noted)
     clean_days(lake, None, RULES, run_id="t", force=True)
 
     oldest = first["fight_started_at"] - timedelta(days=7)
-    assert all(timedelta(minutes=-10) < since - oldest <= timedelta(0) for since in asked)
-    assert asked
+    assert all(timedelta(minutes=-10) < since - oldest <= timedelta(0) for since in requested)
+    assert requested

@@ -97,27 +97,27 @@ def build_config(server, folder, **values):
     return GatewayConfig("src", server.url, folder, headers={"authorization": TOKEN}, **given)
 
 
-def ask(server, folder, paths=("/v1/x",), *, accept=("application/json",), check=None, **values):
+def query(server, folder, paths=("/v1/x",), *, accept=("application/json",), check=None, **values):
     """All answers or errors, and the gateway's counts."""
 
     async def run():
         async with Gateway(build_config(server, folder, **values)) as gateway:
-            answers = await asyncio.gather(
+            responses = await asyncio.gather(
                 *(gateway.get(p, accept, check) for p in paths), return_exceptions=True
             )
-            return answers, gateway.counts
+            return responses, gateway.counts
 
     return asyncio.run(run())
 
 
 def ask_one(server, folder, path="/v1/x", **values):
-    [answer], counts = ask(server, folder, (path,), **values)
+    [answer], counts = query(server, folder, (path,), **values)
     return answer, counts
 
 
-def then(*answers):
+def then(*responses):
     """Each once, the last for ever."""
-    return lambda n, _: answers[min(n, len(answers)) - 1]
+    return lambda n, _: responses[min(n, len(responses)) - 1]
 
 
 def test_an_answer_comes_whole_decoded_and_checked(tmp_path):
@@ -213,9 +213,9 @@ def test_a_retry_after_is_kept_by_every_request_of_the_gateway(tmp_path):
         return http(429, Retry_After="1") if n == 1 else http()
 
     with Server(answer) as server:
-        answers, _ = ask(server, tmp_path, ["/1", "/2", "/3", "/4"], concurrency=1)
+        responses, _ = query(server, tmp_path, ["/1", "/2", "/3", "/4"], concurrency=1)
 
-    assert [a.status for a in answers] == [200] * 4
+    assert [a.status for a in responses] == [200] * 4
     assert server.times[1] - server.times[0] >= 0.99
 
 
@@ -265,7 +265,7 @@ def test_an_endless_trickle_ends(tmp_path):
 
 def test_never_more_requests_at_once_than_allowed(tmp_path):
     with Server(then(http())) as server:
-        ask(server, tmp_path, [f"/{n}" for n in range(40)], concurrency=3)
+        query(server, tmp_path, [f"/{n}" for n in range(40)], concurrency=3)
 
     assert server.most_at_once == 3
     assert len(server.seen) == 40
@@ -279,11 +279,11 @@ def most_in_window(times, window_s):
 def test_the_budget_holds_to_the_request_and_its_wait_is_not_counted_as_time_spent(tmp_path):
     budget = Budget("b", 5, window_s=1.0)
     with Server(then(http())) as server:
-        answers, counts = ask(
+        responses, counts = query(
             server, tmp_path, [f"/{n}" for n in range(12)], budget=budget, total_timeout_s=0.9
         )
 
-    assert [a.status for a in answers] == [200] * 12
+    assert [a.status for a in responses] == [200] * 12
     assert most_in_window(server.times, 1.0) == 5
     assert 2.8 < server.times[-1] - server.times[0] < 5
     assert counts.waited_s > 2.8
@@ -295,8 +295,8 @@ def spend(url, folder):
 
     server = At()
     server.url = url
-    answers, _ = ask(server, folder, [f"/{n}" for n in range(4)], budget=Budget("b", 4, window_s=1.0))
-    assert [a.status for a in answers] == [200] * 4
+    responses, _ = query(server, folder, [f"/{n}" for n in range(4)], budget=Budget("b", 4, window_s=1.0))
+    assert [a.status for a in responses] == [200] * 4
 
 
 def test_processes_share_a_budget(tmp_path):
@@ -336,8 +336,8 @@ def test_a_circuit_opens_after_failures_in_a_row_outlives_the_process_and_closes
 
         opened_long_ago(tmp_path)
         server.answer = then(http())
-        answers, _ = ask(server, tmp_path, ["/1", "/2", "/3"], failures_to_open=3)
-        assert [a.status for a in answers] == [200] * 3
+        responses, _ = query(server, tmp_path, ["/1", "/2", "/3"], failures_to_open=3)
+        assert [a.status for a in responses] == [200] * 3
 
 
 def test_failures_of_one_process_count_in_the_next(tmp_path):
@@ -374,10 +374,10 @@ def test_an_open_circuit_is_tried_by_one_request_at_a_time(tmp_path):
         ask_one(server, tmp_path, failures_to_open=2)
         opened_long_ago(tmp_path)
         seen = len(server.seen)
-        answers, _ = ask(server, tmp_path, [f"/{n}" for n in range(10)], failures_to_open=2)
+        responses, _ = query(server, tmp_path, [f"/{n}" for n in range(10)], failures_to_open=2)
 
     assert len(server.seen) == seen + 1
-    assert all(isinstance(a, CircuitOpen) for a in answers)
+    assert all(isinstance(a, CircuitOpen) for a in responses)
 
 
 def test_being_refused_or_limited_does_not_open_the_circuit(tmp_path):
@@ -385,9 +385,9 @@ def test_being_refused_or_limited_does_not_open_the_circuit(tmp_path):
         return http(404) if n % 2 else http(429, Retry_After="0")
 
     with Server(answer) as server:
-        answers, _ = ask(server, tmp_path, [f"/{n}" for n in range(6)], failures_to_open=2)
+        responses, _ = query(server, tmp_path, [f"/{n}" for n in range(6)], failures_to_open=2)
 
-    assert {type(a) for a in answers} == {SourceRefused}
+    assert {type(a) for a in responses} == {SourceRefused}
 
 
 def test_sources_have_circuits_of_their_own(tmp_path):

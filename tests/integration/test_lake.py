@@ -263,7 +263,7 @@ def test_two_that_bring_the_same_rows_at_once_leave_them_once(
     assert stored(Lake(lake.url)) == stored(lake)
 
 
-def test_whoever_reads_while_another_thread_commits_finds_what_was_there(lake, monkeypatch):
+def test_a_reader_during_a_commit_of_another_thread_sees_the_former_rows(lake, monkeypatch):
     lake.append(CORE_QUARANTINE, rows(("a", 0), ("b", 0)))
     lake.read(CORE_QUARANTINE.name)
     look, others = reading._files_since, [rows(("a", 0, "new"))]
@@ -450,7 +450,7 @@ def test_a_table_stays_open_until_the_next_commit(lake, tmp_path):
     other.append(CORE_QUARANTINE, rows(("b", 0)))
     assert stored(lake) == [("a", 0, ""), ("b", 0, "")]
 
-    # A table that was deleted and begun anew has the same version, and another commit.
+    # A table that was deleted and created again has the same version, and another commit.
     shutil.rmtree(lake.table_url(CORE_QUARANTINE.name))
     assert lake.open(CORE_QUARANTINE.name) is None
     for log in "cd":
@@ -463,7 +463,9 @@ def test_a_reader_takes_over_what_the_writer_left(lake, monkeypatch):
         lake.append(CORE_QUARANTINE, rows((log, 0)))
     opened = []
     open_table = Lake._opened
-    monkeypatch.setattr(Lake, "_opened", lambda *asked: opened.append(asked) or open_table(*asked))
+    monkeypatch.setattr(
+        Lake, "_opened", lambda *requested: opened.append(requested) or open_table(*requested)
+    )
 
     assert stored(lake) == [("a", 0, ""), ("b", 0, "")]
     assert opened == []

@@ -1,4 +1,4 @@
-"""MLflow's tables, server and addresses: made once, shown by a service that nobody needs or waits for."""
+"""MLflow's tables, server and addresses: made once, shown by a service that nothing waits for."""
 
 from __future__ import annotations
 

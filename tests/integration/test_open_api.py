@@ -56,7 +56,7 @@ def build_api(url, folder, *keys, per_minute=1000, timeout_s=20.0):
     return OpenApi(url + OPEN_API_PREFIX, secrets, per_minute, folder / "state", timeout_s)
 
 
-def ask(api, lake, ledger, names=NAMES):
+def query(api, lake, ledger, names=NAMES):
     return collect_profiles(
         api, lake, ledger, lambda _: CharacterChoice(list(names), len(names), 0), run_id="r"
     )
@@ -78,7 +78,7 @@ def url():
 
 def test_each_character_is_requested_once_with_all_parts_and_stored_whole(url, tmp_path, lake, ledger):
     before, started = counts(url)["requests"].get("open_api.armories", 0), datetime.now(UTC)
-    run = ask(build_api(url, tmp_path), lake, ledger, [*NAMES, NOBODY])
+    run = query(build_api(url, tmp_path), lake, ledger, [*NAMES, NOBODY])
     rows = stored(lake)
 
     assert (run.outcome, run.new, run.unknown, run.left, run.requests) == ("ok", 13, 1, 0, 13)
@@ -110,14 +110,14 @@ def test_a_run_takes_no_more_than_its_budget_allows_and_leaves_the_rest(
     url, tmp_path, lake, ledger, monkeypatch
 ):
     monkeypatch.setattr(open_api, "MINUTES_PER_RUN", 1)
-    run = ask(build_api(url, tmp_path, per_minute=5), lake, ledger)
+    run = query(build_api(url, tmp_path, per_minute=5), lake, ledger)
 
     assert (run.new, run.left, run.requests) == (5, 7, 5)
     assert [row["character_name"] for row in stored(lake)] == sorted(NAMES[:5])
 
 
 def test_a_key_that_is_refused_rests_and_the_other_one_goes_on(url, tmp_path, lake, ledger):
-    run = ask(build_api(url, tmp_path, "wrong-key-7351", DEMO_OPEN_API_KEY), lake, ledger)
+    run = query(build_api(url, tmp_path, "wrong-key-7351", DEMO_OPEN_API_KEY), lake, ledger)
 
     assert (run.outcome, run.new, run.left) == ("ok", 12, 0)
     assert run.failures["unauthorised"] >= 1
@@ -126,7 +126,7 @@ def test_a_key_that_is_refused_rests_and_the_other_one_goes_on(url, tmp_path, la
 
 
 def test_when_every_key_is_refused_the_run_says_so_and_stops(url, tmp_path, lake, ledger):
-    run = ask(build_api(url, tmp_path, "wrong-key-7351"), lake, ledger)
+    run = query(build_api(url, tmp_path, "wrong-key-7351"), lake, ledger)
 
     assert (run.outcome, run.new, run.left, run.is_maintenance) == ("refused", 0, 12, False)
     assert run.requests <= 4
@@ -138,7 +138,7 @@ def test_when_every_key_is_refused_the_run_says_so_and_stops(url, tmp_path, lake
 def test_two_keys_are_two_budgets_and_a_used_up_key_rests(tmp_path, lake, ledger):
     keys = ("key-one", "key-two")
     with running_mock_server(MockServerConfig(open_api_keys=keys, open_api_limit=5, **CALM)) as url:
-        run = ask(build_api(url, tmp_path, *keys, timeout_s=3.0), lake, ledger)
+        run = query(build_api(url, tmp_path, *keys, timeout_s=3.0), lake, ledger)
 
     assert (run.outcome, run.new, run.left) == ("unavailable", 10, 2)
     assert set(run.failures) == {"rate_limited"}
@@ -160,7 +160,7 @@ def test_the_local_budget_keeps_below_the_services_limit(tmp_path, lake, ledger)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(OpenApi, "gateway", with_short_window)
-            run = ask(api, lake, ledger)
+            run = query(api, lake, ledger)
         statuses = counts(url)["statuses"]
 
     assert (run.outcome, run.new, run.requests) == ("ok", 12, 12)
@@ -172,7 +172,7 @@ def test_maintenance_ends_the_run_gently_and_the_next_one_goes_on(tmp_path, lake
     with running_mock_server(MockServerConfig(open_api_limit=100_000, **CALM)) as url:
         httpx.post(f"{url}/mock-server/maintenance", json={"on": True}).raise_for_status()
         api = build_api(url, tmp_path, timeout_s=2.0)
-        run = ask(api, lake, ledger)
+        run = query(api, lake, ledger)
         news = collect_news(api, lake, ledger, run_id="r")
 
         assert (run.outcome, run.is_maintenance, run.new, run.left) == ("unavailable", True, 0, 12)
@@ -180,14 +180,14 @@ def test_maintenance_ends_the_run_gently_and_the_next_one_goes_on(tmp_path, lake
         assert set(run.failures) == {"maintenance"}
         assert news.outcome == "unavailable"
         assert lake.count(RAW_GAME_NOTICES.name) == 0
-        again = ask(api, lake, ledger)
+        again = query(api, lake, ledger)
         assert again.requests <= 4
         assert (again.outcome, again.needs_attention) == ("unavailable", False)
         assert (run.needs_attention, news.needs_attention) == (False, False)
 
         httpx.post(f"{url}/mock-server/maintenance", json={"on": False}).raise_for_status()
         (tmp_path / "state/circuits.db").unlink()
-        assert ask(api, lake, ledger).new == 12
+        assert query(api, lake, ledger).new == 12
     assert [one.outcome for one in ledger.collections(datetime(2000, 1, 1, tzinfo=UTC))] == [
         "unavailable", "unavailable", "unavailable", "ok",
     ]  # fmt: skip
@@ -197,7 +197,7 @@ def test_under_faults_of_every_kind_the_same_characters_are_known(url, tmp_path,
     kinds = tuple(kind for kind in FAULT_KINDS if "page" not in kind)
     faults = FaultConfig(share=0.2, kinds=kinds, seed=5, slow_body_s=0.05, retry_after_s=0)
     with running_mock_server(MockServerConfig(open_api_limit=100_000, faults=faults, **CALM)) as broken:
-        run = ask(build_api(broken, tmp_path), lake, ledger)
+        run = query(build_api(broken, tmp_path), lake, ledger)
 
     assert (run.outcome, run.new, run.unknown) == ("ok", 12, 0)
     assert run.failures.total() > 0
@@ -207,7 +207,7 @@ def test_under_faults_of_every_kind_the_same_characters_are_known(url, tmp_path,
 
 def test_a_404_is_an_unknown_character_too(url, tmp_path, lake, ledger, monkeypatch):
     monkeypatch.setattr(open_api, "REQUEST_PATH", "/armories/nowhere/{name}")
-    run = ask(build_api(url, tmp_path), lake, ledger, NAMES[:3])
+    run = query(build_api(url, tmp_path), lake, ledger, NAMES[:3])
 
     assert (run.outcome, run.new, run.unknown) == ("ok", 3, 3)
     assert [(row["status"], row["body"]) for row in stored(lake)] == [("unknown", b"")] * 3
@@ -216,7 +216,7 @@ def test_a_404_is_an_unknown_character_too(url, tmp_path, lake, ledger, monkeypa
 def test_without_a_key_no_request_is_made(url, tmp_path, lake, ledger):
     api = OpenApi(url, (), 95, tmp_path)
 
-    for attempt in (lambda: ask(api, lake, ledger), lambda: collect_news(api, lake, ledger, run_id="r")):
+    for attempt in (lambda: query(api, lake, ledger), lambda: collect_news(api, lake, ledger, run_id="r")):
         with pytest.raises(SettingsError, match="LOSTARK_OPEN_API_KEYS"):
             attempt()
 

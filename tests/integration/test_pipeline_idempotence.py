@@ -143,7 +143,7 @@ class Killed(Exception):
 
 
 def die_after(monkeypatch, commits):
-    """Let the process die after so many commits, whatever they are."""
+    """Let the process die after N commits, whatever they are."""
     left = [commits]
     write = Lake._write
 

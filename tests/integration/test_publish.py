@@ -311,7 +311,7 @@ def test_the_sensor_asks_for_what_changed_and_the_runs_publish_it(url, lake, pla
     assert find_pending(lake, url) == publishing.PendingChanges()
     second = tick(settings, instance, first.cursor)
     assert second.run_requests in (None, [])
-    monkeypatch.setattr(Lake, "open", None)  # an idle tick opens no table and asks no database
+    monkeypatch.setattr(Lake, "open", None)  # an idle tick opens no table and queries no database
     third = tick(settings, instance, second.cursor or first.cursor)
     assert third.skip_reason.skip_message == "everything is published"
 

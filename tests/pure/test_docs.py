@@ -75,7 +75,7 @@ def commands() -> dict[str, set[str]]:
 
 
 def named(words: str, known: dict[str, set[str]]) -> str:
-    """The command that begins ``words``: of a group, or by itself."""
+    """The command that begins ``words``: of a group, or alone."""
     first, second = (*words.split(), "", "")[:2]
     return f"{first} {second}" if f"{first} {second}" in known else first
 

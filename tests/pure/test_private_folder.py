@@ -1,4 +1,4 @@
-"""The folder of sockets: the same at each start, and nobody else's."""
+"""The folder of sockets: the same at each start, private."""
 
 from __future__ import annotations
 

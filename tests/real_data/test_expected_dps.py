@@ -70,21 +70,21 @@ def players(home, training_set):
 
 @pytest.mark.parametrize("cutoff", [FIRST_RESET, CUTOFF])
 def test_the_leak_tests_pass(players, cutoff):
-    """The first weeks are those in which characters are named; later ones have stand-ins only."""
+    """The first weeks are those in which characters are named; later ones have anonymous players only."""
     found = measure_leakage(players, cutoff, cutoff + WEEK)
 
     assert found.is_clean, found
 
 
-def test_a_stand_ins_number_is_its_place_by_damage_and_reaches_no_feature(players):
-    """An id of every name gained 3.4 points of MAPE: the export numbers stand-ins by their result."""
+def test_a_anonymous_number_is_its_place_by_damage_and_reaches_no_feature(players):
+    """An id of every name gained 3.4 points of MAPE: the export numbers anonymous players by their result."""
     number = players["player_name"].str.extract(r" #(\d+)$")[0].astype(float)
     rank = players.groupby("encounter_id")["dps"].rank(ascending=False, method="first")
-    is_stand_in = number.notna()
-    assert (number == rank)[is_stand_in].mean() > 0.95
-    assert not players.loc[is_stand_in, "is_name_known"].any()
+    is_anonymous = number.notna()
+    assert (number == rank)[is_anonymous].mean() > 0.95
+    assert not players.loc[is_anonymous, "is_name_known"].any()
 
-    names = players["player_name"].where(~is_stand_in, "Nobody #" + (9 - number).map("{:.0f}".format))
+    names = players["player_name"].where(~is_anonymous, "Nobody #" + (9 - number).map("{:.0f}".format))
     before, after = build_features(players), build_features(players.assign(player_name=names))
 
     order = ["encounter_id", "dps", "spec_name", "item_level", "uploader_flag"]

@@ -209,8 +209,8 @@ def test_table_figures_are_the_stored_ones(table_logs):
         players["item_level"].isna().sum()
         == (parquet["gearscore"] == 0).sum() + (long["gearScore"] == 0).sum()
     )
-    stand_ins = sum(table["name"].str.contains(" #").sum() for table in (parquet, long))
-    assert (~players["is_name_known"]).sum() == stand_ins > 100
+    anonymous = sum(table["name"].str.contains(" #").sum() for table in (parquet, long))
+    assert (~players["is_name_known"]).sum() == anonymous > 100
 
 
 def test_taking_the_tables_again_finds_nothing_new(table_logs):

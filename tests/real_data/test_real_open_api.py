@@ -55,11 +55,11 @@ def test_a_whole_combined_body_is_read():
 
 def test_a_body_with_the_asked_parts_alone_reads_the_same():
     whole = json.loads((BODIES / "armory_combined.json").read_bytes())
-    asked = json.dumps({part: whole[part] for part in PARTS}).encode()
+    requested = json.dumps({part: whole[part] for part in PARTS}).encode()
 
-    assert parse_profile(asked) == parse_profile((BODIES / "armory_combined.json").read_bytes())
-    assert len(asked) < 200_000
-    assert find_drift(asked) == find_drift((BODIES / "armory_combined.json").read_bytes()) == set()
+    assert parse_profile(requested) == parse_profile((BODIES / "armory_combined.json").read_bytes())
+    assert len(requested) < 200_000
+    assert find_drift(requested) == find_drift((BODIES / "armory_combined.json").read_bytes()) == set()
 
 
 def test_an_unknown_character_is_none():

@@ -25,10 +25,10 @@ class App:
     """Counts how often it is asked; answers from the publish ``version``."""
 
     def __init__(self, version: int = 1, body: bytes = b"{}") -> None:
-        self.version, self.body, self.asked, self.takes_s = version, body, 0, 0.0
+        self.version, self.body, self.requested, self.takes_s = version, body, 0, 0.0
 
     async def __call__(self, scope, receive, send) -> None:
-        self.asked += 1
+        self.requested += 1
         if self.takes_s:
             await asyncio.sleep(self.takes_s)
         answer = cacheable_response(
@@ -43,17 +43,17 @@ def behind(app: App, shared: SharedCache | None = None) -> ResponseCache:
     return cached
 
 
-def ask(app: ResponseCache, *paths: str, together: bool = False, **headers: str) -> list[httpx.Response]:
+def query(app: ResponseCache, *paths: str, together: bool = False, **headers: str) -> list[httpx.Response]:
     async def run() -> list[httpx.Response]:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://test"
         ) as client:
             if together:
                 return await asyncio.gather(*(client.get(path, headers=headers) for path in paths))
-            answers = [await client.get(path, headers=headers) for path in paths]
+            replies = [await client.get(path, headers=headers) for path in paths]
         if app.shared is not None:
             await app.shared.close()
-        return answers
+        return replies
 
     return asyncio.run(run())
 
@@ -62,21 +62,21 @@ def test_a_response_is_computed_once_until_the_next_publish():
     app = App()
     cached = behind(app)
 
-    assert [r.text for r in ask(cached, *["/v1/gates"] * 3)] == ["{}1"] * 3
-    assert app.asked == 1
+    assert [r.text for r in query(cached, *["/v1/gates"] * 3)] == ["{}1"] * 3
+    assert app.requested == 1
     app.version = 2
     cached.set_version(2)
-    assert ask(cached, "/v1/gates", "/v1/gates")[1].text == "{}2"
-    assert app.asked == 2
+    assert query(cached, "/v1/gates", "/v1/gates")[1].text == "{}2"
+    assert app.requested == 2
 
 
 def test_a_response_of_a_newer_publish_invalidates_the_cached_ones():
     app = App()
     cached = behind(app)
-    ask(cached, "/v1/gates")
+    query(cached, "/v1/gates")
     app.version = 2
 
-    assert [r.text for r in ask(cached, "/v1/fights", "/v1/gates")] == ["{}2", "{}2"]
+    assert [r.text for r in query(cached, "/v1/fights", "/v1/gates")] == ["{}2", "{}2"]
 
 
 def test_a_response_of_an_older_publish_is_not_cached():
@@ -84,33 +84,33 @@ def test_a_response_of_an_older_publish_is_not_cached():
     cached = behind(app)
     cached.set_version(2)
 
-    ask(cached, "/v1/gates", "/v1/gates")
-    assert app.asked == 2
+    query(cached, "/v1/gates", "/v1/gates")
+    assert app.requested == 2
 
 
 def test_path_query_and_language_are_part_of_the_cache_key():
     app = App()
     cached = behind(app)
-    ask(cached, "/v1/gates", "/v1/gates?a=1", "/v1/fights")
-    ask(cached, "/v1/gates", **{"accept-language": "ko"})
+    query(cached, "/v1/gates", "/v1/gates?a=1", "/v1/fights")
+    query(cached, "/v1/gates", **{"accept-language": "ko"})
 
-    assert app.asked == 4
+    assert app.requested == 4
 
 
 def test_a_stampede_is_one_computation():
     app = App()
     app.takes_s = 0.1
-    answers = ask(behind(app), *["/v1/gates"] * 50, together=True)
+    replies = query(behind(app), *["/v1/gates"] * 50, together=True)
 
-    assert app.asked == 1
-    assert {r.text for r in answers} == {"{}1"}
+    assert app.requested == 1
+    assert {r.text for r in replies} == {"{}1"}
 
 
 def test_cached_bytes_are_bounded(monkeypatch):
     monkeypatch.setattr(cache, "HOT_BYTES", 20_000)
     app = App(body=b"x" * 1000)
     cached = behind(app)
-    ask(cached, *(f"/v1/fights?n={n}" for n in range(50)))
+    query(cached, *(f"/v1/fights?n={n}" for n in range(50)))
 
     assert 0 < cached._bytes <= 20_000
     assert len(cached._hot) < 20
@@ -119,9 +119,9 @@ def test_cached_bytes_are_bounded(monkeypatch):
 @pytest.mark.parametrize("path", ["/v1/export/players", "/healthz", "/metrics"])
 def test_uncacheable_paths_are_computed_every_time(path):
     app = App()
-    ask(behind(app), path, path)
+    query(behind(app), path, path)
 
-    assert app.asked == 2
+    assert app.requested == 2
 
 
 def test_a_client_that_disconnects_does_not_cancel_the_others():
@@ -141,7 +141,7 @@ def test_a_client_that_disconnects_does_not_cancel_the_others():
             return (await second).text
 
     assert asyncio.run(run()) == "{}1"
-    assert app.asked == 1
+    assert app.requested == 1
 
 
 @pytest.fixture
@@ -173,11 +173,11 @@ def redis(redis_port: int) -> Iterator[subprocess.Popen]:
 def test_processes_share_a_response_that_one_of_them_computed(redis, redis_port):
     apps = [App(), App()]
     for app in apps:
-        ask(behind(app, SharedCache(f"redis://127.0.0.1:{redis_port}")), "/v1/gates?b=2&a=1")
+        query(behind(app, SharedCache(f"redis://127.0.0.1:{redis_port}")), "/v1/gates?b=2&a=1")
     other_order = App()
-    ask(behind(other_order, SharedCache(f"redis://127.0.0.1:{redis_port}")), "/v1/gates?a=1&b=2")
+    query(behind(other_order, SharedCache(f"redis://127.0.0.1:{redis_port}")), "/v1/gates?a=1&b=2")
 
-    assert [app.asked for app in (*apps, other_order)] == [1, 0, 0]
+    assert [app.requested for app in (*apps, other_order)] == [1, 0, 0]
 
 
 def test_a_stampede_on_two_processes_is_one_computation(redis, redis_port):
@@ -191,14 +191,14 @@ def test_a_stampede_on_two_processes_is_one_computation(redis, redis_port):
         clients = [
             httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://t") for app in both
         ]
-        answers = await asyncio.gather(*(c.get("/v1/gates") for c in clients for _ in range(5)))
+        replies = await asyncio.gather(*(c.get("/v1/gates") for c in clients for _ in range(5)))
         for client, app in zip(clients, both, strict=True):
             await client.aclose()
             await app.shared.close()
-        return [a.text for a in answers]
+        return [a.text for a in replies]
 
     assert asyncio.run(run()) == ["{}1"] * 10
-    assert sorted(app.asked for app in apps) == [0, 1]
+    assert sorted(app.requested for app in apps) == [0, 1]
 
 
 def test_a_dead_redis_costs_speed_and_no_response(monkeypatch):
@@ -206,10 +206,10 @@ def test_a_dead_redis_costs_speed_and_no_response(monkeypatch):
     app = App()
     cached = behind(app, SharedCache("redis://127.0.0.1:1"))
     began = time.monotonic()
-    answers = ask(cached, *(f"/v1/fights?n={n}" for n in range(20)))
+    replies = query(cached, *(f"/v1/fights?n={n}" for n in range(20)))
 
-    assert [r.status_code for r in answers] == [200] * 20
-    assert app.asked == 20
+    assert [r.status_code for r in replies] == [200] * 20
+    assert app.requested == 20
     assert time.monotonic() - began < 3
 
 

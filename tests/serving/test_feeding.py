@@ -112,6 +112,6 @@ def test_pages_have_no_gaps_and_a_log_is_held_back_until_its_batch_is_committed(
     assert len({log.id for log in seen}) == len(seen) == there
     assert [(s.updated_at, s.id) for s in seen] == sorted((s.updated_at, s.id) for s in seen)
     with pytest.raises(ForgottenCursor):
-        offered.page("stand-in.1.2", 4, later)
+        offered.page("other-platform.1.2", 4, later)
     with pytest.raises(NotFound):
         offered.payload("0" * 32)

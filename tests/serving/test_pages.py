@@ -121,11 +121,11 @@ def test_only_players_of_the_fight_can_be_chosen(client, fight):
 @pytest.fixture
 def edit_report(monkeypatch):
     """Changes what is known of every fight."""
-    ask = questions.read_report
+    query = questions.read_report
 
     def change(edit) -> None:
         async def edited(now, fight_id):
-            report = copy.deepcopy(await ask(now, fight_id))
+            report = copy.deepcopy(await query(now, fight_id))
             edit(report)
             return report
 
@@ -212,8 +212,8 @@ def test_assets_are_immutable_and_versioned_by_their_bytes(client):
 def test_charts_of_a_page_exist_in_both_widths(client, fight):
     for page in (f"/fights/{fight['fight_id']}", f"/gates/{fight['gate_id']}"):
         text = client.get(f"{page}?lang=ko").text
-        pictures = re.findall(r'(?:srcset|src)="(/charts/[^"]+)"', text)
-        for address in pictures:
+        charts = re.findall(r'(?:srcset|src)="(/charts/[^"]+)"', text)
+        for address in charts:
             answer = client.get(address.replace("&amp;", "&"))
             assert answer.status_code == 200, address
             assert answer.headers["content-type"] == "image/svg+xml"
@@ -307,10 +307,10 @@ def test_a_gate_with_too_few_players_per_spec_differs_from_one_without_players(c
 
 
 def test_a_character_without_progress_gets_a_text_instead_of_an_empty_table(client, character, monkeypatch):
-    ask = people.read_character
+    query = people.read_character
 
     async def unprogressed(now, region, player_name):
-        return await ask(now, region, player_name) | {"progress": []}
+        return await query(now, region, player_name) | {"progress": []}
 
     assert translate("en", "empty.progress") not in client.get(f"/characters/{who(character)}?lang=en").text
     monkeypatch.setattr(people, "read_character", unprogressed)
@@ -325,7 +325,7 @@ def test_codes_of_a_log_are_translated_on_its_report(client, fight):
 
 
 def test_slices_of_the_evaluation_are_labelled_with_game_terms(client, fight, monkeypatch):
-    ask = state.read_model
+    query = state.read_model
     gate = " ".join(fight[name] for name in ("raid_name", "gate_name", "difficulty"))
     parts = [("gate_difficulty", gate), ("spec_name", "Reflux"), ("character", "new"), ("overall", "overall")]
     figures = {"predictor": "challenger", "predictor_version": 4, "rows": 9, "mape": 0.1, "coverage": 0.9}
@@ -333,7 +333,7 @@ def test_slices_of_the_evaluation_are_labelled_with_game_terms(client, fight, mo
 
     async def tested(now):
         rows = [{"slice": name, "value": value, **figures, **when} for name, value in parts]
-        return await ask(now) | {"evaluation": rows}
+        return await query(now) | {"evaluation": rows}
 
     monkeypatch.setattr(state, "read_model", tested)
     korean = client.get("/model?lang=ko&x=parts").text
@@ -350,10 +350,10 @@ def test_a_fight_has_a_one_line_description_for_link_previews(client, fight):
 
 
 def test_a_skill_without_a_name_is_shown_by_its_id(client, fight, monkeypatch):
-    ask = questions.read_skills
+    query = questions.read_skills
 
     async def unnamed(*arguments):
-        return [skill | {"skill_name": None, "skill_id": 4711} for skill in await ask(*arguments)]
+        return [skill | {"skill_name": None, "skill_id": 4711} for skill in await query(*arguments)]
 
     monkeypatch.setattr(questions, "read_skills", unnamed)
     assert "스킬 4711" in client.get(f"/fights/{fight['fight_id']}?lang=ko&x=unnamed").text

@@ -243,7 +243,7 @@ def test_an_aborted_upload_leaves_nothing(door, settings):
     ]
     sent = []
 
-    async def ask():
+    async def query():
         async def receive():
             return parts.pop(0)
 
@@ -253,7 +253,7 @@ def test_an_aborted_upload_leaves_nothing(door, settings):
         scope = {"type": "http", "method": "POST", "path": ROUTE, "query_string": b"", "headers": []}
         await door.api({**scope, "client": ("127.0.0.1", 1), "server": ("test", 80)}, receive, send_on)
 
-    door.loop.run(ask())
+    door.loop.run(query())
     assert sent[0]["status"] == 400
     assert kept(settings) == []
 
@@ -303,12 +303,12 @@ def test_a_key_above_its_rate_limit_gets_429_with_retry_after(tmp_path, url):
         client.get("/readyz")
         now = [100.0]
         client.api.fastapi.state.access.clock = lambda: now[0]
-        ask = lambda: send(client, b"", headers={"Authorization": f"Bearer {key}"})  # noqa: E731
+        query = lambda: send(client, b"", headers={"Authorization": f"Bearer {key}"})  # noqa: E731
 
-        assert [ask().status_code for _ in range(3)] == [422, 422, 429]
-        assert ask().headers["Retry-After"] == "31"
+        assert [query().status_code for _ in range(3)] == [422, 422, 429]
+        assert query().headers["Retry-After"] == "31"
         now[0] += 30
-        assert [ask().status_code for _ in range(2)] == [422, 429]
+        assert [query().status_code for _ in range(2)] == [422, 429]
 
 
 def test_uploads_need_no_key_only_on_loopback(tmp_path, url):
@@ -339,11 +339,11 @@ def test_a_client_that_stops_sending_times_out(door, settings, monkeypatch):
         yield b"{"
         await asyncio.sleep(5)
 
-    async def ask():
+    async def query():
         return await door.api.fastapi.state.uploads.receive(slow(), "x", {})
 
     with pytest.raises(Exception, match="No data within"):
-        door.loop.run(ask())
+        door.loop.run(query())
     assert kept(settings) == []
 
 

@@ -24,18 +24,18 @@ def settings(tmp_path) -> Settings:
     return get_settings(home=tmp_path, sources=(), battle_log_urls=("a=http://a", "b=http://b"))
 
 
-def prober(**answers):
+def prober(**responses):
     """Looks that answer what was said, and count."""
-    asked = []
+    requested = []
 
     def probe(origin, _settings):
-        asked.append(origin.name)
-        answer = answers[origin.name]
+        requested.append(origin.name)
+        answer = responses[origin.name]
         if isinstance(answer, Exception):
             raise answer
         return Probe(origin.where, bool(answer), answer, (origin.name,) if answer else ())
 
-    probe.asked = asked
+    probe.requested = requested
     return probe
 
 
@@ -62,8 +62,8 @@ def test_a_failing_source_is_polled_with_backoff_and_the_others_every_time(setti
     for tick in range(31):
         failures = poll_sources(settings, failures, NOW + tick * 60, probe).failures
 
-    assert probe.asked.count("b") == 31
-    assert probe.asked.count("a") == 16
+    assert probe.requested.count("b") == 31
+    assert probe.requested.count("a") == 16
 
 
 def test_the_first_success_after_failures_is_recorded_once(settings):

@@ -34,7 +34,7 @@ def failed(failures: int, *, failed_at: float, same: int | None = None) -> Reque
     return RequestMemory("m", attempts={DAY: attempt})
 
 
-def asked(**facts) -> RequestMemory:
+def requested(**facts) -> RequestMemory:
     return RequestMemory("m", requests=1, attempts={DAY: Attempt("a", "m-0", **facts)})
 
 
@@ -42,15 +42,15 @@ def asked(**facts) -> RequestMemory:
     ("what", "memory", "due", "busy", "outcome"),
     [
         ("nothing new", EMPTY, {}, (), "nothing"),
-        ("a new day", EMPTY, {DAY: "a"}, (), "ask"),
+        ("a new day", EMPTY, {DAY: "a"}, (), "ready"),
         ("a day that another run works on", EMPTY, {DAY: "a"}, (DAY,), "running"),
-        ("a day whose request runs", asked(), {DAY: "a"}, (), "running"),
-        ("a late log on a day whose request runs", asked(), {DAY: "b"}, (), "running"),
+        ("a day whose request runs", requested(), {DAY: "a"}, (), "running"),
+        ("a late log on a day whose request runs", requested(), {DAY: "b"}, (), "running"),
         ("failed once, a moment ago", failed(1, failed_at=NOW - 1), {DAY: "a"}, (), "waiting"),
-        ("failed once, a minute ago", failed(1, failed_at=NOW - 60), {DAY: "a"}, (), "ask"),
+        ("failed once, a minute ago", failed(1, failed_at=NOW - 60), {DAY: "a"}, (), "ready"),
         ("failed twice, a minute ago", failed(2, failed_at=NOW - 60), {DAY: "a"}, (), "waiting"),
         ("failed for ever", failed(3, failed_at=0), {DAY: "a"}, (), "given up"),
-        ("failed for ever, then its input changed", failed(3, failed_at=0), {DAY: "b"}, (), "ask"),
+        ("failed for ever, then its input changed", failed(3, failed_at=0), {DAY: "b"}, (), "ready"),
         (
             "always new input, always failing",
             failed(9, same=1, failed_at=NOW - 600), {DAY: "b"}, (), "waiting",
@@ -64,7 +64,7 @@ def test_a_due_day_is_requested_or_the_plan_says_why_not(what, memory, due, busy
         plan
         == {
             "nothing": WorkPlan(),
-            "ask": WorkPlan(ready=[DAY]),
+            "ready": WorkPlan(ready=[DAY]),
             "running": WorkPlan(running=[DAY]),
             "waiting": WorkPlan(waiting=plan.waiting),
             "given up": WorkPlan(given_up=[DAY]),
@@ -95,7 +95,7 @@ def test_a_source_is_never_given_up():
     ],
 )
 def test_a_request_is_judged_by_whether_it_helped(what, outcome, due, failures, same):
-    memory = apply_outcomes(asked(), due, {"m-0": outcome}, NOW)
+    memory = apply_outcomes(requested(), due, {"m-0": outcome}, NOW)
 
     attempt = memory.attempts.get(DAY)
     counted = (attempt.failures, attempt.same) if attempt else (None, None)
@@ -104,7 +104,7 @@ def test_a_request_is_judged_by_whether_it_helped(what, outcome, due, failures, 
 
 
 def test_a_request_of_which_dagster_knows_nothing_is_a_failed_one():
-    assert apply_outcomes(asked(), {DAY: "a"}, {}, NOW).attempts[DAY].failures == 1
+    assert apply_outcomes(requested(), {DAY: "a"}, {}, NOW).attempts[DAY].failures == 1
 
 
 def test_pauses_grow_and_end_at_an_hour():

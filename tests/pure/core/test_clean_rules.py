@@ -541,8 +541,8 @@ def test_skills_are_known_by_the_key_that_the_meter_kept_them_under():
 
     log = clean(fight(player(skills=skills)))
 
-    told = (log.skills.columns()[name] for name in ("skill_id", "damage", "skill_name"))
-    assert [*zip(*told, strict=True)] == [(10, 4_000, "Slash"), (11, 2_000, None)]
+    stored = (log.skills.columns()[name] for name in ("skill_id", "damage", "skill_name"))
+    assert [*zip(*stored, strict=True)] == [(10, 4_000, "Slash"), (11, 2_000, None)]
 
 
 def test_hits_come_out_by_player_skill_and_time():

@@ -36,7 +36,7 @@ def fight(encounter="e1", at=FIGHT, region="KR", ntp=None):
 
 
 def attach(players, profiles, fights=None, rules=RULES):
-    """Rows with their profile columns, and which bodies were asked for."""
+    """Rows with their profile columns, and which bodies were requested."""
     index = pa.Table.from_pylist(
         [row for row, _ in profiles],
         schema=pa.schema([RAW_ARMORY_PROFILES.schema.field(c) for c in INDEX_COLUMNS]),
@@ -48,13 +48,13 @@ def attach(players, profiles, fights=None, rules=RULES):
         ),
     )
     rows = CORE_PLAYERS.conform(pa.Table.from_pylist(players)).cast(CORE_PLAYERS.schema)
-    asked = set()
+    requested = set()
 
     def read(ids):
-        asked.update(ids)
+        requested.update(ids)
         return {row["profile_id"]: parsed for row, parsed in profiles if row["profile_id"] in ids}
 
-    return attach_profiles(rows, encounters, index, read, rules), asked
+    return attach_profiles(rows, encounters, index, read, rules), requested
 
 
 def chosen(players, profiles, fights=None, rules=RULES):
@@ -227,8 +227,8 @@ def test_the_logs_own_combat_power_stays_and_the_profiles_stands_in_where_there_
 
 def test_only_the_bodies_that_count_are_read_and_an_unreadable_one_adds_nothing():
     profiles = [profile(f"p{n}", FIGHT - n * SECOND) for n in range(5)] + [profile("x", FIGHT, name="other")]
-    _, asked = attach([player()], profiles)
-    assert asked == {"p0"}
+    _, requested = attach([player()], profiles)
+    assert requested == {"p0"}
 
     index = pa.Table.from_pylist([profiles[0][0]])
     encounters = CORE_ENCOUNTERS.conform(pa.Table.from_pylist([fight()]))

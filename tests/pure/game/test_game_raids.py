@@ -27,7 +27,7 @@ BEFORE_ACT_2 = datetime(2024, 9, 24, 23, tzinfo=UTC)
 BOSSES = [(boss, gate, raid) for raid in RAIDS for gate in raid.gates for boss in gate.bosses]
 
 
-def told(match):
+def described(match):
     return match.raid_name, match.gate_name, match.resolution
 
 
@@ -40,7 +40,7 @@ def test_every_boss_leads_to_its_gate_in_both_languages(boss, gate, raid):
         match = resolve_gate(name)
         assert expected in match.candidates
         if len(match.candidates) == 1:
-            assert (*told(match), match.players) == (*expected, "boss", raid.players)
+            assert (*described(match), match.players) == (*expected, "boss", raid.players)
 
 
 def test_only_two_names_occur_in_more_than_one_gate():
@@ -84,7 +84,7 @@ def test_korean_names_belong_to_bosses_of_the_table():
 def test_the_shared_boss_of_two_raids_is_only_resolved_by_facts(known, raid_name, gate_name, resolution):
     match = resolve_gate(PHANTOM, **known)
 
-    assert told(match) == (raid_name, gate_name, resolution)
+    assert described(match) == (raid_name, gate_name, resolution)
     assert match.players == 8
     assert set(match.candidates) <= {*OLD_GATES, ACT_2}
     assert (raid_name == "Brelshaza") == (match.candidates == OLD_GATES)
@@ -94,7 +94,11 @@ def test_the_day_a_raid_opened_is_counted_in_utc():
     korea = timezone(timedelta(hours=9))
     opening = datetime(2025, 8, 20, 1, tzinfo=korea)
 
-    assert told(resolve_gate("욕망의 주인, 에키드나", fight_started_at=opening)) == ("Echidna", "G2", "time")
+    assert described(resolve_gate("욕망의 주인, 에키드나", fight_started_at=opening)) == (
+        "Echidna",
+        "G2",
+        "time",
+    )
     later = opening + timedelta(hours=9)
     assert resolve_gate("욕망의 주인, 에키드나", fight_started_at=later).resolution == "ambiguous"
 
@@ -103,7 +107,7 @@ def test_the_day_a_raid_opened_is_counted_in_utc():
 def test_an_unknown_boss_is_unknown(name):
     match = resolve_gate(name, difficulty="Hard", boss_max_hp=10**12)
 
-    assert told(match) == (None, None, "unknown")
+    assert described(match) == (None, None, "unknown")
     assert match.candidates == ()
     assert match.players is None
 
@@ -122,7 +126,7 @@ def test_an_unknown_boss_is_unknown(name):
 )
 def test_a_part_of_a_boss_counts_as_the_boss(part, boss, gate):
     assert canonical_boss(part) == boss
-    assert told(resolve_gate(part)) == (*gate, "boss")
+    assert described(resolve_gate(part)) == (*gate, "boss")
 
 
 def test_a_korean_name_of_two_bosses_has_no_canonical_boss():
@@ -148,7 +152,7 @@ def test_every_name_of_a_raid_leads_to_it_and_its_sizes_are_real(raid):
 def test_an_import_names_a_gate_in_its_own_words(raid, gate):
     match = resolve_named_gate(raid, gate)
 
-    assert told(match) == ("Aegir", "G1", "import")
+    assert described(match) == ("Aegir", "G1", "import")
     assert match.players == 8
 
 
@@ -177,7 +181,7 @@ def test_an_import_names_a_gate_in_its_own_words(raid, gate):
     ],
 )
 def test_an_import_is_believed_unless_the_boss_contradicts_it(raid, gate, boss, expected):
-    assert told(resolve_named_gate(raid, gate, boss)) == expected
+    assert described(resolve_named_gate(raid, gate, boss)) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The made-up season, built once."""
+"""The synthetic season, built once."""
 
 from __future__ import annotations
 

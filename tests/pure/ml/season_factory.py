@@ -1,4 +1,4 @@
-"""A small made-up season of one gate whose DPS rises, as ``read_players`` gives its players."""
+"""A small synthetic season of one gate whose DPS rises, as ``read_players`` gives its players."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ DURATION_S = 500
 
 
 def simulated_players(fights, weeks, seed=3, characters=300, *, gate=GATES[0], first_week=0, population=None):
-    """Players of so many cleared fights of one gate, spread over so many weeks from ``first_week`` on."""
+    """Players of N cleared fights of one gate, spread over M weeks from ``first_week`` on."""
     random = np.random.default_rng(seed)
     population = population or build_population(seed, characters)
     rows = []

@@ -1,4 +1,4 @@
-"""Every move of an alias is one row of the history, whoever made it and wherever it was cut off."""
+"""Every move of an alias is one row of the history, by whichever process, and wherever it was interrupted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 
 
 class RegistryInMemory:
-    """What the history asks of a registry, with ten versions; ``fails_at`` cuts it off there."""
+    """What the history needs of a registry, with ten versions; ``fails_at`` cuts it off there."""
 
     model_name = "lostark_dps"
 

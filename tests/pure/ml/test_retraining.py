@@ -177,7 +177,7 @@ class World:
         while self.now - self.start < timedelta(days=days):
             if self.running and self.now - self.running[0] >= self.TAKES:
                 self._end(self.running[1])
-            # As the sensor: it asks nothing while a model is being trained.
+            # As the sensor: it requests nothing while a model is being trained.
             trigger = None if self.running else decide_retraining(self.inputs(), policy)
             if trigger is not None:
                 self.began.append((self.now, trigger.kind))

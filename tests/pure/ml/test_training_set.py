@@ -92,8 +92,8 @@ def test_an_earlier_fight_is_measured_against_its_own_week(season_players, seaso
     assert row["history_residual"] == pytest.approx(past["log_dps"] - peers["log_dps"].median())
 
 
-def test_the_number_of_a_stand_in_reaches_no_feature(season_players):
-    """Exports number stand-ins by damage: "Reaper #4" came fourth. The name is a result of the fight."""
+def test_the_number_of_an_anonymous_player_reaches_no_feature(season_players):
+    """Exports number anonymous players by damage: "Reaper #4" came fourth, a result of the fight."""
     strangers = season_players.assign(is_name_known=False)
     ranked = strangers.groupby("encounter_id")["dps"].rank(ascending=False)
     numbered = [f"Reaper #{n:.0f}" for n in ranked], [f"Reaper #{9 - n:.0f}" for n in ranked]

@@ -89,11 +89,11 @@ def test_an_error_is_written_with_its_traceback_on_one_line(tmp_path):
 
 
 def test_services_also_write_to_stderr(tmp_path, capsys):
-    configure_logs(get_settings(home=tmp_path), "stand-in", stderr=True)
+    configure_logs(get_settings(home=tmp_path), "mock-server", stderr=True)
     get_logger().info("started")
 
     captured = capsys.readouterr()
-    assert json.loads(captured.err)["process"] == "stand-in"
+    assert json.loads(captured.err)["process"] == "mock-server"
     assert captured.out == ""
 
 

@@ -27,7 +27,7 @@ def ago(hours):
 
 
 @pytest.mark.parametrize(
-    ("asked", "due"),
+    ("requested", "due"),
     [
         ({}, ["a"]),
         ({"a": (ago(5.99), "found")}, []),
@@ -39,8 +39,8 @@ def ago(hours):
         ({"b": (ago(1), "found")}, ["a"]),
     ],
 )
-def test_a_character_is_not_requested_again_while_its_response_is_fresh(asked, due):
-    assert characters_due([("a", ago(2))], asked, NOW, FRESHNESS) == CharacterChoice(due, 1, 1 - len(due))
+def test_a_character_is_not_requested_again_while_its_response_is_fresh(requested, due):
+    assert characters_due([("a", ago(2))], requested, NOW, FRESHNESS) == CharacterChoice(due, 1, 1 - len(due))
 
 
 def test_players_of_the_newest_fights_come_first_and_each_once():
@@ -105,7 +105,7 @@ def test_players_and_last_responses_are_read_from_the_lake(tmp_path):
     everywhere = Freshness(regions=frozenset({"KR", "NAE"}))
     assert choose_characters(lake, NOW, everywhere).due == ["치명", "Western", "이다"]
 
-    answers = [
+    responses = [
         ("치명", ago(8), "found"),
         ("치명", ago(1), "found"),
         ("이다", ago(7), "found"),
@@ -115,7 +115,7 @@ def test_players_and_last_responses_are_read_from_the_lake(tmp_path):
         RAW_ARMORY_PROFILES,
         rows(
             RAW_ARMORY_PROFILES,
-            [{"character_name": n, "fetched_at": at, "status": s, "body": b""} for n, at, s in answers],
+            [{"character_name": n, "fetched_at": at, "status": s, "body": b""} for n, at, s in responses],
         ),
     )
     assert choose_characters(lake, NOW, FRESHNESS) == CharacterChoice(["Regionless", "이다"], 3, 1)
