@@ -7,6 +7,7 @@ ends with the encounters: after a crash the batch is still due, and its rows are
 from __future__ import annotations
 
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,11 @@ COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "
 _RAW_COLUMNS = ["log_id", "source", "source_log_id", "log_format", "fight_date", "fetched_at", "payload"]
 ENCOUNTERS_PER_BATCH = 10_000
 """Encounters whose fights are resolved at once; a longer range of days takes several batches and commits."""
+LOCKED_BATCHES = 4
+"""Batches that are cleaned before others may clean theirs."""
+FEW_LOGS = 20
+_YIELD_LOCK_S = 0.1
+"""Processes that wait for the lock poll it every 50 ms."""
 _ASSIGNMENT_COLUMNS = tuple(f.name for f in fields(Assignment))
 Progress = Callable[[int, int], None]
 """Called with logs cleaned and logs due."""
@@ -88,24 +94,49 @@ def clean_days(
     """
     days = None if days is None else set(days)
     run = CoreRun(days=set(days or ()))
-    with lake.lock("core"):
-        run.raw_version = lake.version("raw_battle_logs")
-        due, seen, since = due_logs(lake, days, only=only, force=force)
-        run.due = len(due)
-        raw_rows = read_raw(lake, due, since)
-        for cleaned in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
-            for part in _valid_parts(lake, cleaned, rules):
-                _record(run, part.tables, part.findings)
-                _commit(lake, part.tables, part.batch)
-            if progress:
-                progress(run.encounters + sum(run.quarantined.values()), run.due)
-        # All days if all were requested: a run that died after its last batch resolved none of its fights.
-        unresolved = run.days if days is not None else lake.days("core_encounters")
-        for some_days in split_batches(unresolved, lake.rows_by_day("core_encounters"), ENCOUNTERS_PER_BATCH):
-            changed, changed_days = resolve_fights(lake, some_days)
-            run.changed_fights += changed
-            run.days |= changed_days
-    return run
+    todo = only
+    while True:
+        # Locked part by part: a single log need not wait for an import of thousands.
+        with lake.lock("core"):
+            is_first = todo is only
+            if is_first:
+                run.raw_version = lake.version("raw_battle_logs")
+            due, seen, since = due_logs(lake, days, only=todo, force=force)
+            if is_first:
+                run.due = len(due)
+            part = _first_logs(lake, due, LOCKED_BATCHES * batch_bytes)
+            raw_rows = read_raw(lake, part, since)
+            for cleaned in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
+                for valid in _valid_parts(lake, cleaned, rules):
+                    _record(run, valid.tables, valid.findings)
+                    _commit(lake, valid.tables, valid.batch)
+                if progress:
+                    progress(run.encounters + sum(run.quarantined.values()), run.due)
+            todo = due - part
+            if not todo:
+                _resolve_days(lake, run, days)
+                return run
+        time.sleep(_YIELD_LOCK_S)
+
+
+def _first_logs(lake: Lake, due: set[str], most_bytes: int) -> set[str]:
+    """The earliest of the ``due`` logs, up to ``most_bytes`` of payload; at least one."""
+    if len(due) <= FEW_LOGS:
+        return due
+    columns = ["log_id", "fight_date", "payload_bytes"]
+    rows = lake.read("raw_battle_logs", columns=columns, where=pc.field("log_id").isin(sorted(due)))
+    rows = rows.sort_by([("fight_date", "ascending"), ("log_id", "ascending")])
+    before = np.cumsum(rows["payload_bytes"].to_numpy()) - rows["payload_bytes"].to_numpy()
+    return set(rows["log_id"].to_numpy()[before < most_bytes])
+
+
+def _resolve_days(lake: Lake, run: CoreRun, days: set[date] | None) -> None:
+    # All days if all were requested: a run that died after its last batch resolved none of its fights.
+    unresolved = run.days if days is not None else lake.days("core_encounters")
+    for some_days in split_batches(unresolved, lake.rows_by_day("core_encounters"), ENCOUNTERS_PER_BATCH):
+        changed, changed_days = resolve_fights(lake, some_days)
+        run.changed_fights += changed
+        run.days |= changed_days
 
 
 def due_logs(

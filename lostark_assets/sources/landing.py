@@ -1,17 +1,19 @@
 """The landing folder: uploaded files until they are collected, and their results.
 
-``landing/SOURCE.TICKET/NAME`` is one upload. Beside it are ``.ticket.json`` (what was accepted) and, once it
-was collected, ``.collected.json``; the file itself is then deleted, since its logs are in the raw table. A
-file that is still being received is in ``landing/.incoming``, where the collector ignores it.
+``landing/SOURCE.TICKET/NAME`` is one upload, with ``.ticket.json`` (what was accepted) beside it. Once it
+was collected, the folder has ``.collected.json`` and is ``landing/.collected/TICKET``: pending uploads are
+found without reading old ones. The file itself is deleted, since its logs are in the raw table. A file that
+is still being received is in ``landing/.incoming``, where the collector ignores it.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from lostark_assets.errors import NotFound
 from lostark_assets.sources.collect import Collected
 
 INCOMING = ".incoming"
+COLLECTED = ".collected"
 TICKET_PATTERN = r"^[0-9a-f]{32}$"
 KEPT = timedelta(days=30)
 """How long tickets are kept."""
@@ -98,7 +101,7 @@ class Landing:
 
     def waiting(self) -> list[Landed]:
         """Uploads that are not collected yet, in the order of their folders."""
-        return [landed for landed in self._all() if landed.result is None]
+        return list(self._pending())
 
     def waiting_bytes(self) -> int:
         """Disk space of pending uploads, including those being received."""
@@ -112,7 +115,9 @@ class Landing:
             NotFound: there is none, or it has expired.
         """
         if re.match(TICKET_PATTERN, ticket):
-            for folder in self.folder.glob(f"*.{ticket}"):
+            done = self.folder / COLLECTED / ticket
+            # Again at last: it may be collected, which moves it, between the two.
+            for folder in (done, *self.folder.glob(f"*.{ticket}"), done):
                 landed = _landed(folder)
                 if landed is not None:
                     return landed
@@ -122,19 +127,18 @@ class Landing:
 
     def clean_up(self, now: datetime) -> None:
         """Remove old tickets, and the remains of interrupted uploads."""
-        for landed in self._all():
-            if landed.result is not None and landed.result.at < now - KEPT:
-                shutil.rmtree(landed.folder, ignore_errors=True)
-        floor = time.time() - _ABANDONED.total_seconds()
-        for folder in self.folder.glob(f"{INCOMING}/*"):
-            if folder.stat().st_mtime < floor:
+        for kind, kept in ((COLLECTED, KEPT), (INCOMING, _ABANDONED)):
+            for folder in _older_than(self.folder / kind, now - kept):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _all(self) -> Iterator[Landed]:
+    def _pending(self) -> Iterator[Landed]:
         for folder in sorted(self.folder.glob("[!.]*")):
             landed = _landed(folder)
-            if landed is not None:
+            if landed is not None and landed.result is None:
                 yield landed
+            elif landed is not None:
+                # Collected by older code, or by a process that was stopped before it could move the folder.
+                _move_away(landed)
 
 
 def record_result(path: str, done: Collected, error: str | None = None) -> None:
@@ -157,6 +161,20 @@ def record_result(path: str, done: Collected, error: str | None = None) -> None:
     )
     _write(landed.folder / _RESULT, result)
     landed.file.unlink(missing_ok=True)
+    _move_away(landed)
+
+
+def _move_away(landed: Landed) -> None:
+    """Move a collected upload to where pending ones are not looked for."""
+    folder = landed.folder.parent / COLLECTED
+    folder.mkdir(exist_ok=True)
+    with suppress(FileNotFoundError):
+        landed.folder.rename(folder / landed.ticket.ticket)
+
+
+def _older_than(folder: Path, floor: datetime) -> Iterator[Path]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        yield from (Path(entry) for entry in entries if entry.stat().st_mtime < floor.timestamp())
 
 
 def safe_name(name: str) -> str:

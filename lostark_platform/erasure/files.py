@@ -45,7 +45,7 @@ def redact_files(settings: Settings, player: str) -> dict[str, int]:
     texts = {
         "log files": _list_files(settings.logs_dir),
         "Dagster's captured output": _list_files(settings.dagster_home),
-        "tickets of uploads": settings.landing_dir.glob("*/.*.json"),
+        "tickets of uploads": settings.landing_dir.rglob(".*.json"),
     }
     done = {place: sum(_redact(path, player) for path in files) for place, files in texts.items()}
     done["ledger of collections"] = _redact_ledger(settings.state_dir / LEDGER_FILE, player)

@@ -42,19 +42,19 @@ def main() -> None:
         uploads = list(_write_uploads(Path(folder) / "uploads", arguments.uploads + 1))
         if arguments.history:
             _ingest_history(home, Path(folder) / "encounters.db", arguments.history)
-        with _platform(home) as (api, process):
+        with running_platform(home) as (api, process):
             _send_and_wait(api, uploads[0])  # first runs import and compile
             time.sleep(arguments.idle)
-            idle = _cpu_rate(process, arguments.idle)
+            idle = cpu_rate(process, arguments.idle)
             waits, costs = [], []
             for path in uploads[1:]:
-                started, before = time.monotonic(), _cpu_s(process)
+                started, before = time.monotonic(), cpu_s(process)
                 _send_and_wait(api, path)
                 waits.append(time.monotonic() - started)
                 # What follows the page (tables across days, scores) belongs to the upload too.
                 time.sleep(arguments.idle)
                 took = time.monotonic() - started
-                costs.append(_cpu_s(process) - before - idle * took)
+                costs.append(cpu_s(process) - before - idle * took)
     waits.sort()
     p95 = waits[min(len(waits) - 1, round(0.95 * (len(waits) - 1)))]
     print(f"{len(waits)} uploads into a lake of {arguments.history:,} fights; idle {idle:.1%} of a core")
@@ -84,12 +84,13 @@ def _ingest_history(home: Path, path: Path, fights: int) -> None:
 
 
 @contextmanager
-def _platform(home: Path) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+def running_platform(home: Path, **variables: str) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+    """``lostark up`` on ports of its own, with a client of its API."""
     port = _free_port()
     env = {
         **os.environ,
         "LOSTARK_HOME": str(home),
-        "LOSTARK_SOURCES": str(home.parent / "no-source-yet"),
+        **(variables or {"LOSTARK_SOURCES": str(home.parent / "no-source-yet")}),
         "LOSTARK_API_PORT": str(port),
         "LOSTARK_DAGSTER_PORT": str(_free_port()),
         "LOSTARK_MLFLOW_PORT": str(_free_port()),
@@ -125,7 +126,7 @@ def _send_and_wait(api: httpx.Client, path: Path) -> None:
     raise RuntimeError(f"not served after {_UPLOAD_TIMEOUT_S:g} s: {document}")
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
     """CPU seconds of the process tree so far, those of ended children too."""
     total = 0.0
     for one in [process, *process.children(recursive=True)]:
@@ -137,10 +138,11 @@ def _cpu_s(process: psutil.Process) -> float:
     return total
 
 
-def _cpu_rate(process: psutil.Process, seconds: float) -> float:
-    before = _cpu_s(process)
+def cpu_rate(process: psutil.Process, seconds: float) -> float:
+    """CPU seconds a second over the next ``seconds``."""
+    before = cpu_s(process)
     time.sleep(seconds)
-    return (_cpu_s(process) - before) / seconds
+    return (cpu_s(process) - before) / seconds
 
 
 def _free_port() -> int:

@@ -649,3 +649,24 @@ def test_a_broken_upload_goes_to_quarantine_and_the_rest_goes_in(tmp_path, lake)
 
     assert (taken.new, run.quarantined) == (1, {"invalid_json": 1})
     assert take(lake, source).new == 0
+
+
+def test_a_long_cleaning_lets_others_clean_in_between(db, lake, expected, monkeypatch):
+    """Part by part, with the lock released: the others' logs are in, and no row is there twice."""
+    monkeypatch.setattr(pipeline, "FEW_LOGS", 0)
+    monkeypatch.setattr(pipeline, "LOCKED_BATCHES", 1)
+    cleaned = []
+
+    def clean_meanwhile(_seconds: float) -> None:
+        if not cleaned:
+            cleaned.append(0)  # the other run sleeps too
+            take(lake, Slice(db, lambda number: number > 7))
+            cleaned[0] = tidy(lake, batch_bytes=1).encounters
+
+    take(lake, Slice(db, lambda number: number <= 7))
+    monkeypatch.setattr(pipeline.time, "sleep", clean_meanwhile)
+    first = tidy(lake, batch_bytes=1)
+
+    assert cleaned[0] > 0
+    assert first.due > first.encounters > 0
+    assert contents(lake) == expected

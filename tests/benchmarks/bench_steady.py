@@ -1,0 +1,71 @@
+"""A service that gains a fight every few seconds: the platform's cost above idling, and whether it keeps up.
+
+Two platforms run one after the other, each on a mock server with the same history: one that stands still, one
+that grows. The backlog is what the service has and the core tables don't.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bench_live import cpu_rate, running_platform
+
+GOAL_ABOVE_IDLE = 0.15
+_SETTLE_S = 60.0
+
+
+def main() -> None:
+    """Print the share of a core above idling, and the backlog at the beginning and at the end."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=float, default=15.0, help="seconds between fights")
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--history", type=int, default=60)
+    arguments = parser.parse_args()
+    idle, _ = _measure(0.0, arguments.minutes, arguments.history)
+    used, backlogs = _measure(arguments.every, arguments.minutes, arguments.history)
+    above = f"{used - idle:.1%} above idling at {idle:.1%} (goal at every 15 s: {GOAL_ABOVE_IDLE:.0%})"
+    print(f"a fight every {arguments.every:g} s: {used:.1%} of a core, {above}")
+    print(f"backlog: {backlogs[0]} logs at the beginning, {backlogs[1]} at the end")
+
+
+def _measure(every_s: float, minutes: float, history: int) -> tuple[float, tuple[int, int]]:
+    from lostark_simulator.mock_server.config import MockServerConfig
+    from lostark_simulator.mock_server.running import mock_server_process
+
+    config = MockServerConfig(history=history, new_fight_every_s=every_s, hits_per_player=600)
+    with tempfile.TemporaryDirectory() as folder, mock_server_process(config) as url:
+        started, home = time.monotonic(), Path(folder) / "home"
+
+        def backlog() -> int:
+            grown = int((time.monotonic() - started) / every_s) if every_s else 0
+            return history + grown - _processed(home)
+
+        with running_platform(home, LOSTARK_BATTLE_LOG_URLS=f"bench={url}") as (_, process):
+            deadline = time.monotonic() + 600
+            while backlog() > max(5, history // 20):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{backlog()} logs of the history are still not processed")
+                time.sleep(2.0)
+            time.sleep(_SETTLE_S)
+            before = backlog()
+            rate = cpu_rate(process, 60 * minutes)
+            return rate, (before, backlog())
+
+
+def _processed(home: Path) -> int:
+    from lostark_assets.lake.tables import open_lake
+    from lostark_assets.settings import get_settings
+
+    lake = open_lake(get_settings(home=home))
+    refused = lake.read("core_quarantine", columns=["scope"])["scope"].to_pylist().count("log")
+    return lake.count("core_encounters") + refused
+
+
+if __name__ == "__main__":
+    main()
