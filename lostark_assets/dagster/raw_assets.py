@@ -45,7 +45,7 @@ def raw_assets() -> list[dg.AssetsDefinition]:
     ) -> Iterator[Any]:
         wanted = set(context.partition_keys)
         origins = configured_origins(settings)
-        done, failed = collect_origins(context.log, origins, lake, settings, context.run_id, wanted)
+        done, failed = collect_origins(context.log, origins, lake, settings, context.run.run_id, wanted)
         yield dg.MaterializeResult(asset_key=RAW, metadata=raw_metadata(lake, wanted, done))
         yield from raw_check_results(lake, wanted, done, context.selected_asset_check_keys)
         if failed:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from lostark_assets.automation.requests import run_config
 from lostark_assets.contracts import expectations
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.lake.tables import Lake
@@ -171,7 +172,8 @@ def test_a_failed_refresh_is_requested_again_the_next_day(platform):
 def test_styles_wait_while_fights_are_being_scored(platform):
     write(platform.lake, characters(60, specs=2))
     job = platform.defs.resolve_job_def(SCORE_JOB)
-    run = platform.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    config = run_config(SCORE_JOB, {"days": ["2026-09-02"]})
+    run = platform.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, run_config=config)
     waiting = platform.tick("due_player_clusters")
     platform.instance.report_run_canceled(run)
 
