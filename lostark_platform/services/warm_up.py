@@ -11,11 +11,15 @@ import os
 import traceback
 
 import alembic.command  # noqa: F401 - publishing imports it when it migrates
+import narwhals as nw
 import numpy as np
 import pandas as pd
+import polars as pl
 import psycopg  # noqa: F401
 import pyarrow as pa
+import pyarrow.acero
 import pyarrow.dataset
+from dagster import DagsterInstance
 
 from lostark_assets.core.skill_scan import scan_skills
 from lostark_assets.stats.hits import hit_figures
@@ -39,7 +43,14 @@ def warm_up() -> None:
     flags = ("is_crit", "is_back_attack", "is_front_attack")
     hit_figures(pa.table(hits | {name: pa.array([True]) for name in flags}), {"a": 1000})
     pool_percentiles(np.array([0]), np.array([0]), np.array([1.0]), np.array([True]), np.array([1.0]))
+    nw.from_native(pl.DataFrame({"a": [1]})).collect_schema()
     pd.DataFrame({"at": pd.to_datetime(["2026-01-01"], utc=True)}).groupby("at").size()
+
+
+def open_instance() -> None:
+    """Open and close the Dagster instance of the environment: its storages are imported when it is opened."""
+    with DagsterInstance.get() as instance:
+        instance.get_runs_count()
 
 
 def load_code_location(module: str) -> None:
@@ -51,5 +62,6 @@ if MODULE_VARIABLE in os.environ:
     try:
         load_code_location(os.environ[MODULE_VARIABLE])
         warm_up()
+        open_instance()
     except Exception:  # noqa: BLE001 - the fork server must start: runs do what is missing, or fail with the reason
         traceback.print_exc()

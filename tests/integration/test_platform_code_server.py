@@ -40,14 +40,15 @@ def test_only_fresh_interpreters_are_replaced():
     assert code_server._fork_from_server() is multiprocessing.get_context()
 
 
-def test_warming_up_starts_no_thread_and_loads_what_a_run_needs():
+def test_warming_up_starts_no_thread_and_loads_what_a_run_needs(tmp_path):
     code = """
 import os, sys
 import pandas, polars, pyarrow.dataset, psycopg, numba
 threads = set(os.listdir("/proc/self/task"))
-from lostark_platform.services.warm_up import load_code_location, warm_up
+from lostark_platform.services.warm_up import load_code_location, open_instance, warm_up
 load_code_location("lostark_assets.definitions")
 warm_up()
+open_instance()
 started = set(os.listdir("/proc/self/task")) - threads
 names = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in started]
 from lostark_assets.core import skill_scan
@@ -55,7 +56,8 @@ from lostark_assets.stats import hits, percentiles
 kernels = [skill_scan._scan, hits._scan, percentiles._slide]
 print([name for name in names if "jemalloc" not in name], [len(k.signatures) for k in kernels])
 """
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}  # as the platform sets it
+    # As the platform sets them.
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "DAGSTER_HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env, timeout=300
     )
