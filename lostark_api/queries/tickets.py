@@ -61,6 +61,7 @@ def describe_ticket(
     reasons: Counter[str],
     refused: int,
     fights: list[dict[str, Any]],
+    uploads_before: int | None,
 ) -> dict[str, Any]:
     """The ticket as the API returns it."""
     ticket, result = landed.ticket, landed.result
@@ -70,6 +71,7 @@ def describe_ticket(
         "state": state,
         "is_final": state in ("published", "refused"),
         "received_at": ticket.received_at,
+        "uploads_before": uploads_before,
         "name": ticket.name,
         "format": ticket.log_format,
         "size_bytes": ticket.bytes,

@@ -53,6 +53,9 @@ class UploadTicket(Body):
     state: Literal["received", "collected", "cleaned", "published", "refused"]
     is_final: bool = Field(description="whether the state is final")
     received_at: AwareDatetime
+    uploads_before: int | None = Field(
+        description="uploads that were received earlier and still wait to be collected; null once this one is"
+    )
     name: str = Field(description="the file's name, as stored")
     format: str
     size_bytes: int

@@ -245,17 +245,15 @@ def _valid_parts(lake: Lake, batch: _Batch, rules: Rules) -> list[_Part]:
     Raises:
         Exception: what the batch raised, if none of several logs passes: the rules are at fault then.
     """
-    try:
-        return [_validate_batch(lake, batch, rules)]
-    except (TransientError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        rows = list(read_raw(lake, set(batch.log_ids)))
-        parts = _divide(lake, batch, rows, rules, error)
-        refused = sum(part.refused for part in parts)
-        if refused > 1 and not any(part.tables["core_encounters"].num_rows for part in parts):
-            raise
-        return parts
+    whole = _try_to_validate(lake, batch, rules)
+    if isinstance(whole, _Part):
+        return [whole]
+    rows = list(read_raw(lake, set(batch.log_ids)))
+    parts = _divide(lake, batch, rows, rules, whole)
+    refused = sum(part.refused for part in parts)
+    if refused > 1 and not any(part.tables["core_encounters"].num_rows for part in parts):
+        raise whole
+    return parts
 
 
 def _divide(
@@ -271,13 +269,19 @@ def _divide(
         part = _Batch(batch.is_seen, batch.stamp)
         for row in half:
             part.add(row, rules)
-        try:
-            parts.append(_validate_batch(lake, part, rules))
-        except (TransientError, OSError, MemoryError):
-            raise
-        except Exception as raised:  # noqa: BLE001 - whatever a log makes a rule raise, it alone is refused
-            parts += _divide(lake, part, half, rules, raised)
+        found = _try_to_validate(lake, part, rules)
+        parts += [found] if isinstance(found, _Part) else _divide(lake, part, half, rules, found)
     return parts
+
+
+def _try_to_validate(lake: Lake, batch: _Batch, rules: Rules) -> _Part | Exception:
+    """The validated batch, or what its logs made a rule raise; what the machine raises is raised."""
+    try:
+        return _validate_batch(lake, batch, rules)
+    except (TransientError, OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a log makes a rule raise, it alone is refused
+        return error
 
 
 def _validate_batch(lake: Lake, batch: _Batch, rules: Rules) -> _Part:

@@ -103,6 +103,12 @@ class Landing:
         """Uploads that are not collected yet, in the order of their folders."""
         return list(self._pending())
 
+    def count_before(self, landed: Landed) -> int | None:
+        """Uploads that were received before ``landed`` and still wait; None if it is collected already."""
+        if landed.result is not None:
+            return None
+        return sum(one.ticket.received_at < landed.ticket.received_at for one in self.waiting())
+
     def waiting_bytes(self) -> int:
         """Disk space of pending uploads, including those being received."""
         files = self.folder.glob(f"{INCOMING}/*/*")

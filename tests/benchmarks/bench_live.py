@@ -1,4 +1,4 @@
-"""From the POST of an upload until its fight is on /v1/fights, on a platform of its own.
+"""From the POST of an upload until its fight has a report at /v1/fights, on a platform of its own.
 
 ``lostark up`` runs in a new data folder without a source; ``--history`` fights are ingested before. Then
 uploads of one fight each are sent, one after the other. Printed: seconds until the fight is served, and CPU
@@ -28,6 +28,8 @@ GOAL_P50_S, GOAL_P95_S, GOAL_CPU_S = 5.0, 10.0, 3.0
 _LOSTARK = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()"]
 _READY_TIMEOUT_S, _UPLOAD_TIMEOUT_S = 600.0, 300.0
 _POLL_EVERY_S = 0.1
+_SETTLE_S = 60.0
+"""What follows the first upload, and the start, is over by then."""
 
 
 def main() -> None:
@@ -44,7 +46,7 @@ def main() -> None:
             _ingest_history(home, Path(folder) / "encounters.db", arguments.history)
         with running_platform(home) as (api, process):
             _send_and_wait(api, uploads[0])  # first runs import and compile
-            time.sleep(arguments.idle)
+            time.sleep(_SETTLE_S)
             idle = cpu_rate(process, arguments.idle)
             waits, costs = [], []
             for path in uploads[1:]:
@@ -119,8 +121,7 @@ def _send_and_wait(api: httpx.Client, path: Path) -> None:
         document = api.get(ticket).json()
         if document["fights"]:
             fight = document["fights"][0]["fight_id"]
-            listed = api.get("/v1/fights", params={"limit": 50}).json()["fights"]
-            if any(one["fight_id"] == fight for one in listed):
+            if api.get(f"/v1/fights/{fight}").status_code == httpx.codes.OK:
                 return
         time.sleep(_POLL_EVERY_S)
     raise RuntimeError(f"not served after {_UPLOAD_TIMEOUT_S:g} s: {document}")

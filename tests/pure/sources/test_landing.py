@@ -86,3 +86,15 @@ def test_an_interrupted_upload_is_removed_after_hours(landing: Landing) -> None:
 
     landing.clean_up(NOW + timedelta(hours=7))
     assert not path.parent.exists()
+
+
+def test_an_upload_counts_those_that_wait_before_it(landing: Landing) -> None:
+    first, second = accept(landing), accept(landing)
+    later = msgspec.structs.replace(second.ticket, received_at=NOW + timedelta(seconds=1))
+    (second.folder / ".ticket.json").write_bytes(msgspec.json.encode(later))
+    second = landing.find(later.ticket)
+
+    assert (landing.count_before(first), landing.count_before(second)) == (0, 1)
+    collect(first)
+    assert landing.count_before(landing.find(first.ticket.ticket)) is None
+    assert landing.count_before(second) == 0
