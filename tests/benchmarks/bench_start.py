@@ -1,4 +1,4 @@
-"""Starting: imports of the commands, and `lostark ingest --run` of four logs into a new home and an existing one.
+"""Starting: imports, and ``lostark ingest --run`` of four logs into a new home and an existing one.
 
 CPU seconds and peak memory are those of the command and of the processes that it waits for.
 """
