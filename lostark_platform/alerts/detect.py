@@ -128,7 +128,9 @@ def failed_runs(facts: Facts) -> list[Problem]:
 
 
 def _is_of_a_source(unit: FailedUnit, collections: Sequence[CollectionRecord]) -> bool:
-    return (unit.step or "").startswith(COLLECTING_STEPS) and any(
+    # A run over fight days collects nothing, though a source may fail beside it.
+    collects = (unit.step or "").startswith(COLLECTING_STEPS) and not _is_day(unit.first)
+    return collects and any(
         record.outcome != "ok" and unit.started_at <= record.ended_at <= unit.ended_at
         for record in collections
     )

@@ -126,6 +126,13 @@ def test_a_collection_that_failed_with_its_source_is_reported_for_the_source():
     ]
 
 
+def test_days_that_fail_while_a_source_fails_are_a_problem_of_their_own():
+    units = failed(run("2026-10-01", succeeded=False, step="ingest_op", error="1 problems"))
+    during = collection(ended_at=NOW - HOUR - MINUTE, outcome="unavailable")
+
+    assert find_keys(failed_units=units, collections=[during]) == ["run_failed:fight_days"]
+
+
 # Sources
 
 
