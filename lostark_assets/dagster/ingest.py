@@ -81,17 +81,17 @@ def ingest_op(
     if config.sources:
         run.collect(watched_origins(settings), set(config.sources))
         yield from run.take_events()
+    tried: set[str] = set()
     for _ in range(_MAX_UPLOAD_ROUNDS):
-        # What is uploaded meanwhile belongs to this run.
-        uploads = list_uploads(settings) if config.uploads else []
+        # What is uploaded meanwhile belongs to this run; what could not be collected is left to the next.
+        waiting = list_uploads(settings) if config.uploads else []
+        uploads = [upload for upload in waiting if upload.where not in tried]
         if not uploads:
             break
-        before = len(run.failed)
+        tried.update(upload.where for upload in uploads)
         run.collect(uploads, None)
         run.process()
         yield from run.take_events()
-        if len(run.failed) > before:
-            break
     run.process()
     if config.tables:
         run.publish_tables()

@@ -194,6 +194,30 @@ def test_what_is_uploaded_while_uploads_are_ingested_belongs_to_the_same_run(
     assert lake.count("core_encounters") == 3
 
 
+def test_an_upload_that_cannot_be_read_stops_no_later_one(
+    settings: Settings, lake: Lake, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch
+) -> None:
+    broken = upload(settings, tmp_path, seed=5)
+    broken.file.write_bytes(b"no battle log")
+    clean_days, seeds = ingest.clean_days, iter([7])
+
+    def clean_while_uploading(*arguments: Any, **options: Any) -> Any:
+        if (seed := next(seeds, None)) is not None:
+            upload(settings, tmp_path, seed=seed)
+        return clean_days(*arguments, **options)
+
+    monkeypatch.setattr(ingest, "clean_days", clean_while_uploading)
+    upload(settings, tmp_path, seed=6)
+
+    # It is the uploader's problem, which the ticket reports, and no alert of the operator's.
+    assert run(settings, instance, uploads=True).success
+    assert open_landing(settings).waiting() == []
+    assert lake.count("core_encounters") == 2
+    found = open_landing(settings).find(broken.ticket.ticket).result
+    assert found is not None
+    assert found.error
+
+
 def test_fight_days_of_a_long_collection_are_published_before_it_ends(
     settings: Settings, lake: Lake, instance: dg.DagsterInstance, database: str, monkeypatch
 ) -> None:
