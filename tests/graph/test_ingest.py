@@ -194,7 +194,7 @@ def test_what_is_uploaded_while_uploads_are_ingested_belongs_to_the_same_run(
     assert lake.count("core_encounters") == 3
 
 
-def test_an_upload_that_cannot_be_read_stops_no_later_one(
+def test_an_upload_that_is_no_battle_log_stops_no_later_one(
     settings: Settings, lake: Lake, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch
 ) -> None:
     broken = upload(settings, tmp_path, seed=5)
@@ -213,9 +213,7 @@ def test_an_upload_that_cannot_be_read_stops_no_later_one(
     assert run(settings, instance, uploads=True).success
     assert open_landing(settings).waiting() == []
     assert lake.count("core_encounters") == 2
-    found = open_landing(settings).find(broken.ticket.ticket).result
-    assert found is not None
-    assert found.error
+    assert lake.read("core_quarantine")["reason_code"].to_pylist() == ["invalid_json"]
 
 
 def test_fight_days_of_a_long_collection_are_published_before_it_ends(
