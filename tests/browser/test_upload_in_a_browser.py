@@ -146,7 +146,7 @@ def test_a_real_database_becomes_fight_reports_with_the_numbers_that_the_meter_s
     send(page, platform.site, DATABASE)
     waits_for(page, translate("en", "upload.received"))
     assert platform.work("new_battle_logs") == ["ingest"]
-    waits_for(page, "Published.")
+    waits_for(page, translate("en", "upload.published"))
     assert platform.work("due_across_days") == ["across_days"]
 
     address_of_ticket = page.url
@@ -172,7 +172,7 @@ def test_a_real_database_becomes_fight_reports_with_the_numbers_that_the_meter_s
 
     phone = opened("ko", 390)
     phone.goto(address_of_ticket)
-    waits_for(phone, "게시되었습니다.")
+    waits_for(phone, translate("ko", "upload.published"))
     assert results(phone)[2].startswith(f"{get_label('raid', 'Valtan', 'ko')} 1관문 · ")
     assert phone.locator("[data-upload-logs]").inner_text().startswith("로그 5개: 신규 5개")
     assert not is_too_wide(phone)
@@ -199,7 +199,7 @@ def test_a_log_that_cleaning_refuses_is_shown_with_its_reason_in_the_readers_lan
     send(page, platform.site, file)
     waits_for(page, translate("ko", "upload.received"))
     assert platform.work("new_battle_logs") == ["ingest"]
-    waits_for(page, "사용할 수 있는 기록이 없습니다.")
+    waits_for(page, translate("ko", "upload.refused"))
     [reason] = platform.lake.read("core_quarantine", columns=["reason_code"])["reason_code"].to_pylist()
     assert results(page) == [f"{translate('ko', f'quarantine.{reason}')} ({reason}: 1)"]
     assert not is_too_wide(page)
