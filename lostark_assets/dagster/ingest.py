@@ -30,7 +30,7 @@ from lostark_assets.dagster.raw_assets import (
     raw_check_results,
     raw_metadata,
 )
-from lostark_assets.dagster.results import asset_events
+from lostark_assets.dagster.results import asset_events, failed_checks
 from lostark_assets.dagster.stats_assets import DAILY, daily_findings, daily_metadata
 from lostark_assets.dagster.stats_checks import stats_check_results
 from lostark_assets.errors import ContractViolated, LostarkError
@@ -186,18 +186,19 @@ class _Ingest:
                 progress=lambda done, due: self._context.log.info("cleaned %d of %d logs", done, due),
             )
         except ContractViolated as error:
-            self._report(core_check_results(error.findings, lake, None))
+            self._events += asset_events(core_check_results(error.findings, lake, None), (), _CODE_VERSIONS)
             raise
         days = days | core.days
-        if core.due or core.changed_fights:
-            self._report_core(sorted(days), core)
+        # A failed check blocks what follows, as it does between the assets.
+        passed = not (core.due or core.changed_fights) or self._report_core(sorted(days), core)
         started = self._clock("clean", started)
-        self._compute(due_stats_days(lake, days))
+        passed = passed and self._compute(due_stats_days(lake, days))
         started = self._clock("compute", started)
-        self._publish(days)
+        if passed:
+            self._publish(days)
         self._clock("publish", started)
 
-    def _report_core(self, days: list[date], run: CoreRun) -> None:
+    def _report_core(self, days: list[date], run: CoreRun) -> bool:
         lake = self._lake
         self._counts["logs cleaned"] += run.encounters
         self._counts["logs refused"] += sum(run.quarantined.values())
@@ -208,16 +209,16 @@ class _Ingest:
             ),
             [day.isoformat() for day in days],
         )
-        self._report(core_check_results(core_findings(lake, days, run), lake, None))
+        return self._report(core_check_results(core_findings(lake, days, run), lake, None))
 
-    def _compute(self, days: list[date]) -> None:
+    def _compute(self, days: list[date]) -> bool:
         if not days:
-            return
+            return True
         lake = self._lake
         try:
             run = compute_days(lake, days, self._settings.engine, run_id=self._context.run_id)
         except ContractViolated as error:
-            self._report(stats_check_results(error.findings, lake, None))
+            self._events += asset_events(stats_check_results(error.findings, lake, None), (), _CODE_VERSIONS)
             raise
         self._report(
             (
@@ -226,7 +227,7 @@ class _Ingest:
             ),
             [day.isoformat() for day in days],
         )
-        self._report(stats_check_results(daily_findings(lake, days, run), lake, None))
+        return self._report(stats_check_results(daily_findings(lake, days, run), lake, None))
 
     def _publish(self, days: set[date]) -> None:
         published, results = publish_pending(self._lake, self._settings, days)
@@ -247,8 +248,13 @@ class _Ingest:
         self._seconds[step] += now - started
         return now
 
-    def _report(self, results: Iterable[Any], partitions: Iterable[str] = ()) -> None:
-        self._events += asset_events(results, partitions, _CODE_VERSIONS)
+    def _report(self, results: Iterable[Any], partitions: Iterable[str] = ()) -> bool:
+        """Record results; False if a check of severity error failed, which fails the run."""
+        events = list(asset_events(results, partitions, _CODE_VERSIONS))
+        failed = failed_checks(events)
+        self._events += events
+        self.failed += failed
+        return not failed
 
     def take_events(self) -> list[Any]:
         """Events that the op has not yielded yet."""

@@ -26,6 +26,17 @@ def asset_events(
             yield dg.AssetMaterialization(name, partition=key, metadata=result.metadata, tags=tags)
 
 
+def failed_checks(events: Iterable[object]) -> list[str]:
+    """Describe the checks of severity error among ``events`` that failed: a run of the assets would fail."""
+    return [
+        f"{event.asset_key.to_user_string()}: check {event.check_name} failed: {event.description}"
+        for event in events
+        if isinstance(event, dg.AssetCheckEvaluation)
+        and not event.passed
+        and event.severity == dg.AssetCheckSeverity.ERROR
+    ]
+
+
 def _evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
     assert result.asset_key is not None
     assert result.check_name is not None

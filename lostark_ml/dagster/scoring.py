@@ -12,7 +12,7 @@ from pydantic import Field
 
 from lostark_assets.automation.requests import op_name
 from lostark_assets.dagster.mart_assets import FIGHTS, publish_pending
-from lostark_assets.dagster.results import asset_events
+from lostark_assets.dagster.results import asset_events, failed_checks
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.tables import MARTS_VERSION
@@ -58,10 +58,19 @@ def score_op(
         [dg.MaterializeResult(asset_key=EXPECTED, metadata=score_metadata(lake, run))], run.days
     )
     findings = [*run.findings, find_unscored_players(lake, days)]
-    yield from events(build_check_results(EXPECTED, findings, lake, None))
+    checked = list(events(build_check_results(EXPECTED, findings, lake, None)))
+    yield from checked
+    _raise_if_failed(checked)
     published, results = publish_pending(lake, settings, days)
-    yield from events(results, published)
+    done = list(events(results, published))
+    yield from done
+    _raise_if_failed(done)
     yield dg.Output(None, metadata={"players scored": run.rows, "fight days published": len(published)})
+
+
+def _raise_if_failed(checked: list[Any]) -> None:
+    if failed := failed_checks(checked):
+        raise dg.Failure("; ".join(failed), allow_retries=False)
 
 
 @dg.job(name=SCORE_JOB, description="Score the players of fight days, and publish their expected DPS.")

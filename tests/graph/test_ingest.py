@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from lostark_assets.automation.due import check_lake
 from lostark_assets.automation.requests import INGEST_JOB, run_config
+from lostark_assets.contracts.expectations import Finding
 from lostark_assets.core import pipeline
 from lostark_assets.dagster import ingest
 from lostark_assets.dagster.jobs import select_assets
@@ -291,6 +292,35 @@ def test_while_the_database_is_away_everything_else_is_done_and_the_days_stay_du
 
     assert run(settings, instance, days=[day.isoformat() for day in pending]).success
     assert find_pending(lake, database).days == {}
+
+
+def test_a_check_that_fails_after_the_commit_fails_the_run_and_blocks_what_follows(
+    settings: Settings, lake: Lake, instance: dg.DagsterInstance, database: str, monkeypatch
+) -> None:
+    lost = Finding("raw_logs_in_equal_encounters_plus_quarantine", "error", 10, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("lostark_assets.dagster.core_checks.accounted", lambda *_: lost)
+        result = run(settings, instance, sources=["loa_logs"])
+
+    assert not result.success
+    assert not checks(result)[("core_encounters", lost.rule)]
+    assert lake.count("core_encounters")
+    assert lake.count("stats_player_dps") == 0
+    assert lake.days("core_encounters") != find_pending(lake, database).days.keys()
+    assert run(settings, instance, days=sorted(due_days(lake))).success
+    assert find_pending(lake, database).days == {}
+
+
+def test_published_rows_that_are_missing_fail_the_run(
+    settings: Settings, instance: dg.DagsterInstance, monkeypatch
+) -> None:
+    missing = dict.fromkeys(("stats_player_dps", "stats_dps_timeline", "ml_expected_dps"), 0)
+    monkeypatch.setattr("lostark_assets.dagster.mart_assets.published_rows", lambda *_: missing)
+
+    result = run(settings, instance, sources=["loa_logs"])
+
+    assert not result.success
+    assert not checks(result)[(FIGHTS, "mart_rows_equal_lake_rows")]
 
 
 @contextmanager
