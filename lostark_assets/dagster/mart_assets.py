@@ -67,15 +67,12 @@ def _fights(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             done = publish(lake, url, days, names=build_names(settings))
             if done is None:
                 raise dg.Failure("no fight day was selected; nothing was published", allow_retries=False)
-            yield dg.MaterializeResult(asset_key=FIGHTS, metadata=_metadata(done))
-            yield _compare_rows(lake, url, done)
+            yield from _results(lake, url, done)
 
     return mart_fights
 
 
-def publish_pending(
-    lake: Lake, settings: Settings, days: Iterable[date]
-) -> tuple[list[date], list[dg.MaterializeResult[Any] | dg.AssetCheckResult]]:
+def publish_pending(lake: Lake, settings: Settings, days: Iterable[date]) -> tuple[list[date], list[Any]]:
     """Publish those of ``days`` that changed since they were published; these days, and the results."""
     names = build_names(settings)
     with marts_url(settings) as url:
@@ -83,10 +80,7 @@ def publish_pending(
         done = publish(lake, url, pending, names=names) if pending else None
         if done is None:
             return [], []
-        materialized: dg.MaterializeResult[Any] = dg.MaterializeResult(
-            asset_key=FIGHTS, metadata=_metadata(done)
-        )
-        return done.days, [materialized, _compare_rows(lake, url, done)]
+        return done.days, list(_results(lake, url, done))
 
 
 def publish_pending_tables(lake: Lake, settings: Settings) -> list[dg.MaterializeResult[Any]]:
@@ -97,11 +91,12 @@ def publish_pending_tables(lake: Lake, settings: Settings) -> list[dg.Materializ
     return [] if done is None else [dg.MaterializeResult(asset_key=TABLES, metadata=_metadata(done))]
 
 
-def _compare_rows(lake: Lake, url: str, done: Publication) -> dg.AssetCheckResult:
-    """Whether the database has the rows that the lake had."""
+def _results(lake: Lake, url: str, done: Publication) -> Iterator[Any]:
+    """The materialisation, and the check whether the database has the rows that the lake had."""
+    yield dg.MaterializeResult(asset_key=FIGHTS, metadata=_metadata(done))
     there, wanted = published_rows(url, done.days), lake_rows(lake, done.days, done.versions)
     counts = [{"table": name, "lake": wanted[name], "mart": there[name]} for name in sorted(wanted)]
-    return dg.AssetCheckResult(
+    yield dg.AssetCheckResult(
         asset_key=FIGHTS,
         check_name=ROWS_EQUAL,
         passed=there == wanted,

@@ -166,12 +166,15 @@ def record_result(path: str, done: Collected, error: str | None = None) -> None:
         None if error is None else _without(landed, error),
     )
     _write(landed.folder / _RESULT, result)
-    landed.file.unlink(missing_ok=True)
     _move_away(landed)
 
 
 def _move_away(landed: Landed) -> None:
-    """Move a collected upload to where pending ones are not looked for."""
+    """Delete the file of a collected upload, and move its folder to where pending ones are not looked for.
+
+    Whichever process finds the result first does both: another one may move the folder between the two.
+    """
+    landed.file.unlink(missing_ok=True)
     folder = landed.folder.parent / COLLECTED
     folder.mkdir(exist_ok=True)
     with suppress(FileNotFoundError):

@@ -44,7 +44,7 @@ def run(
         )
 
 
-def scoring_of(days: Sequence[date]) -> dict[str, object]:
+def build_scoring_config(days: Sequence[date]) -> dict[str, object]:
     return run_config(SCORE_JOB, {"days": [day.isoformat() for day in days]})
 
 
@@ -94,7 +94,7 @@ def test_two_jobs_lead_from_statistics_to_a_champion_and_its_scores(
     assert all(passed[name, "contract_holds"] for name in ("ml_training_set", "ml_dps_evaluation"))
 
     days = get_days(world, -4, None)
-    with run(world, SCORE_JOB, {}, scoring_of(days)) as scored:
+    with run(world, SCORE_JOB, {}, build_scoring_config(days)) as scored:
         assert scored.success
         expected, passed = get_metadata(scored, "ml_expected_dps"), get_checks(scored)
     assert world.lake.days("ml_expected_dps") == days
@@ -132,7 +132,7 @@ def test_scores_that_break_their_contract_leave_the_days_as_they_were(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = get_days(world, 0, 2)
-    with run(world, SCORE_JOB, {}, scoring_of(days)) as first:
+    with run(world, SCORE_JOB, {}, build_scoring_config(days)) as first:
         assert first.success
     before = world.lake.read("ml_expected_dps")
     score = scoring.score_rows
@@ -142,7 +142,7 @@ def test_scores_that_break_their_contract_leave_the_days_as_they_were(
         return pa.concat_tables([table, table.slice(0, 1)])
 
     monkeypatch.setattr(scoring, "score_rows", broken)
-    with run(world, SCORE_JOB, {}, scoring_of(days)) as second:
+    with run(world, SCORE_JOB, {}, build_scoring_config(days)) as second:
         passed = get_checks(second)
 
     assert not second.success
@@ -152,7 +152,7 @@ def test_scores_that_break_their_contract_leave_the_days_as_they_were(
 
 def test_a_player_without_a_row_of_expectations_fails_the_check(world: World) -> None:
     days = get_days(world, 0, 2)
-    with run(world, SCORE_JOB, {}, scoring_of(days)) as result:
+    with run(world, SCORE_JOB, {}, build_scoring_config(days)) as result:
         assert result.success
     assert find_unscored_players(world.lake, days).passed
     rows = world.lake.read("ml_expected_dps", days=days[:1])
@@ -166,7 +166,7 @@ def test_a_player_without_a_row_of_expectations_fails_the_check(world: World) ->
 def test_without_a_champion_no_day_is_scored_and_the_run_gives_the_fix(season: World, tmp_path) -> None:
     world = season.copy(tmp_path / "world")
     day = get_days(world, 0, 1)[0]
-    with run(world, SCORE_JOB, {}, scoring_of([day])) as result:
+    with run(world, SCORE_JOB, {}, build_scoring_config([day])) as result:
         failures = [e.step_failure_data.error for e in result.all_events if e.is_step_failure]
 
     assert not result.success

@@ -81,7 +81,7 @@ def test_without_an_address_nothing_is_requested() -> None:
     assert (dagster.filters, dagster.params) == ([], [])
 
 
-def test_a_failing_dagster_is_logged_and_the_next_upload_tries_again(capsys: Any) -> None:
+def test_after_a_failure_of_dagster_the_next_upload_tries_again() -> None:
     dagster = Dagster(status=500)
 
     async def work() -> None:
