@@ -14,8 +14,14 @@ from lostark_assets.automation.requests import op_name
 from lostark_assets.contracts.core import CORE_GAME_EVENTS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
-from lostark_ml.dagster.jobs import SCORE_JOB, TRAIN_JOB
-from lostark_ml.dagster.sensors import INPUT_TAG, INPUTS_EVERY_S, SCORE_EVERY_S, build_ml_sensors
+from lostark_ml.dagster.jobs import MONITOR_JOB, SCORE_JOB, TRAIN_JOB
+from lostark_ml.dagster.sensors import (
+    INPUT_TAG,
+    INPUTS_EVERY_S,
+    MONITOR_EVERY_S,
+    SCORE_EVERY_S,
+    build_ml_sensors,
+)
 from lostark_ml.definitions import build_defs
 from lostark_ml.monitoring.retraining_inputs import (
     collect_retraining_inputs,
@@ -47,9 +53,11 @@ class Ticking:
     def tick(self, sensor: str, *, after: float = 60.0) -> dg.SensorResult:
         self.now += after
         resources = {"lake": self.world.lake, "settings": self.settings, "registries": self.world}
-        wanted = {"due_expected_dps": {"lake"}, "alias_moves": {"lake", "registries"}}.get(
-            sensor, set(resources)
-        )
+        wanted = {
+            "due_expected_dps": {"lake"},
+            "due_monitoring": {"lake"},
+            "alias_moves": {"lake", "registries"},
+        }.get(sensor, set(resources))
         with dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursors.get(sensor),
@@ -253,6 +261,28 @@ def test_days_wait_while_a_scoring_works_on_them(ticking: Ticking) -> None:
     assert "in progress" in waiting.skip_message
     assert len(again.run_requests) == 1
     assert again.run_requests[0].run_key != request.run_key
+
+
+# due_monitoring --------------------------------------------------------------------------------------
+
+
+def test_predictions_are_monitored_after_fights_were_scored_and_at_most_every_five_minutes(
+    ticking: Ticking,
+) -> None:
+    [scoring] = ticking.tick("due_expected_dps").run_requests
+    ticking.score(scoring)
+    [first] = ticking.tick("due_monitoring").run_requests
+    assert ticking.tick("due_monitoring").skip_message == "no fight was scored since the last monitoring"
+    run = ticking.has_run(MONITOR_JOB, first, dg.DagsterRunStatus.STARTED)
+    ticking.score(scoring)
+
+    soon = ticking.tick("due_monitoring", after=1)
+    busy = ticking.tick("due_monitoring", after=MONITOR_EVERY_S)
+    ticking.instance.report_run_failed(run)
+    [second] = ticking.tick("due_monitoring").run_requests
+
+    assert (soon.run_requests, busy.run_requests) == ([], [])
+    assert second.run_key != first.run_key
 
 
 # alias_moves -----------------------------------------------------------------------------------------
