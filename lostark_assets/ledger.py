@@ -12,13 +12,14 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lostark_assets.settings import Settings
 
 LEDGER_FILE = "operations.db"
-OUTCOMES = ("ok", "unavailable", "refused", "failed")
 CollectionOutcome = Literal["ok", "unavailable", "refused", "failed"]
+OUTCOMES: tuple[CollectionOutcome, ...] = get_args(CollectionOutcome)
+"""From the best to the worst."""
 _BUSY_TIMEOUT_S = 15.0
 _KEPT = timedelta(days=180)
 _VERSION = 2

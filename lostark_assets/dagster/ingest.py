@@ -39,7 +39,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.tables import MARTS_VERSION
 from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.settings import Settings
-from lostark_assets.sources.collect import Collected
+from lostark_assets.sources.collector import Collected
 from lostark_assets.sources.configured import Origin, list_uploads, watched_origins
 from lostark_assets.stats.pipeline import STATS_VERSION, compute_days, due_stats_days
 

@@ -17,7 +17,8 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.markdown import markdown_table
 from lostark_assets.settings import Settings
-from lostark_assets.sources.collect import Collected, OnCommit, collect_and_record
+from lostark_assets.sources.collect import collect_all
+from lostark_assets.sources.collector import Collected, CollectOptions, OnCommit
 from lostark_assets.sources.configured import Origin, configured_origins, sources_at
 from lostark_assets.sources.landing import record_result
 from lostark_assets.sources.probe import fingerprint_folder, record_collected
@@ -29,6 +30,8 @@ HASH_HOLDS = "newest_payloads_have_their_sha256"
 CROSS_RULES = {HASH_HOLDS: (RAW, "error")}
 _HASHED = 64
 """Payloads per collection that are read back: all of a small one, a part of a first one."""
+_LISTED = 50
+"""Files in the metadata of a materialization."""
 
 
 def raw_assets() -> list[dg.AssetsDefinition]:
@@ -83,59 +86,66 @@ def collect_origins(
 
     Returns what was collected, and the error of each source that could not be read; none stops the others.
     """
-    done: list[Collected] = []
-    failed: list[str] = []
-    for origin in origins:
+    run = _Collection(log, settings, wanted)
+    options = CollectOptions(
+        run_id, settings.earliest_fight_date, int(settings.batch_bytes), on_commit=on_commit
+    )
+    collect_all(run.find_sources(origins), lake, open_ledger(settings), run.on_result, options)
+    run.record_fingerprints()
+    return run.done, run.failed
+
+
+class _Collection:
+    """The sources of origins, and what became of them."""
+
+    def __init__(self, log: logging.Logger, settings: Settings, wanted: set[str] | None) -> None:
+        self._log, self._settings, self._wanted = log, settings, wanted
+        self._fingerprints: dict[Origin, str | None] = {}
+        """By origin that was collected completely, as far as is known yet."""
+        self._origins: dict[int, Origin] = {}
+        """By id of a source object: two origins may hold the same file."""
+        self.done: list[Collected] = []
+        self.failed: list[str] = []
+
+    def find_sources(self, origins: Iterable[Origin]) -> Iterator[Source]:
+        for origin in origins:
+            try:
+                self._fingerprints[origin] = fingerprint_folder(origin)
+                for found in sources_at(origin, self._settings):
+                    if found.source is not None and self._is_wanted(origin, found.source):
+                        self._origins[id(found.source)] = origin
+                        yield found.source
+                    elif isinstance(found.error, SourceError):
+                        record_result(str(found.path), Collected("", "", str(found.path)), str(found.error))
+            except LostarkError as error:
+                self._fail(origin, error)
+
+    def _is_wanted(self, origin: Origin, source: Source) -> bool:
+        if self._wanted is None or source.name in self._wanted:
+            return True
+        self._fingerprints.pop(origin, None)
+        return False
+
+    def on_result(self, source: Source, done: Collected, error: Exception | None) -> None:
+        if error is not None:
+            self._fail(self._origins[id(source)], error)
+        self.done.append(done)
         try:
-            fingerprint = fingerprint_folder(origin)
-            failed_before = len(failed)
-            sources = []
-            for found in sources_at(origin, settings):
-                if found.source is not None:
-                    sources.append(found.source)
-                elif isinstance(found.error, SourceError):
-                    record_result(str(found.path), Collected("", "", str(found.path)), str(found.error))
-            chosen = [one for one in sources if wanted is None or one.name in wanted]
-            for source in chosen:
-                _collect_source(log, source, lake, settings, run_id, on_commit, done, failed)
-            if len(failed) == failed_before and len(chosen) == len(sources):
-                record_collected(origin, settings, fingerprint)
-        except LostarkError as error:
-            failed.append(str(error))
-            log.warning(str(error))
-    return done, failed
+            # What may work later is left to the next run.
+            if error is None or isinstance(error, SourceError | UnexpectedError):
+                record_result(source.path, done, None if error is None else str(error))
+        except OSError as not_written:
+            self._fail(self._origins[id(source)], not_written)
 
+    def _fail(self, origin: Origin, error: Exception) -> None:
+        self._fingerprints.pop(origin, None)
+        self.failed.append(str(error))
+        self._log.warning(str(error))
 
-def _collect_source(
-    log: logging.Logger,
-    source: Source,
-    lake: Lake,
-    settings: Settings,
-    run_id: str,
-    on_commit: OnCommit | None,
-    done: list[Collected],
-    failed: list[str],
-) -> None:
-    """Collect one source; a failure is recorded and never stops the others."""
-    collected = Collected(source.name, source.log_format, source.path)
-    try:
-        collect_and_record(
-            source,
-            lake,
-            open_ledger(settings),
-            done=collected,
-            run_id=run_id,
-            on_commit=on_commit,
-            earliest=settings.earliest_fight_date,
-            batch_bytes=int(settings.batch_bytes),
-        )
-        record_result(source.path, collected)
-    except (LostarkError, OSError) as error:
-        if isinstance(error, SourceError | UnexpectedError):
-            record_result(source.path, collected, str(error))
-        failed.append(str(error))
-        log.warning(str(error))
-    done.append(collected)
+    def record_fingerprints(self) -> None:
+        """So that what was collected completely is found unchanged by the next poll."""
+        for origin, fingerprint in self._fingerprints.items():
+            record_collected(origin, self._settings, fingerprint)
 
 
 def examine_raw(
@@ -176,12 +186,25 @@ def raw_metadata(
     payload_bytes = lake.read(RAW, columns=["payload_bytes"], where=_of_sources(sources))["payload_bytes"]
     rows = lake.read(RAW, columns=CONTRACTS[RAW].preview_columns, where=_of_sources(sources, since))
     rows = rows.sort_by([("fetched_at", "descending")])
-    collected = [
-        {"path": c.path, "format": c.log_format, "found": c.found, "new": c.new, "known": c.known}
-        | {"problems": "; ".join(f"{p.where}: {p.reason}" for p in c.problems)}
-        for c in done
-    ]
     return table_metadata(lake, RAW, rows, len(payload_bytes)) | {
-        "collected": dg.MetadataValue.md(markdown_table(collected) or "nothing was collected"),
+        "collected": dg.MetadataValue.md(_describe_collected(done) or "nothing was collected"),
         "bytes": sum(payload_bytes.to_pylist()),
     }
+
+
+def _describe_collected(done: Sequence[Collected]) -> str:
+    """One row per file or service; of many files those with problems, and the sum of the others."""
+    listed = [c for c in done if c.problems] if len(done) > _LISTED else list(done)
+    listed = listed[:_LISTED]
+    rows = [
+        {"path": c.path, "format": c.log_format, "found": c.found, "new": c.new, "known": c.known}
+        | {"problems": "; ".join(f"{p.where}: {p.reason}" for p in c.problems)}
+        for c in listed
+    ]
+    if rest := len(done) - len(listed):
+        counts = {
+            name: sum(getattr(c, name) for c in done) - sum(getattr(c, name) for c in listed)
+            for name in ("found", "new", "known")
+        }
+        rows.append({"path": f"{rest:,} others", "format": "", **counts, "problems": ""})
+    return markdown_table(rows)

@@ -1,137 +1,80 @@
-"""Collecting a source: new logs are fetched and appended to the raw table in batches.
+"""Collecting sources into the raw table, and recording the outcomes in the ledger.
 
-Append-only and idempotent: a log is identified by source, source's id and content hash. A batch is one
-commit, so a crash loses at most the current batch, which the next collection fetches again. The cursor of a
-paged source only advances past committed logs.
+Append-only and idempotent: every source can be collected again at any time.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from lostark_assets.contracts.raw import RAW_BATTLE_LOGS
 from lostark_assets.errors import LostarkError, SourceRefused, TransientError
 from lostark_assets.lake.tables import Lake
-from lostark_assets.ledger import CollectionOutcome, CollectionRecord, Ledger
+from lostark_assets.ledger import OUTCOMES, CollectionOutcome, CollectionRecord, Ledger
 from lostark_assets.observability.logs import report_unexpected
-from lostark_assets.settings import BATCH_BYTES
-from lostark_assets.sources.protocol import (
-    FetchedLog,
-    Listed,
-    PagedSource,
-    Source,
-    Unreadable,
-    compute_log_id,
-    content_sha256,
-    fight_day,
-    instant,
+from lostark_assets.sources.collector import (
+    Collected,
+    CollectOptions,
+    Collector,
+    StoreFailed,
 )
+from lostark_assets.sources.protocol import PagedSource, Source
 
-Progress = Callable[[int, int], None]
-"""Called with logs fetched and logs to fetch."""
-OnCommit = Callable[[set[date]], None]
-"""Called after a commit with the fight days of its logs."""
+OnResult = Callable[[Source, Collected, Exception | None], None]
+"""Called once for each source: its logs are stored, or why they could not be read or stored completely."""
 KIND = "battle_logs"
-_MAX_BATCH_S = 30.0
-"""Maximum time between commits of a slow source's logs."""
 _MAX_ERROR = 2000
+_MAX_SOURCES, _MAX_NAMES = 2_000, 100
+"""In one group, which holds the locks of its names."""
 
 
-@dataclass
-class Collected:
-    """Result of one collection. ``days`` are the fight days of the new logs, ``all_days`` those of all.
-
-    ``log_ids``: all logs that the source has now, including known ones.
-    """
-
-    source: str
-    log_format: str
-    path: str
-    found: int = 0
-    new: int = 0
-    known: int = 0
-    new_log_ids: list[str] = field(default_factory=list)
-    days: set[date] = field(default_factory=set)
-    log_ids: list[str] = field(default_factory=list)
-    all_days: set[date] = field(default_factory=set)
-    payload_bytes: int = 0
-    problems: list[Unreadable] = field(default_factory=list)
-
-
-def collect(
-    source: Source,
-    lake: Lake,
-    *,
-    run_id: str,
-    earliest: date,
-    batch_bytes: int = BATCH_BYTES,
-    progress: Progress | None = None,
-    on_commit: OnCommit | None = None,
-    done: Collected | None = None,
-) -> Collected:
-    """Append the new logs of ``source`` to the raw table; ``done`` holds the progress, also after a failure.
-
-    ``on_commit`` may work on what is stored already while a long collection goes on.
+def collect(source: Source, lake: Lake, *, run_id: str, earliest: date, **options: Any) -> Collected:
+    """Append the new logs of ``source`` to the raw table; ``options`` are those of ``CollectOptions``.
 
     Raises:
         SourceError, SourceBusy: the source can't be read; earlier commits are kept.
     """
-    done = done or Collected(source.name, source.log_format, source.path)
-    # One lock per source: a slow one must not block the others. Concurrent appends don't conflict.
-    with lake.lock(f"{RAW_BATTLE_LOGS.name}-{quote(source.name, safe='')}"):
-        _Collection(source, lake, done, run_id, earliest, batch_bytes, progress, on_commit).work()
-    done.problems = list(source.problems)
+    done = _start(source)
+    with _locked(lake, [source.name]):
+        collector = Collector(lake, [source.name], CollectOptions(run_id, earliest, **options))
+        try:
+            collector.collect(source, done)
+            collector.commit()
+        except StoreFailed as error:
+            raise error.__cause__ or error from None
     return done
 
 
-def collect_and_record(
-    source: Source, lake: Lake, ledger: Ledger, *, done: Collected | None = None, **options: Any
-) -> Collected:
+def collect_and_record(source: Source, lake: Lake, ledger: Ledger, **options: Any) -> Collected:
     """``collect``, and record its outcome in the ledger."""
-    started = datetime.now(UTC)
-    done = done or Collected(source.name, source.log_format, source.path)
-    outcome: CollectionOutcome = "failed"
-    error = None
-    try:
-        collect(source, lake, done=done, **options)
-        outcome = "ok"
-        error = "; ".join(f"{p.where}: {p.reason}" for p in done.problems) or None
-    except (LostarkError, OSError) as raised:
-        outcome, error = classify_outcome(raised), str(raised)
-        raise
-    except Exception as raised:
-        # A source may hold anything: whatever it makes a library raise, it alone fails.
-        unexpected = report_unexpected(f"collecting {source.path}", raised)
-        error = str(unexpected)
-        raise unexpected from raised
-    finally:
-        counts = getattr(source, "counts", None)
-        ledger.record_collection(
-            CollectionRecord(
-                source=source.name,
-                kind=KIND,
-                started_at=started,
-                ended_at=datetime.now(UTC),
-                outcome=outcome,
-                requests=counts.requests if counts else 0,
-                failed_requests=counts.failed if counts else 0,
-                found=done.found,
-                new=done.new,
-                known=done.known,
-                error=error and error[:_MAX_ERROR],
-            )
-        )
+    results: list[tuple[Collected, Exception | None]] = []
+    collect_all(
+        [source],
+        lake,
+        ledger,
+        lambda _, done, error: results.append((done, error)),
+        CollectOptions(**options),
+    )
+    [(done, error)] = results
+    if error is not None:
+        raise error
     return done
+
+
+def collect_all(
+    sources: Iterable[Source], lake: Lake, ledger: Ledger, on_result: OnResult, options: CollectOptions
+) -> None:
+    """Append the new logs of ``sources``; whatever one of them raises, it alone fails.
+
+    Small sources share commits. The ledger gets one record for each source name.
+    """
+    for group in _group(sources):
+        _Group(group, lake, ledger, on_result, options).work()
 
 
 def classify_outcome(error: Exception) -> CollectionOutcome:
@@ -141,166 +84,146 @@ def classify_outcome(error: Exception) -> CollectionOutcome:
     return "refused" if isinstance(error, SourceRefused) else "failed"
 
 
-class _Collection:
-    """State of a running collection: known logs, the current batch, the cursor to save after it."""
+def _group(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    """Parts of ``sources`` that are collected together; a service is one of its own."""
+    group: list[Source] = []
+    names: set[str] = set()
+    for source in sources:
+        is_full = len(group) >= _MAX_SOURCES or len(names | {source.name}) > _MAX_NAMES
+        if group and (is_full or isinstance(source, PagedSource)):
+            yield group
+            group, names = [], set()
+        group.append(source)
+        names.add(source.name)
+        if isinstance(source, PagedSource):
+            yield group
+            group, names = [], set()
+    if group:
+        yield group
+
+
+@dataclass
+class _Outcome:
+    """What became of one source. ``is_read``: its last logs are stored by the next commit."""
+
+    source: Source
+    done: Collected
+    error: Exception | None = None
+    is_read: bool = False
+
+
+class _Group:
+    """Sources that are collected together."""
 
     def __init__(
         self,
-        source: Source,
+        sources: Sequence[Source],
         lake: Lake,
-        done: Collected,
-        run_id: str,
-        earliest: date,
-        batch_bytes: int,
-        progress: Progress | None,
-        on_commit: OnCommit | None,
+        ledger: Ledger,
+        on_result: OnResult,
+        options: CollectOptions,
     ) -> None:
-        self._source, self._lake, self._done = source, lake, done
-        self._run_id, self._earliest, self._batch_bytes = run_id, earliest, batch_bytes
-        self._progress, self._on_commit = progress, on_commit
-        self._known, self._log_ids = _known(lake, source.name)
-        self._fingerprints = set(self._known)
-        self._batch: list[dict[str, Any]] = []
-        self._bytes = 0
-        self._begun = time.monotonic()
-        self._fetched = self._to_fetch = 0
-        self._cursor: str | None = None
+        self._lake, self._ledger, self._on_result, self._options = lake, ledger, on_result, options
+        self._open = [_Outcome(source, _start(source)) for source in sources]
+        self._settled: list[_Outcome] = []
 
     def work(self) -> None:
-        if not isinstance(self._source, PagedSource):
-            self._take(self._new_ones(self._source.list_logs()))
-            self._commit()
-            return
+        started_at = datetime.now(UTC)
         try:
-            for page in self._source.list_pages():
-                self._take(self._new_ones(page.logs))
-                self._cursor = page.cursor
-                if not self._batch:
-                    self._commit()
-            self._commit()
-            self._source.finish()
-        except LostarkError:
-            # Fetched logs used up budget: they are kept, only the cursor is not saved.
-            self._commit()
-            raise
+            self._collect()
+        except (LostarkError, OSError) as error:
+            self._fail(error)
+        except StoreFailed as error:
+            cause = error.__cause__
+            if not isinstance(cause, LostarkError | OSError):
+                cause = report_unexpected("storing battle logs", error)
+            self._fail(cause)
         finally:
-            self._source.close()
+            self._record(started_at)
 
-    def _new_ones(self, listing: Iterable[Listed]) -> list[Listed]:
-        wanted = []
-        for listed in listing:
-            self._done.found += 1
-            key = (listed.source_log_id, listed.fingerprint)
-            if key not in self._fingerprints and listed.legacy_fingerprint:
-                legacy_fingerprint = (listed.source_log_id, listed.legacy_fingerprint())
-                key = legacy_fingerprint if legacy_fingerprint in self._known else key
-            if key in self._fingerprints:
-                self._done.known += 1
-                self._is_there(*self._known.get(key, (None, None)))
-            else:
-                self._fingerprints.add(key)
-                wanted.append(listed)
-        # Sorted by day: a batch then has few days, each of which is one file per table.
-        return sorted(wanted, key=lambda listed: listed.started_ms or 0)
+    def _collect(self) -> None:
+        names = {outcome.source.name for outcome in self._open}
+        with _locked(self._lake, names):
+            collector = Collector(self._lake, names, self._options, self._settle)
+            for outcome in list(self._open):
+                self._read(collector, outcome)
+            collector.commit()
 
-    def _is_there(self, log_id: object, day: object) -> None:
-        if isinstance(log_id, str) and isinstance(day, date):
-            self._done.log_ids.append(log_id)
-            self._done.all_days.add(day)
+    def _read(self, collector: Collector, outcome: _Outcome) -> None:
+        try:
+            collector.collect(outcome.source, outcome.done)
+        except StoreFailed:
+            raise
+        except (LostarkError, OSError) as error:
+            outcome.error = error
+        except Exception as error:  # noqa: BLE001 - a source may hold anything: it alone fails
+            outcome.error = report_unexpected(f"collecting {outcome.source.path}", error)
+        outcome.is_read = True
 
-    def _take(self, wanted: list[Listed]) -> None:
-        self._to_fetch += len(wanted)
-        # Closed explicitly: an unfinished fetch may hold connections.
-        with closing(self._source.fetch(wanted)) as logs:
-            self._take_logs(logs)
+    def _fail(self, error: Exception) -> None:
+        """The lake failed: nothing of the sources that are still open is stored."""
+        for outcome in self._open:
+            outcome.error, outcome.is_read = outcome.error or error, True
+        self._settle()
 
-    def _take_logs(self, logs: Iterable[FetchedLog]) -> None:
-        for log in logs:
-            row = _raw_row(self._source, log, self._run_id, self._earliest)
-            # A listing may change while the content stays.
-            self._is_there(row["log_id"], row["fight_date"])
-            if row["log_id"] in self._log_ids:
-                self._done.known += 1
-            else:
-                self._log_ids.add(str(row["log_id"]))
-                self._batch.append(row)
-                self._bytes += len(log.payload)
-            self._fetched += 1
-            if self._progress:
-                self._progress(self._fetched, self._to_fetch)
-            is_old = time.monotonic() - self._begun > _MAX_BATCH_S
-            if self._bytes >= self._batch_bytes or (is_old and self._batch):
-                self._commit()
+    def _settle(self) -> None:
+        """Report the sources of which all logs are stored."""
+        read = [outcome for outcome in self._open if outcome.is_read]
+        self._open = [outcome for outcome in self._open if not outcome.is_read]
+        self._settled += read
+        for outcome in read:
+            self._on_result(outcome.source, outcome.done, outcome.error)
 
-    def _commit(self) -> None:
-        """Write the current batch, then save the cursor of the last completely stored page."""
-        days = {row["fight_date"] for row in self._batch}
-        if self._batch:
-            self._lake.append(RAW_BATTLE_LOGS, _table(self._batch))
-            _count(self._done, self._batch)
-        self._batch, self._bytes = [], 0
-        if self._cursor is not None and isinstance(self._source, PagedSource):
-            self._source.save_cursor(self._cursor)
-            self._cursor = None
-        if days and self._on_commit:
-            self._on_commit(days)
-        self._begun = time.monotonic()
+    def _record(self, started_at: datetime) -> None:
+        by_name: dict[str, list[_Outcome]] = {}
+        for outcome in self._settled:
+            by_name.setdefault(outcome.source.name, []).append(outcome)
+        for name, outcomes in by_name.items():
+            self._ledger.record_collection(_summarize(name, outcomes, started_at))
 
 
-def _known(lake: Lake, source: str) -> tuple[dict[tuple[str, str], tuple[str, date]], set[str]]:
-    """Id and fight day of the source's stored logs, by source's id and fingerprint; and all their ids."""
-    columns = ["source_log_id", "listing_fingerprint", "log_id", "fight_date"]
-    rows = lake.read(RAW_BATTLE_LOGS.name, columns=[*columns, "source"], where=pc.field("source") == source)
-    ids, fingerprints, log_ids, days = (rows[name].to_pylist() for name in columns)
-    keys, found = zip(ids, fingerprints, strict=True), zip(log_ids, days, strict=True)
-    return dict(zip(keys, found, strict=True)), set(log_ids)
-
-
-def _raw_row(source: Source, log: FetchedLog, run_id: str, earliest: date) -> dict[str, Any]:
-    sha256 = content_sha256(log.payload)
-    now = datetime.now(UTC)
-    return {
-        "log_id": compute_log_id(source.name, log.source_log_id, sha256),
-        "source": source.name,
-        "source_log_id": log.source_log_id,
-        "content_sha256": sha256,
-        "log_format": source.log_format,
-        "fight_started_at": instant(log.fight_started_ms),
-        "fight_date": fight_day(log.fight_started_ms, now, earliest),
-        "listing_fingerprint": log.fingerprint,
-        "source_path": source.path,
-        "payload_bytes": len(log.payload),
-        "payload": log.payload,
-        "fetched_at": now,
-        "fetch_run_id": run_id,
-    }
-
-
-def _table(batch: list[dict[str, Any]]) -> pa.Table:
-    schema = RAW_BATTLE_LOGS.schema
-    columns = [
-        _chunked([row[f.name] for row in batch])
-        if f.name == "payload"
-        else pa.array([row[f.name] for row in batch], f.type)
-        for f in schema
-    ]
-    return pa.table(columns, schema=schema)
-
-
-def _chunked(payloads: list[bytes]) -> pa.ChunkedArray:
-    """The payloads as one column without copying them, which would cost as much as hashing them."""
-    return pa.chunked_array(
-        [
-            pa.LargeBinaryArray.from_buffers(
-                pa.large_binary(), 1, [None, pa.py_buffer(np.array([0, len(payload)])), pa.py_buffer(payload)]
-            )
-            for payload in payloads
-        ]
+def _summarize(name: str, outcomes: Sequence[_Outcome], started_at: datetime) -> CollectionRecord:
+    """One record of all sources of a name; its outcome is the worst of theirs."""
+    errors = [one.error for one in outcomes if one.error is not None]
+    texts = [str(error) for error in errors]
+    texts += [f"{p.where}: {p.reason}" for one in outcomes for p in one.done.problems]
+    counts = [counts for one in outcomes if (counts := getattr(one.source, "counts", None))]
+    outcomes_of_all: list[CollectionOutcome] = ["ok", *map(classify_outcome, errors)]
+    return CollectionRecord(
+        source=_escape(name),
+        kind=KIND,
+        started_at=started_at,
+        ended_at=datetime.now(UTC),
+        outcome=max(outcomes_of_all, key=OUTCOMES.index),
+        requests=sum(one.requests for one in counts),
+        failed_requests=sum(one.failed for one in counts),
+        found=sum(one.done.found for one in outcomes),
+        new=sum(one.done.new for one in outcomes),
+        known=sum(one.done.known for one in outcomes),
+        error=_escape("; ".join(texts))[:_MAX_ERROR] or None,
     )
 
 
-def _count(done: Collected, batch: list[dict[str, Any]]) -> None:
-    done.new += len(batch)
-    done.new_log_ids.extend(str(row["log_id"]) for row in batch)
-    done.days.update(row["fight_date"] for row in batch)
-    done.payload_bytes += sum(len(row["payload"]) for row in batch)
+def _start(source: Source) -> Collected:
+    return Collected(source.name, source.log_format, source.path)
+
+
+def _locked(lake: Lake, names: Iterable[str]) -> ExitStack:
+    """The locks of sources, which must be read and extended by one process at a time.
+
+    One for each name, always in the same order: a slow source must not block the others. Concurrent appends
+    don't conflict.
+    """
+    stack = ExitStack()
+    try:
+        for name in sorted(names):
+            stack.enter_context(lake.lock(f"{RAW_BATTLE_LOGS.name}-{quote(_escape(name), safe='')}"))
+    except BaseException:
+        stack.close()
+        raise
+    return stack
+
+
+def _escape(text: str) -> str:
+    """``text`` with what UTF-8 can't encode escaped: file names may hold any bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from lostark_assets.errors import NotFound
-from lostark_assets.sources.collect import Collected
+from lostark_assets.sources.collector import Collected
 
 INCOMING = ".incoming"
 COLLECTED = ".collected"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,10 +27,12 @@ from lostark_assets.game.raids import RAIDS, resolve_named_gate
 from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings
-from lostark_assets.sources.collect import Collected, collect_and_record
+from lostark_assets.sources.collect import collect_all
+from lostark_assets.sources.collector import Collected, CollectOptions
 from lostark_assets.sources.configured import FolderOrigin, Origin, is_address, service_at, sources_at
-from lostark_assets.sources.detect import Found, ImportArguments
+from lostark_assets.sources.detect import ImportArguments
 from lostark_assets.sources.probe import fingerprint_folder, record_collected
+from lostark_assets.sources.protocol import Source
 from lostark_platform.terminal import Say, print_table, progress, shown_path
 
 FORMATS = {
@@ -39,6 +41,8 @@ FORMATS = {
     "player_table": "player table",
 }
 _ROUNDS = 2
+_LISTED = 50
+"""Files that are told one by one."""
 _REGION = re.compile("[A-Z]{2,4}")
 
 
@@ -208,7 +212,7 @@ def ingest_paths(
         try:
             origin = _origin(path, arguments or ImportArguments())
             fingerprint = _fingerprint(origin)
-            here.extend(_ingest_file(settings, found, say, run_id) for found in sources_at(origin, settings))
+            _ingest_origin(settings, origin, here, say, run_id)
             if here and not any(file.error for file in here):
                 record_collected(origin, settings, fingerprint)
         except SettingsError as error:
@@ -238,36 +242,32 @@ def _fingerprint(origin: Origin) -> str | None:
         return None
 
 
-def _ingest_file(settings: Settings, found: Found, say: Say, run_id: str) -> Ingested:
-    file = Ingested(shown_path(found.path), skipped=found.skipped or None)
-    if found.error is not None:
-        return _failed(file, str(found.error), say)
-    if found.source is None:
-        return file
-    file.log_format, file.source = found.source.log_format, found.source.name
-    say(f"{found.path}: {FORMATS.get(found.source.log_format, found.source.log_format)}")
-    lake = open_lake(settings)
-    try:
-        with progress(Path(found.path).name) as step:
-            _record(
-                file,
-                collect_and_record(
-                    found.source,
-                    lake,
-                    open_ledger(settings),
-                    run_id=run_id,
-                    earliest=settings.earliest_fight_date,
-                    batch_bytes=int(settings.batch_bytes),
-                    progress=step,
-                ),
-            )
-    except UnicodeError:
-        return _failed(file, f"{found.path}: its name can't be decoded. Rename it.", say)
-    except (LostarkError, OSError) as error:
-        _record_committed(file, lake, run_id)
-        file.problems = _texts(found.source.problems)
-        return _failed(file, str(error), say)
-    return file
+def _ingest_origin(settings: Settings, origin: Origin, files: list[Ingested], say: Say, run_id: str) -> None:
+    """Add one result per file of ``origin`` to ``files``."""
+    file_of: dict[int, Ingested] = {}
+
+    def find_readable() -> Iterator[Source]:
+        for found in sources_at(origin, settings):
+            file = Ingested(shown_path(found.path), skipped=found.skipped or None)
+            files.append(file)
+            if found.error is not None:
+                _failed(file, str(found.error), say)
+            elif found.source is not None:
+                file.log_format, file.source = found.source.log_format, found.source.name
+                file_of[id(found.source)] = file
+                if len(files) <= _LISTED:
+                    say(f"{found.path}: {FORMATS.get(file.log_format, file.log_format)}")
+                yield found.source
+
+    def on_result(source: Source, done: Collected, error: Exception | None) -> None:
+        file = file_of[id(source)]
+        _record(file, done)
+        if error is not None:
+            _failed(file, str(error), say)
+
+    with progress(Path(origin.where).name) as step:
+        options = CollectOptions(run_id, settings.earliest_fight_date, int(settings.batch_bytes), step)
+        collect_all(find_readable(), open_lake(settings), open_ledger(settings), on_result, options)
 
 
 def _failed(file: Ingested, error: str, say: Say) -> Ingested:
@@ -284,15 +284,6 @@ def _record(file: Ingested, done: Collected) -> None:
 
 def _texts(problems: Iterable[Any]) -> list[str]:
     return [shown_path(f"{problem.where}: {problem.reason}") for problem in problems]
-
-
-def _record_committed(file: Ingested, lake: Lake, run_id: str) -> None:
-    """Record the logs committed before the source failed; batches are committed one by one."""
-    where = (pc.field("fetch_run_id") == run_id) & (pc.field("source_path") == file.path)
-    rows = lake.read("raw_battle_logs", columns=["log_id", "fight_date"], where=where)
-    file.new_log_ids, file.days = rows["log_id"].to_pylist(), set(rows["fight_date"].to_pylist())
-    file.log_ids = file.new_log_ids
-    file.found = file.new = rows.num_rows
 
 
 def _count_refusals(settings: Settings, lake: Lake, files: list[Ingested], started_at: datetime) -> None:
@@ -366,13 +357,20 @@ def run_days(settings: Settings, days: set[date], say: Say, done: RunDone) -> No
 
 
 def show_import(done: Import) -> None:
-    """Print one row per file."""
+    """Print one row per file; of many files those with problems, and the sum of the others."""
     columns = ("path", "format", "found", "new", "known", "quarantined", "problems")
-    shown = [file for file in done.files if not file.skipped]
-    print_table(columns, [_row(file) for file in shown])
-    skipped = len(done.files) - len(shown)
+    files = [file for file in done.files if not file.skipped]
+    is_long = len(files) > _LISTED
+    shown = [file for file in files if not (is_long and file.is_complete)]
+    rows = [_row(file) for file in shown]
+    if is_long:
+        others = [file for file in files if file.is_complete]
+        sums = (sum(getattr(file, name) for file in others) for name in ("found", "new", "known"))
+        rows.append((f"{len(others):,} files without problems", "", *sums, "none", "none"))
+    print_table(columns, rows)
+    skipped = [file for file in done.files if file.skipped]
     if skipped:
-        print_table(("skipped", "because"), [(f.path, f.skipped) for f in done.files if f.skipped])
+        print_table(("skipped", "because"), [(file.path, file.skipped) for file in skipped])
 
 
 def _row(file: Ingested) -> tuple[Any, ...]:

@@ -34,11 +34,12 @@ from lostark_assets.marts.names import Names, build_names
 from lostark_assets.marts.publish import publish
 from lostark_assets.marts.tables import DAY_TABLES, WHOLE_MARTS
 from lostark_assets.settings import Settings
-from lostark_assets.sources.collect import collect_and_record
+from lostark_assets.sources.collect import collect_all
+from lostark_assets.sources.collector import Collected, CollectOptions
 from lostark_assets.sources.configured import list_uploads, sources_at
 from lostark_assets.sources.detect import Found
 from lostark_assets.sources.landing import record_result
-from lostark_assets.sources.protocol import compute_encounter_id, content_sha256
+from lostark_assets.sources.protocol import Source, compute_encounter_id, content_sha256
 from lostark_platform.erasure.files import count_files, redact_files
 from lostark_platform.erasure.rename import Renaming, build_pattern, spellings
 from lostark_platform.terminal import Say, progress
@@ -181,19 +182,15 @@ def _collect_uploads(lake: Lake, settings: Settings) -> None:
 
     An upload that can't be read stays, and the search reports whether it contains the name.
     """
+
+    def on_result(source: Source, done: Collected, error: Exception | None) -> None:
+        if error is None:
+            record_result(source.path, done)
+
     run_id = f"forget-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
-    for found in _list_uploads(settings):
-        if found.source is None:
-            continue
-        with suppress(LostarkError, OSError):
-            done = collect_and_record(
-                found.source,
-                lake,
-                open_ledger(settings),
-                run_id=run_id,
-                earliest=settings.earliest_fight_date,
-            )
-            record_result(found.source.path, done)
+    uploads = (found.source for found in _list_uploads(settings) if found.source is not None)
+    options = CollectOptions(run_id, settings.earliest_fight_date)
+    collect_all(uploads, lake, open_ledger(settings), on_result, options)
 
 
 def _list_uploads(settings: Settings) -> Iterator[Found]:

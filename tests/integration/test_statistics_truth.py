@@ -15,7 +15,8 @@ import pytest
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.pipeline import CoreRun, clean_days
 from lostark_assets.lake.tables import Lake
-from lostark_assets.sources.collect import Collected, collect
+from lostark_assets.sources.collect import collect
+from lostark_assets.sources.collector import Collected
 from lostark_assets.sources.loa_logs_db import LoaLogsDb
 from lostark_assets.stats.pipeline import (
     StatsRun,

@@ -350,7 +350,7 @@ def test_a_client_that_stops_sending_times_out(door, settings, monkeypatch):
 def test_a_file_that_the_collector_cannot_read_is_reported_and_not_kept(door, settings):
     where = send(door, table(), "t.csv").headers["Location"]
     [landed] = open_landing(settings).waiting()
-    from lostark_assets.sources.collect import Collected
+    from lostark_assets.sources.collector import Collected
 
     record_result(str(landed.file), Collected("", "", ""), f"{landed.file}: expected a table, found damage")
     ticket = door.get(where).json()

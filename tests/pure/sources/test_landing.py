@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from lostark_assets.errors import NotFound
-from lostark_assets.sources.collect import Collected
+from lostark_assets.sources.collector import Collected
 from lostark_assets.sources.landing import COLLECTED, KEPT, Landed, Landing, Result, Ticket, record_result
 
 NOW = datetime.now(UTC)
