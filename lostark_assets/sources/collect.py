@@ -134,10 +134,9 @@ class _Group:
         except (LostarkError, OSError) as error:
             self._fail(error)
         except StoreFailed as error:
-            cause = error.__cause__
-            if not isinstance(cause, LostarkError | OSError):
-                cause = report_unexpected("storing battle logs", error)
-            self._fail(cause)
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            is_known = isinstance(cause, LostarkError | OSError)
+            self._fail(cause if is_known else report_unexpected("storing battle logs", cause))
         finally:
             self._record(started_at)
 
@@ -159,6 +158,8 @@ class _Group:
         except Exception as error:  # noqa: BLE001 - a source may hold anything: it alone fails
             outcome.error = report_unexpected(f"collecting {outcome.source.path}", error)
         outcome.is_read = True
+        if collector.is_stored:
+            self._settle()
 
     def _fail(self, error: Exception) -> None:
         """The lake failed: nothing of the sources that are still open is stored."""

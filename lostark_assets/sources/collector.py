@@ -104,6 +104,11 @@ class Collector:
         self._fetched = self._to_fetch = 0
         self._paged: tuple[PagedSource, str] | None = None
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether everything that was fetched is stored."""
+        return not self._batch
+
     def collect(self, source: Source, done: Collected) -> None:
         """Fetch the new logs of ``source``; the last ones are stored by the next ``commit``.
 
