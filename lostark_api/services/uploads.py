@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import shutil
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ MAX_WAITING = 8
 MAX_SILENCE_S = 30.0
 _BLOCK = 1 << 20
 _SPARE_BYTES = 1 << 30
+_CLEAN_UP_EVERY_S = 600.0
 
 
 class UploadRefused(PermanentError):
@@ -51,6 +54,7 @@ class Uploads:
         self.landing = open_landing(self.settings)
         self.limit = int(self.settings.upload_max_bytes)
         self._receiving = 0
+        self._cleaned_up_at = -math.inf
 
     async def receive(self, body: AsyncIterator[bytes], name: str, arguments: Mapping[str, str]) -> Landed:
         """Stream ``body`` to the disk, examine it, and hand it to the collector.
@@ -78,7 +82,10 @@ class Uploads:
     def _make_room(self) -> None:
         folder = self.landing.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.landing.clean_up(datetime.now(UTC))
+        if time.monotonic() - self._cleaned_up_at > _CLEAN_UP_EVERY_S:
+            # It looks at every ticket of a month.
+            self.landing.clean_up(datetime.now(UTC))
+            self._cleaned_up_at = time.monotonic()
         is_full = self.landing.waiting_bytes() > MAX_WAITING * self.limit
         if is_full or shutil.disk_usage(folder).free < self.limit + _SPARE_BYTES:
             raise NoRoom("Too many uploads are waiting, or the disk is full. Nothing was kept.")

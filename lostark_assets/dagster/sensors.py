@@ -45,7 +45,7 @@ from lostark_assets.marts.names import build_names
 from lostark_assets.marts.publish import find_pending, marts_url
 from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
 from lostark_assets.settings import Settings
-from lostark_assets.sources.configured import ServiceOrigin, list_uploads, watched_origins
+from lostark_assets.sources.configured import ServiceOrigin, open_landing, watched_origins
 from lostark_assets.stats.pipeline import STATS_VERSION
 
 INTERVAL_S = 5
@@ -138,8 +138,8 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
 
 
 def _pending_uploads(settings: Settings) -> dict[str, str]:
-    tickets = [upload.where for upload in list_uploads(settings)]
-    return {UPLOADS: hashlib.sha256("\n".join(tickets).encode()).hexdigest()[:16]} if tickets else {}
+    folders = [one.folder_name for one in open_landing(settings).pending()]
+    return {UPLOADS: hashlib.sha256("\n".join(folders).encode()).hexdigest()[:16]} if folders else {}
 
 
 def _group_sources(ready: Iterable[str], settings: Settings) -> dict[str, list[str]]:

@@ -1,9 +1,11 @@
 """The landing folder: uploaded files until they are collected, and their results.
 
-``landing/SOURCE.TICKET/NAME`` is one upload, with ``.ticket.json`` (what was accepted) beside it. Once it
-was collected, the folder has ``.collected.json`` and is ``landing/.collected/TICKET``: pending uploads are
-found without reading old ones. The file itself is deleted, since its logs are in the raw table. A file that
-is still being received is in ``landing/.incoming``, where the collector ignores it.
+``landing/RECEIVED.BYTES.SOURCE.TICKET/NAME`` is one upload, with ``.ticket.json`` (what was accepted) beside
+it. ``RECEIVED`` is when it was received, in microseconds since 1970: order, age and size of everything that
+waits are known from one listing. Once it was collected, the folder has ``.collected.json`` and is
+``landing/.collected/TICKET``: pending uploads are found without reading old ones. The file itself is deleted,
+since its logs are in the raw table. A file that is still being received is in ``landing/.incoming``, where
+the collector ignores it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,6 +34,9 @@ KEPT = timedelta(days=30)
 MAX_NAME = 100
 _TICKET, _RESULT = ".ticket.json", ".collected.json"
 _ABANDONED = timedelta(hours=6)
+_PENDING = re.compile(r"^(\d{16})\.(\d+)\..+\.[0-9a-f]{32}$")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _UNSAFE = re.compile(r"[^\w.()+ -]+")
 
 
@@ -74,6 +80,19 @@ class Landed:
         return self.folder / self.ticket.name
 
 
+class Pending(NamedTuple):
+    """What the name of a pending upload's folder says. ``received_us``: microseconds since 1970."""
+
+    received_us: int
+    folder_name: str
+    bytes: int
+
+    @property
+    def received_at(self) -> datetime:
+        """When it was received."""
+        return _EPOCH + self.received_us * _MICROSECOND
+
+
 @dataclass(frozen=True)
 class Landing:
     """The landing folder of a platform."""
@@ -91,7 +110,9 @@ class Landing:
         """Move a completely received file to where the collector finds it, atomically."""
         incoming = self.folder / INCOMING / ticket.ticket
         _write(incoming / _TICKET, ticket)
-        folder = self.folder / f"{ticket.source.replace(':', '_')}.{ticket.ticket}"
+        source = ticket.source.replace(":", "_")
+        name = f"{_microseconds(ticket.received_at):016d}.{ticket.bytes}.{source}.{ticket.ticket}"
+        folder = self.folder / name
         incoming.rename(folder)
         return Landed(folder, ticket)
 
@@ -99,20 +120,25 @@ class Landing:
         """Delete a file that was refused while it was received."""
         shutil.rmtree(self.folder / INCOMING / ticket, ignore_errors=True)
 
+    def pending(self) -> list[Pending]:
+        """Uploads that are not collected yet, in the order of their arrival; no file is read."""
+        return sorted(self._list_pending())
+
     def waiting(self) -> list[Landed]:
-        """Uploads that are not collected yet, in the order of their folders."""
-        return list(self._pending())
+        """The pending uploads with their tickets, in the order of their arrival."""
+        return list(self._read_pending())
 
     def count_before(self, landed: Landed) -> int | None:
         """Uploads that were received before ``landed`` and still wait; None if it is collected already."""
         if landed.result is not None:
             return None
-        return sum(one.ticket.received_at < landed.ticket.received_at for one in self.waiting())
+        received_us = _microseconds(landed.ticket.received_at)
+        return sum(one.received_us < received_us for one in self._list_pending())
 
     def waiting_bytes(self) -> int:
         """Disk space of pending uploads, including those being received."""
         files = self.folder.glob(f"{INCOMING}/*/*")
-        return sum(landed.ticket.bytes for landed in self.waiting()) + sum(map(_size, files))
+        return sum(one.bytes for one in self._list_pending()) + sum(map(_size, files))
 
     def find(self, ticket: str) -> Landed:
         """The upload of ``ticket``.
@@ -123,7 +149,8 @@ class Landing:
         if re.match(TICKET_PATTERN, ticket):
             done = self.folder / COLLECTED / ticket
             # Again at last: it may be collected, which moves it, between the two.
-            for folder in (done, *self.folder.glob(f"*.{ticket}"), done):
+            waiting = [name for name in _names_in(self.folder) if name.endswith(f".{ticket}")]
+            for folder in (done, *map(self.folder.joinpath, waiting), done):
                 landed = _landed(folder)
                 if landed is not None:
                     return landed
@@ -137,9 +164,17 @@ class Landing:
             for folder in _older_than(self.folder / kind, now - kept):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _pending(self) -> Iterator[Landed]:
-        for folder in sorted(self.folder.glob("[!.]*")):
-            landed = _landed(folder)
+    def _list_pending(self) -> Iterator[Pending]:
+        for name in _names_in(self.folder):
+            if found := _PENDING.match(name):
+                yield Pending(int(found[1]), name, int(found[2]))
+            elif landed := _landed(self.folder / name):
+                # Accepted by older code, whose folders are named SOURCE.TICKET.
+                yield Pending(_microseconds(landed.ticket.received_at), name, landed.ticket.bytes)
+
+    def _read_pending(self) -> Iterator[Landed]:
+        for one in self.pending():
+            landed = _landed(self.folder / one.folder_name)
             if landed is not None and landed.result is None:
                 yield landed
             elif landed is not None:
@@ -179,6 +214,16 @@ def _move_away(landed: Landed) -> None:
     folder.mkdir(exist_ok=True)
     with suppress(FileNotFoundError):
         landed.folder.rename(folder / landed.ticket.ticket)
+
+
+def _names_in(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return [entry.name for entry in entries if not entry.name.startswith(".")]
+    return []
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def _older_than(folder: Path, floor: datetime) -> Iterator[Path]:

@@ -21,10 +21,10 @@ def landing(tmp_path: Path) -> Landing:
     return Landing(tmp_path / "landing")
 
 
-def accept(landing: Landing, name: str = "a.json") -> Landed:
+def accept(landing: Landing, name: str = "a.json", received_at: datetime = NOW) -> Landed:
     ticket, path = landing.begin(name)
     path.write_text("{}")
-    return landing.accept(Ticket(ticket, path.name, "upload:json", "upload_json", 2, "", NOW))
+    return landing.accept(Ticket(ticket, path.name, "upload:json", "upload_json", 2, "", received_at))
 
 
 def collect(landed: Landed) -> None:
@@ -92,12 +92,30 @@ def test_an_interrupted_upload_is_removed_after_hours(landing: Landing) -> None:
 
 
 def test_an_upload_counts_those_that_wait_before_it(landing: Landing) -> None:
-    first, second = accept(landing), accept(landing)
-    later = msgspec.structs.replace(second.ticket, received_at=NOW + timedelta(seconds=1))
-    (second.folder / ".ticket.json").write_bytes(msgspec.json.encode(later))
-    second = landing.find(later.ticket)
+    second = accept(landing, received_at=NOW + timedelta(microseconds=1))
+    first = accept(landing)
 
     assert (landing.count_before(first), landing.count_before(second)) == (0, 1)
+    assert [one.received_at for one in landing.pending()] == [NOW, NOW + timedelta(microseconds=1)]
+    assert [one.ticket for one in landing.waiting()] == [first.ticket, second.ticket]
     collect(first)
     assert landing.count_before(landing.find(first.ticket.ticket)) is None
     assert landing.count_before(second) == 0
+
+
+def test_position_and_size_of_what_waits_are_known_without_reading_a_file(landing, monkeypatch) -> None:
+    uploads = [accept(landing, received_at=NOW + timedelta(seconds=n)) for n in range(20)]
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+
+    assert landing.count_before(uploads[-1]) == 19
+    assert landing.waiting_bytes() == 40
+    assert [one.bytes for one in landing.pending()] == [2] * 20
+
+
+def test_an_upload_that_older_code_accepted_keeps_its_place(landing: Landing) -> None:
+    older, newer = accept(landing), accept(landing, received_at=NOW + timedelta(seconds=1))
+    older.folder.rename(landing.folder / f"upload_json.{older.ticket.ticket}")
+
+    assert [one.ticket for one in landing.waiting()] == [older.ticket, newer.ticket]
+    assert landing.count_before(newer) == 1
+    assert landing.find(older.ticket.ticket).ticket == older.ticket
