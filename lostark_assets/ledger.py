@@ -1,4 +1,4 @@
-"""The ledger: outcomes of collections, listing cursors of sources, and reported problems.
+"""The ledger: outcomes of collections, listing cursors of sources, reported problems, samples of the backlog.
 
 One SQLite file that several processes write concurrently; every call is one short transaction, so that a
 process killed at any point leaves no partial rows.
@@ -22,7 +22,8 @@ OUTCOMES: tuple[CollectionOutcome, ...] = get_args(CollectionOutcome)
 """From the best to the worst."""
 _BUSY_TIMEOUT_S = 15.0
 _KEPT = timedelta(days=180)
-_VERSION = 2
+_SAMPLES_KEPT = timedelta(minutes=15)
+_VERSION = 3
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS collections (
@@ -38,6 +39,10 @@ CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS problems (
     kind TEXT NOT NULL, subject TEXT NOT NULL, what TEXT NOT NULL, likely_cause TEXT NOT NULL,
     since TEXT NOT NULL, PRIMARY KEY (kind, subject)
+);
+CREATE TABLE IF NOT EXISTS backlog (
+    at TEXT PRIMARY KEY, online_since TEXT NOT NULL, uploads INTEGER NOT NULL, logs INTEGER NOT NULL,
+    oldest_since TEXT, runs_queued INTEGER NOT NULL, collected INTEGER NOT NULL, behind_since TEXT
 );
 PRAGMA user_version = {_VERSION};
 COMMIT;
@@ -76,7 +81,32 @@ class ReportedProblem:
     since: datetime
 
 
+@dataclass(frozen=True)
+class BacklogSample:
+    """What waited at one time. ``uploads``: not collected yet; ``logs``: collected and not on the pages yet.
+
+    ``online_since``: samples follow each other without a gap since then. ``oldest_since``: since when the
+    oldest of them waits. ``collected``: logs in the raw table, ever. ``behind_since``: see
+    ``automation.backlog.find_beginning``.
+    """
+
+    at: datetime
+    online_since: datetime
+    uploads: int
+    logs: int
+    oldest_since: datetime | None
+    runs_queued: int
+    collected: int
+    behind_since: datetime | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Uploads and logs."""
+        return self.uploads + self.logs
+
+
 _COLUMNS = ", ".join(field.name for field in fields(CollectionRecord))
+_SAMPLE_TIMES = ("at", "online_since", "oldest_since", "behind_since")
 
 
 @dataclass(frozen=True)
@@ -177,6 +207,19 @@ class Ledger:
             for kind, subject, what, cause, since in rows
         ]
 
+    def record_backlog(self, sample: BacklogSample) -> None:
+        """Add a sample of the backlog, and delete those more than a quarter of an hour older."""
+        row = [_text(value) if isinstance(value, datetime) else value for value in astuple(sample)]
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO backlog VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            connection.execute("DELETE FROM backlog WHERE at < ?", (_text(sample.at - _SAMPLES_KEPT),))
+
+    def backlog_samples(self) -> list[BacklogSample]:
+        """The samples of the last quarter of an hour that the platform ran, oldest first."""
+        with self._transaction() as connection:
+            rows = connection.execute("SELECT * FROM backlog ORDER BY at").fetchall()
+        return [BacklogSample(**_with_times(BacklogSample, row, _SAMPLE_TIMES)) for row in rows]
+
     def _value(self, query: str, key: str) -> str | None:
         with self._transaction() as connection:
             row = connection.execute(query, (key,)).fetchone()
@@ -196,10 +239,12 @@ class Ledger:
 
 
 def _record(row: tuple[object, ...]) -> CollectionRecord:
-    values: dict[str, Any] = dict(zip((field.name for field in fields(CollectionRecord)), row, strict=True))
-    for name in ("started_at", "ended_at"):
-        values[name] = datetime.fromisoformat(values[name])
-    return CollectionRecord(**values)
+    return CollectionRecord(**_with_times(CollectionRecord, row, ("started_at", "ended_at")))
+
+
+def _with_times(kind: type, row: tuple[object, ...], times: tuple[str, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = dict(zip((field.name for field in fields(kind)), row, strict=True))
+    return values | {name: datetime.fromisoformat(values[name]) for name in times if values[name] is not None}
 
 
 def _report_row(kind: str, problem: ReportedProblem) -> tuple[str, str, str, str, str]:

@@ -233,6 +233,11 @@ class Settings(BaseSettings):
     alert_slack_webhook: WebAddress | None = Field(None, description="Slack webhook that gets alerts")
     alert_smtp_url: MailAddress | None = Field(None, description="mail server that sends alerts")
     alert_mail_to: WordList = Field((), description="mail addresses that get alerts")
+    alert_waiting_s: float = Field(
+        600.0,
+        gt=0,
+        description="a log may wait this long for its page before an alert, unless the backlog shrinks",
+    )
     holdout_fights: int = Field(150, ge=50, description="newest fights that a new model is tested on")
     promotion_confidence: float = Field(0.95, gt=0.5, lt=1, description="how sure a gain has to be")
     promotion_margin: float = Field(

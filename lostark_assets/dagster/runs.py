@@ -55,6 +55,11 @@ def in_progress(instance: DagsterInstance, job_name: str | None = None) -> list[
     return [record for record in records if not _is_ghost(record)]
 
 
+def count_queued(instance: DagsterInstance) -> int:
+    """How many runs wait for their turn."""
+    return instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.QUEUED]))
+
+
 def _is_ghost(record: RunRecord) -> bool:
     is_unqueued = record.dagster_run.status == DagsterRunStatus.NOT_STARTED
     return is_unqueued and time.time() - record.create_timestamp.timestamp() > _GHOST_AFTER_S

@@ -22,11 +22,13 @@ from lostark_assets.automation.decisions import (
 )
 from lostark_assets.automation.due import STATS, LakeState, check_lake
 from lostark_assets.automation.requests import INGEST_JOB, UPLOADS, concurrency_group, ingest_run, run_config
+from lostark_assets.automation.waiting import WaitingLogs, record_backlog
 from lostark_assets.dagster.jobs import (
     ACROSS_DAYS_JOB,
 )
 from lostark_assets.dagster.runs import (
     collecting_since,
+    count_queued,
     days_in_progress,
     in_progress,
     read_outcomes,
@@ -44,6 +46,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.names import build_names
 from lostark_assets.marts.publish import find_pending, marts_url
 from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
+from lostark_assets.observability.logs import get_logger
 from lostark_assets.settings import Settings
 from lostark_assets.sources.configured import ServiceOrigin, open_landing, watched_origins
 from lostark_assets.stats.pipeline import STATS_VERSION
@@ -58,6 +61,7 @@ MARTS_CHECK_INTERVAL_S = 600.0
 _ALL = "all days"
 _TABLES = "tables"
 Clock = Callable[[], float]
+log = get_logger()
 
 
 @dataclass(frozen=True)
@@ -235,11 +239,14 @@ def _due_across_days(clock: Clock) -> dg.SensorDefinition:
 
 
 def _due_marts(clock: Clock) -> dg.SensorDefinition:
+    waiting: dict[str, WaitingLogs] = {}
+
     @dg.sensor(
         job_name=INGEST_JOB,
         minimum_interval_seconds=CATCH_UP_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Publishes fight days and tables that are still to be published.",
+        description="Publishes fight days and tables that are still to be published, and records how many "
+        "logs wait for it.",
     )
     def due_marts(
         context: dg.SensorEvaluationContext,
@@ -247,6 +254,8 @@ def _due_marts(clock: Clock) -> dg.SensorDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> dg.SensorResult:
         now = clock()
+        logs = waiting.setdefault(lake.url, WaitingLogs(lake, settings))
+        _record_backlog(logs, settings, context.instance, now)
         cursor = read_cursor(context.cursor, MartsCursor) or MartsCursor(new_memory())
         seen = _check_marts(lake, settings, cursor, now)
         memory, due = cursor.memory, seen.due
@@ -272,6 +281,15 @@ def _due_marts(clock: Clock) -> dg.SensorDefinition:
         return tick_result(context, replace(seen, memory=memory), reason, requests)
 
     return due_marts
+
+
+def _record_backlog(logs: WaitingLogs, settings: Settings, instance: dg.DagsterInstance, now: float) -> None:
+    """Add a sample of the backlog; without one its readers say that the figure is old."""
+    try:
+        record_backlog(logs, settings, count_queued(instance), datetime.fromtimestamp(now, UTC))
+    except Exception:
+        # Whatever keeps it from being counted must not keep fights from being published.
+        log.exception("backlog_not_recorded")
 
 
 def _check_marts(lake: Lake, settings: Settings, before: MartsCursor, now: float) -> MartsCursor:

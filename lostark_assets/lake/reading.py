@@ -147,11 +147,20 @@ class LakeReader:
             added = pa.table(table.get_add_actions(flatten=True))
             pairs = zip(added["path"].to_pylist(), added["partition.fight_date"].to_pylist(), strict=True)
             return {as_date(at) for path, at in pairs if unquote(Path(path).name) in recent}
-        dataset, days = self.dataset(name), set()
-        for fragment in dataset.get_fragments():
-            if Path(fragment.path).name in recent:
-                days |= set(pc.unique(fragment.to_table(columns=["fight_date"])["fight_date"]).to_pylist())
-        return days
+        return set(pc.unique(self.rows_written(name, ["fight_date"], since)["fight_date"]).to_pylist())
+
+    def rows_written(self, name: str, columns: Sequence[str], since: datetime) -> pa.Table:
+        """Some columns of the files written at or after ``since``, rewritten rows included."""
+        dataset = self.dataset(name)
+        table = self.open(name)
+        recent = set() if table is None else _files_since(table, since) or set()
+        parts = [
+            fragment.to_table(schema=dataset.schema, columns=list(columns))
+            for fragment in dataset.get_fragments()
+            if Path(fragment.path).name in recent
+        ]
+        empty = CONTRACTS[name].empty().select(list(columns))
+        return pa.concat_tables([empty, *parts], promote_options="permissive")
 
     def dataset(
         self,

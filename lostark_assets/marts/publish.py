@@ -35,6 +35,8 @@ from lostark_assets.settings import Settings
 DAYS_PER_TRANSACTION = 60
 """A longer range takes several transactions, so that a year of days need not fit into memory."""
 _LOCK = 0x105_7A4D
+_MAX_IDS = 10_000
+"""Of more ids than this, all published ones are read: faster than looking them up."""
 _PLAIN = Names()
 _COMPLETE = {name: PUBLISHED[name].mart for name in DAY_TABLES if PUBLISHED[name].is_complete}
 """Table by fight day of which every row is published → its mart."""
@@ -120,6 +122,22 @@ def published_rows(url: str, days: Sequence[date]) -> dict[str, int]:
     """Published rows by lake table, counted in the database."""
     with _explained("counting"), psycopg.connect(libpq_url(url)) as connection:
         return {table: _count_rows(connection, mart, days) for table, mart in _COMPLETE.items()}
+
+
+def published_among(url: str, encounter_ids: Collection[str]) -> set[str]:
+    """Those of ``encounter_ids`` that are on the pages; none before the first publish."""
+    query = "SELECT encounter_id FROM marts.encounters"
+    with _explained("reading"), psycopg.connect(libpq_url(url)) as connection:
+        try:
+            if len(encounter_ids) > _MAX_IDS:
+                rows = connection.execute(query).fetchall()
+            else:
+                rows = connection.execute(
+                    f"{query} WHERE encounter_id = ANY(%s)", [list(encounter_ids)]
+                ).fetchall()
+        except psycopg.errors.UndefinedTable:
+            return set()
+    return {encounter_id for (encounter_id,) in rows}.intersection(encounter_ids)
 
 
 def _count_rows(connection: psycopg.Connection, mart: str, days: Sequence[date]) -> int:

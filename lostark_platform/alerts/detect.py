@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from lostark_assets.automation.backlog_text import describe_backlog
 from lostark_assets.ledger import CollectionRecord
 from lostark_assets.stats.robust import Baseline, fit_baseline, share_bounds
 from lostark_platform.alerts.observations import Facts, FailedUnit, FinishedRun, StepTime
@@ -42,6 +43,7 @@ def detect(facts: Facts) -> Detected:
         "quarantine_jump": (facts.refusals, quarantine_jumps),
         "slow_step": (facts.step_times, slow_steps),
         "stuck_queue": (facts.queue, stuck_queue),
+        "falling_behind": (facts.backlog, waiting_logs),
         "disk_nearly_full": (facts.disks, full_disks),
         "sensor_stopped": (facts.ticking, stopped_sensors),
         "model_degraded": (facts.reported, partial(reported, kind="model_degraded")),
@@ -413,6 +415,21 @@ def stuck_queue(facts: Facts) -> list[Problem]:
             f"{queue.waiting} runs wait, the oldest for {waited.total_seconds() / 60:.0f} min, {running}",
             waits_since,
             "one run hangs or is very long" if queue.in_progress else "Dagster's daemon does not start runs",
+        )
+    ]
+
+
+def waiting_logs(facts: Facts) -> list[Problem]:
+    """The platform is behind: see ``automation.backlog.find_beginning``."""
+    if facts.backlog is None or facts.backlog.behind_since is None:
+        return []
+    return [
+        Problem(
+            "falling_behind",
+            "pages",
+            describe_backlog(facts.backlog),
+            facts.backlog.behind_since,
+            "more logs arrive than this machine can process, or one log or run is in the way of the others",
         )
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lostark_assets.automation.backlog import Backlog
 from lostark_assets.ledger import CollectionRecord, ReportedProblem
 from lostark_platform.alerts.silence import Activity, Window
 
@@ -112,6 +113,7 @@ class Facts:
     refusals: Sequence[Refusals] | None = ()
     step_times: Sequence[StepTime] | None = ()
     queue: Queue | None = None
+    backlog: Backlog | None = None
     disks: Sequence[Disk] | None = ()
     ticking: Sequence[Ticking] | None = ()
     reported: Sequence[ReportedProblem] | None = ()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lostark_assets.automation.backlog import Backlog, read_backlog
 from lostark_assets.automation.pending import pending_days
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.lake.tables import Lake
@@ -170,6 +171,12 @@ def read_collections(
     monitored = {OPEN_API, *names, *(str(origin.where) for origin in origins)}
     monitored |= {origin.name for origin in origins if isinstance(origin, ServiceOrigin)}
     return [record for record in ledger.collections(now - LEDGER_LOOKBACK) if record.source in monitored]
+
+
+def read_known_backlog(ledger: Ledger, now: datetime) -> Backlog | None:
+    """The backlog; None if it was not observed lately."""
+    backlog = read_backlog(ledger, now)
+    return None if backlog.state == "unknown" else backlog
 
 
 def read_disks(settings: Settings) -> list[Disk]:

@@ -15,6 +15,7 @@ KINDS: dict[str, str] = {
     "quarantine_jump": "More logs are refused than usual",
     "slow_step": "A step takes far longer than usual",
     "stuck_queue": "Runs wait and none starts",
+    "falling_behind": "Logs wait for their page",
     "disk_nearly_full": "The disk is nearly full",
     "sensor_stopped": "A sensor or schedule stopped",
     "model_degraded": "The model errs more than it promised",
@@ -56,10 +57,13 @@ class Problem:
 def consequences(problems: Iterable[Problem]) -> frozenset[str]:
     """Keys of ``problems`` that another one explains: each cause gets one message.
 
-    A source that does not respond brings no logs; and while a sensor is stopped, none are collected.
+    A source that does not respond brings no logs; while a sensor is stopped, none are collected; and while no
+    run starts, none are published.
     """
     problems = list(problems)
     failing = {p.subject for p in problems if p.kind == "source_failing"}
     standing = any(p.kind == "sensor_stopped" for p in problems)
-    silent = [p for p in problems if p.kind == "no_new_logs"]
-    return frozenset(p.key for p in silent if standing or p.subject in failing)
+    idle = any(p.kind == "stuck_queue" for p in problems)
+    silent = [p for p in problems if p.kind == "no_new_logs" and (standing or p.subject in failing)]
+    waiting = [p for p in problems if p.kind == "falling_behind" and idle]
+    return frozenset(p.key for p in (*silent, *waiting))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lostark_assets.automation.backlog import Backlog, read_backlog
+from lostark_assets.automation.backlog_text import describe_backlog
 from lostark_assets.errors import NotFound, SettingsError
+from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings
 from lostark_platform.alerts.channels import ChannelFailed, build_channels
 from lostark_platform.alerts.deliver import Pause
@@ -24,13 +27,14 @@ _MAX_MUTE = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Alerts:
-    """Open problems, mutes with their end, and messages that are not delivered yet."""
+    """Open problems, mutes with their end, messages that are not delivered yet, and the backlog."""
 
     problems: list[dict[str, Any]]
     muted: dict[str, datetime]
     unsent: dict[str, int]
     pauses: dict[str, Pause]
     last_evaluated_at: datetime | None
+    backlog: Backlog
 
     def document(self) -> dict[str, Any]:
         """``--json``."""
@@ -40,6 +44,7 @@ class Alerts:
             "unsent": self.unsent,
             "failing_channels": {name: pause.reason for name, pause in self.pauses.items()},
             "last_evaluated_at": self.last_evaluated_at,
+            "backlog": asdict(self.backlog),
         }
 
 
@@ -64,7 +69,14 @@ def read_alerts(settings: Settings) -> Alerts:
             }
         )
     unsent = Counter(name for message in memory.outbox.messages for name in message.missing)
-    return Alerts(problems, muted, dict(unsent), dict(memory.outbox.pauses), memory.last_evaluated_at)
+    return Alerts(
+        problems,
+        muted,
+        dict(unsent),
+        dict(memory.outbox.pauses),
+        memory.last_evaluated_at,
+        read_backlog(open_ledger(settings), now),
+    )
 
 
 def show_alerts(alerts: Alerts) -> None:
@@ -93,6 +105,7 @@ def show_alerts(alerts: Alerts) -> None:
         say(
             f"{name}: {count} messages wait" + (f"; {pause.reason}, retry {at(pause.until)}" if pause else "")
         )
+    say(f"backlog: {describe_backlog(alerts.backlog)}")
     if alerts.last_evaluated_at is None:
         say("not evaluated yet: the sensor `alerts` runs while the platform is up")
     else:

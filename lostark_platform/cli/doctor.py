@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -24,10 +25,13 @@ from packaging.requirements import Requirement
 from psycopg2.extensions import connection as connection_type
 from rich.markup import escape
 
+from lostark_assets.automation.backlog import read_backlog
+from lostark_assets.automation.backlog_text import describe_backlog
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import LostarkError
 from lostark_assets.lake.tables import Lake, open_lake
+from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import Settings, get_settings, project_root, source_checkout
 from lostark_assets.sources.configured import ServiceOrigin, has_sources, service_at
 from lostark_assets.sources.detect import build_limits, find_sources
@@ -91,7 +95,7 @@ def examine() -> list[Finding]:
     home = _home(settings)
     findings += [home, _disk(settings)]
     if home.status == "ok":
-        findings += [_postgres(settings), _registry(settings), *_services(settings)]
+        findings += [_backlog(settings), _postgres(settings), _registry(settings), *_services(settings)]
     return [*findings, *_lake(open_lake(settings)), *_sources(settings)]
 
 
@@ -212,6 +216,16 @@ def _disk(settings: Settings) -> Finding:
     if free < _MIN_FREE_BYTES:
         return Finding("disk", "warning", found, "Free some space, or choose another LOSTARK_HOME.")
     return Finding("disk", "ok", found)
+
+
+def _backlog(settings: Settings) -> Finding:
+    backlog = read_backlog(open_ledger(settings), datetime.now(UTC))
+    found = describe_backlog(backlog)
+    if backlog.behind_since is not None:
+        return Finding("backlog", "warning", found, "See `lostark alerts` and the runbook.")
+    if backlog.state == "unknown":
+        return Finding("backlog", "ok", f"{found}; it is observed every 15 s while the platform runs")
+    return Finding("backlog", "ok", found)
 
 
 def _postgres(settings: Settings) -> Finding:

@@ -104,6 +104,7 @@ def _observe(
         refusals=None if refreshed is None else refreshed.refusals,
         step_times=None if running is None or not known else [*memory.step_times, *running],
         queue=_observe_or_none(run_observations.queue, instance),
+        backlog=_observe_or_none(observe.read_known_backlog, ledger, now),
         disks=_observe_or_none(observe.read_disks, settings),
         reported=_observe_or_none(ledger.reported_problems),
         ticking=None

@@ -14,10 +14,11 @@ import pytest
 from dagster import instance_for_test
 from pydantic import SecretStr
 
+from lostark_assets.automation.backlog import follow
 from lostark_assets.automation.requests import INGEST_JOB, ingest_run
 from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import open_lake
-from lostark_assets.ledger import LEDGER_FILE, CollectionRecord, Ledger
+from lostark_assets.ledger import LEDGER_FILE, BacklogSample, CollectionRecord, Ledger
 from lostark_assets.observability.logs import configure_logs, get_logger
 from lostark_assets.settings import Settings, get_settings
 from lostark_platform.alerts.observations import Queue
@@ -283,6 +284,32 @@ def test_a_schedules_interval_is_read_from_its_cron_expression(cron, timezone, l
     repository = SimpleNamespace(sensor_defs=[], schedule_defs=[some_schedule])
     with instance_for_test() as instance:
         assert [one.every_s for one in ticking(instance, repository)] == [longest_s]
+
+
+def test_being_behind_is_sent_once_and_so_is_its_end(platform):
+    came, collected = [], 0
+
+    def sample_and_tick(arrived: int, published: int) -> list[tuple[str, str]]:
+        """Half a minute: what arrived, what was published, a sample, and an evaluation of the alerts."""
+        nonlocal came, collected
+        came, collected = [*came, *[platform.now] * arrived][published:], collected + arrived
+        now = platform.now
+        sample = BacklogSample(now, now, 0, len(came), came[0] if came else None, 0, collected)
+        limit = timedelta(seconds=platform.settings.alert_waiting_s)
+        platform.ledger.record_backlog(follow(platform.ledger.backlog_samples(), sample, limit))
+        return platform.tick()
+
+    burst = [sample_and_tick(100, 0), *(sample_and_tick(0, 10) for _ in range(10))]
+    assert [message for messages in burst for message in messages] == []
+    messages = [message for _ in range(14) for message in sample_and_tick(10, 5)]
+    assert sorted(messages) == [
+        ("api", "Logs wait for their page: pages"), ("services", "Logs wait for their page: pages"),
+    ]  # fmt: skip
+    messages = [message for _ in range(10) for message in sample_and_tick(0, 20)]
+    assert sorted(messages) == [
+        ("api", "Recovered: Logs wait for their page: pages"),
+        ("services", "Recovered: Logs wait for their page: pages"),
+    ]
 
 
 class TickStatus(Enum):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lostark_assets.automation.backlog import Backlog
 from lostark_assets.ledger import CollectionRecord, ReportedProblem
 from lostark_platform.alerts.detect import GIB, detect, follow_runs, only_due
 from lostark_platform.alerts.observations import (
@@ -489,5 +490,35 @@ def test_kinds_without_observations_are_unknown():
     assert found.problems == []
     assert found.unknown == {
         "run_failed", "source_failing", "no_new_logs", "quarantine_jump", "slow_step", "stuck_queue",
-        "disk_nearly_full", "sensor_stopped", "model_degraded", "model_drift",
+        "falling_behind", "disk_nearly_full", "sensor_stopped", "model_degraded", "model_drift",
     }  # fmt: skip
+
+
+# Backlog
+
+
+def test_a_backlog_that_is_too_far_behind_is_one_problem_with_the_whole_figure():
+    behind = Backlog(
+        "falling_behind",
+        3,
+        40,
+        NOW - 12 * MINUTE,
+        720.0,
+        2,
+        20.0,
+        5.0,
+        observed_at=NOW,
+        behind_since=NOW - MINUTE,
+    )
+    problem = find_one(backlog=behind)
+
+    assert (problem.key, problem.since) == ("falling_behind:pages", NOW - MINUTE)
+    assert "3 uploads and 40 logs wait, the oldest for 12 min, 20.0 logs a minute in, 5.0 out" in problem.what
+    assert find_keys(backlog=replace(behind, behind_since=None)) == []
+
+
+def test_an_unobserved_backlog_is_unknown_and_a_queue_that_stands_still_explains_one():
+    behind = Backlog("falling_behind", 3, 40, observed_at=NOW, runs_queued=1, behind_since=NOW - HOUR)
+
+    assert "falling_behind" in detect(Facts(NOW, LONG_AGO, backlog=None)).unknown
+    assert find_keys(backlog=behind, queue=Queue(2, NOW - 6 * MINUTE)) == ["stuck_queue:run queue"]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lostark_assets.errors import NotFound, SettingsError, TransientError
+from lostark_assets.ledger import BacklogSample, open_ledger
 from lostark_assets.settings import get_settings
 from lostark_platform.alerts.deliver import Outbox, Outgoing, Pause
 from lostark_platform.alerts.detect import Detected
@@ -16,7 +17,7 @@ from lostark_platform.alerts.observations import FailedUnit, StepTime
 from lostark_platform.alerts.problems import Problem
 from lostark_platform.alerts.reconcile import Open, State
 from lostark_platform.alerts.store import Memory, load, locked, memory_path, save
-from lostark_platform.cli.alerts import mute, parse_duration, read_alerts
+from lostark_platform.cli.alerts import mute, parse_duration, read_alerts, show_alerts
 
 NOW = datetime(2026, 10, 30, 20, tzinfo=UTC)
 PROBLEM = Problem("source_failing", "demo", "down", NOW, "a network failure")
@@ -104,6 +105,15 @@ def test_a_mute_from_the_command_line_is_in_the_state(tmp_path):
     assert read_alerts(settings).unsent == {"slack": 1}
     with pytest.raises(NotFound, match="Nothing was muted"):
         mute(settings, "nonsense", "2h")
+
+
+def test_the_backlog_is_listed_with_the_alerts(tmp_path, capsys):
+    settings, now = get_settings(home=tmp_path), datetime.now(UTC)
+    open_ledger(settings).record_backlog(BacklogSample(now, now, 2, 0, now, 0, 0))
+
+    show_alerts(read_alerts(settings))
+    assert "backlog: catching up (2 uploads and 0 logs wait" in capsys.readouterr().err
+    assert read_alerts(settings).document()["backlog"]["uploads_waiting"] == 2
 
 
 def test_durations():

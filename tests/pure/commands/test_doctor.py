@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
 
+from lostark_assets.ledger import BacklogSample, open_ledger
 from lostark_assets.settings import get_settings
 from lostark_platform.cli import doctor
 from lostark_platform.cli.app import app
@@ -117,3 +120,21 @@ def test_the_text_output_has_one_line_per_check():
     text = CliRunner().invoke(app, ["doctor"]).stdout
 
     assert "ok      SQLite" in text
+
+
+def test_the_backlog_is_one_line_a_warning_while_it_is_behind_and_not_zero_when_it_is_old(tmp_path):
+    assert examine()["backlog"]["found"].startswith("unknown: not observed lately; it is observed every 15 s")
+    ledger, now = open_ledger(get_settings()), datetime.now(UTC)
+    sample = BacklogSample(now, now, 2, 5, now - timedelta(minutes=3), 1, 5)
+
+    ledger.record_backlog(replace(sample, at=now - timedelta(hours=1)))
+    found = examine()["backlog"]["found"]
+    assert found.startswith("unknown: not observed lately (2 uploads and 5 logs wait")
+    ledger.record_backlog(sample)
+    assert (examine()["backlog"]["status"], examine()["backlog"]["advice"]) == ("ok", "")
+    ledger.record_backlog(replace(sample, behind_since=now))
+    finding = examine()["backlog"]
+    assert finding["status"] == "warning"
+    assert finding["found"].startswith(
+        "catching up (2 uploads and 5 logs wait, the oldest for 3 min, 1 runs queued"
+    )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from lostark_assets.ledger import CollectionRecord, Ledger, ReportedProblem
+from lostark_assets.ledger import BacklogSample, CollectionRecord, Ledger, ReportedProblem
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -191,3 +191,24 @@ def test_a_ledger_of_an_earlier_version_learns_to_hold_reports(ledger):
 
     assert ledger.reported_problems() == [wrong()]
     assert ledger.collections(NOW) == [record()]
+
+
+def test_samples_of_the_backlog_come_back_in_order_and_few_are_kept(ledger):
+    samples = [
+        BacklogSample(NOW + timedelta(seconds=15 * n), NOW, n, 2, NOW if n else None, 3, 4, None)
+        for n in range(200)
+    ]
+    for sample in samples:
+        ledger.record_backlog(sample)
+
+    kept = ledger.backlog_samples()
+    assert kept == samples[-61:]
+    assert kept[-1].at - kept[0].at == timedelta(minutes=15)
+
+
+def test_the_last_samples_outlive_a_pause(ledger):
+    before, after = (BacklogSample(at, NOW, 1, 1, NOW, 0, 9) for at in (NOW, NOW + timedelta(days=3)))
+    ledger.record_backlog(before)
+    assert ledger.backlog_samples() == [before]
+    ledger.record_backlog(after)
+    assert ledger.backlog_samples() == [after]
