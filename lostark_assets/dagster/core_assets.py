@@ -14,6 +14,7 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.clean import CLEAN_VERSION
 from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.core.pipeline import COMMIT_ORDER, CoreRun, clean_days
+from lostark_assets.dagster import pools
 from lostark_assets.dagster.core_checks import (
     core_check_results,
     core_check_specs,
@@ -60,6 +61,7 @@ def core_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
         check_specs=core_check_specs(),
         partitions_def=fight_days,
         backfill_policy=SINGLE_RUN,
+        pool=pools.FIGHT_DAYS,
         can_subset=True,
     )
     def core_tables(

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from lostark_assets.contracts.core import CORE_GAME_EVENTS
 from lostark_assets.contracts.expectations import Finding, examine
 from lostark_assets.core.game_events import EVENTS_VERSION, game_events
+from lostark_assets.dagster import pools
 from lostark_assets.dagster.open_api_assets import NOTICES
 from lostark_assets.dagster.specs import asset_spec, check_results, check_specs, table_metadata
 from lostark_assets.lake.tables import Lake
@@ -25,6 +26,7 @@ def game_event_assets() -> list[dg.AssetsDefinition]:
         name=EVENTS,
         specs=[asset_spec(EVENTS, version=EVENTS_VERSION, kinds={"arrow"}, deps=[NOTICES], skippable=True)],
         check_specs=check_specs([EVENTS]),
+        pool=pools.OPEN_API,
         can_subset=True,
     )
     def core_game_events(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[Any]:

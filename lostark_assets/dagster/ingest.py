@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import Field
 
 from lostark_assets.automation.due import CORE
-from lostark_assets.automation.requests import INGEST_JOB, op_name
+from lostark_assets.automation.requests import INGEST_JOB, concurrency_group, op_name
 from lostark_assets.core.clean import CLEAN_VERSION
 from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.core.pipeline import CoreRun, clean_days
@@ -108,6 +108,7 @@ def ingest_op(
 
 @dg.job(
     name=INGEST_JOB,
+    tags=concurrency_group(INGEST_JOB),
     description="Collect new battle logs; clean, compute and publish the fight days they touch.",
 )
 def ingest_job() -> None:

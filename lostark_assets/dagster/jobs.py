@@ -4,8 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from lostark_assets.automation.requests import concurrency_group
 from lostark_assets.contracts.registry import CONTRACTS, list_tables
+from lostark_assets.dagster import pools
 from lostark_assets.lake.tables import Lake
 
 ACROSS_DAYS_JOB = "across_days"
@@ -32,19 +32,16 @@ def phase_one_jobs() -> list[Any]:
         dg.define_asset_job(
             ACROSS_DAYS_JOB,
             select_assets(*list_tables("stats", grain="whole"), "mart_tables"),
-            tags=concurrency_group("tables"),
             description="Compute the statistics across all fight days, and publish them.",
         ),
         dg.define_asset_job(
             PROFILES_JOB,
             select_assets("raw_armory_profiles"),
-            tags=concurrency_group("open_api"),
             description="Fetch Open API profiles of the characters of recent fights.",
         ),
         dg.define_asset_job(
             GAME_NEWS_JOB,
             select_assets("raw_game_notices", "core_game_events"),
-            tags=concurrency_group("open_api"),
             description="Fetch the game's news: maintenance windows, patches, events.",
         ),
     ]
@@ -55,12 +52,12 @@ def upkeep_job() -> dg.JobDefinition:
     # After some weeks, opening them would dominate a tick.
     growing = [name for name, contract in CONTRACTS.items() if contract.is_compacted]
 
-    @dg.op(description="Compact the small files of the raw tables; rows are unchanged.")
+    @dg.op(pool=pools.TABLES, description="Compact the small files of the raw tables; rows are unchanged.")
     def join_small_files(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
         joined = {name: lake.join_files(name) for name in growing}
         context.add_output_metadata({f"files of {name} joined": count for name, count in joined.items()})
 
-    @dg.job(name=UPKEEP_JOB, tags=concurrency_group("tables"), description="Compacts the lake's raw tables.")
+    @dg.job(name=UPKEEP_JOB, description="Compacts the lake's raw tables.")
     def upkeep() -> None:
         join_small_files()
 

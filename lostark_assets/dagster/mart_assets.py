@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from lostark_assets.dagster import pools
 from lostark_assets.dagster.partitions import SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import OWNERS
 from lostark_assets.errors import NotFound
@@ -58,6 +59,7 @@ def _fights(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         check_specs=[check],
         partitions_def=fight_days,
         backfill_policy=SINGLE_RUN,
+        pool=pools.FIGHT_DAYS,
     )
     def mart_fights(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
@@ -111,6 +113,7 @@ def _tables() -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"postgres"},
         code_version=MARTS_VERSION,
+        pool=pools.TABLES,
         description=(
             "Distributions, progression, model evaluation, champion history, monitoring and play styles in "
             "PostgreSQL, each replaced as a whole, all in one transaction."

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from lostark_assets.contracts.expectations import WORST_ROWS, Finding, examine
 from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.dagster import pools
 from lostark_assets.dagster.specs import asset_spec, check_results, check_specs, table_metadata
 from lostark_assets.errors import LostarkError
 from lostark_assets.lake.tables import Lake
@@ -38,6 +39,7 @@ def open_api_assets() -> list[dg.AssetsDefinition]:
         name=PROFILES,
         specs=[asset_spec(PROFILES, version="1", kinds={"python"}, skippable=True)],
         check_specs=check_specs([PROFILES], CROSS_RULES),
+        pool=pools.OPEN_API,
         can_subset=True,
     )
     def raw_armory_profiles(
@@ -68,6 +70,7 @@ def open_api_assets() -> list[dg.AssetsDefinition]:
         name=NOTICES,
         specs=[asset_spec(NOTICES, version="1", kinds={"python"}, skippable=True)],
         check_specs=check_specs([NOTICES]),
+        pool=pools.OPEN_API,
         can_subset=True,
     )
     def raw_game_notices(

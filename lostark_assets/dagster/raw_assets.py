@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from lostark_assets.contracts.expectations import WORST_ROWS, Finding, examine
 from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.dagster import pools
 from lostark_assets.dagster.partitions import SINGLE_RUN, SOURCES
 from lostark_assets.dagster.specs import asset_spec, check_results, check_specs, table_metadata
 from lostark_assets.errors import LostarkError, SourceError, UnexpectedError
@@ -42,6 +43,7 @@ def raw_assets() -> list[dg.AssetsDefinition]:
         specs=[asset_spec(RAW, version=RAW_VERSION, kinds={"python"}, partitions_def=SOURCES)],
         check_specs=check_specs([RAW], CROSS_RULES),
         backfill_policy=SINGLE_RUN,
+        pool=pools.FIGHT_DAYS,
     )
     def raw_battle_logs(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from lostark_assets import charts
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.contracts.registry import CONTRACTS, list_tables
+from lostark_assets.dagster import pools
 from lostark_assets.dagster.partitions import MAX_CHART_DAYS, SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.dagster.stats_checks import (
@@ -65,6 +66,7 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         check_specs=daily_check_specs(),
         partitions_def=fight_days,
         backfill_policy=SINGLE_RUN,
+        pool=pools.FIGHT_DAYS,
         can_subset=True,
     )
     def stats_tables(
@@ -136,6 +138,7 @@ def _whole(
         name=f"{name}_table",
         specs=[asset_spec(name, version=STATS_VERSION, kinds={"polars"}, deps=upstream)],
         check_specs=table_check_specs(name),
+        pool=pools.TABLES,
     )
     def whole_table(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]

@@ -9,7 +9,7 @@ import dagster as dg
 import msgspec
 
 from lostark_assets.automation.decisions import RequestMemory, WorkPlan, apply_outcomes, plan_days
-from lostark_assets.automation.requests import concurrency_group, run_config
+from lostark_assets.automation.requests import run_config
 from lostark_assets.dagster.runs import read_outcomes
 
 DAYS_TAG = "lostark/fight_days"
@@ -56,8 +56,7 @@ def request_days(
             dg.RunRequest(
                 memory.next_request(),
                 run_config=run_config(job_name, {"days": days}),
-                tags=concurrency_group(job_name)
-                | {DAYS_TAG: days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"},
+                tags={DAYS_TAG: days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"},
             )
         )
         memory = memory.with_request(due, days)

@@ -4,7 +4,6 @@ from typing import Any
 
 import dagster as dg
 
-from lostark_assets.automation.requests import concurrency_group
 from lostark_assets.dagster.jobs import select_assets
 
 TRAIN_JOB = "train_model"
@@ -12,7 +11,6 @@ SCORE_JOB = "score_days"
 MONITOR_JOB = "monitor_model"
 STYLES_JOB = "play_styles"
 VALIDATE_JOB = "validate_model_tables"
-_CONCURRENCY_GROUP = concurrency_group("model")
 
 
 def build_model_jobs() -> list[Any]:
@@ -21,19 +19,16 @@ def build_model_jobs() -> list[Any]:
         dg.define_asset_job(
             TRAIN_JOB,
             select_assets("ml_training_set", "ml_dps_challenger", "ml_dps_evaluation", "ml_dps_champion"),
-            tags=_CONCURRENCY_GROUP,
             description="Train a challenger, test it, and promote it if it is significantly better.",
         ),
         dg.define_asset_job(
             MONITOR_JOB,
             select_assets("ml_dps_monitoring"),
-            tags=_CONCURRENCY_GROUP,
             description="Compare the predictions with what players reached.",
         ),
         dg.define_asset_job(
             STYLES_JOB,
             select_assets("ml_player_clusters"),
-            tags=_CONCURRENCY_GROUP,
             description="Find play styles among the characters.",
         ),
     ]

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_TRAINING_SET
 from lostark_assets.contracts.registry import CONTRACTS
+from lostark_assets.dagster import pools
 from lostark_assets.dagster.partitions import MAX_CHART_DAYS, SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import OWNERS, asset_spec, table_metadata
 from lostark_assets.errors import ContractViolated
@@ -74,6 +75,7 @@ def _training_set() -> dg.AssetsDefinition:
         name="ml_training_set_table",
         specs=[asset_spec(TRAINING_SET, version=ML_VERSION, kinds={"pandas"}, deps=_UPSTREAM)],
         check_specs=build_ml_check_specs(TRAINING_SET),
+        pool=pools.MODEL,
         can_subset=True,
     )
     def training_set(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[Any]:
@@ -116,7 +118,12 @@ def _challenger() -> dg.AssetsDefinition:
         code_version=ML_VERSION,
     )
 
-    @dg.multi_asset(name="ml_dps_challenger_model", specs=[spec], check_specs=build_challenger_check_specs())
+    @dg.multi_asset(
+        name="ml_dps_challenger_model",
+        specs=[spec],
+        check_specs=build_challenger_check_specs(),
+        pool=pools.MODEL,
+    )
     def challenger(
         context: dg.AssetExecutionContext,
         lake: dg.ResourceParam[Lake],
@@ -169,6 +176,7 @@ def _evaluation() -> dg.AssetsDefinition:
             )
         ],
         check_specs=build_ml_check_specs(EVALUATION_ASSET),
+        pool=pools.MODEL,
     )
     def evaluation(
         context: dg.AssetExecutionContext,
@@ -206,6 +214,7 @@ def _champion() -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"mlflow"},
         code_version=ML_VERSION,
+        pool=pools.MODEL,
     )
     def champion(
         lake: dg.ResourceParam[Lake], registries: dg.ResourceParam[ModelRegistries]
@@ -252,6 +261,7 @@ def _expected(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             )
         ],
         check_specs=build_ml_check_specs(EXPECTED),
+        pool=pools.SCORES,
         partitions_def=fight_days,
         backfill_policy=SINGLE_RUN,
         can_subset=True,
@@ -305,6 +315,7 @@ def _monitoring() -> dg.AssetsDefinition:
             )
         ],
         check_specs=build_ml_check_specs(MONITORING_ASSET),
+        pool=pools.MODEL,
     )
     def monitoring(
         context: dg.AssetExecutionContext,

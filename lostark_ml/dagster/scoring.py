@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from lostark_assets.automation.requests import op_name
+from lostark_assets.dagster import pools
 from lostark_assets.dagster.mart_assets import FIGHTS, publish_pending
 from lostark_assets.dagster.results import asset_events, failed_checks
 from lostark_assets.errors import ContractViolated
@@ -35,6 +36,7 @@ class ScoreConfig(dg.Config):
 @dg.op(
     name=op_name(SCORE_JOB),
     description="Score the players of fight days with the champion, and publish them.",
+    pool=pools.SCORES,
 )
 def score_op(
     config: ScoreConfig,

@@ -8,6 +8,7 @@ import dagster as dg
 
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_PLAYER_CLUSTERS
+from lostark_assets.dagster import pools
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
@@ -36,6 +37,7 @@ def build_player_clusters_asset() -> dg.AssetsDefinition:
         name="ml_player_clusters_table",
         specs=[spec],
         check_specs=build_ml_check_specs(CLUSTERS),
+        pool=pools.MODEL,
         can_subset=True,
     )
     def player_clusters(

@@ -14,7 +14,7 @@ from lostark_assets.contracts import expectations
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
-from lostark_ml.dagster.jobs import SCORE_JOB, STYLES_JOB
+from lostark_ml.dagster.jobs import SCORE_JOB
 from lostark_ml.dagster.resources import ModelRegistries
 from lostark_ml.dagster.sensors import build_ml_sensors
 from lostark_ml.dagster.style_assets import build_player_clusters_asset
@@ -138,7 +138,7 @@ def test_the_asset_stands_in_the_group_of_models_behind_statistics_and_scores(pl
 
     assert spec.group_name == "ml"
     assert {d.asset_key.to_user_string() for d in spec.deps} == {"stats_player_dps", "ml_expected_dps"}
-    assert platform.defs.resolve_job_def(STYLES_JOB).tags["lostark/concurrency_group"] == "model"
+    assert platform.defs.resolve_assets_def(CLUSTERS).op.pool == "model"
 
 
 def test_styles_are_requested_once_there_are_scores_and_then_once_a_day(platform):
