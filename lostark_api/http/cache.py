@@ -33,12 +33,11 @@ CACHED_PREFIXES = (
     "/characters",
     "/compare",
     "/model",
-    "/status",
     "/charts/",
     "/static/",
 )
 CACHED_PATHS = ("/",)
-NEVER_CACHED = ("/v1/export/", "/v1/expected-dps", "/v1/battle-logs")
+NEVER_CACHED = ("/v1/export/", "/v1/expected-dps", "/v1/battle-logs", "/v1/status")
 _VERSION = VERSION_HEADER.lower().encode()
 _OVERHEAD = 512
 MAX_BODY_BYTES = 1024 * 1024

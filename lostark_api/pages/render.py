@@ -20,7 +20,7 @@ from starlette.responses import Response
 from lostark_api.database import MartsSnapshot
 from lostark_api.http.language import ENGLISH, KOREAN, get_label, negotiate
 from lostark_api.http.problems import InvalidCursor
-from lostark_api.http.responses import cacheable_response
+from lostark_api.http.responses import NO_STORE, cacheable_response
 from lostark_api.pages import formats
 from lostark_api.pages.addresses import Addresses
 from lostark_api.pages.reasons import translate_reason
@@ -114,11 +114,20 @@ def render_html(request: Request, template: str, content: Mapping[str, Any], *, 
 
 
 def render_page(
-    request: Request, template: str, content: Mapping[str, Any], *, snapshot: MartsSnapshot, language: str
+    request: Request,
+    template: str,
+    content: Mapping[str, Any],
+    *,
+    snapshot: MartsSnapshot,
+    language: str,
+    is_live: bool = False,
 ) -> Response:
-    """A page as a cacheable response."""
+    """A page as a cacheable response; not if it ``is_live``: it shows more than what was published."""
     publish = {"publish": snapshot.version, "published_at": snapshot.published_at}
     body = render_html(request, template, {**publish, **content}, language=language)
+    if is_live:
+        headers = {**NO_STORE, "Content-Language": language, "Vary": "Accept-Language"}
+        return Response(body, headers=headers, media_type=HTML_TYPE)
     return cacheable_response(body, HTML_TYPE, version=snapshot.version, language=language)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -23,6 +24,7 @@ from lostark_api.http.parameters import (
 from lostark_api.pages.render import ASSETS, PageRoute, read_asset, render_page
 from lostark_api.pages.translations import translate
 from lostark_api.queries import characters, fights, gates, progression, state
+from lostark_api.queries.backlog import describe_backlog, load_backlog
 from lostark_api.queries.pools import Pool, read_gate_distribution, read_tier_list
 from lostark_api.schemas.fights import label_fight_report
 from lostark_assets.contracts.ml import CONTEXT_PARTS, GAP_PARTS
@@ -62,6 +64,9 @@ _UPLOAD_TEXTS = (
     "unknown",
     "logs",
     "more",
+    "before",
+    "expected",
+    "platform",
 )
 _GATE = ("raid_name", "gate_name", "difficulty")
 """Joined by spaces, the model's name of a gate."""
@@ -274,13 +279,15 @@ async def get_model(request: Request, snapshot: SnapshotDep, language: LanguageD
 async def get_status(
     request: Request, snapshot: SnapshotDep, language: LanguageDep, settings: SettingsDep
 ) -> Response:
-    """Freshness and quality of the data."""
+    """What waits, freshness and quality of the data."""
+    waiting = await asyncio.to_thread(load_backlog, settings)
     content = {
+        "backlog": describe_backlog(waiting, language),
         "quality": await state.read_quality(snapshot),
         "publications": await state.list_publications(snapshot, 10),
         "has_data_docs": (settings.data_docs_dir / "index.html").exists(),
     }
-    return render_page(request, "status.html", content, snapshot=snapshot, language=language)
+    return render_page(request, "status.html", content, snapshot=snapshot, language=language, is_live=True)
 
 
 @router.get("/upload")

@@ -42,6 +42,16 @@ async def read_quality(snapshot: MartsSnapshot) -> dict[str, Any]:
     }
 
 
+async def read_freshness(snapshot: MartsSnapshot) -> dict[str, Any]:
+    """The publish that is served, and its newest fight."""
+    newest = await snapshot.fetch_one("SELECT max(newest_fight_at) AS at FROM marts.day_quality")
+    return {
+        "publish_version": snapshot.version,
+        "published_at": snapshot.published_at,
+        "newest_fight_at": newest["at"] if newest else None,
+    }
+
+
 async def read_model(snapshot: MartsSnapshot) -> dict[str, Any]:
     """The champion, its history, the newest evaluation, and its weekly monitoring."""
     # The table holds the history of all registered models.

@@ -6,16 +6,20 @@ Each state is read from its source of truth: the landing folder, the lake's core
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.compute as pc
 
 from lostark_api.database import MartsSnapshot
+from lostark_api.queries.backlog import describe_backlog, describe_wait
+from lostark_assets.automation.backlog import Backlog
 from lostark_assets.contracts.reasons import REASONS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.landing import Landed
 
 MAX_FIGHTS = 200
+_NO_WAIT = {"estimate_s": None, "estimate": None}
 _PUBLISHED = (
     "SELECT encounter_id, fight_id, gate_id, raid_name, gate_name, difficulty, boss_name, is_cleared, "
     "fight_started_at "
@@ -62,16 +66,22 @@ def describe_ticket(
     refused: int,
     fights: list[dict[str, Any]],
     uploads_before: int | None,
+    backlog: Backlog,
+    language: str,
 ) -> dict[str, Any]:
     """The ticket as the API returns it."""
     ticket, result = landed.ticket, landed.result
     state = _state(landed, len(encounters), refused, len(fights))
+    is_final = state in ("published", "refused")
+    waited_s = (datetime.now(UTC) - ticket.received_at).total_seconds()
     return {
         "ticket": ticket.ticket,
         "state": state,
-        "is_final": state in ("published", "refused"),
+        "is_final": is_final,
         "received_at": ticket.received_at,
         "uploads_before": uploads_before,
+        **(_NO_WAIT if is_final else describe_wait(backlog, uploads_before or 0, waited_s, language)),
+        "backlog": describe_backlog(backlog, language),
         "name": ticket.name,
         "format": ticket.log_format,
         "size_bytes": ticket.bytes,

@@ -22,14 +22,16 @@ from lostark_api.http.language import add_labels
 from lostark_api.http.problems import RETRY_AFTER_S, problem_response
 from lostark_api.http.responses import NO_STORE, encode_json
 from lostark_api.queries import tickets
+from lostark_api.queries.backlog import load_backlog
 from lostark_api.routes import PREFIX
 from lostark_api.schemas.problems import document_problems
 from lostark_api.schemas.uploads import UploadTicket
 from lostark_api.services.keys import UPLOAD
 from lostark_api.services.uploads import NoRoom, UploadRefused, UploadTooLarge, UploadTooSlow
 from lostark_assets.contracts.battle_log_api import JSON_TYPE, LIST_PATH
-from lostark_assets.lake.tables import Lake, open_lake
+from lostark_assets.lake.tables import open_lake
 from lostark_assets.observability.logs import get_logger
+from lostark_assets.settings import Settings
 from lostark_assets.sources.landing import TICKET_PATTERN, Landed, Landing, clean_arguments
 
 router = APIRouter(prefix=PREFIX, tags=["upload"])
@@ -103,7 +105,7 @@ async def send_battle_logs(
     ingest_runs.request()
     log.info("upload_received", log_format=landed.ticket.log_format, size_bytes=landed.ticket.bytes)
     location = {"Location": f"{LIST_PATH}/tickets/{landed.ticket.ticket}"}
-    content = await _describe(landed, uploads.landing, open_lake(settings), marts, language)
+    content = await _describe(landed, uploads.landing, settings, marts, language)
     return Response(encode_json(content), HTTPStatus.ACCEPTED, {**NO_STORE, **location}, JSON_TYPE)
 
 
@@ -120,21 +122,23 @@ async def follow_upload(
     Everyone with the ticket may see it; tickets are not listed.
     """
     landed = await asyncio.to_thread(uploads.landing.find, ticket)
-    content = await _describe(landed, uploads.landing, open_lake(settings), marts, language)
+    content = await _describe(landed, uploads.landing, settings, marts, language)
     return Response(encode_json(content), headers=NO_STORE, media_type=JSON_TYPE)
 
 
 async def _describe(
-    landed: Landed, landing: Landing, lake: Lake, marts: Marts, language: str
+    landed: Landed, landing: Landing, settings: Settings, marts: Marts, language: str
 ) -> dict[str, Any]:
     before = await asyncio.to_thread(landing.count_before, landed)
+    waiting = await asyncio.to_thread(load_backlog, settings)
+    lake = open_lake(settings)
     encounters, reasons, refused = await asyncio.to_thread(tickets.read_cleaned_logs, lake, landed)
     fights = []
     if encounters:
         async with marts.snapshot() as snapshot:
             fights = await tickets.read_published_fights(snapshot, list(encounters.values()))
     labelled = add_labels(fights, language)
-    return tickets.describe_ticket(landed, encounters, reasons, refused, labelled, before)
+    return tickets.describe_ticket(landed, encounters, reasons, refused, labelled, before, waiting, language)
 
 
 def _check_headers(request: Request) -> Response | None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
+from lostark_api.schemas.backlog import Backlog
 from lostark_api.schemas.base import Body
 
 
@@ -56,6 +57,13 @@ class UploadTicket(Body):
     uploads_before: int | None = Field(
         description="uploads that were received earlier and still wait to be collected; null once this one is"
     )
+    estimate_s: float | None = Field(
+        description="until its fights are on their pages [s]; null without an honest estimate, and once final"
+    )
+    estimate: str | None = Field(
+        description="the estimate in words, in the reader's language; null once final"
+    )
+    backlog: Backlog
     name: str = Field(description="the file's name, as stored")
     format: str
     size_bytes: int

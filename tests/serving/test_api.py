@@ -335,10 +335,10 @@ def test_the_api_page_of_the_docs_lists_exactly_its_routes(client):
 
 def test_the_api_page_of_the_docs_lists_every_metric(client):
     page = (Path(__file__).resolve().parents[2] / "docs/api.md").read_text()
-    kinds = re.findall(r"^# TYPE (lostark_api_\w+) ", client.get("/metrics").text, re.MULTILINE)
+    kinds = re.findall(r"^# TYPE (lostark_\w+) ", client.get("/metrics").text, re.MULTILINE)
 
     assert {kind for kind in kinds if not kind.endswith("_created")} <= set(
-        re.findall(r"`(lostark_api_\w+)`", page)
+        re.findall(r"`(lostark_\w+)`", page)
     )
 
 

@@ -16,13 +16,14 @@ button.addEventListener("click", () => {
 // Times: relative, with the exact time on hover.
 const ago = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
 const steps = [["minute", 60], ["hour", 3600], ["day", 86400], ["week", 604800]];
-for (const time of document.querySelectorAll("time[datetime]")) {
+const showAge = (time) => {
   const seconds = (Date.parse(time.dateTime) - Date.now()) / 1000;
-  if (Number.isNaN(seconds) || Math.abs(seconds) > 5 * 604800) continue;
+  if (Number.isNaN(seconds) || Math.abs(seconds) > 5 * 604800) return;
   const [unit, size] = steps.findLast(([, s]) => Math.abs(seconds) >= s) ?? steps[0];
-  time.title = time.textContent;
+  time.title ||= time.textContent;
   time.textContent = ago.format(Math.round(seconds / size), unit);
-}
+};
+document.querySelectorAll("time[datetime]").forEach(showAge);
 
 // Tables: a click on a header cell sorts by the cells' data-value.
 const value = (row, column) => {
@@ -54,6 +55,29 @@ for (const table of document.querySelectorAll("table[data-sort]")) {
     head.addEventListener("click", () => sort(head, column));
     head.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(head, column); });
   });
+}
+
+// Status: what waits is updated in place.
+const backlog = document.querySelector("[data-backlog]");
+if (backlog) {
+  const figures = {
+    words: (words) => words,
+    oldest_waits_s: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.round(seconds) % 60).padStart(2, "0")}`,
+    logs_in_per_minute: (rate) => rate.toLocaleString(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 }),
+    logs_out_per_minute: (rate) => rate.toLocaleString(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 }),
+  };
+  setInterval(async () => {
+    const response = await fetch(`/v1/status?lang=${lang}`).catch(() => null);
+    if (!response?.ok) return;
+    const now = (await response.json()).backlog;
+    for (const element of backlog.querySelectorAll("[data-figure]")) {
+      const value = now[element.dataset.figure];
+      element.textContent = value === null ? "–" : (figures[element.dataset.figure] ?? ((count) => count.toLocaleString(lang)))(value);
+    }
+    backlog.querySelector("b").classList.toggle("bad", ["falling_behind", "unknown"].includes(now.state));
+    const time = backlog.querySelector("time");
+    if (time && now.observed_at) { time.dateTime = now.observed_at; showAge(time); }
+  }, 10000);
 }
 
 // Charts: images are inlined as SVG, take the page's theme, and show values under the pointer.
@@ -104,7 +128,7 @@ const form = document.querySelector("[data-upload]");
 if (form) {
   const texts = JSON.parse(form.dataset.texts);
   const panel = document.querySelector("[data-upload-state]");
-  const [text, logs, list, keep] = ["text", "logs", "list", "keep"].map((name) => panel.querySelector(`[data-upload-${name}]`));
+  const [text, wait, logs, list, keep] = ["text", "wait", "logs", "list", "keep"].map((name) => panel.querySelector(`[data-upload-${name}]`));
   const progress = panel.querySelector("progress");
   const send = form.querySelector("button");
   const tickets = "/v1/battle-logs/tickets/";
@@ -114,7 +138,7 @@ if (form) {
     text.textContent = message;
     if (share === undefined) progress.removeAttribute("value"); else progress.value = share;
   };
-  const clear = () => { list.replaceChildren(); logs.textContent = ""; keep.hidden = true; };
+  const clear = () => { list.replaceChildren(); wait.textContent = logs.textContent = ""; keep.hidden = true; };
   const item = (message, address, language) => {
     const line = document.createElement("li");
     const link = document.createElement(address ? "a" : "span");
@@ -134,6 +158,11 @@ if (form) {
   const showTicket = (ticket) => {
     clear();
     keep.hidden = false;
+    wait.textContent = [
+      ticket.uploads_before ? texts.before.replace("{n}", ticket.uploads_before.toLocaleString(lang)) : "",
+      ticket.estimate ? texts.expected.replace("{when}", ticket.estimate) : "",
+      ticket.is_final || ticket.backlog.words === ticket.estimate ? "" : texts.platform.replace("{state}", ticket.backlog.words),
+    ].filter(Boolean).join(" ");
     if (ticket.logs.found !== null) logs.textContent = texts.logs.replace(/\{(\w+)\}/g, (_, name) => ticket.logs[name].toLocaleString(lang));
     const fights = [...new Map(ticket.fights.map((fight) => [fight.fight_id, fight])).values()];
     for (const fight of fights) item(describeFight(fight), report(fight));
@@ -144,7 +173,8 @@ if (form) {
   };
   const follow = async (ticket) => {
     followed = ticket;
-    for (let wait = 1000; followed === ticket; wait = Math.min(wait * 1.3, 10000)) {
+    // Usually it takes seconds: polled every second at first, then ever more slowly.
+    for (let polls = 0; followed === ticket; polls += 1) {
       const response = await fetch(`${tickets}${ticket}?lang=${lang}`).catch(() => null);
       if (followed !== ticket) return;
       if (response?.ok) {
@@ -153,7 +183,7 @@ if (form) {
         showState(texts[now.state], now.is_final ? 1 : undefined);
         if (now.is_final) return;
       } else if (response && response.status < 500) { clear(); showState(texts.unknown, 0); return; }
-      await new Promise((go) => setTimeout(go, wait));
+      await new Promise((go) => setTimeout(go, polls < 20 ? 1000 : Math.min(1000 * 1.3 ** (polls - 19), 10000)));
     }
   };
   const followAddress = () => {
