@@ -26,6 +26,12 @@ from lostark_assets.stats.hits import hit_figures
 from lostark_assets.stats.percentiles import pool_percentiles
 from lostark_platform.services.code_server import MODULE_VARIABLE
 
+_MODEL_LIBRARIES = (
+    "mlflow.artifacts",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "skops.io",
+)
 _HIT = b'{"timestamp": 1, "damage": 2, "unbuffedDamage": 1, "crit": true, "buffedBy": [1], "debuffedBy": []}'
 _SKILLS = (
     b'{"1": {"id": 1, "name": "a", "totalDamage": 2, "adjustedCrit": 0.5, "castLog": [1], "skillCastLog": '
@@ -47,6 +53,12 @@ def warm_up() -> None:
     pd.DataFrame({"at": pd.to_datetime(["2026-01-01"], utc=True)}).groupby("at").size()
 
 
+def load_model_libraries() -> None:
+    """Import what reads a model from the registry: more than half of the CPU time of scoring a day."""
+    for name in _MODEL_LIBRARIES:
+        importlib.import_module(name)
+
+
 def open_instance() -> None:
     """Open and close the Dagster instance of the environment: its storages are imported when it is opened."""
     with DagsterInstance.get() as instance:
@@ -61,6 +73,8 @@ def load_code_location(module: str) -> None:
 if MODULE_VARIABLE in os.environ:
     try:
         load_code_location(os.environ[MODULE_VARIABLE])
+        if os.environ[MODULE_VARIABLE].startswith("lostark_ml"):
+            load_model_libraries()
         warm_up()
         open_instance()
     except Exception:  # noqa: BLE001 - the fork server must start: runs do what is missing, or fail with the reason

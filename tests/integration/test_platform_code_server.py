@@ -40,29 +40,58 @@ def test_only_fresh_interpreters_are_replaced():
     assert code_server._fork_from_server() is multiprocessing.get_context()
 
 
-def test_warming_up_starts_no_thread_and_loads_what_a_run_needs(tmp_path):
-    code = """
+def run_warmed_up(tmp_path, location, code):
+    """The names of threads that warming up for a code location started, and what ``code`` prints after it."""
+    before = """
 import os, sys
 import pandas, polars, pyarrow.dataset, psycopg, numba
 threads = set(os.listdir("/proc/self/task"))
-from lostark_platform.services.warm_up import load_code_location, open_instance, warm_up
-load_code_location("lostark_assets.definitions")
-warm_up()
-open_instance()
+import lostark_platform.services.warm_up
 started = set(os.listdir("/proc/self/task")) - threads
-names = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in started]
-from lostark_assets.core import skill_scan
-from lostark_assets.stats import hits, percentiles
-kernels = [skill_scan._scan, hits._scan, percentiles._slide]
-print([name for name in names if "jemalloc" not in name], [len(k.signatures) for k in kernels])
+print(*[open(f"/proc/self/task/{thread}/comm").read().strip() for thread in started])
 """
     # As the platform sets them.
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "DAGSTER_HOME": str(tmp_path)}
+    env = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DAGSTER_HOME": str(tmp_path),
+        "LOSTARK_HOME": str(tmp_path / "home"),
+        code_server.MODULE_VARIABLE: location,
+    }
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env, timeout=300
+        [sys.executable, "-c", before + code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=env,
+        timeout=300,
     )
+    threads, printed = done.stdout.splitlines()
     # Allocators' own threads are restarted after a fork.
-    assert done.stdout.strip() == "[] [1, 1, 1]"
+    return [name for name in threads.split() if "jemalloc" not in name], printed
+
+
+def test_warming_up_starts_no_thread_and_loads_what_a_run_needs(tmp_path):
+    code = """
+from lostark_assets.core import skill_scan
+from lostark_assets.stats import hits, percentiles
+print([len(kernel.signatures) for kernel in (skill_scan._scan, hits._scan, percentiles._slide)])
+"""
+    assert run_warmed_up(tmp_path, "lostark_assets.definitions", code) == ([], "[1, 1, 1]")
+
+
+def test_the_models_location_has_imported_what_reads_a_model(tmp_path):
+    code = """
+modules = set(sys.modules)
+import mlflow.artifacts, skops.io
+from mlflow.tracking import MlflowClient
+MlflowClient(f"sqlite:///{os.environ['LOSTARK_HOME']}.db")
+imported = [name for name in set(sys.modules) - modules if name.startswith(("mlflow", "skops", "sklearn"))]
+# A new database is migrated.
+print([name for name in imported if not name.startswith("mlflow.store.db")])
+"""
+    assert run_warmed_up(tmp_path, "lostark_ml.definitions", code) == ([], "[]")
 
 
 def wait_for(condition, seconds=120.0):
