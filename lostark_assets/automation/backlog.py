@@ -28,6 +28,8 @@ STALL = timedelta(minutes=5)
 GROWTH = timedelta(minutes=5)
 _MINUTE = timedelta(minutes=1)
 _MIN_GROWTH = 10
+_MAX_EXTRAPOLATION = 10
+"""An estimate that rests on less than a tenth of what it is about is a guess."""
 _USUAL_UPLOAD_S = 5.0
 """From an upload to its fight's page on an idle platform: 2.5 s (decision 28)."""
 _OVERDUE_FACTOR, _OVERDUE_S = 3.0, 60.0
@@ -73,6 +75,7 @@ def compute_backlog(samples: Sequence[BacklogSample], now: datetime) -> Backlog:
     is_old = now - newest.at > MAX_GAP
     minutes = (newest.at - recent[0].at) / _MINUTE
     came, went = _flow(recent)
+    published, worked = _count_work(recent)
     return Backlog(
         state="unknown" if is_old else state,
         uploads_waiting=newest.uploads,
@@ -84,7 +87,7 @@ def compute_backlog(samples: Sequence[BacklogSample], now: datetime) -> Backlog:
         runs_queued=newest.runs_queued,
         logs_in_per_minute=came / minutes if minutes else None,
         logs_out_per_minute=went / minutes if minutes else None,
-        throughput_per_minute=_throughput_per_minute(recent),
+        throughput_per_minute=published / (worked / _MINUTE) if published else None,
         estimate_s=None if is_old else estimate_s,
         observed_at=newest.at,
         behind_since=newest.behind_since,
@@ -170,14 +173,12 @@ def _judge(recent: Sequence[BacklogSample]) -> tuple[State, float | None]:
         return "up_to_date", 0.0
     busy = _since_idle(recent)
     if newest.at - busy[0].at < YOUNG or _waits(newest) < YOUNG / 2:
-        throughput = _throughput_per_minute(recent)
-        return "catching_up", newest.waiting / throughput * 60 if throughput else None
+        return "catching_up", _extrapolate(newest.waiting, *_count_work(recent))
     peak = max(busy, key=lambda sample: (sample.waiting, sample.at))
     lately = [sample for sample in busy if newest.at - sample.at <= STALL]
-    since_peak_s = (newest.at - peak.at).total_seconds()
     shrank = peak.waiting - newest.waiting
     if newest.at - peak.at >= YOUNG and shrank > 0 and _flow(lately)[1] > 0:
-        return "catching_up", newest.waiting * since_peak_s / shrank
+        return "catching_up", _extrapolate(newest.waiting, shrank, newest.at - peak.at)
     return "falling_behind", None
 
 
@@ -191,15 +192,20 @@ def _since_idle(recent: Sequence[BacklogSample]) -> list[BacklogSample]:
     return list(recent[idle + 1 :])
 
 
-def _throughput_per_minute(recent: Sequence[BacklogSample]) -> float | None:
-    """Logs published per minute in which there was something to publish; None if nothing was."""
-    went, minutes = 0, 0.0
-    for pair in pairwise(recent):
-        out = _flow(pair)[1]
-        if out or pair[0].waiting:
-            went += out
-            minutes += (pair[1].at - pair[0].at) / _MINUTE
-    return went / minutes if went else None
+def _count_work(recent: Sequence[BacklogSample]) -> tuple[int, timedelta]:
+    """Logs published, and the time in which there was something to publish."""
+    published, worked = 0, timedelta()
+    for before, after in pairwise(recent):
+        went = _flow((before, after))[1]
+        if went or before.waiting:
+            published += went
+            worked += after.at - before.at
+    return published, worked
+
+
+def _extrapolate(waiting: int, done: int, took: timedelta) -> float | None:
+    """Seconds until ``waiting`` are done, if ``done`` took that long."""
+    return took.total_seconds() * waiting / done if waiting <= _MAX_EXTRAPOLATION * done else None
 
 
 def _grows(recent: Sequence[BacklogSample]) -> bool:

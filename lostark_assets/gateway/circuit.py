@@ -19,20 +19,31 @@ from lostark_assets.errors import CircuitOpen
 
 _CLOSED, _OPENED, _HALF_OPENED = "closed", "opened", "half-opened"
 _BUSY_TIMEOUT_S = 15.0
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS circuits "
-    "(source TEXT PRIMARY KEY, state TEXT NOT NULL, failures INTEGER NOT NULL, opened_at REAL)"
-)
+_VERSION = 2
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+DROP TABLE IF EXISTS circuits;
+CREATE TABLE circuits (
+    source TEXT PRIMARY KEY, state TEXT NOT NULL, failures INTEGER NOT NULL, opened_at REAL,
+    last_failure TEXT NOT NULL
+);
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
 
 
 class BadResponse(Exception):
-    """Raised inside ``Circuit.closed`` for a response that counts as a failure of the source."""
+    """Raised inside ``Circuit.closed`` for a response that counts as a failure of the source.
+
+    Its text says what was found; it is kept, and quoted while the circuit is open.
+    """
 
 
 class _State(NamedTuple):
     name: str = _CLOSED
     failures: int = 0
     opened_at: float | None = None
+    last_failure: str = ""
 
 
 class Circuit:
@@ -59,8 +70,8 @@ class Circuit:
                 self._start_probe()
             try:
                 yield
-            except BadResponse:
-                self._count_failure()
+            except BadResponse as failure:
+                self._count_failure(str(failure))
                 raise
             except Exception:
                 self._count_success()  # refused or rate limited: the source works
@@ -69,7 +80,7 @@ class Circuit:
                 # A cancelled request is neither a failure nor a success, but a probe must not close the
                 # circuit.
                 if is_probe:
-                    self._count_failure()
+                    self._count_failure(self._state.last_failure)
                 raise
             self._count_success()
 
@@ -78,19 +89,20 @@ class Circuit:
         if left_s >= 0:
             raise CircuitOpen(
                 f"{self._source}: the circuit is open for {math.ceil(left_s)} s more, after repeated "
-                "failures. No request was made, earlier responses were kept. It is retried automatically."
+                f"failures; the last one: {self._state.last_failure or 'not recorded'}. No request was made, "
+                "earlier responses were kept. It is retried automatically."
             )
         # Not stored: if the process dies during the probe, the next one probes again.
-        self._state = _State(_HALF_OPENED)
+        self._state = _State(_HALF_OPENED, last_failure=self._state.last_failure)
 
-    def _count_failure(self) -> None:
-        name, failures, _ = self._state
+    def _count_failure(self, found: str) -> None:
+        name, failures = self._state[:2]
         if name == _OPENED:
             return  # a request from before it opened
         if name == _HALF_OPENED or failures + 1 >= self._max_failures:
-            self._store(_State(_OPENED, opened_at=time.time()))
+            self._store(_State(_OPENED, opened_at=time.time(), last_failure=found))
         else:
-            self._store(_State(failures=failures + 1))
+            self._store(_State(failures=failures + 1, last_failure=found))
 
     def _count_success(self) -> None:
         if self._state.name == _HALF_OPENED or self._state.failures:
@@ -100,20 +112,25 @@ class Circuit:
     def _state(self) -> _State:
         with closing(self._connection()) as connection:
             row = connection.execute(
-                "SELECT state, failures, opened_at FROM circuits WHERE source = ?", (self._source,)
+                "SELECT state, failures, opened_at, last_failure FROM circuits WHERE source = ?",
+                (self._source,),
             ).fetchone()
-        name, failures, opened_at = row or _State()
+        state = _State(*row) if row else _State()
         # A clock that was put back must not keep a circuit open for longer.
-        return _State(name, failures, None if opened_at is None else min(opened_at, time.time()))
+        opened_at = None if state.opened_at is None else min(state.opened_at, time.time())
+        return state._replace(opened_at=opened_at)
 
     def _store(self, state: _State) -> None:
         self._state = state
         with closing(self._connection()) as connection, connection:
-            connection.execute("INSERT OR REPLACE INTO circuits VALUES (?, ?, ?, ?)", (self._source, *state))
+            connection.execute(
+                "INSERT OR REPLACE INTO circuits VALUES (?, ?, ?, ?, ?)", (self._source, *state)
+            )
 
     def _connection(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(_SCHEMA)
+        if connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+            connection.executescript(_SCHEMA)
         return connection

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -74,12 +74,16 @@ class Response:
 
 @dataclass
 class Counts:
-    """Counters of a gateway. ``failures`` by kind (``classify.FAILURE_KINDS``), one per failed try."""
+    """Counters of a gateway. ``failures`` by kind (``classify.FAILURE_KINDS``), one per failed try.
+
+    ``last_failure``: what the service answered at the last of them.
+    """
 
     requests: int = 0
     retries: int = 0
     waited_s: float = 0.0
     failures: Counter[str] = field(default_factory=Counter)
+    last_failure: str = ""
 
     @property
     def failed(self) -> int:
@@ -286,6 +290,8 @@ class Gateway:
 
     def _failed(self, verdict: Verdict) -> _TryFailed:
         self.counts.failures[verdict.kind] += 1
+        verdict = replace(verdict, found=self._scrubbed(verdict.found))
+        self.counts.last_failure = verdict.found
         return _TryFailed(verdict) if verdict.kind == "rate_limited" else _BadResponseTry(verdict)
 
     def _refused(self, path: str, status: int, verdict: Verdict) -> SourceRefused:

@@ -189,6 +189,8 @@ def _summarize(name: str, outcomes: Sequence[_Outcome], started_at: datetime) ->
     texts = [str(error) for error in errors]
     texts += [f"{p.where}: {p.reason}" for one in outcomes for p in one.done.problems]
     counts = [counts for one in outcomes if (counts := getattr(one.source, "counts", None))]
+    if not texts:
+        texts = [f"a request failed before it succeeded: {one.last_failure}" for one in counts if one.failed]
     outcomes_of_all: list[CollectionOutcome] = ["ok", *map(classify_outcome, errors)]
     return CollectionRecord(
         source=_escape(name),

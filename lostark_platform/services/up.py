@@ -27,6 +27,7 @@ from lostark_ml.registry.mlflow_database import (
     tracking_uri,
 )
 from lostark_platform.services.api import api_service
+from lostark_platform.services.backlog import reporting_backlog
 from lostark_platform.services.dagster import DagsterUi, code_locations, dagster_services, write_workspace
 from lostark_platform.services.dagster_home import (
     create_dagster_tables,
@@ -107,9 +108,10 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
                 say("running; stop with Ctrl-C")
                 _report_data(settings, report_data, say)
 
-            return run_services(
-                services, state_dir=settings.home, logs_dir=settings.logs_dir, on_ready=on_ready, say=say
-            )
+            with reporting_backlog(settings, say):
+                return run_services(
+                    services, state_dir=settings.home, logs_dir=settings.logs_dir, on_ready=on_ready, say=say
+                )
 
 
 def _get_registry_variables(settings: Settings, databases: Databases) -> dict[str, str]:

@@ -325,6 +325,7 @@ def test_a_circuit_opens_after_failures_in_a_row_outlives_the_process_and_closes
         assert (counts.requests, len(server.seen)) == (3, 3)
         assert "open for 30 s more" in str(error)
 
+        server.answer = then(None)
         again, counts = ask_one(server, tmp_path, failures_to_open=3)
         assert isinstance(again, CircuitOpen)
         assert (counts.requests, len(server.seen)) == (0, 3)
@@ -338,6 +339,35 @@ def test_a_circuit_opens_after_failures_in_a_row_outlives_the_process_and_closes
         server.answer = then(http())
         responses, _ = query(server, tmp_path, ["/1", "/2", "/3"], failures_to_open=3)
         assert [a.status for a in responses] == [200] * 3
+
+
+def test_an_open_circuit_quotes_the_services_last_answer_without_our_secrets(tmp_path):
+    body = f"maintenance until noon; you sent {TOKEN}".encode()
+    with Server(then(http(503, body, "text/plain"))) as server:
+        ask_one(server, tmp_path, failures_to_open=2)
+        # Another process, later: no request is made.
+        error, counts = ask_one(server, tmp_path, failures_to_open=2)
+        assert isinstance(error, CircuitOpen)
+        assert counts.requests == 0
+        assert "the last one: status 503 (text/plain) that begins with 'maintenance until noon" in str(error)
+        assert "3nSecret99" not in str(error)
+
+        # A probe that is cut off says nothing new.
+        opened_long_ago(tmp_path)
+        server.answer = then(None)
+        ask_one(server, tmp_path, failures_to_open=2, total_timeout_s=0.2, read_timeout_s=10)
+        error, _ = ask_one(server, tmp_path, failures_to_open=2)
+        assert "maintenance until noon" in str(error)
+
+
+def test_circuits_of_an_older_version_are_forgotten(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "circuits.db")) as connection, connection:
+        connection.execute("CREATE TABLE circuits (source TEXT PRIMARY KEY, state, failures, opened_at)")
+        connection.execute("INSERT INTO circuits VALUES ('src', 'opened', 3, 1e12)")
+    with Server(then(http())) as server:
+        responses, _ = query(server, tmp_path)
+
+    assert [response.status for response in responses] == [200]
 
 
 def test_failures_of_one_process_count_in_the_next(tmp_path):

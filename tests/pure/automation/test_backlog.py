@@ -119,7 +119,8 @@ def test_a_backlog_that_shrinks_in_every_step_is_caught_up_at_its_rate(falls, le
 
     assert figure.state == "catching_up"
     seconds = len(falls) * TICK.total_seconds()
-    assert figure.estimate_s == pytest.approx(left * seconds / sum(falls))
+    expected_s = None if left > 10 * sum(falls) else pytest.approx(left * seconds / sum(falls))
+    assert figure.estimate_s == expected_s
 
 
 @given(counts, st.timedeltas(timedelta(0), timedelta(days=2)))
@@ -141,6 +142,15 @@ def test_estimates_are_positive_and_only_while_catching_up(waiting):
         assert figure.estimate_s is None or figure.estimate_s > 0
     else:
         assert figure.estimate_s == (0.0 if figure.state == "up_to_date" else None)
+
+
+def test_a_first_batch_of_an_import_is_no_ground_for_an_estimate(platform):
+    platform.tick(came=2000)
+    platform.tick(went=4)
+    assert (platform.figure.state, platform.figure.estimate_s) == ("catching_up", None)
+
+    platform.tick(went=200)
+    assert platform.figure.estimate_s == pytest.approx(1796 / 204 * 30)
 
 
 def test_without_samples_nothing_is_said_to_be_zero():
