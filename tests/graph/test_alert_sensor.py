@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +17,7 @@ from dagster import instance_for_test
 from pydantic import SecretStr
 
 from lostark_assets.automation.backlog import follow
+from lostark_assets.automation.collection import poll_sources
 from lostark_assets.automation.requests import INGEST_JOB, ingest_run
 from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import open_lake
@@ -243,6 +246,48 @@ def test_a_collection_leaves_no_secret_behind(platform, capfd):
         assert SECRET not in place
     assert SECRET.encode() not in written
     assert b'"request"' in written
+
+
+class Outage(BaseHTTPRequestHandler):
+    """A service in maintenance, which echoes what it was sent."""
+
+    def do_GET(self):
+        body = f"<h1>Back at noon</h1> {self.headers['authorization']}".encode()
+        self.send_response(503)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("polls", [3, 12])
+def test_the_alert_of_an_outage_has_the_services_own_last_answer(platform, polls):
+    """After 20 failures the circuit is open, and no request is made."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Outage) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"demo=http://127.0.0.1:{server.server_port}"
+        platform.settings = platform.settings.model_copy(
+            update={
+                "battle_log_urls": (address,),
+                "battle_log_token": SecretStr(SECRET),
+                "http_total_timeout_s": 1.0,
+            }
+        )
+        for _ in range(polls):
+            poll_sources(platform.settings, {}, platform.now.timestamp())
+            platform.now += timedelta(seconds=40)
+        server.shutdown()
+    last = platform.ledger.last_collection("demo")
+    assert ("the circuit is open" in last.error) == (polls == 12)
+    platform.tick()
+
+    [said] = [json.dumps(body) for path, body in platform.receiver.received if path.startswith("/api/")]
+    assert "status 503 (text/html)" in said
+    assert "Back at noon" in said
+    assert SECRET not in said
 
 
 def test_sensors_of_another_code_location_are_monitored_while_they_tick(platform):

@@ -386,6 +386,16 @@ def test_a_season_under_faults_of_every_kind_ends_with_the_same_raw_table(tmp_pa
     assert hashes[0] == hashes[1]
 
 
+def test_failures_that_retries_absorb_are_recorded_with_the_services_last_answer(served, collector):
+    switch_faults(served[0], share=0.3, seed=5, kinds=["500"])
+    collector.collect()
+
+    [record] = collector.ledger.collections(LONG_AGO, "svc")
+    assert record.outcome == "ok"
+    assert record.failed_requests > 0
+    assert record.error.startswith("a request failed before it succeeded: status 500")
+
+
 def test_an_address_of_the_command_line_may_carry_a_name():
     assert service_at("guild=https://logs.example/").name == "guild"
     assert service_at("http://127.0.0.1:8750").name == "http:127.0.0.1:8750"
