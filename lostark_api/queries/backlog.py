@@ -15,7 +15,7 @@ from lostark_assets.settings import Settings
 _KOREAN_STATES = {
     "up_to_date": "최신 상태",
     "catching_up": "밀린 로그 처리 중",
-    "falling_behind": "지연 중: 로그가 처리되는 속도보다 빠르게 들어오고 있습니다",
+    "falling_behind": "지연 중: 대기 중인 로그가 줄어들지 않고 있습니다",
     "unknown": "알 수 없음: 최근에 확인되지 않았습니다",
 }
 _KOREAN_UNITS = {"s": "초", "min": "분", "h": "시간"}

@@ -32,7 +32,8 @@ _MAX_EXTRAPOLATION = 10
 """An estimate that rests on less than a tenth of what it is about is a guess."""
 _USUAL_UPLOAD_S = 5.0
 """From an upload to its fight's page on an idle platform: 2.5 s (decision 28)."""
-_OVERDUE_FACTOR, _OVERDUE_S = 3.0, 60.0
+_OVERDUE_FACTOR, _OVERDUE_S = 3.0, 30.0
+"""Who has waited three times as long as estimated is not promised the same again."""
 
 State = Literal["up_to_date", "catching_up", "falling_behind", "unknown"]
 
@@ -138,7 +139,11 @@ def estimate_upload_s(backlog: Backlog, uploads_before: int, waited_s: float) ->
         return None
     each_s = 60 / backlog.throughput_per_minute if backlog.throughput_per_minute else _USUAL_UPLOAD_S
     expected_s = max((uploads_before + 1) * each_s, _USUAL_UPLOAD_S)
-    return None if waited_s > max(_OVERDUE_FACTOR * expected_s, _OVERDUE_S) else expected_s
+    return None if _is_overdue(waited_s, expected_s) else expected_s
+
+
+def _is_overdue(waited_s: float, expected_s: float) -> bool:
+    return waited_s > max(_OVERDUE_FACTOR * expected_s, _OVERDUE_S)
 
 
 def _unbroken(samples: Sequence[BacklogSample]) -> list[BacklogSample]:
@@ -173,7 +178,9 @@ def _judge(recent: Sequence[BacklogSample]) -> tuple[State, float | None]:
         return "up_to_date", 0.0
     busy = _since_idle(recent)
     if newest.at - busy[0].at < YOUNG or _waits(newest) < YOUNG / 2:
-        return "catching_up", _extrapolate(newest.waiting, *_count_work(recent))
+        estimate_s = _extrapolate(newest.waiting, *_count_work(recent))
+        is_kept = estimate_s is not None and not _is_overdue(_waits(newest).total_seconds(), estimate_s)
+        return "catching_up", estimate_s if is_kept else None
     peak = max(busy, key=lambda sample: (sample.waiting, sample.at))
     lately = [sample for sample in busy if newest.at - sample.at <= STALL]
     shrank = peak.waiting - newest.waiting

@@ -10,7 +10,7 @@ Unit = Literal["s", "min", "h"]
 _WORDS: dict[State, str] = {
     "up_to_date": "up to date",
     "catching_up": "catching up",
-    "falling_behind": "falling behind: logs arrive at least as fast as they are published",
+    "falling_behind": "falling behind: the backlog does not shrink",
     "unknown": "unknown: not observed lately",
 }
 

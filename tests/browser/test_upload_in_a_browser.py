@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from lostark_assets.dagster.sensors import automation_sensors
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.definitions import build_defs
 from lostark_assets.lake.tables import Lake, open_lake
+from lostark_assets.ledger import BacklogSample, open_ledger
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.configured import open_landing
 from tests.browser.conftest import served
@@ -34,6 +35,7 @@ from tests.browser.conftest import served
 DATA = Path(os.environ.get("LOSTARK_REAL_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 DATABASE = DATA / "loa_logs" / "encounters.db"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+FIGURES = ("words", "uploads_waiting", "oldest_waits_s", "runs_queued")
 pytestmark = pytest.mark.browser
 
 
@@ -195,14 +197,30 @@ def test_a_log_that_cleaning_refuses_is_shown_with_its_reason_in_the_readers_lan
 ):
     file = tmp_path / "broken.json"
     file.write_text(json.dumps({"entities": {}, "fightStart": 1760000000000}))
+    platform.work("due_marts")
     page = opened("ko", 390)
     send(page, platform.site, file)
     waits_for(page, translate("ko", "upload.received"))
+    page.locator("[data-upload-wait]", has_text="게시 예상: 약 5초.").wait_for(timeout=10_000)
     assert platform.work("new_battle_logs") == ["ingest"]
     waits_for(page, translate("ko", "upload.refused"))
     [reason] = platform.lake.read("core_quarantine", columns=["reason_code"])["reason_code"].to_pylist()
     assert results(page) == [f"{translate('ko', f'quarantine.{reason}')} ({reason}: 1)"]
     assert not is_too_wide(page)
+
+
+def test_the_status_page_follows_the_backlog(platform, opened):
+    page = opened("en")
+    page.clock.install()
+    page.goto(f"{platform.site}/status")
+    now = datetime.now(UTC)
+    oldest = now - timedelta(seconds=125)
+    open_ledger(platform.settings).record_backlog(BacklogSample(now, now, 3, 1234, oldest, 2, 9))
+    page.clock.fast_forward(11_000)
+
+    page.locator("[data-figure=logs_waiting]", has_text="1,234").wait_for(timeout=10_000)
+    shown = {name: page.locator(f"[data-figure={name}]").inner_text() for name in FIGURES}
+    assert shown == dict(zip(FIGURES, ("catching up", "3", "2:05", "2"), strict=True))
 
 
 def test_an_unknown_ticket_is_reported(platform, opened):

@@ -153,6 +153,15 @@ def test_a_first_batch_of_an_import_is_no_ground_for_an_estimate(platform):
     assert platform.figure.estimate_s == pytest.approx(1796 / 204 * 30)
 
 
+def test_an_estimate_that_was_not_kept_is_not_repeated(platform):
+    platform.minutes(5, came=5, went=5)
+    platform.tick(came=2)
+    assert platform.figure.estimate_s == pytest.approx(6)
+
+    platform.minutes(0.75)
+    assert (platform.figure.state, platform.figure.estimate_s) == ("catching_up", None)
+
+
 def test_without_samples_nothing_is_said_to_be_zero():
     figure = compute_backlog([], START)
 
