@@ -23,6 +23,7 @@ from lostark_assets.dagster.core_assets import core_findings, core_metadata
 from lostark_assets.dagster.core_checks import core_check_results
 from lostark_assets.dagster.mart_assets import FIGHTS, TABLES, publish_pending, publish_pending_tables
 from lostark_assets.dagster.partitions import SOURCES
+from lostark_assets.dagster.priority import BULK, give_way
 from lostark_assets.dagster.raw_assets import (
     RAW,
     RAW_VERSION,
@@ -76,6 +77,8 @@ def ingest_op(
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[Any]:
     """One run of the job."""
+    if not config.uploads:
+        give_way(BULK)
     run = _Ingest(context, lake, settings)
     run.due.update(date.fromisoformat(day) for day in config.days)
     if config.sources:

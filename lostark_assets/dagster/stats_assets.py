@@ -13,6 +13,7 @@ from lostark_assets.contracts.expectations import Finding
 from lostark_assets.contracts.registry import CONTRACTS, list_tables
 from lostark_assets.dagster import pools
 from lostark_assets.dagster.partitions import MAX_CHART_DAYS, SINGLE_RUN, get_days
+from lostark_assets.dagster.priority import BULK, give_way
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.dagster.stats_checks import (
     daily_check_specs,
@@ -143,6 +144,7 @@ def _whole(
     def whole_table(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
     ) -> Iterator[Any]:
+        give_way(BULK)
         try:
             run = refresh(lake, settings.engine)
         except ContractViolated as error:

@@ -22,6 +22,7 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.rules import get_rules
 from lostark_assets.contracts.table import Contract
 from lostark_assets.dagster.jobs import STORED_ROWS_FIT
+from lostark_assets.dagster.priority import BACKGROUND, give_way
 from lostark_assets.dagster.runs import in_progress
 from lostark_assets.lake.tables import Lake
 from lostark_assets.markdown import findings_table
@@ -58,6 +59,7 @@ def validation_checks(name: str, tables: Sequence[str]) -> dg.AssetChecksDefinit
         lake: dg.ResourceParam[Lake],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[dg.AssetCheckResult]:
+        give_way(BACKGROUND)
         wanted = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
         outcomes = validate_tables(lake, settings, [table for table in tables if table in wanted])
         for table, outcome in outcomes.items():

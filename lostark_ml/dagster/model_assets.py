@@ -12,6 +12,7 @@ from lostark_assets.contracts.ml import ML_TRAINING_SET
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.dagster import pools
 from lostark_assets.dagster.partitions import MAX_CHART_DAYS, SINGLE_RUN, get_days
+from lostark_assets.dagster.priority import BACKGROUND, give_way
 from lostark_assets.dagster.specs import OWNERS, asset_spec, table_metadata
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
@@ -79,6 +80,7 @@ def _training_set() -> dg.AssetsDefinition:
         can_subset=True,
     )
     def training_set(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[Any]:
+        give_way(BACKGROUND)
         wanted = context.selected_asset_check_keys
         if not context.selected_asset_keys:
             yield from build_check_results(
@@ -130,6 +132,7 @@ def _challenger() -> dg.AssetsDefinition:
         registries: dg.ResourceParam[ModelRegistries],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
+        give_way(BACKGROUND)
         given = {name: context.run.tags.get(f"lostark/{name}", none) for name, none in _TRIGGER_TAGS.items()}
         tags = {name: value for name, value in given.items() if value}
         with registries.open() as registry:
@@ -184,6 +187,7 @@ def _evaluation() -> dg.AssetsDefinition:
         registries: dg.ResourceParam[ModelRegistries],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
+        give_way(BACKGROUND)
         with registries.open() as registry:
             done = evaluate_challenger(lake, registry, build_lifecycle_policy(settings), datetime.now(UTC))
             card = registry.version(done.version).description
@@ -323,6 +327,7 @@ def _monitoring() -> dg.AssetsDefinition:
         registries: dg.ResourceParam[ModelRegistries],
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[Any]:
+        give_way(BACKGROUND)
         ledger: Ledger = open_ledger(settings)
         with registries.open() as registry:
             run = refresh_monitoring(lake, registry, ledger, datetime.now(UTC))

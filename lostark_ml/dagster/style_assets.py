@@ -9,6 +9,7 @@ import dagster as dg
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.ml import ML_PLAYER_CLUSTERS
 from lostark_assets.dagster import pools
+from lostark_assets.dagster.priority import BACKGROUND, give_way
 from lostark_assets.dagster.specs import asset_spec, table_metadata
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
@@ -45,6 +46,7 @@ def build_player_clusters_asset() -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         registries: dg.ResourceParam[ModelRegistries],
     ) -> Iterator[Any]:
+        give_way(BACKGROUND)
         wanted = context.selected_asset_check_keys
         if not context.selected_asset_keys:
             rows = lake.read(CLUSTERS)
