@@ -7,16 +7,19 @@ from typing import Any
 
 import httpx
 
-from lostark_assets.automation.requests import INGEST_JOB, SOURCES_TAG, UPLOADS, uploads_run
+from lostark_assets.automation.requests import (
+    INGEST_JOB,
+    LAUNCH,
+    SOURCES_TAG,
+    UPLOADS,
+    launch_params,
+    uploads_run,
+)
 from lostark_assets.observability.logs import get_logger
 
-CODE_LOCATION = "lostark_assets"
-_REPOSITORY = "__repository__"
 _TIMEOUT_S = 10.0
 _RUNS = """query Runs($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1) {
   __typename ... on Runs { results { runId } } } }"""
-_LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
-  __typename ... on PythonError { message } } }"""
 log = get_logger()
 
 
@@ -68,17 +71,8 @@ class IngestRuns:
         return bool(found["runsOrError"]["results"])
 
     async def _launch(self, client: httpx.AsyncClient) -> None:
-        config, tags = uploads_run()
-        params = {
-            "selector": {
-                "repositoryLocationName": CODE_LOCATION,
-                "repositoryName": _REPOSITORY,
-                "jobName": INGEST_JOB,
-            },
-            "runConfigData": config,
-            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
-        }
-        launched = (await _query(client, _LAUNCH, {"params": params}))["launchRun"]
+        variables = launch_params(INGEST_JOB, *uploads_run())
+        launched = (await _query(client, LAUNCH, variables))["launchRun"]
         if launched["__typename"] != "LaunchRunSuccess":
             raise ValueError(f"{launched['__typename']}: {launched.get('message', '')}")
 

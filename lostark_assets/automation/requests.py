@@ -1,4 +1,4 @@
-"""What a run of the job ``ingest`` is requested with, by the sensors and by the API. Pure."""
+"""What runs are requested with: by the sensors, by the API and by commands. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 INGEST_JOB = "ingest"
+ACROSS_DAYS_JOB = "across_days"
+CODE_LOCATION = "lostark_assets"
 UPLOADS = "(uploads)"
 """Stands for all pending uploads among the sources."""
 CONCURRENCY_GROUP_TAG = "lostark/concurrency_group"
 SOURCES_TAG = "lostark/sources"
+DAYS_TAG = "lostark/fight_days"
 PRIORITY_TAG = "dagster/priority"
+PUBLISH_VERSION = "publish version"
+"""Metadata in which a run reports a publication that it made."""
 _MAX_TAG = 200
+LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+"""Dagster's GraphQL mutation that starts a run, with the ``params`` of ``launch_params``."""
 
 
 def concurrency_group(name: str) -> dict[str, str]:
@@ -41,3 +49,25 @@ def ingest_run(group: str, sources: Sequence[str]) -> tuple[dict[str, Any], dict
 def uploads_run() -> tuple[dict[str, Any], dict[str, str]]:
     """Run config and tags of a run that ingests the pending uploads."""
     return ingest_run("uploads", [UPLOADS])
+
+
+def days_run(job_name: str, days: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Run config and tags of a run of ``job_name`` for fight days (ISO dates, ascending)."""
+    tag = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return run_config(job_name, {"days": list(days)}), {DAYS_TAG: tag}
+
+
+def launch_params(job_name: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
+    """The variables of ``LAUNCH``."""
+    selector = {
+        "repositoryLocationName": CODE_LOCATION,
+        "repositoryName": "__repository__",
+        "jobName": job_name,
+    }
+    return {
+        "params": {
+            "selector": selector,
+            "runConfigData": dict(config),
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        }
+    }

@@ -30,6 +30,7 @@ from lostark_assets.dagster.raw_assets import (
     collect_origins,
     raw_check_results,
     raw_metadata,
+    report_collected_by_command,
 )
 from lostark_assets.dagster.results import asset_events, failed_checks
 from lostark_assets.dagster.stats_assets import DAILY, daily_findings, daily_metadata
@@ -80,7 +81,9 @@ def ingest_op(
     if not config.uploads:
         give_way(BULK)
     run = _Ingest(context, lake, settings)
-    run.due.update(date.fromisoformat(day) for day in config.days)
+    if config.days:
+        run.due.update(date.fromisoformat(day) for day in config.days)
+        yield from report_collected_by_command(context.instance, lake)
     if config.sources:
         run.collect(watched_origins(settings), set(config.sources))
         yield from run.take_events()

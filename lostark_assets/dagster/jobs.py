@@ -4,11 +4,11 @@ from typing import Any
 
 import dagster as dg
 
+from lostark_assets.automation.requests import ACROSS_DAYS_JOB
 from lostark_assets.contracts.registry import CONTRACTS, list_tables
 from lostark_assets.dagster import pools
 from lostark_assets.lake.tables import Lake
 
-ACROSS_DAYS_JOB = "across_days"
 PROFILES_JOB = "profiles"
 GAME_NEWS_JOB = "game_news"
 UPKEEP_JOB = "upkeep"

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from lostark_assets.automation.requests import PUBLISH_VERSION
 from lostark_assets.dagster import pools
 from lostark_assets.dagster.partitions import SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import OWNERS
@@ -26,7 +27,6 @@ from lostark_assets.settings import Settings
 
 FIGHTS, TABLES = "mart_fights", "mart_tables"
 ROWS_EQUAL = "mart_rows_equal_lake_rows"
-VERSION = "publish version"
 
 
 def mart_assets(fight_days: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -136,7 +136,7 @@ def _metadata(done: Publication) -> dict[str, Any]:
     rows = [{"mart": name, "rows": count} for name, count in done.rows.items()]
     return {
         "dagster/row_count": sum(done.rows.values()),
-        VERSION: done.version,
+        PUBLISH_VERSION: done.version,
         "seconds": round(done.seconds, 3),
         "rows": dg.MetadataValue.md(markdown_table(rows)),
     }

@@ -210,3 +210,27 @@ def _describe_collected(done: Sequence[Collected]) -> str:
         }
         rows.append({"path": f"{rest:,} others", "format": "", **counts, "problems": ""})
     return markdown_table(rows)
+
+
+def report_collected_by_command(
+    instance: dg.DagsterInstance, lake: Lake
+) -> Iterator[dg.AssetMaterialization]:
+    """Materialisations of the sources that a command collected outside of a run; adds their partitions."""
+    known = set(instance.get_materialized_partitions(dg.AssetKey(RAW)))
+    counts = lake.read(RAW, columns=["source"])["source"].value_counts()
+    rows = {one["values"]: one["counts"] for one in counts.to_pylist()}
+    instance.add_dynamic_partitions(str(SOURCES.name), sorted(rows))
+    for source in sorted(rows):
+        if source not in known or _get_row_count(instance, source) != rows[source]:
+            yield dg.AssetMaterialization(RAW, partition=source, metadata=raw_metadata(lake, {source}))
+
+
+def _get_row_count(instance: dg.DagsterInstance, source: str) -> object:
+    """The number of logs that the last materialisation of a source reported."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(RAW), asset_partitions=[source]), limit=1
+    ).records
+    if not records or records[0].asset_materialization is None:
+        return None
+    count = records[0].asset_materialization.metadata.get("dagster/row_count")
+    return None if count is None else count.value

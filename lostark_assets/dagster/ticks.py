@@ -9,10 +9,9 @@ import dagster as dg
 import msgspec
 
 from lostark_assets.automation.decisions import RequestMemory, WorkPlan, apply_outcomes, plan_days
-from lostark_assets.automation.requests import run_config
+from lostark_assets.automation.requests import days_run
 from lostark_assets.dagster.runs import read_outcomes
 
-DAYS_TAG = "lostark/fight_days"
 _Cursor = TypeVar("_Cursor")
 
 
@@ -52,13 +51,8 @@ def request_days(
     """
     requests = []
     for days in plan_days(plan, memory, now):
-        requests.append(
-            dg.RunRequest(
-                memory.next_request(),
-                run_config=run_config(job_name, {"days": days}),
-                tags={DAYS_TAG: days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"},
-            )
-        )
+        config, tags = days_run(job_name, days)
+        requests.append(dg.RunRequest(memory.next_request(), run_config=config, tags=tags))
         memory = memory.with_request(due, days)
     return requests, memory
 

@@ -33,6 +33,7 @@ from lostark_assets.sources.configured import FolderOrigin, Origin, is_address, 
 from lostark_assets.sources.detect import ImportArguments
 from lostark_assets.sources.probe import fingerprint_folder, record_collected
 from lostark_assets.sources.protocol import Source
+from lostark_platform.services.fight_days import ProcessedDays, find_running_platform, process_on_platform
 from lostark_platform.terminal import Say, print_table, progress, shown_path
 
 FORMATS = {
@@ -161,7 +162,7 @@ def ingest(
                 options = ", ".join(f"--{name}" for name in arguments.given_names())
                 say(f"{file.path}: {options} ignored: the file is not a player table")
     if run:
-        done.run = _materialize(settings, lake, done.files, say)
+        done.run = _process(settings, lake, done.files, say)
         _count_quarantined(lake, done.files, started_at)
     elif check:
         _count_refusals(settings, lake, done.files, started_at)
@@ -316,32 +317,43 @@ def _count_quarantined(lake: Lake, files: list[Ingested], started_at: datetime) 
         file_of[log_id].quarantined[reason] += 1
 
 
-def _materialize(settings: Settings, lake: Lake, files: list[Ingested], say: Say) -> RunDone:
-    """Materialize pending days of the ingested sources, also from an earlier import without ``--run``.
+def _process(settings: Settings, lake: Lake, files: list[Ingested], say: Say) -> RunDone:
+    """Process the new logs: in runs of the platform that is running, which sees to earlier ones by itself.
 
-    A second round covers days that only cleaning found: a log's day can differ from the source's listing.
+    Otherwise in this process, pending days of an earlier import without ``--run`` too; a second round covers
+    days that only cleaning found: a log's day can differ from the source's listing.
     """
-    from lostark_assets.automation.pending import pending_days  # noqa: PLC0415 - pandas and Numba take seconds
-
     done, sources = RunDone(), {file.source for file in files if file.source}
-    for _ in range(_ROUNDS):
-        days = pending_days(lake, sources) if sources else set()
-        if not days or not done.success:
-            break
-        run_days(settings, days, say, done)
+    if find_running_platform(settings) is not None:
+        if days := {day for file in files for day in file.days}:
+            run_days(settings, days, say, done)
+    else:
+        from lostark_assets.automation.pending import pending_days  # noqa: PLC0415 - pandas and Numba
+
+        for _ in range(_ROUNDS):
+            days = pending_days(lake, sources) if sources else set()
+            if not days or not done.success:
+                break
+            run_days(settings, days, say, done)
     if not done.days:
-        say("nothing to materialize: everything is up to date")
+        say("nothing to compute: everything is up to date")
     return done
 
 
 def run_days(settings: Settings, days: set[date], say: Say, done: RunDone) -> None:
-    """Materialize ``days`` in this process and add the result to ``done``, failures included."""
-    from lostark_platform.services.materialize import materialize_days  # noqa: PLC0415 - Dagster takes seconds
+    """Process ``days`` and add the result to ``done``, failures included."""
 
-    say(f"materializing {len(days)} fight days")
+    def process() -> ProcessedDays:
+        if (ui := find_running_platform(settings)) is not None:
+            return process_on_platform(ui, days, say)
+        from lostark_platform.services.materialize import materialize_days  # noqa: PLC0415 - Dagster takes seconds
+
+        return materialize_days(settings, days, say)
+
+    say(f"computing {len(days)} fight days")
     done.days |= days
     try:
-        result = materialize_days(settings, days, say)
+        result = process()
     except LostarkError as error:
         failed = [str(error)]
     else:

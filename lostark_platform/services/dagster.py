@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import Any
 
 import yaml
 
-from lostark_assets.errors import PermanentError
+from lostark_assets.automation.requests import LAUNCH, PUBLISH_VERSION, launch_params
+from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.settings import Settings, project_root
 from lostark_platform.config import WORKSPACE_YAML
 from lostark_platform.services.supervisor import DIRECT, Service
@@ -35,6 +37,25 @@ _HEALTH = """{
   workspaceOrError { ... on Workspace { locationEntries {
     name locationOrLoadError { __typename ... on PythonError { message } } } } }
 }"""
+
+
+_RUN = """query Run($id: ID!) { runOrError(runId: $id) { __typename ... on Run {
+  status
+  assetMaterializations { metadataEntries { label ... on IntMetadataEntry { intRepr } } }
+  eventConnection(limit: 10000) { events {
+    ... on ExecutionStepFailureEvent { error { message causes { message } } }
+    ... on RunFailureEvent { message } } }
+} } }"""
+_ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run; once ``has_ended``, with its errors and the last publication that it made, if any."""
+
+    has_ended: bool
+    errors: tuple[str, ...] = ()
+    publish_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,8 +124,29 @@ class DagsterUi:
             return False
         return time.time() - newest > _MAX_LOCATION_LOAD_S
 
-    def _query(self, query: str) -> dict[str, Any] | None:
-        body = json.dumps({"query": query}).encode()
+    def launch(self, job: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Start a run of ``job``; its id.
+
+        Raises:
+            TransientError: Dagster does not respond, or refuses the run.
+        """
+        data = self._query(LAUNCH, launch_params(job, config, tags))
+        launched: dict[str, Any] = data["launchRun"] if data else {"__typename": "no response"}
+        if launched["__typename"] != "LaunchRunSuccess":
+            found = " ".join([launched["__typename"], launched.get("message", "")]).strip()
+            raise TransientError(
+                f"{self.url}: expected a run of {job} to start, found {found}. Collected logs were kept; the "
+                "platform processes them by itself once it can."
+            )
+        return str(launched["run"]["runId"])
+
+    def find_run(self, run_id: str) -> RunState | None:
+        """The state of a run; None while the webserver doesn't respond."""
+        data = self._query(_RUN, {"id": run_id})
+        return None if data is None else _read_run(data["runOrError"])
+
+    def _query(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        body = json.dumps({"query": query, "variables": variables or {}}).encode()
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(f"{self.url}/graphql", body, headers)  # noqa: S310 - http, see url
         try:
@@ -112,6 +154,29 @@ class DagsterUi:
                 return json.load(response)["data"]
         except (OSError, ValueError, KeyError):
             return None
+
+
+def _read_run(run: dict[str, Any]) -> RunState:
+    if run["__typename"] != "Run":
+        return RunState(has_ended=True, errors=("the run was deleted",))
+    if run["status"] not in _ENDED:
+        return RunState(has_ended=False)
+    errors = [_read_error(event) for event in run["eventConnection"]["events"] if event]
+    entries = [entry for one in run["assetMaterializations"] for entry in one["metadataEntries"]]
+    versions = [int(entry["intRepr"]) for entry in entries if entry["label"] == PUBLISH_VERSION]
+    failed = run["status"] != "SUCCESS"
+    return RunState(
+        has_ended=True,
+        errors=(errors[0] if errors else f"the run ended as {run['status'].lower()}",) if failed else (),
+        publish_version=max(versions, default=None),
+    )
+
+
+def _read_error(event: dict[str, Any]) -> str:
+    """The first line of the root cause, below Dagster's wrappers."""
+    error: dict[str, Any] = event.get("error") or event
+    causes: list[dict[str, Any]] = [error, *(error.get("causes") or [])]
+    return str(causes[-1]["message"]).strip().splitlines()[0]
 
 
 def code_locations(sockets: Path) -> list[CodeLocation]:

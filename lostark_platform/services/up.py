@@ -12,13 +12,11 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock
-from filelock import Timeout as LockTimeout
 from rich.console import Console
 from rich.table import Table
 
 from lostark_assets.database.postgres import Databases, embedded_postgres, short_private_dir
-from lostark_assets.errors import LostarkError, PermanentError, SettingsError
+from lostark_assets.errors import LostarkError, SettingsError
 from lostark_assets.settings import PREFIX, Settings
 from lostark_ml.registry.mlflow_database import (
     build_missing_address_error,
@@ -36,6 +34,7 @@ from lostark_platform.services.dagster_home import (
     prepare_dagster_home,
 )
 from lostark_platform.services.demo import demo_variables, is_demo, mock_server_service
+from lostark_platform.services.fight_days import hold_home
 from lostark_platform.services.mlflow import mlflow_service, mlflow_ui_url, models_page
 from lostark_platform.services.supervisor import Say, run_services, stop_orphaned_services
 
@@ -67,7 +66,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
     """
     console = console or Console()
     say = partial(console.print, markup=False, highlight=False)
-    with _single_instance(settings):
+    with hold_home(settings) as address:
         for name in stop_orphaned_services(settings.home):
             say(f"stopped {name}, orphaned by a supervisor that was killed")
         ui = DagsterUi(settings.dagster_host, _find_free_port(_DAGSTER_PORT, settings, say))
@@ -105,6 +104,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
                 if mlflow is not None:
                     addresses["MLflow UI"] = models_page(strip_password(mlflow))
                 console.print(_address_table(settings, addresses, demo_port))
+                address.write_text(f"{ui.host}:{ui.port}")
                 say("running; stop with Ctrl-C")
                 _report_data(settings, report_data, say)
 
@@ -118,23 +118,6 @@ def _get_registry_variables(settings: Settings, databases: Databases) -> dict[st
     """The registry's address for the API: its database, or the configured server."""
     address = tracking_uri(settings, databases)
     return {} if address is None else {f"{PREFIX}MLFLOW_TRACKING_URI": address}
-
-
-@contextmanager
-def _single_instance(settings: Settings) -> Iterator[None]:
-    settings.home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(settings.home / "up.lock", timeout=0)
-    try:
-        lock.acquire()
-    except LockTimeout:
-        raise PermanentError(
-            f"The platform on {settings.home} is already running. Nothing was started. Use that one, "
-            "stop it, or choose another folder with LOSTARK_HOME."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _find_free_port(port_setting: _PortSetting, settings: Settings, say: Say) -> int:

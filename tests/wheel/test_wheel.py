@@ -156,6 +156,22 @@ def test_the_platform_runs_from_an_empty_folder(scripts, environment, empty_fold
         assert fights
         assert "<table" in fetch(api + fights[0])
         assert "dagster" in fetch(f"http://127.0.0.1:{environment['LOSTARK_DAGSTER_PORT']}/").lower()
+        run(
+            lostark,
+            "simulate",
+            "more.db",
+            "--encounters",
+            20,
+            "--seed",
+            2,
+            "--no-dirt",
+            "--days",
+            1,
+            **options,
+        )
+        more = json.loads(run(lostark, "ingest", "more.db", "--run", "--json", **options))
+        assert (more["run"]["failed"], len(more["run"]["run_ids"])) == ([], 2)
+        assert more["run"]["publish_version"] > imported["run"]["publish_version"]
         assert {path.name for path in empty_folder.iterdir()} >= {".lostark", "logs.db"}
         platform.send_signal(signal.SIGINT)
         assert platform.wait(STOP_TIMEOUT_S) == 0
