@@ -22,7 +22,11 @@ from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
+from pydantic import SecretStr
 
+from lostark_assets.database.postgres import embedded_postgres
+from lostark_assets.marts.publish import find_pending, publish
+from lostark_assets.settings import get_settings
 from lostark_simulator.mock_server.config import MockServerConfig
 from lostark_simulator.mock_server.running import mock_server_process
 
@@ -42,7 +46,8 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         instance = stack.enter_context(dg.DagsterInstance.local_temp())
         service = MockServerConfig(history=0, new_fight_every_s=0, tiny_logs=True)
-        bench = Bench(folder, instance, stack.enter_context(mock_server_process(service)))
+        database = stack.enter_context(embedded_postgres(get_settings(home=folder / "database"))).lostark
+        bench = Bench(folder, instance, stack.enter_context(mock_server_process(service)), database)
         bench.write_history(arguments.days, arguments.logs_a_day)
         print(f"{arguments.days} days, {arguments.days * arguments.logs_a_day:,} logs")
         for name in bench.sensors:
@@ -61,26 +66,29 @@ def main() -> None:
 class Bench:
     """A lake with history, and the sensors on it."""
 
-    def __init__(self, folder: Path, instance: dg.DagsterInstance, url: str) -> None:
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, url: str, database: str) -> None:
         from lostark_assets.automation import due
         from lostark_assets.dagster.sensors import automation_sensors
         from lostark_assets.definitions import build_defs
         from lostark_assets.lake.tables import open_lake
-        from lostark_assets.settings import get_settings
 
         # The year was written a moment ago; in a real lake only the newest files are as young as this.
         due._SLACK_S = 0.0
-        self.instance = instance
-        self.settings = get_settings(home=folder, battle_log_urls=(f"bench={url}",))
+        self.instance, self.database = instance, database
+        self.settings = get_settings(
+            home=folder, battle_log_urls=(f"bench={url}",), postgres_url=SecretStr(database)
+        )
         self.lake = open_lake(self.settings)
         self.sensors = {s.name: s for s in automation_sensors()}
         self.defs = build_defs(settings=self.settings)
         self.cursors: dict[str, str | None] = {}
 
     def write_history(self, days: int, logs_a_day: int) -> None:
-        """A day a commit."""
+        """A day a commit; published, so that nothing waits."""
         for number in range(days):
             self._write_day(FIRST + timedelta(days=number), logs_a_day)
+        pending = find_pending(self.lake, self.database)
+        publish(self.lake, self.database, pending.days, pending.tables)
 
     def add_log(self, day: date) -> None:
         """One raw log that is not cleaned."""
