@@ -14,10 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench_live import cpu_rate, running_platform
+from bench_live import cpu_rate, running_platform, wait_until_settled
 
 GOAL_ABOVE_IDLE = 0.15
-_SETTLE_S = 60.0
 
 
 def main() -> None:
@@ -46,13 +45,15 @@ def _measure(every_s: float, minutes: float, history: int) -> tuple[float, tuple
             grown = int((time.monotonic() - started) / every_s) if every_s else 0
             return history + grown - _processed(home)
 
-        with running_platform(home, LOSTARK_BATTLE_LOG_URLS=f"bench={url}") as (_, process):
+        with running_platform(home, LOSTARK_BATTLE_LOG_URLS=f"bench={url}") as (api, process):
             deadline = time.monotonic() + 600
             while backlog() > max(5, history // 20):
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"{backlog()} logs of the history are still not processed")
                 time.sleep(2.0)
-            time.sleep(_SETTLE_S)
+            if not every_s:
+                wait_until_settled(api)
+            time.sleep(60.0)
             before = backlog()
             rate = cpu_rate(process, 60 * minutes)
             return rate, (before, backlog())
