@@ -4,7 +4,7 @@ One ``encounters.db`` is ingested without its newest fights, then completed and 
 collect, clean, daily statistics of the touched days and the tables across days, in CPU seconds of one process
 each. Half a second of an addition is the same for any history (suites, commits, opening tables), so its
 share falls as the history grows: the default is one of 84 million hits, ``--encounters 2400`` one of 20.
-What does not belong here: the cost of Dagster's events.
+The cost of Dagster's events is not measured.
 """
 
 from __future__ import annotations

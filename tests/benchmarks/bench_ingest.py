@@ -3,7 +3,7 @@
 The plain way is zlib, json and a Python loop to rows of all four core tables, without checking or writing
 them. Both read the same generated file of some 10 million hits; CPU seconds of the process (user and system,
 all threads), the runs interleaved. A smaller file (``--encounters 300``) costs more a hit: the first batches
-touch memory that later ones use again. What does not belong here: statistics (``bench_hit_statistics``).
+touch memory that later ones use again. Statistics are measured by ``bench_hit_statistics``.
 """
 
 from __future__ import annotations

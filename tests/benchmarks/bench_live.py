@@ -42,12 +42,13 @@ def main() -> None:
     parser.add_argument("--uploads", type=int, default=10)
     parser.add_argument("--history", type=int, default=0, help="fights in the lake before")
     parser.add_argument("--idle", type=float, default=30.0, help="seconds of idling that are measured")
+    parser.add_argument("--home", type=Path, help="a data folder that has the history already")
     arguments = parser.parse_args()
     has_model = arguments.history >= _FIGHTS_FOR_A_MODEL
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
+        home = arguments.home or Path(folder) / "home"
         uploads = list(_write_uploads(Path(folder) / "uploads", arguments.uploads + 1))
-        if arguments.history:
+        if arguments.history and not arguments.home:
             _ingest_history(home, Path(folder) / "encounters.db", arguments.history)
         with running_platform(home) as (api, process):
             _send_and_wait(api, uploads[0])  # first runs import and compile

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_pages.py http://127.0.0.1:8000
 
 Cold: the first answer of an address, which is computed. Warm: the median of the answers that follow. Pictures
-are apart. What does not belong here: throughput (``bench_serving``).
+are apart. Throughput is measured by ``bench_serving``.
 """
 
 from __future__ import annotations

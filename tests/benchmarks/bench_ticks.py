@@ -3,8 +3,8 @@
 A source of battle logs is a mock server without any, so that a probe is one request.
 
 The lake gets a year of rows that are as the pipeline leaves them, without the pipeline: only the columns that
-decisions read have values. What does not belong here: what Dagster's daemon adds to a tick, about 20 ms of
-PostgreSQL and gRPC.
+decisions read have values. What Dagster's daemon adds to a tick, about 20 ms of PostgreSQL and gRPC, is not
+measured.
 """
 
 from __future__ import annotations
