@@ -32,8 +32,9 @@ _POLL_EVERY_S = 0.1
 _SETTLED_S, _SETTLE_TIMEOUT_S = 40.0, 1800.0
 """Without a run for this long, what follows a start or an upload (scores, monitoring, training) is over."""
 _FIGHTS_FOR_A_MODEL = 300
-_RUNS = """{ runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]}, limit: 1) {
-  ... on Runs { results { jobName } } } }"""
+_RUNS = """query Runs($tags: [ExecutionTag!]) { runsOrError(limit: 1, filter: {
+  tags: $tags, statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]
+}) { ... on Runs { results { runId } } } }"""
 
 
 def main() -> None:
@@ -47,17 +48,17 @@ def main() -> None:
     has_model = arguments.history >= _FIGHTS_FOR_A_MODEL
     with tempfile.TemporaryDirectory() as folder:
         home = arguments.home or Path(folder) / "home"
-        uploads = list(_write_uploads(Path(folder) / "uploads", arguments.uploads + 1))
+        uploads = list(write_uploads(Path(folder) / "uploads", arguments.uploads + 1))
         if arguments.history and not arguments.home:
             _ingest_history(home, Path(folder) / "encounters.db", arguments.history)
         with running_platform(home) as (api, process):
-            _send_and_wait(api, uploads[0])  # first runs import and compile
+            send_and_wait(api, uploads[0])  # first runs import and compile
             wait_until_settled(api)
             idle = cpu_rate(process, arguments.idle)
             waits, costs, scores, later_costs = [], [], [], []
             for path in uploads[1:]:
                 started, before = time.monotonic(), cpu_s(process)
-                fight = _send_and_wait(api, path)
+                fight = send_and_wait(api, path)
                 waits.append(time.monotonic() - started)
                 costs.append(cpu_s(process) - before - idle * waits[-1])
                 if has_model:
@@ -68,19 +69,21 @@ def main() -> None:
                 later_costs.append(cpu_s(process) - before - idle * took)
     print(f"{len(waits)} uploads into a lake of {arguments.history:,} fights; idle {idle:.1%} of a core")
     goals = f"(goals {GOAL_P50_S:g} and {GOAL_P95_S:g})"
-    print(f"to the page: p50 {statistics.median(waits):.1f} s, p95 {_p95(waits):.1f} s {goals}")
+    print(f"to the page: p50 {statistics.median(waits):.1f} s, p95 {p95(waits):.1f} s {goals}")
     if scores:
         goal = f"(goal {GOAL_EXPECTED_P95_S:g})"
-        print(f"to expected DPS: p50 {statistics.median(scores):.1f} s, p95 {_p95(scores):.1f} s {goal}")
+        print(f"to expected DPS: p50 {statistics.median(scores):.1f} s, p95 {p95(scores):.1f} s {goal}")
     print(f"CPU seconds to the page: {statistics.median(costs):.1f} (goal {GOAL_CPU_S:g})")
     print(f"with all that follows (scores, tables across days): {statistics.median(later_costs):.1f}")
 
 
-def _p95(values: list[float]) -> float:
+def p95(values: list[float]) -> float:
+    """The 95th percentile."""
     return sorted(values)[round(0.95 * (len(values) - 1))]
 
 
-def _write_uploads(folder: Path, count: int) -> Iterator[Path]:
+def write_uploads(folder: Path, count: int) -> Iterator[Path]:
+    """Yield the paths of ``count`` upload files of one fight each."""
     from lostark_simulator.season import SeasonConfig, generate_fights
     from lostark_simulator.upload_json import write_upload_json
 
@@ -105,7 +108,14 @@ class Api(httpx.Client):
 
     def __init__(self, port: int, dagster_port: int) -> None:
         super().__init__(base_url=f"http://127.0.0.1:{port}", timeout=30.0, trust_env=False)
-        self.dagster_url = f"http://127.0.0.1:{dagster_port}"
+        self._graphql = f"http://127.0.0.1:{dagster_port}/graphql"
+
+    def has_runs(self, **tags: str) -> bool:
+        """Whether any run is queued or under way, of those with ``lostark`` tags of the given values."""
+        wanted = [{"key": f"lostark/{name}", "value": value} for name, value in tags.items()]
+        query = {"query": _RUNS, "variables": {"tags": wanted}}
+        answer = httpx.post(self._graphql, json=query, trust_env=False, timeout=30.0)
+        return bool(answer.json()["data"]["runsOrError"]["results"])
 
 
 @contextmanager
@@ -141,14 +151,9 @@ def wait_until_settled(api: Api) -> None:
     while time.monotonic() - quiet_since < _SETTLED_S:
         if time.monotonic() > deadline:
             raise RuntimeError(f"runs were under way for {_SETTLE_TIMEOUT_S:g} s")
-        if _has_runs(api.dagster_url):
+        if api.has_runs():
             quiet_since = time.monotonic()
         time.sleep(2.0)
-
-
-def _has_runs(dagster_url: str) -> bool:
-    answer = httpx.post(f"{dagster_url}/graphql", json={"query": _RUNS}, trust_env=False, timeout=30.0)
-    return bool(answer.json()["data"]["runsOrError"]["results"])
 
 
 def _wait_for_scores(api: Api, fight: str) -> None:
@@ -161,7 +166,8 @@ def _wait_for_scores(api: Api, fight: str) -> None:
     raise RuntimeError(f"{fight}: not scored after {_UPLOAD_TIMEOUT_S:g} s")
 
 
-def _send_and_wait(api: Api, path: Path) -> str:
+def send_and_wait(api: Api, path: Path) -> str:
+    """Upload a file; the id of its fight once the API serves that."""
     sent = api.post("/v1/battle-logs", content=path.read_bytes(), params={"name": path.name})
     sent.raise_for_status()
     ticket = sent.headers["location"]
