@@ -60,11 +60,6 @@ class Backlog:
     observed_at: datetime | None = None
     behind_since: datetime | None = None
 
-    @property
-    def waiting(self) -> int:
-        """Uploads and logs."""
-        return (self.uploads_waiting or 0) + (self.logs_waiting or 0)
-
 
 def compute_backlog(samples: Sequence[BacklogSample], now: datetime) -> Backlog:
     """The figure at ``now`` from ``samples`` in the order of their times."""
@@ -82,9 +77,7 @@ def compute_backlog(samples: Sequence[BacklogSample], now: datetime) -> Backlog:
         uploads_waiting=newest.uploads,
         logs_waiting=newest.logs,
         oldest_waits_since=newest.oldest_since,
-        oldest_waits_s=None
-        if newest.oldest_since is None
-        else (newest.at - newest.oldest_since).total_seconds(),
+        oldest_waits_s=_waits(newest).total_seconds() if newest.oldest_since else None,
         runs_queued=newest.runs_queued,
         logs_in_per_minute=came / minutes if minutes else None,
         logs_out_per_minute=went / minutes if minutes else None,

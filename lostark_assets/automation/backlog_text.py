@@ -36,14 +36,19 @@ def describe_backlog(backlog: Backlog) -> str:
     """The figure in one line, for terminals and logs."""
     if backlog.observed_at is None:
         return word_state(backlog)
-    parts = [f"{backlog.uploads_waiting:,} uploads and {backlog.logs_waiting:,} logs wait"]
+    uploads, logs, runs = backlog.uploads_waiting, backlog.logs_waiting, backlog.runs_queued
+    parts = [f"waiting: {_count(uploads, 'upload')} and {_count(logs, 'log')}"]
     if backlog.oldest_waits_s is not None:
         parts.append(f"the oldest for {_in_units(backlog.oldest_waits_s)}")
     if backlog.logs_in_per_minute is not None:
         parts.append(f"{backlog.logs_in_per_minute:,.1f} logs a minute in")
         parts.append(f"{backlog.logs_out_per_minute:,.1f} out")
-    parts.append(f"{backlog.runs_queued:,} runs queued")
+    parts.append(f"{_count(runs, 'run')} queued")
     return f"{word_state(backlog)} ({', '.join(parts)}; {backlog.observed_at:%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def _count(number: int | None, noun: str) -> str:
+    return f"{number or 0:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _in_units(seconds: float) -> str:

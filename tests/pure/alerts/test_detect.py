@@ -513,7 +513,10 @@ def test_a_backlog_that_is_too_far_behind_is_one_problem_with_the_whole_figure()
     problem = find_one(backlog=behind)
 
     assert (problem.key, problem.since) == ("falling_behind:pages", NOW - MINUTE)
-    assert "3 uploads and 40 logs wait, the oldest for 12 min, 20.0 logs a minute in, 5.0 out" in problem.what
+    assert (
+        "waiting: 3 uploads and 40 logs, the oldest for 12 min, 20.0 logs a minute in, 5.0 out"
+        in problem.what
+    )
     assert find_keys(backlog=replace(behind, behind_since=None)) == []
 
 

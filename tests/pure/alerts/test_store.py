@@ -112,7 +112,7 @@ def test_the_backlog_is_listed_with_the_alerts(tmp_path, capsys):
     open_ledger(settings).record_backlog(BacklogSample(now, now, 2, 0, now, 0, 0))
 
     show_alerts(read_alerts(settings))
-    assert "backlog: catching up (2 uploads and 0 logs wait" in capsys.readouterr().err
+    assert "backlog: catching up (waiting: 2 uploads and 0 logs" in capsys.readouterr().err
     assert read_alerts(settings).document()["backlog"]["uploads_waiting"] == 2
 
 

@@ -325,7 +325,7 @@ def test_the_line_of_logs_and_terminals_has_every_part(platform):
 
     assert word_state(figure) == "catching up, about 1 min"
     assert describe_backlog(figure) == (
-        "catching up, about 1 min (0 uploads and 160 logs wait, the oldest for 4 min, 80.0 logs a minute in, "
-        f"64.0 out, 0 runs queued; {figure.observed_at:%Y-%m-%d %H:%M:%S} UTC)"
+        "catching up, about 1 min (waiting: 0 uploads and 160 logs, the oldest for 4 min, "
+        f"80.0 logs a minute in, 64.0 out, 0 runs queued; {figure.observed_at:%Y-%m-%d %H:%M:%S} UTC)"
     )
     assert timedelta(minutes=4) > YOUNG

@@ -129,12 +129,12 @@ def test_the_backlog_is_one_line_a_warning_while_it_is_behind_and_not_zero_when_
 
     ledger.record_backlog(replace(sample, at=now - timedelta(hours=1)))
     found = examine()["backlog"]["found"]
-    assert found.startswith("unknown: not observed lately (2 uploads and 5 logs wait")
+    assert found.startswith("unknown: not observed lately (waiting: 2 uploads and 5 logs")
     ledger.record_backlog(sample)
     assert (examine()["backlog"]["status"], examine()["backlog"]["advice"]) == ("ok", "")
     ledger.record_backlog(replace(sample, behind_since=now))
     finding = examine()["backlog"]
     assert finding["status"] == "warning"
     assert finding["found"].startswith(
-        "catching up (2 uploads and 5 logs wait, the oldest for 3 min, 1 runs queued"
+        "catching up (waiting: 2 uploads and 5 logs, the oldest for 3 min, 1 run queued"
     )
