@@ -1,17 +1,18 @@
-"""What every worker of ``kill_worker`` needs, imported once in the server that they are forked from.
+"""What every worker of ``kill_worker`` needs, imported and warmed up once in the server that they are forked from.
 
-Nothing here may start a thread: a fork would not have it.
+As in the platform, whose runs fork from such a server; here also MLflow, whose import takes seconds. Nothing here may start a thread: a fork would not have it.
 """
 
 from __future__ import annotations
 
-import pandas as pd  # noqa: F401 - seconds of imports are paid once, not in each worker
-import polars as pl  # noqa: F401
+import mlflow.artifacts
+import mlflow.sklearn
+import skops.io  # noqa: F401
 
-from lostark_assets.contracts.expectations import examine
-from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.core.skill_scan import scan_skills
+from lostark_ml.model import training  # noqa: F401
+from lostark_platform.services.warm_up import load_code_location, warm_up
 from tests import kill_worker  # noqa: F401
 
-scan_skills(b'{"1":{"id":1,"totalDamage":0}}')
-examine(CONTRACTS["core_hits"], CONTRACTS["core_hits"].empty())
+for module in ("lostark_assets.definitions", "lostark_ml.definitions"):
+    load_code_location(module)
+warm_up()
