@@ -43,6 +43,10 @@ class TransientError(LostarkError):
     """The same call may work later; nothing was left half done."""
 
 
+MACHINE_ERRORS = (TransientError, OSError, MemoryError)
+"""What the machine raises, whatever the data: no log is to blame."""
+
+
 class SettingsError(PermanentError):
     """A setting is missing or invalid."""
 

@@ -1,4 +1,4 @@
-"""The process that ``test_kill_dash_nine`` kills: one run of a job, as the platform's run workers execute it."""
+"""The process that ``test_kill_dash_nine`` kills: one run of a job, as a run worker executes it."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ import msgspec
 import pyarrow.compute as pc
 from msgspec import structs
 
-from lostark_assets.core.clean import CLEAN_VERSION
+from lostark_assets.contracts.code_versions import CLEAN_VERSION, STATS_VERSION
 from lostark_assets.core.pipeline import due_logs
 from lostark_assets.lake.tables import Lake
-from lostark_assets.stats.pipeline import STATS_VERSION, due_stats_days
+from lostark_assets.stats.pipeline import due_stats_days
 
 RAW, CORE, STATS = "raw_battle_logs", "core_encounters", "stats_player_dps"
 WATCHED = (RAW, CORE, STATS)

@@ -19,7 +19,7 @@ REASONS: dict[str, str] = {
     "meter_dps_mismatch": "Our DPS differs from the one that the meter stored.",
     "duplicate_player": "One player stands twice in one log.",
     "unexpected_error": (
-        "Cleaning or validating the log raised an error that no rule foresees. The event log has the "
-        "traceback under the error id in the detail: report it, and replay the log after an update."
+        "Cleaning, computing or publishing the log raised an error that no rule foresees. The event log "
+        "has the traceback under the error id in the detail: report it, and replay the log after an update."
     ),
 }

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from lostark_assets.contracts.code_versions import CLEAN_VERSION
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_PLAYERS
 from lostark_assets.core.clean_meter import CleanLog, Rules, clean_meter_log
 from lostark_assets.core.clean_table import clean_table_log
@@ -19,16 +20,14 @@ from lostark_assets.errors import LogRejected
 from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.sources.protocol import compute_encounter_id
 
-CLEAN_VERSION = "3"
-"""Increase it when cleaning gives different rows: materialising a day then cleans its logs again."""
-
 
 @dataclass(frozen=True)
 class Stamp:
-    """Provenance columns of every cleaned row."""
+    """Provenance columns of every cleaned row. ``version``: of the code that refuses; None: of cleaning."""
 
     run_id: str
     at: datetime
+    version: str | None = None
 
 
 def clean_log(
@@ -121,7 +120,7 @@ def quarantine_row(
         "locator": _printable(error.locator) or None,
         "source": raw["source"],
         "source_log_id": raw["source_log_id"],
-        "clean_version": CLEAN_VERSION,
+        "clean_version": stamp.version or CLEAN_VERSION,
         "quarantined_at": stamp.at,
         "clean_run_id": stamp.run_id,
     }

@@ -20,11 +20,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lostark_assets.contracts.code_versions import CLEAN_VERSION, LATER_STEPS
 from lostark_assets.contracts.core import CORE_ENCOUNTERS, CORE_QUARANTINE
 from lostark_assets.contracts.expectations import Finding, merge, raise_if_broken
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.core.armory import with_profiles
-from lostark_assets.core.clean import CLEAN_VERSION, Stamp, clean_into, quarantine_row, reject_unexpected
+from lostark_assets.core.clean import Stamp, clean_into, quarantine_row, reject_unexpected
 from lostark_assets.core.clean_meter import Rules
 from lostark_assets.core.fights import (
     FIGHT_COLUMNS,
@@ -36,7 +37,7 @@ from lostark_assets.core.fights import (
 )
 from lostark_assets.core.rows import Cleaned
 from lostark_assets.core.validate import Tables, build_tables, examine_core
-from lostark_assets.errors import LogRejected, TransientError
+from lostark_assets.errors import MACHINE_ERRORS, LogRejected
 from lostark_assets.lake.batching import split_batches
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import BATCH_BYTES
@@ -161,11 +162,21 @@ def due_logs(
         ):
             # In both tables: a run died between the two commits.
             done[log_id] = version if log_id not in done else None
-    due = there if force else {log_id for log_id in there if done.get(log_id) != CLEAN_VERSION}
+    current = _current_versions()
+    due = there if force else {log_id for log_id in there if done.get(log_id) not in current}
     since = min((fetched[log_id] for log_id in due), default=None)
     raw = raw.filter(pc.is_in(raw["log_id"], pa.array(sorted(due), pa.string())))
     days_of_due = None if _has_undated(raw) else set(raw["fight_date"].to_pylist())
     return due, due & (done.keys() | _half_committed(lake, due, days_of_due)), since
+
+
+def _current_versions() -> set[str]:
+    """Versions of rows that are not due: cleaned, or refused by a later step, with the current code."""
+    return {CLEAN_VERSION, *map(_refusing_version, LATER_STEPS)}
+
+
+def _refusing_version(step: str) -> str:
+    return f"{CLEAN_VERSION}, {step} {LATER_STEPS[step]}"
 
 
 def _has_undated(raw: pa.Table) -> bool:
@@ -278,7 +289,7 @@ def _try_to_validate(lake: Lake, batch: _Batch, rules: Rules) -> _Part | Excepti
     """The validated batch, or what its logs made a rule raise; what the machine raises is raised."""
     try:
         return _validate_batch(lake, batch, rules)
-    except (TransientError, OSError, MemoryError):
+    except MACHINE_ERRORS:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a log makes a rule raise, it alone is refused
         return error
@@ -356,7 +367,7 @@ def _mark_as_due(lake: Lake, log_ids: Sequence[str], days: set[date]) -> None:
         where = pc.field("log_id").isin(log_ids)
         rows = lake.read(contract.name, days=days, where=where)
         versions = rows["clean_version"]
-        if pc.any(pc.equal(versions, CLEAN_VERSION)).as_py():
+        if pc.any(pc.is_in(versions, pa.array(sorted(_current_versions())))).as_py():
             place = rows.schema.get_field_index("clean_version")
             marks = pa.repeat(pa.scalar(_BEING_CLEANED, pa.string()), rows.num_rows)
             rows = contract.conform(rows.set_column(place, "clean_version", marks))
@@ -369,6 +380,25 @@ def _find_days(lake: Lake, log_ids: Sequence[str]) -> set[date]:
         return set()
     stored = lake.read("core_encounters", columns=["log_id", "fight_date"])
     return set(stored.filter(pc.is_in(stored["log_id"], pa.array(log_ids)))["fight_date"].to_pylist())
+
+
+def refuse_logs(lake: Lake, errors: Mapping[str, Exception], step: str, *, run_id: str) -> set[date]:
+    """Move cleaned logs to quarantine, since ``step`` of ``LATER_STEPS`` raised ``errors`` (by log id).
+
+    They are due again when the version of cleaning or of that step changes. Returns the days that changed.
+    """
+    with lake.lock("core"):
+        batch = _Batch(is_seen=True, stamp=Stamp(run_id, datetime.now(UTC), _refusing_version(step)))
+        for raw in read_raw(lake, set(errors)):
+            batch.refuse(raw, reject_unexpected(raw, f"{step} of", errors[raw["log_id"]]))
+        days = batch.days | _find_days(lake, batch.log_ids)
+        tables = build_tables(batch.cleaned)
+        findings = examine_core(tables, len(batch.log_ids))
+        raise_if_broken("core", findings, findings)
+        _commit(lake, tables, batch)
+        # Another log of the same fight may count now.
+        _, changed = resolve_fights(lake, days)
+    return days | changed
 
 
 def resolve_fights(lake: Lake, days: Iterable[date]) -> tuple[int, set[date]]:

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets import charts
+from lostark_assets.contracts.code_versions import CLEAN_VERSION
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.core.clean import CLEAN_VERSION
 from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.core.pipeline import COMMIT_ORDER, CoreRun, clean_days
 from lostark_assets.dagster import pools

@@ -14,8 +14,9 @@ import dagster as dg
 from pydantic import Field
 
 from lostark_assets.automation.due import CORE
+from lostark_assets.automation.isolation import compute_or_refuse
 from lostark_assets.automation.requests import INGEST_JOB, concurrency_group, op_name
-from lostark_assets.core.clean import CLEAN_VERSION
+from lostark_assets.contracts.code_versions import CLEAN_VERSION, MARTS_VERSION, STATS_VERSION
 from lostark_assets.core.clean_meter import build_rules
 from lostark_assets.core.pipeline import CoreRun, clean_days
 from lostark_assets.dagster.core_assets import TABLES as CORE_TABLES
@@ -38,12 +39,11 @@ from lostark_assets.dagster.stats_checks import stats_check_results
 from lostark_assets.errors import ContractViolated, LostarkError
 from lostark_assets.lake.batching import split_batches
 from lostark_assets.lake.tables import Lake
-from lostark_assets.marts.tables import MARTS_VERSION
 from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collector import Collected
 from lostark_assets.sources.configured import Origin, list_uploads, watched_origins
-from lostark_assets.stats.pipeline import STATS_VERSION, compute_days, due_stats_days
+from lostark_assets.stats.pipeline import due_stats_days
 
 PROCESS_EVERY_S = 30.0
 """During a long collection its fight days are processed this often."""
@@ -223,10 +223,11 @@ class _Ingest:
             return True
         lake = self._lake
         try:
-            run = compute_days(lake, days, self._settings.engine, run_id=self._context.run_id)
+            run = compute_or_refuse(lake, days, self._settings.engine, run_id=self._context.run_id)
         except ContractViolated as error:
             self._events += asset_events(stats_check_results(error.findings, lake, None), (), _CODE_VERSIONS)
             raise
+        self._counts["logs refused"] += run.refused
         self._report(
             (
                 dg.MaterializeResult(asset_key=name, metadata=daily_metadata(lake, name, days, run))
@@ -237,7 +238,7 @@ class _Ingest:
         return self._report(stats_check_results(daily_findings(lake, days, run), lake, None))
 
     def _publish(self, days: set[date]) -> None:
-        published, results = publish_pending(self._lake, self._settings, days)
+        published, results = publish_pending(self._lake, self._settings, days, self._context.run_id)
         self._counts["fight days published"] += len(published)
         self._report(results, [day.isoformat() for day in published])
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from lostark_assets.automation.isolation import publish_or_refuse
 from lostark_assets.automation.requests import PUBLISH_VERSION
+from lostark_assets.contracts.code_versions import MARTS_VERSION
 from lostark_assets.dagster import pools
 from lostark_assets.dagster.partitions import SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import OWNERS
@@ -22,7 +24,7 @@ from lostark_assets.marts.publish import (
     publish,
     published_rows,
 )
-from lostark_assets.marts.tables import DAY_MARTS, DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
+from lostark_assets.marts.tables import DAY_MARTS, DAY_TABLES, WHOLE_MARTS
 from lostark_assets.settings import Settings
 
 FIGHTS, TABLES = "mart_fights", "mart_tables"
@@ -66,7 +68,8 @@ def _fights(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         days = get_days(context) or []
         with marts_url(settings) as url:
-            done = publish(lake, url, days, names=build_names(settings))
+            names = build_names(settings)
+            done = publish_or_refuse(lake, url, days, names, settings.engine, run_id=context.run.run_id)
             if done is None:
                 raise dg.Failure("no fight day was selected; nothing was published", allow_retries=False)
             yield from _results(lake, url, done)
@@ -74,12 +77,14 @@ def _fights(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     return mart_fights
 
 
-def publish_pending(lake: Lake, settings: Settings, days: Iterable[date]) -> tuple[list[date], list[Any]]:
+def publish_pending(
+    lake: Lake, settings: Settings, days: Iterable[date], run_id: str
+) -> tuple[list[date], list[Any]]:
     """Publish those of ``days`` that changed since they were published; these days, and the results."""
     names = build_names(settings)
     with marts_url(settings) as url:
         pending = find_pending(lake, url, names).days.keys() & set(days)
-        done = publish(lake, url, pending, names=names) if pending else None
+        done = publish_or_refuse(lake, url, pending, names, settings.engine, run_id=run_id)
         if done is None:
             return [], []
         return done.days, list(_results(lake, url, done))

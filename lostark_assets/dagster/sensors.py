@@ -23,6 +23,7 @@ from lostark_assets.automation.decisions import (
 from lostark_assets.automation.due import STATS, LakeState, check_lake
 from lostark_assets.automation.requests import INGEST_JOB, UPLOADS, concurrency_group, ingest_run, run_config
 from lostark_assets.automation.waiting import WaitingLogs, record_backlog
+from lostark_assets.contracts.code_versions import MARTS_VERSION, STATS_VERSION
 from lostark_assets.dagster.jobs import (
     ACROSS_DAYS_JOB,
 )
@@ -45,11 +46,10 @@ from lostark_assets.dagster.ticks import (
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.names import build_names
 from lostark_assets.marts.publish import find_pending, marts_url
-from lostark_assets.marts.tables import DAY_TABLES, MARTS_VERSION, WHOLE_MARTS
+from lostark_assets.marts.tables import DAY_TABLES, WHOLE_MARTS
 from lostark_assets.observability.logs import get_logger
 from lostark_assets.settings import Settings
 from lostark_assets.sources.configured import ServiceOrigin, open_landing, watched_origins
-from lostark_assets.stats.pipeline import STATS_VERSION
 
 INTERVAL_S = 5
 """Dagster's daemon evaluates sensors every five seconds; an idle tick reads no rows."""

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lostark_assets import charts
+from lostark_assets.automation.isolation import compute_or_refuse
+from lostark_assets.contracts.code_versions import STATS_VERSION
 from lostark_assets.contracts.expectations import Finding
 from lostark_assets.contracts.registry import CONTRACTS, list_tables
 from lostark_assets.dagster import pools
@@ -28,9 +30,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_assets.markdown import chart_image
 from lostark_assets.settings import Settings
 from lostark_assets.stats.pipeline import (
-    STATS_VERSION,
     StatsRun,
-    compute_days,
     refresh_distribution,
     refresh_progression,
 )
@@ -80,7 +80,7 @@ def _daily(fight_days: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             yield from stats_check_results(examine_days(lake, stored), lake, wanted)
             return
         try:
-            run = compute_days(
+            run = compute_or_refuse(
                 lake,
                 days,
                 settings.engine,

@@ -1,8 +1,8 @@
-"""Splitting fight days into batches that fit into memory."""
+"""Splitting work into batches: fight days that fit into memory, and logs that fail."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
 
@@ -18,3 +18,34 @@ def split_batches(days: Iterable[date], rows_by_day: Mapping[date, int], most_ro
         batches[-1].add(day)
         rows += here
     return batches
+
+
+def find_culprits(
+    ids: Sequence[str], try_together: Callable[[list[str]], Exception | None]
+) -> dict[str, Exception]:
+    """The ids without which the others pass, each with what it raises beside those before it.
+
+    Empty if no id is to blame: nothing passes at all, not even no ids, or everything does.
+
+    Args:
+        ids: in the order of trust; where two don't go together, the later one is the culprit.
+        try_together: what these ids raise together, None if they pass.
+    """
+    culprits: dict[str, Exception] = {}
+    accepted: list[str] = []
+
+    def add(part: Sequence[str]) -> None:
+        error = try_together([*accepted, *part])
+        if error is None:
+            accepted.extend(part)
+        elif len(part) == 1:
+            culprits[part[0]] = error
+        else:
+            add(part[: len(part) // 2])
+            add(part[len(part) // 2 :])
+
+    if not ids or try_together([]) is not None:
+        return {}
+    add(ids)
+    # That every one of several logs is at fault alone is less likely than that the code is.
+    return culprits if accepted or len(ids) == 1 else {}

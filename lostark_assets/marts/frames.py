@@ -13,6 +13,7 @@ from typing import cast
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lostark_assets.game.names import name_key
 from lostark_assets.lake.tables import Lake
@@ -40,13 +41,18 @@ _ROW = ["encounter_id", "player_name"]
 
 
 def day_frames(
-    lake: Lake, days: Iterable[date], versions: Versions, names: Names
+    lake: Lake, days: Iterable[date], versions: Versions, names: Names, only: set[str] | None = None
 ) -> dict[Mart, pl.DataFrame]:
-    """Rows of every mart by fight day, of ``days``, columns in the mart's order."""
+    """Rows of every mart by fight day, of ``days``, columns in the mart's order.
+
+    ``only``: of these encounters.
+    """
     days = sorted(set(days))
 
     def read(table: str, columns: list[str] | None = None) -> pl.DataFrame:
         rows = rows_at(lake, table, versions[table], days=days, columns=columns)
+        if only is not None and "encounter_id" in rows.column_names:
+            rows = rows.filter(pc.is_in(rows["encounter_id"], pa.array(sorted(only), pa.string())))
         return cast("pl.DataFrame", pl.from_arrow(rows))
 
     statistics = read("stats_player_dps")

@@ -13,9 +13,11 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from lostark_assets.contracts.code_versions import MARTS_VERSION
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.database.postgres import embedded_postgres
-from lostark_assets.errors import DatabaseUnavailable
+from lostark_assets.errors import MACHINE_ERRORS, DatabaseUnavailable, PermanentError
+from lostark_assets.lake.batching import find_culprits
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.frames import day_frames, rows_at, whole_frame
 from lostark_assets.marts.migrate import libpq_url, migrate
@@ -23,7 +25,6 @@ from lostark_assets.marts.names import Names
 from lostark_assets.marts.tables import (
     DAY_MARTS,
     DAY_TABLES,
-    MARTS_VERSION,
     PLAYERS,
     PUBLISHED,
     SCHEMA,
@@ -31,6 +32,7 @@ from lostark_assets.marts.tables import (
     Mart,
 )
 from lostark_assets.settings import Settings
+from lostark_assets.sources.protocol import compute_encounter_id
 
 DAYS_PER_TRANSACTION = 60
 """A longer range takes several transactions, so that a year of days need not fit into memory."""
@@ -72,6 +74,15 @@ def marts_url(settings: Settings) -> Iterator[str]:
         yield databases.lostark
 
 
+class RowsRefused(PermanentError):
+    """Rows of single logs can't be published: ``errors`` by log id. Earlier publications were kept."""
+
+    def __init__(self, errors: dict[str, Exception]) -> None:
+        """``errors``: what each log's rows raised, by log id."""
+        self.errors = errors
+        super().__init__(f"{len(errors)} logs can't be published: {next(iter(errors.values()))}")
+
+
 def publish(
     lake: Lake,
     url: str,
@@ -85,6 +96,7 @@ def publish(
     but the version.
 
     Raises:
+        RowsRefused: without some single logs the days could be published.
         DatabaseUnavailable: PostgreSQL can't be reached or refuses; what was published before stays.
     """
     days, tables = sorted(set(days)), sorted(set(tables))
@@ -95,9 +107,44 @@ def publish(
             for first in range(0, max(len(days), 1), DAYS_PER_TRANSACTION):
                 part = days[first : first + DAYS_PER_TRANSACTION]
                 if part or tables:
-                    done = _publish_part(connection, lake, part, tables, names)
+                    done = _publish_or_blame(connection, lake, part, tables, names)
                     tables = []
     return done
+
+
+def _publish_or_blame(
+    connection: psycopg.Connection, lake: Lake, days: list[date], tables: list[str], names: Names
+) -> Publication:
+    try:
+        return _publish_part(connection, lake, days, tables, names)
+    except MACHINE_ERRORS:
+        raise
+    except Exception:
+        errors = _find_culprits(connection, lake, days, names)
+        if not errors:
+            raise
+        raise RowsRefused(errors) from None
+
+
+def _find_culprits(
+    connection: psycopg.Connection, lake: Lake, days: list[date], names: Names
+) -> dict[str, Exception]:
+    """What the rows of single logs of ``days`` raise, by log id; earlier cleaned logs are trusted more."""
+    logs = lake.read("core_encounters", columns=["log_id", "cleaned_at"], days=days)
+    logs = logs.sort_by([("cleaned_at", "ascending"), ("log_id", "ascending")])
+
+    def try_together(log_ids: list[str]) -> Exception | None:
+        try:
+            _publish_part(connection, lake, days, [], names, set(map(compute_encounter_id, log_ids)))
+        except MACHINE_ERRORS:
+            raise
+        except Exception as error:
+            if connection.broken:
+                raise
+            return error
+        return None
+
+    return find_culprits(logs["log_id"].to_pylist(), try_together)
 
 
 def find_pending(lake: Lake, url: str, names: Names = _PLAIN) -> PendingChanges:
@@ -173,14 +220,20 @@ def _explained(what: str) -> Iterator[None]:
 
 
 def _publish_part(
-    connection: psycopg.Connection, lake: Lake, days: list[date], tables: list[str], names: Names
+    connection: psycopg.Connection,
+    lake: Lake,
+    days: list[date],
+    tables: list[str],
+    names: Names,
+    only: set[str] | None = None,
 ) -> Publication:
+    """One transaction; with ``only``, of the rows of these encounters, and rolled back."""
     started = time.monotonic()
-    with connection.transaction():
+    with connection.transaction(force_rollback=only is not None):
         # Before the lake is read: a process that waits here then publishes the newest rows.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         versions = {name: lake.version(name) for name in (*DAY_TABLES, *tables)} if days or tables else {}
-        frames = day_frames(lake, days, versions, names) if days else {}
+        frames = day_frames(lake, days, versions, names, only) if days else {}
         characters = _read_characters(connection, days) if days else set()
         for mart, rows in frames.items():
             _replace(connection, mart, rows, days)

@@ -24,9 +24,6 @@ from lostark_assets.contracts.table import (
 )
 
 SCHEMA = "marts"
-MARTS_VERSION = "1"
-"""Increase it when the same lake gives different rows: every day is then published again."""
-
 STEP_S = 10
 """Seconds per point of a published timeline."""
 

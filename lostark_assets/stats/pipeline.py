@@ -1,7 +1,8 @@
 """Computing the statistics of fight days: figures from hits per due log, all other figures per day.
 
 Figures from hits are computed once per log and kept; shares, rates and percentiles of a day are recomputed,
-since they are cheap and depend on the other logs. Rows are validated before they replace a day.
+since they are cheap and depend on the other logs. Rows are validated before they replace a day. Where a day
+fails, single logs are tried without writing anything until those at fault are found.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lostark_assets.contracts.code_versions import STATS_VERSION
 from lostark_assets.contracts.expectations import Finding, examine, merge, raise_if_broken
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.stats import (
@@ -24,8 +26,10 @@ from lostark_assets.contracts.stats import (
     STATS_RAID_PROGRESSION,
 )
 from lostark_assets.contracts.table import Contract
-from lostark_assets.lake.batching import split_batches
+from lostark_assets.errors import MACHINE_ERRORS
+from lostark_assets.lake.batching import find_culprits, split_batches
 from lostark_assets.lake.tables import Lake
+from lostark_assets.sources.protocol import compute_encounter_id
 from lostark_assets.stats import distribution, progression
 from lostark_assets.stats.dps import (
     FROM_ENCOUNTERS,
@@ -37,9 +41,6 @@ from lostark_assets.stats.dps import (
 from lostark_assets.stats.engine import Engine
 from lostark_assets.stats.hits import COLUMNS, HitFigures, stream_hit_figures
 from lostark_assets.stats.meter import meter_bursts, meter_timeline
-
-STATS_VERSION = "1"
-"""Increase it when a figure of one log changes: materialising a day then computes its logs again."""
 
 POOL_DAYS = 28
 PLAYERS_PER_BATCH = 100_000
@@ -55,6 +56,8 @@ _ENCOUNTERS = [
 _KEPT = ["active_s", "max_hit_damage", "peak_10s_dps", "opener_dps"]
 Progress = Callable[[int, int], None]
 """Called with logs computed and logs due."""
+Refuse = Callable[[dict[str, Exception]], object]
+"""Called with what logs raised, by log id; it removes their rows from the core tables."""
 
 
 @dataclass
@@ -63,18 +66,27 @@ class StatsRun:
 
     days: set[date] = field(default_factory=set)
     due: int = 0
+    refused: int = 0
     rows: int = 0
     seconds: int = 0
     findings: dict[str, list[Finding]] = field(default_factory=dict)
 
 
 def compute_days(
-    lake: Lake, days: Iterable[date], engine: Engine, *, run_id: str, progress: Progress | None = None
+    lake: Lake,
+    days: Iterable[date],
+    engine: Engine,
+    *,
+    run_id: str,
+    progress: Progress | None = None,
+    refuse: Refuse | None = None,
 ) -> StatsRun:
     """Statistics of ``days``: timelines and bursts of the logs that are due, then every figure of the days.
 
+    With ``refuse``, logs that make a batch fail are handed to it, and the batch is computed without them.
+
     Raises:
-        ContractViolated: a blocking rule is broken; the days keep their rows.
+        ContractViolated: a blocking rule is broken, and no single log is to blame; the days keep their rows.
     """
     run = StatsRun(days=set(days))
     if not run.days:
@@ -85,29 +97,99 @@ def compute_days(
     ):
         if number:
             time.sleep(_YIELD_LOCK_S)
-        # Locked per batch: a reader of finished statistics need not wait for years of them.
-        with lake.lock("stats"):
-            _compute_batch(lake, run, part, engine, run_id, progress)
+        while True:
+            # Locked per batch: a reader of finished statistics need not wait for years of them.
+            with lake.lock("stats"):
+                errors = _compute_or_blame(lake, run, part, engine, run_id, progress, refuse)
+            if not errors or refuse is None:
+                break
+            refuse(errors)
+            run.refused += len(errors)
     return run
 
 
+def _compute_or_blame(
+    lake: Lake,
+    run: StatsRun,
+    days: set[date],
+    engine: Engine,
+    run_id: str,
+    progress: Progress | None,
+    refuse: Refuse | None,
+) -> dict[str, Exception]:
+    """Compute ``days``; or what single logs raise, by log id, whose timelines are removed."""
+    attempt = StatsRun(due=run.due)
+    try:
+        _compute_batch(lake, attempt, days, engine, run_id, progress)
+    except MACHINE_ERRORS:
+        raise
+    except Exception:
+        found = {} if refuse is None else _find_culprits(lake, days, engine)
+        if not found:
+            raise
+        ids = {compute_encounter_id(log_id) for log_id in found}
+        _remove_timelines(lake, days, _with_timeline(lake, days, ids))
+        return found
+    run.due = attempt.due
+    run.rows += attempt.rows
+    run.seconds += attempt.seconds
+    for name, findings in attempt.findings.items():
+        run.findings[name] = merge([*run.findings.get(name, []), *findings])
+    return {}
+
+
+def _find_culprits(lake: Lake, days: set[date], engine: Engine) -> dict[str, Exception]:
+    """What single logs of ``days`` raise, by log id; logs that were cleaned earlier are trusted more."""
+    logs = lake.read("core_encounters", columns=["log_id", "cleaned_at"], days=days)
+    logs = logs.sort_by([("cleaned_at", "ascending"), ("log_id", "ascending")])
+
+    def try_together(log_ids: list[str]) -> Exception | None:
+        try:
+            only = {compute_encounter_id(log_id) for log_id in log_ids}
+            _compute_batch(lake, StatsRun(), days, engine, "", None, only)
+        except MACHINE_ERRORS:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a log raises, it alone is refused
+            return error
+        return None
+
+    return find_culprits(logs["log_id"].to_pylist(), try_together)
+
+
 def _compute_batch(
-    lake: Lake, run: StatsRun, days: set[date], engine: Engine, run_id: str, progress: Progress | None
+    lake: Lake,
+    run: StatsRun,
+    days: set[date],
+    engine: Engine,
+    run_id: str,
+    progress: Progress | None,
+    only: set[str] | None = None,
 ) -> None:
-    encounters = lake.read("core_encounters", columns=_ENCOUNTERS, days=days)
-    before = lake.read(
-        STATS_PLAYER_DPS.name, columns=[*_IDS, *_KEPT, "stats_version", "cleaned_at"], days=days
-    )
+    """Compute and store ``days``; with ``only``, compute these encounters and store nothing."""
+
+    def read(table: str, columns: list[str]) -> pa.Table:
+        rows = lake.read(table, columns=columns, days=days)
+        return rows if only is None else rows.filter(pc.is_in(rows["encounter_id"], _ids(only)))
+
+    encounters = read("core_encounters", _ENCOUNTERS)
+    before = read(STATS_PLAYER_DPS.name, [*_IDS, *_KEPT, "stats_version", "cleaned_at"])
     due, replaced, since = _due(encounters, before)
     run.due += len(due)
-    bursts = _bursts_of_due(lake, run, days, encounters, due, replaced, since, progress)
-    kept = before.filter(pc.invert(pc.is_in(before["encounter_id"], pa.array(sorted(due), pa.string()))))
+    if only is None:
+        _remove_timelines(lake, days, _with_timeline(lake, days, due | replaced))
+    bursts = _bursts_of_due(lake, run, days, encounters, due, since, progress, is_stored=only is None)
+    kept = before.filter(pc.invert(pc.is_in(before["encounter_id"], _ids(due))))
     all_bursts = pa.concat_tables([kept.select([*_IDS, *_KEPT]), *bursts], promote_options="permissive")
-    players = lake.read("core_players", columns=[*FROM_PLAYERS, "hit_coverage"], days=days)
+    players = read("core_players", [*FROM_PLAYERS, "hit_coverage"])
     rows = _player_rows(lake, days, encounters, players, all_bursts, engine, run_id)
     _examine(run, STATS_PLAYER_DPS, rows)
-    lake.replace_days(STATS_PLAYER_DPS, rows, days)
+    if only is None:
+        lake.replace_days(STATS_PLAYER_DPS, rows, days)
     run.rows += rows.num_rows
+
+
+def _ids(values: Iterable[str]) -> pa.Array:
+    return pa.array(sorted(values), pa.string())
 
 
 def _due(encounters: pa.Table, before: pa.Table) -> tuple[set[str], set[str], datetime | None]:
@@ -138,19 +220,19 @@ def _bursts_of_due(
     days: set[date],
     encounters: pa.Table,
     due: set[str],
-    replaced: set[str],
     since: datetime | None,
     progress: Progress | None,
+    *,
+    is_stored: bool,
 ) -> list[pa.Table]:
-    """Burst figures of the due logs; also writes their timelines."""
-    is_due = encounters.filter(pc.is_in(encounters["encounter_id"], pa.array(sorted(due), pa.string())))
+    """Burst figures of the due logs; also writes their timelines, or only validates them."""
+    is_due = encounters.filter(pc.is_in(encounters["encounter_id"], _ids(due)))
     lengths = pc.add(is_due["duration_ms"], pc.fill_null(is_due["intermission_ms"], 0)).to_pylist()
     ids = is_due["encounter_id"].to_pylist()
     lengths_ms = dict(zip(ids, (max(ms, 1000) for ms in lengths), strict=True))
     day_of = dict(zip(ids, is_due["fight_date"].to_pylist(), strict=True))
     with_hits = {e for e, d in zip(ids, is_due["detail_level"].to_pylist(), strict=True) if d == "hits"}
-    _remove_timelines(lake, days, _with_timeline(lake, days, due | replaced))
-    writer = _TimelineWriter(lake, run, day_of)
+    writer = _TimelineWriter(lake, run, day_of, is_stored=is_stored)
     bursts: list[pa.Table] = []
     done = run.due - len(due)
     for figures in _hit_figures(lake, with_hits, lengths_ms, days, since):
@@ -228,10 +310,10 @@ def _meter_parts(
 
 
 class _TimelineWriter:
-    """Collects timeline rows and commits them by the million."""
+    """Collects timeline rows and commits them by the million, or only validates them."""
 
-    def __init__(self, lake: Lake, run: StatsRun, day_of: dict[str, date]) -> None:
-        self._lake, self._run, self._day_of = lake, run, day_of
+    def __init__(self, lake: Lake, run: StatsRun, day_of: dict[str, date], *, is_stored: bool) -> None:
+        self._lake, self._run, self._day_of, self._is_stored = lake, run, day_of, is_stored
         self._parts: list[pa.Table] = []
         self._rows = 0
 
@@ -254,7 +336,8 @@ class _TimelineWriter:
             return
         rows = pa.concat_tables(self._parts)
         _examine(self._run, STATS_DPS_TIMELINE, rows)
-        self._lake.append(STATS_DPS_TIMELINE, rows)
+        if self._is_stored:
+            self._lake.append(STATS_DPS_TIMELINE, rows)
         self._run.seconds += rows.num_rows
         self._parts, self._rows = [], 0
 

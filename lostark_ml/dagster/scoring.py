@@ -11,12 +11,12 @@ import dagster as dg
 from pydantic import Field
 
 from lostark_assets.automation.requests import op_name
+from lostark_assets.contracts.code_versions import MARTS_VERSION
 from lostark_assets.dagster import pools
 from lostark_assets.dagster.mart_assets import FIGHTS, publish_pending
 from lostark_assets.dagster.results import asset_events, failed_checks
 from lostark_assets.errors import ContractViolated
 from lostark_assets.lake.tables import Lake
-from lostark_assets.marts.tables import MARTS_VERSION
 from lostark_assets.settings import Settings
 from lostark_ml.dagster.checks import build_check_results, find_unscored_players
 from lostark_ml.dagster.jobs import SCORE_JOB
@@ -39,6 +39,7 @@ class ScoreConfig(dg.Config):
     pool=pools.SCORES,
 )
 def score_op(
+    context: dg.OpExecutionContext,
     config: ScoreConfig,
     lake: dg.ResourceParam[Lake],
     registries: dg.ResourceParam[ModelRegistries],
@@ -63,7 +64,7 @@ def score_op(
     checked = list(events(build_check_results(EXPECTED, findings, lake, None)))
     yield from checked
     _raise_if_failed(checked)
-    published, results = publish_pending(lake, settings, days)
+    published, results = publish_pending(lake, settings, days, context.run_id)
     done = list(events(results, published))
     yield from done
     _raise_if_failed(done)

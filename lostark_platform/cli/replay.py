@@ -74,17 +74,18 @@ def replay(settings: Settings, log_ids: Sequence[str], say: Say, *, reason: str 
             force=True,
             progress=step,
         )
-    after = _entries(lake)
-    gone = {log_id: before[log_id] for log_id in requested if log_id not in after}
-    result.logs_released = len(gone)
-    result.released = sum(gone.values(), Counter())
-    result.still = sum((after[log_id] for log_id in requested if log_id in after), Counter())
     in_core = lake.read(
         "core_encounters", columns=["fight_date"], where=pc.field("log_id").isin(sorted(requested))
     )
     if in_core.num_rows:
         result.run = RunDone()
+        # It may refuse logs too.
         run_days(settings, set(in_core["fight_date"].to_pylist()), say, result.run)
+    after = _entries(lake)
+    gone = {log_id: before[log_id] for log_id in requested if log_id not in after}
+    result.logs_released = len(gone)
+    result.released = sum(gone.values(), Counter())
+    result.still = sum((after[log_id] for log_id in requested if log_id in after), Counter())
     return result
 
 

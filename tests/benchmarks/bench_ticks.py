@@ -157,7 +157,7 @@ def _raw_row(log_id: str, day: date) -> dict:
 
 
 def _core_row(log_id: str, day: date) -> dict:
-    from lostark_assets.core.clean import CLEAN_VERSION
+    from lostark_assets.contracts.code_versions import CLEAN_VERSION
 
     return {
         "log_id": log_id,
@@ -171,7 +171,7 @@ def _core_row(log_id: str, day: date) -> dict:
 
 
 def _stats_row(log_id: str, day: date, player: int) -> dict:
-    from lostark_assets.stats.pipeline import STATS_VERSION
+    from lostark_assets.contracts.code_versions import STATS_VERSION
 
     return {
         "encounter_id": log_id[:16],

@@ -334,7 +334,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("step", ["clean_days", "compute_days", "publish_pending"])
+@pytest.mark.parametrize("step", ["clean_days", "compute_or_refuse", "publish_pending"])
 def test_a_run_that_stops_between_two_steps_is_finished_by_the_next(
     settings: Settings, lake: Lake, instance: dg.DagsterInstance, database: str, step: str, monkeypatch
 ) -> None:

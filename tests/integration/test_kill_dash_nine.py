@@ -60,7 +60,8 @@ KNOWN_FIGHTS = 3
 STAGES = ("raw_battle_logs", "core_hits", "core_encounters", "stats_player_dps", "ml_expected_dps")
 """Tables in the order in which a run commits them."""
 PASSING = {
-    "fetched_at", "newest_fetch_at", "cleaned_at", "quarantined_at", "computed_at", "scored_at", "source_path",
+    "fetched_at", "newest_fetch_at", "cleaned_at", "quarantined_at", "computed_at", "scored_at",
+    "source_path",
 }  # fmt: skip
 """Columns that differ between two runs over the same input, beside ids of runs."""
 STATES = {"publications", "day_states", "table_states"}
@@ -196,7 +197,7 @@ def kill_and_complete(
     ``prepare`` makes a platform of that name with its run; ``complete`` gives what is requested next there.
     """
     seed = int(os.environ.get("LOSTARK_KILL_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"LOSTARK_KILL_SEED={seed}")
+    sys.stderr.write(f"LOSTARK_KILL_SEED={seed}\n")
     chance = random.Random(seed)
     undisturbed = prepare("undisturbed")
     _, effects, _ = run_to_its_end(start, replace(undisturbed, has_profiler=True))
@@ -223,7 +224,7 @@ def kill_and_complete(
         shutil.rmtree(task.home)
         if sum(stages.values()) == kills:
             break
-    print(f"killed after {dict(stages)}; {effects} effects in {took_s:.2f} s")
+    sys.stderr.write(f"killed after {dict(stages)}; {effects} effects in {took_s:.2f} s\n")
     return stages
 
 
@@ -235,12 +236,13 @@ def accept_upload(settings: Any, number: int, content: bytes, source: str, log_f
 
 
 def make_table() -> bytes:
-    columns = {
-        "id": ["1", "1"], "name": ["Bob", "Ann"], "spec": ["Mayhem", "Igniter"], "gearscore": [1670.0, 1660.0],
-        "dps": [100, 90], "percent": [0.5, 0.5], "timestamp": [1_788_400_000_000] * 2, "duration": [60_000] * 2,
-    }  # fmt: skip
+    rows = [
+        ("id", "name", "spec", "gearscore", "dps", "percent", "timestamp", "duration"),
+        ("1", "Bob", "Mayhem", 1670.0, 100, 0.5, 1_788_400_000_000, 60_000),
+        ("1", "Ann", "Igniter", 1660.0, 90, 0.5, 1_788_400_000_000, 60_000),
+    ]
     text = io.StringIO()
-    csv.writer(text).writerows([columns, *zip(*columns.values(), strict=True)])
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode()
 
 
