@@ -93,8 +93,9 @@ async def send_battle_logs(
         return refusal
     arguments = {"raid": raid, "gate": gate, "boss": boss, "difficulty": difficulty, "region": region}
     try:
-        length = request.headers.get("content-length", "0")
-        uploads.check_size(int(length) if length.isdigit() else 0)
+        # What is no number is found while receiving; 20 digits are too large in any case.
+        length = request.headers.get("content-length", "0")[:20]
+        uploads.check_size(int(length) if length.isascii() and length.isdigit() else 0)
         landed = await uploads.receive(request.stream(), name, clean_arguments(arguments))
     except NoRoom as error:
         later = {"Retry-After": str(12 * RETRY_AFTER_S)}

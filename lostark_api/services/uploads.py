@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lostark_assets.errors import PermanentError, SourceError, TransientError
+from lostark_assets.errors import MACHINE_ERRORS, PermanentError, SourceError, TransientError
+from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.settings import Settings
 from lostark_assets.sources.configured import open_landing
 from lostark_assets.sources.detect import build_limits
@@ -125,6 +126,15 @@ class Uploads:
         except SourceError as error:
             text = str(error).replace(str(path), path.name).replace("The file was left as it is.", "")
             raise UploadRefused(f"{' '.join(text.split())} Nothing was kept.") from error
+        except MACHINE_ERRORS:
+            raise
+        except Exception as error:
+            # A file may hold anything: whatever it makes a library raise, it alone is refused.
+            unexpected = report_unexpected(f"examining upload {ticket}", error)
+            raise UploadRefused(
+                f"Expected a battle log, found one that can't be read (error {unexpected.error_id}, reported "
+                "to the operator). Nothing was kept."
+            ) from error
         return self.landing.accept(
             Ticket(
                 ticket, path.name, found.source, found.log_format, size, sha256, datetime.now(UTC), arguments

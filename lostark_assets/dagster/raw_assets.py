@@ -129,15 +129,17 @@ class _Collection:
         return False
 
     def on_result(self, source: Source, done: Collected, error: Exception | None) -> None:
-        if error is not None:
-            self._fail(self._origins[id(source)], error)
         self.done.append(done)
+        is_reported = False
         try:
             # What may work later is left to the next run.
             if error is None or isinstance(error, SourceError | UnexpectedError):
-                record_result(source.path, done, None if error is None else str(error))
+                is_reported = record_result(source.path, done, None if error is None else str(error))
         except OSError as not_written:
             self._fail(self._origins[id(source)], not_written)
+        # An upload that can't be read is its uploader's problem, which the ticket reports: no run fails.
+        if error is not None and not (is_reported and isinstance(error, SourceError)):
+            self._fail(self._origins[id(source)], error)
 
     def _fail(self, origin: Origin, error: Exception) -> None:
         self._fingerprints.pop(origin, None)

@@ -152,6 +152,7 @@ def _table(path: Path, limits: Limits) -> str:
         file.seek(0)
         beginning = b"".join(file.readline(65536) for _ in range(2))
     if head != player_table.PARQUET_MAGIC:
+        player_table.check_table(path)
         return _digest(f"{path.stem}\n{beginning!r}")
     first, unpacked = "", 0
     try:
@@ -163,6 +164,7 @@ def _table(path: Path, limits: Limits) -> str:
                     raise _refused(path, "more", f"at most {limits.max_part_bytes:,} bytes unpacked")
     except (pa.ArrowException, OSError) as error:
         raise _refused(path, f"damage ({error})", "a Parquet table", "Send it again.") from error
+    player_table.check_table(path)
     return _digest(f"{path.stem}\n{first}")
 
 

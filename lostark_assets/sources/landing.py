@@ -31,7 +31,8 @@ COLLECTED = ".collected"
 TICKET_PATTERN = r"^[0-9a-f]{32}$"
 KEPT = timedelta(days=30)
 """How long tickets are kept."""
-MAX_NAME = 100
+MAX_NAME, MAX_NAME_BYTES = 100, 200
+"""Characters, and bytes of UTF-8: file systems take 255."""
 _TICKET, _RESULT = ".ticket.json", ".collected.json"
 _ABANDONED = timedelta(hours=6)
 _PENDING = re.compile(r"^(\d{16})\.(\d+)\..+\.[0-9a-f]{32}$")
@@ -182,14 +183,14 @@ class Landing:
                 _move_away(landed)
 
 
-def record_result(path: str, done: Collected, error: str | None = None) -> None:
+def record_result(path: str, done: Collected, error: str | None = None) -> bool:
     """Store the result of collecting the upload at ``path``, and delete the file.
 
-    Does nothing for a file that is no upload.
+    Does nothing for a file that is no upload, and returns False.
     """
     landed = _landed(Path(path).parent)
     if landed is None or landed.file != Path(path):
-        return
+        return False
     result = Result(
         datetime.now(UTC),
         done.found,
@@ -202,6 +203,7 @@ def record_result(path: str, done: Collected, error: str | None = None) -> None:
     )
     _write(landed.folder / _RESULT, result)
     _move_away(landed)
+    return True
 
 
 def _move_away(landed: Landed) -> None:
@@ -236,8 +238,10 @@ def safe_name(name: str) -> str:
     last = name.replace("\\", "/").rpartition("/")[2]
     clean = _UNSAFE.sub("_", last).strip(" .-")
     stem, dot, suffix = clean.rpartition(".")
-    short = clean[:MAX_NAME] if not dot else f"{stem[: MAX_NAME - len(suffix) - 1]}.{suffix}"
-    return short if short and len(suffix) <= 12 else "upload"
+    if not clean or len(suffix) > 12:
+        return "upload"
+    room = stem[: MAX_NAME - len(suffix) - 1].encode()[: MAX_NAME_BYTES - len(suffix.encode()) - 1]
+    return f"{room.decode(errors='ignore')}{dot}{suffix}"
 
 
 def clean_arguments(values: Mapping[str, str | None]) -> dict[str, str]:

@@ -65,6 +65,17 @@ class PlayerTable:
             yield FetchedLog(listed.source_log_id, listed.fingerprint, payload, started)
 
 
+def check_table(path: Path) -> None:
+    """Read the table as its collection will, without listing its encounters.
+
+    Raises:
+        UnknownFormat: damaged, or a table without the columns that every era has.
+    """
+    table = _read(path)
+    _refuse_duplicate_columns(table.column_names, str(path))
+    find_rows_with_id(table, str(path))
+
+
 def split_encounters(
     table: pa.Table, context: Mapping[str, str], problems: list[Unreadable]
 ) -> Iterator[Listed]:
