@@ -31,6 +31,7 @@ from lostark_assets.marts.publish import find_pending
 from lostark_assets.settings import Settings, get_settings
 from lostark_assets.sources.configured import open_landing
 from lostark_assets.sources.landing import Landed, Ticket
+from lostark_assets.stats import pipeline as stats
 from lostark_simulator.loa_logs_db import write_encounters_db
 from lostark_simulator.season import SeasonConfig, generate_fights
 from lostark_simulator.upload_json import write_upload_json
@@ -215,6 +216,26 @@ def test_an_upload_that_is_no_battle_log_stops_no_later_one(
     assert open_landing(settings).waiting() == []
     assert lake.count("core_encounters") == 2
     assert lake.read("core_quarantine")["reason_code"].to_pylist() == ["invalid_json"]
+
+
+def test_an_upload_that_makes_the_statistics_fail_is_refused_and_keeps_no_other_out(
+    settings: Settings, lake: Lake, instance: dg.DagsterInstance, database: str, tmp_path: Path, monkeypatch
+) -> None:
+    landed = [upload(settings, tmp_path, seed=seed) for seed in (5, 6)]
+    compute = stats.player_statistics
+
+    def fail_for_two(encounters: Any, *more: Any) -> Any:
+        return compute(encounters, *more) if encounters.num_rows < 2 else 1 / 0
+
+    monkeypatch.setattr(stats, "player_statistics", fail_for_two)
+
+    assert run(settings, instance, uploads=True).success
+    results = [open_landing(settings).find(one.ticket.ticket).result for one in landed]
+    assert all(result is not None and result.error is None for result in results)
+    assert lake.read("core_quarantine")["reason_code"].to_pylist() == ["unexpected_error"]
+    assert lake.count("core_encounters") == 1
+    assert find_pending(lake, database).days == {}
+    assert due_days(lake) == {}
 
 
 def test_fight_days_of_a_long_collection_are_published_before_it_ends(
