@@ -83,10 +83,11 @@ def clean_into(cleaned: Cleaned, raw: Mapping[str, Any], rules: Rules, stamp: St
             cleaned.quarantine.add(quarantine_row(raw, refusal, "player", stamp, place))
 
 
-def reject_unexpected(raw: Mapping[str, Any], step: str, error: Exception) -> LogRejected:
+def reject_unexpected(raw: Mapping[str, Any], step: str, error: Exception, locator: str = "") -> LogRejected:
     """The refusal of a log that made ``step`` raise what no rule foresees, after reporting it."""
     unexpected = report_unexpected(f"{step} log {raw['log_id']}", error)
-    return LogRejected("unexpected_error", f"{unexpected.error_id}: {type(error).__name__}: {error}")
+    detail = f"{unexpected.error_id}: {type(error).__name__}: {error}"
+    return LogRejected("unexpected_error", detail, locator)
 
 
 def _add(cleaned: Cleaned, raw: Mapping[str, Any], log: CleanLog, stamp: Stamp) -> None:

@@ -390,7 +390,7 @@ def refuse_logs(lake: Lake, errors: Mapping[str, Exception], step: str, *, run_i
     with lake.lock("core"):
         batch = _Batch(is_seen=True, stamp=Stamp(run_id, datetime.now(UTC), _refusing_version(step)))
         for raw in read_raw(lake, set(errors)):
-            batch.refuse(raw, reject_unexpected(raw, f"{step} of", errors[raw["log_id"]]))
+            batch.refuse(raw, reject_unexpected(raw, f"{step} of", errors[raw["log_id"]], step))
         days = batch.days | _find_days(lake, batch.log_ids)
         tables = build_tables(batch.cleaned)
         findings = examine_core(tables, len(batch.log_ids))

@@ -21,7 +21,7 @@ import pytest
 
 from lostark_assets.automation.due import check_lake
 from lostark_assets.automation.isolation import compute_or_refuse, publish_or_refuse
-from lostark_assets.contracts.code_versions import COMPUTING, LATER_STEPS
+from lostark_assets.contracts.code_versions import CLEAN_VERSION, COMPUTING, LATER_STEPS, STATS_VERSION
 from lostark_assets.contracts.expectations import examine
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.contracts.table import Column, Contract
@@ -130,6 +130,9 @@ def test_a_log_that_makes_the_statistics_raise_is_refused_alone(lake, settings, 
     assert (run.refused, reason) == (1, "unexpected_error")
     assert detail == f"{event['error_id']}: OverflowError: int too large"
     assert event["subject"] == f"statistics of log {log_ids[3]}"
+    assert lake.read("core_quarantine").select(["locator", "clean_version"]).to_pylist() == [
+        {"locator": "statistics", "clean_version": f"{CLEAN_VERSION}, statistics {STATS_VERSION}"}
+    ]
     assert "fail_for_logs" in event["traceback"]
     for table in ("core_encounters", "core_players", "core_hits", "stats_player_dps", "stats_dps_timeline"):
         assert get_encounters(lake, table) == kept, table
