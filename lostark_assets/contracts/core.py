@@ -156,7 +156,15 @@ CORE_ENCOUNTERS = Contract(
                 minimum=-1000,
                 maximum=1000 * MAX_FIGHT_S,
             ),
-            Column("intermission_ms", INT, "time cut out of the clock", unit="ms", minimum=0),
+            Column(
+                "intermission_ms",
+                INT,
+                "time cut out of the clock",
+                unit="ms",
+                minimum=0,
+                # Cleaning forgives a fight one second. A longer one would take a timeline beyond any memory.
+                maximum=1000 * (MAX_FIGHT_S + 1),
+            ),
             Column("local_player_name", STRING, "player whose meter wrote the log", personal="name"),
             Column(
                 "player_count",
