@@ -48,8 +48,6 @@ COMMIT_ORDER = ("core_hits", "core_skills", "core_players", "core_quarantine", "
 _RAW_COLUMNS = ["log_id", "source", "source_log_id", "log_format", "fight_date", "fetched_at", "payload"]
 ENCOUNTERS_PER_BATCH = 10_000
 """Encounters whose fights are resolved at once; a longer range of days takes several batches and commits."""
-LOCKED_BATCHES = 4
-"""Batches that are cleaned before others may clean theirs."""
 FEW_LOGS = 20
 _YIELD_LOCK_S = 0.1
 """Processes that wait for the lock poll it every 50 ms."""
@@ -97,7 +95,7 @@ def clean_days(
     run = CoreRun(days=set(days or ()))
     todo = only
     while True:
-        # Locked part by part: a single log need not wait for an import of thousands.
+        # Locked batch by batch: a single log need not wait for an import of thousands.
         with lake.lock("core"):
             is_first = todo is only
             if is_first:
@@ -105,7 +103,7 @@ def clean_days(
             due, seen, since = due_logs(lake, days, only=todo, force=force)
             if is_first:
                 run.due = len(due)
-            part = _first_logs(lake, due, LOCKED_BATCHES * batch_bytes)
+            part = _first_logs(lake, due, batch_bytes)
             raw_rows = read_raw(lake, part, since)
             for cleaned in _cleaned_batches(raw_rows, seen, rules, run_id, batch_bytes):
                 for valid in _valid_parts(lake, cleaned, rules):

@@ -654,7 +654,6 @@ def test_a_broken_upload_goes_to_quarantine_and_the_rest_goes_in(tmp_path, lake)
 def test_a_long_cleaning_lets_others_clean_in_between(db, lake, expected, monkeypatch):
     """Part by part, with the lock released: the others' logs are in, and no row is there twice."""
     monkeypatch.setattr(pipeline, "FEW_LOGS", 0)
-    monkeypatch.setattr(pipeline, "LOCKED_BATCHES", 1)
     cleaned = []
 
     def clean_meanwhile(_seconds: float) -> None:
