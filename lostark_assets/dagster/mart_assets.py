@@ -101,7 +101,7 @@ def publish_pending_tables(lake: Lake, settings: Settings) -> list[dg.Materializ
 def _results(lake: Lake, url: str, done: Publication) -> Iterator[Any]:
     """The materialisation, and the check whether the database has the rows that the lake had."""
     yield dg.MaterializeResult(asset_key=FIGHTS, metadata=_metadata(done))
-    there, wanted = published_rows(url, done.days), lake_rows(lake, done.days, done.versions)
+    there, wanted = published_rows(url, done.days), lake_rows(lake, done)
     counts = [{"table": name, "lake": wanted[name], "mart": there[name]} for name in sorted(wanted)]
     yield dg.AssetCheckResult(
         asset_key=FIGHTS,

@@ -35,6 +35,7 @@ from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import LakeBusy
 from lostark_assets.lake.files import build_schema, format_text, group_rows, shaped, write_file, write_rows
 from lostark_assets.lake.reading import METADATA_KEY, LakeReader, OpenTable, as_date
+from lostark_assets.observability.logs import report_long_wait
 from lostark_assets.settings import Settings
 
 _CONFIGURATION = {
@@ -108,7 +109,9 @@ class Lake(LakeReader):
             return
         folder = Path(self.url) / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
         with FileLock(folder / f"{name}.lock"):
+            report_long_wait(name, time.monotonic() - started)
             yield
 
     @_retry_commits

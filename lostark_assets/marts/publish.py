@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from lostark_assets.contracts.code_versions import MARTS_VERSION
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import MACHINE_ERRORS, DatabaseUnavailable, PermanentError
-from lostark_assets.lake.batching import find_culprits
+from lostark_assets.lake.batching import find_culprits, split_batches
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.frames import day_frames, rows_at, whole_frame
 from lostark_assets.marts.migrate import libpq_url, migrate
@@ -31,10 +32,11 @@ from lostark_assets.marts.tables import (
     WHOLE_MARTS,
     Mart,
 )
+from lostark_assets.observability.logs import report_long_wait
 from lostark_assets.settings import Settings
 from lostark_assets.sources.protocol import compute_encounter_id
 
-DAYS_PER_TRANSACTION = 60
+LOGS_PER_TRANSACTION = 500
 """A longer range takes several transactions, so that a year of days need not fit into memory."""
 _LOCK = 0x105_7A4D
 _MAX_IDS = 10_000
@@ -46,14 +48,28 @@ _COMPLETE = {name: PUBLISHED[name].mart for name in DAY_TABLES if PUBLISHED[name
 
 @dataclass(frozen=True)
 class Publication:
-    """One committed publish. ``rows``: mart to rows written; ``versions``: of the lake's tables read."""
+    """What was published: ``rows`` written by mart; ``version`` is that of the last transaction.
+
+    ``read_at``: days of each transaction, and the versions of the lake's tables that it read.
+    """
 
     version: int
     days: list[date]
     tables: list[str]
-    rows: dict[str, int]
-    versions: dict[str, int | None]
+    rows: Counter[str]
+    read_at: list[tuple[list[date], Mapping[str, int | None]]]
     seconds: float
+
+    def followed_by(self, later: Publication) -> Publication:
+        """Both as one."""
+        return Publication(
+            later.version,
+            self.days + later.days,
+            self.tables + later.tables,
+            self.rows + later.rows,
+            self.read_at + later.read_at,
+            self.seconds + later.seconds,
+        )
 
 
 @dataclass(frozen=True)
@@ -90,10 +106,10 @@ def publish(
     tables: Collection[str] = (),
     names: Names = _PLAIN,
 ) -> Publication | None:
-    """Put the lake's rows of ``days`` and of whole ``tables`` into the marts; the last publication, or None.
+    """Put the lake's rows of ``days`` and of whole ``tables`` into the marts; None if there are none.
 
-    Days without rows in the lake lose theirs. One transaction up to 60 days. Publishing again changes nothing
-    but the version.
+    Days without rows in the lake lose theirs. A transaction takes whole days of up to 500 logs, so that
+    another process need not wait for years of them. Publishing again changes nothing but the version.
 
     Raises:
         RowsRefused: without some single logs the days could be published.
@@ -104,11 +120,12 @@ def publish(
     with _explained("publishing"):
         migrate(url)
         with psycopg.connect(libpq_url(url)) as connection:
-            for first in range(0, max(len(days), 1), DAYS_PER_TRANSACTION):
-                part = days[first : first + DAYS_PER_TRANSACTION]
-                if part or tables:
-                    done = _publish_or_blame(connection, lake, part, tables, names)
-                    tables = []
+            counts = lake.rows_by_day("core_encounters") if len(days) > 1 else {}
+            parts = split_batches(days, counts, LOGS_PER_TRANSACTION) or [set()] * bool(tables)
+            for part in parts:
+                last = _publish_or_blame(connection, lake, sorted(part), tables, names)
+                done = last if done is None else done.followed_by(last)
+                tables = []
     return done
 
 
@@ -194,8 +211,16 @@ def _count_rows(connection: psycopg.Connection, mart: str, days: Sequence[date])
     return row[0]
 
 
-def lake_rows(lake: Lake, days: Sequence[date], versions: Mapping[str, int | None]) -> dict[str, int]:
-    """The corresponding rows, counted in the lake at ``versions``."""
+def lake_rows(lake: Lake, done: Publication) -> dict[str, int]:
+    """The rows that ``done`` should have published, counted in the lake as it was read."""
+    counted = dict.fromkeys(_COMPLETE, 0)
+    for days, versions in done.read_at:
+        for table, rows in _count_in_lake(lake, days, versions).items():
+            counted[table] += rows
+    return counted
+
+
+def _count_in_lake(lake: Lake, days: Sequence[date], versions: Mapping[str, int | None]) -> dict[str, int]:
     marts = {mart.name: mart for mart in DAY_MARTS}
     counted = {}
     for table, mart in _COMPLETE.items():
@@ -232,6 +257,7 @@ def _publish_part(
     with connection.transaction(force_rollback=only is not None):
         # Before the lake is read: a process that waits here then publishes the newest rows.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        report_long_wait("publish", time.monotonic() - started)
         versions = {name: lake.version(name) for name in (*DAY_TABLES, *tables)} if days or tables else {}
         frames = day_frames(lake, days, versions, names, only) if days else {}
         characters = _read_characters(connection, days) if days else set()
@@ -245,8 +271,9 @@ def _publish_part(
         if days:
             _refresh_characters(connection, characters | set(frames[PLAYERS]["player_name"].unique()))
         version = _record(connection, lake, days, tables, versions, names, frames | whole)
-    rows_written = {mart.name: rows.height for mart, rows in (frames | whole).items()}
-    return Publication(version, days, tables, rows_written, versions, time.monotonic() - started)
+    rows_written = Counter({mart.name: rows.height for mart, rows in (frames | whole).items()})
+    read_at: list[tuple[list[date], Mapping[str, int | None]]] = [(days, versions)]
+    return Publication(version, days, tables, rows_written, read_at, time.monotonic() - started)
 
 
 def _replace(connection: psycopg.Connection, mart: Mart, rows: pl.DataFrame, days: list[date] | None) -> None:

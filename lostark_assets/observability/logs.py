@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 EVENTS_FILE = "events.jsonl"
 MAX_FILE_BYTES = 16 << 20
 FILES_KEPT = 5
+_LONG_WAIT_S = 1.0
 _MAX_TEXT = 8_000
 _FALLBACK_LOGGER = "lostark"
 # Libraries that log each URL they request, including secrets.
@@ -180,6 +181,12 @@ def get_logger() -> Any:
     return structlog.wrap_logger(
         _OUTPUT, processors=_processors(), wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
     )
+
+
+def report_long_wait(lock: str, seconds: float) -> None:
+    """Log that this process waited for a lock, unless it was short: what delays an upload is found by it."""
+    if seconds > _LONG_WAIT_S:
+        get_logger().info("waited_for_lock", lock=lock, seconds=round(seconds, 1))
 
 
 def report_unexpected(subject: str, error: Exception) -> UnexpectedError:

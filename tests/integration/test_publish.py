@@ -20,7 +20,7 @@ from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.marts import publish as publishing
 from lostark_assets.marts.migrate import HEAD, libpq_url, migrate, read_revision
 from lostark_assets.marts.names import Names
-from lostark_assets.marts.publish import find_pending, lake_rows, publish, published_rows
+from lostark_assets.marts.publish import PendingChanges, find_pending, lake_rows, publish, published_rows
 from lostark_assets.marts.tables import DAY_MARTS, WHOLE_MARTS
 from lostark_assets.settings import get_settings
 from tests.serving.season_lake import START, add_fights
@@ -115,7 +115,7 @@ def test_a_database_that_has_both_former_version_tables_upgrades_and_keeps_its_k
 def test_what_is_published_equals_the_lake_player_by_player(url, lake):
     done = publish(lake, url, lake.days("core_encounters"), WHOLE)
 
-    assert published_rows(url, done.days) == lake_rows(lake, done.days, done.versions)
+    assert published_rows(url, done.days) == lake_rows(lake, done)
     wanted = pl.from_arrow(lake.read("stats_player_dps")).sort("encounter_id", "player_name")
     found = fetch_rows(
         url,
@@ -126,6 +126,21 @@ def test_what_is_published_equals_the_lake_player_by_player(url, lake):
     assert found == wanted.select(columns).rows()
 
 
+def test_many_days_are_published_in_several_transactions_and_told_as_one(url, lake, monkeypatch):
+    days = lake.days("core_encounters")
+    before = publish(lake, url, days).version
+    monkeypatch.setattr(publishing, "LOGS_PER_TRANSACTION", 1)
+
+    done = publish(lake, url, days, WHOLE)
+
+    assert len(days) > 1
+    assert (done.version, done.days, done.tables) == (before + len(days), sorted(days), sorted(WHOLE))
+    assert [part for part, _ in done.read_at] == [[day] for day in sorted(days)]
+    assert done.rows["players"] == lake.count(_STATS)
+    assert published_rows(url, done.days) == lake_rows(lake, done)
+    assert find_pending(lake, url) == PendingChanges()
+
+
 def test_a_table_that_came_while_its_day_was_published_is_the_next_publishs(url, lake, monkeypatch):
     """Seen in a demo: the first statistics were committed right after the versions had been looked up."""
     version = Lake.version
@@ -133,7 +148,7 @@ def test_a_table_that_came_while_its_day_was_published_is_the_next_publishs(url,
         patch.setattr(Lake, "version", lambda at, name: None if name == _STATS else version(at, name))
         done = publish(lake, url, lake.days("core_encounters"))
 
-        assert published_rows(url, done.days) == lake_rows(lake, done.days, done.versions)
+        assert published_rows(url, done.days) == lake_rows(lake, done)
         assert published_rows(url, done.days)[_STATS] == 0
     assert find_pending(lake, url).days.keys() == set(done.days)
 
