@@ -134,13 +134,19 @@ def _publish_or_blame(
 ) -> Publication:
     try:
         return _publish_part(connection, lake, days, tables, names)
-    except MACHINE_ERRORS:
-        raise
-    except Exception:
+    except Exception as error:
+        if _is_of_the_machine(error):
+            raise
         errors = _find_culprits(connection, lake, days, names)
         if not errors:
             raise
         raise RowsRefused(errors) from None
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether no log is to blame: a full disk, a connection that is lost, a lock."""
+    is_too_large = isinstance(error, psycopg.errors.ProgramLimitExceeded)
+    return isinstance(error, (*MACHINE_ERRORS, psycopg.OperationalError)) and not is_too_large
 
 
 def _find_culprits(
@@ -153,10 +159,8 @@ def _find_culprits(
     def try_together(log_ids: list[str]) -> Exception | None:
         try:
             _publish_part(connection, lake, days, [], names, set(map(compute_encounter_id, log_ids)))
-        except MACHINE_ERRORS:
-            raise
         except Exception as error:
-            if connection.broken:
+            if _is_of_the_machine(error) or connection.broken:
                 raise
             return error
         return None

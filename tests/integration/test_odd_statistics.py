@@ -31,6 +31,7 @@ from lostark_assets.dagster.stats_checks import same_players
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import ContractViolated, DatabaseUnavailable
 from lostark_assets.lake.tables import Lake
+from lostark_assets.marts import publish as publishing
 from lostark_assets.marts.frames import day_frames
 from lostark_assets.marts.migrate import libpq_url
 from lostark_assets.marts.names import Names
@@ -262,6 +263,23 @@ def test_while_the_database_is_away_no_log_is_refused(lake, settings):
     compute_or_refuse(lake, [DAY], "polars", run_id="t")
     with pytest.raises(DatabaseUnavailable):
         publish_day(lake, "postgresql+psycopg2://nobody@127.0.0.1:9/lostark")
+    assert lake.count("core_quarantine") == 0
+
+
+@pytest.mark.parametrize("error", [psycopg.errors.DiskFull, psycopg.errors.DeadlockDetected])
+def test_a_database_that_fails_for_some_rows_refuses_no_log(lake, settings, url, monkeypatch, error):
+    """A full disk takes a few logs and refuses more: none of them is to blame."""
+    compute_or_refuse(lake, [DAY], "polars", run_id="t")
+    copy = publishing._as_csv
+
+    def fail_for_many(rows: Any) -> bytes:
+        if rows.height > 20:
+            raise error("no room")
+        return copy(rows)
+
+    monkeypatch.setattr(publishing, "_as_csv", fail_for_many)
+    with pytest.raises(DatabaseUnavailable, match="no room"):
+        publish_day(lake, url)
     assert lake.count("core_quarantine") == 0
 
 
