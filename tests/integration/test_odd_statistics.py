@@ -270,14 +270,14 @@ def test_while_the_database_is_away_no_log_is_refused(lake, settings):
 def test_a_database_that_fails_for_some_rows_refuses_no_log(lake, settings, url, monkeypatch, error):
     """A full disk takes a few logs and refuses more: none of them is to blame."""
     compute_or_refuse(lake, [DAY], "polars", run_id="t")
-    copy = publishing._as_csv
+    replace = publishing._replace
 
-    def fail_for_many(rows: Any) -> bytes:
-        if rows.height > 20:
+    def fail_for_many(connection: Any, mart: Any, rows: Any, days: Any) -> None:
+        if mart == ENCOUNTERS and rows.height > 3:
             raise error("no room")
-        return copy(rows)
+        replace(connection, mart, rows, days)
 
-    monkeypatch.setattr(publishing, "_as_csv", fail_for_many)
+    monkeypatch.setattr(publishing, "_replace", fail_for_many)
     with pytest.raises(DatabaseUnavailable, match="no room"):
         publish_day(lake, url)
     assert lake.count("core_quarantine") == 0
