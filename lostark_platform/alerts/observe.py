@@ -20,7 +20,7 @@ from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import CollectionRecord, Ledger
 from lostark_assets.settings import Settings
-from lostark_assets.sources.configured import ServiceOrigin, configured_origins
+from lostark_assets.sources.configured import ServiceOrigin, watched_origins
 from lostark_platform.alerts.detect import OPEN_API
 from lostark_platform.alerts.observations import Disk, Refusals
 from lostark_platform.alerts.silence import HISTORY, Activity, Window
@@ -156,8 +156,8 @@ def _counts(sources: list[str], times: list[datetime], edge: datetime) -> Counte
 
 
 def configured_places(settings: Settings) -> list[str]:
-    """Path and address prefixes of all configured sources."""
-    return [str(origin.where) for origin in configured_origins(settings)]
+    """Path and address prefixes of all configured sources; uploads are none."""
+    return [str(origin.where) for origin in watched_origins(settings)]
 
 
 def read_collections(
@@ -167,7 +167,7 @@ def read_collections(
 
     ``names`` are the sources whose logs came from configured paths; manual imports are not monitored.
     """
-    origins = configured_origins(settings)
+    origins = watched_origins(settings)
     monitored = {OPEN_API, *names, *(str(origin.where) for origin in origins)}
     monitored |= {origin.name for origin in origins if isinstance(origin, ServiceOrigin)}
     return [record for record in ledger.collections(now - LEDGER_LOOKBACK) if record.source in monitored]
