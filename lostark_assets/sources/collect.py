@@ -50,22 +50,6 @@ def collect(source: Source, lake: Lake, *, run_id: str, earliest: date, **option
     return done
 
 
-def collect_and_record(source: Source, lake: Lake, ledger: Ledger, **options: Any) -> Collected:
-    """``collect``, and record its outcome in the ledger."""
-    results: list[tuple[Collected, Exception | None]] = []
-    collect_all(
-        [source],
-        lake,
-        ledger,
-        lambda _, done, error: results.append((done, error)),
-        CollectOptions(**options),
-    )
-    [(done, error)] = results
-    if error is not None:
-        raise error
-    return done
-
-
 def collect_all(
     sources: Iterable[Source], lake: Lake, ledger: Ledger, on_result: OnResult, options: CollectOptions
 ) -> None:

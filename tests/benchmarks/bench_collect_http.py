@@ -81,9 +81,8 @@ def _measure_budget(url: str, budget: int) -> None:
 
 def _ours(url: str, budget: int) -> dict[str, float]:
     from lostark_assets.lake.tables import Lake
-    from lostark_assets.ledger import open_ledger
     from lostark_assets.settings import get_settings
-    from lostark_assets.sources.collect import collect_and_record
+    from lostark_assets.sources.collect import collect
     from lostark_assets.sources.configured import service_at, service_source
 
     with tempfile.TemporaryDirectory() as folder:
@@ -91,10 +90,9 @@ def _ours(url: str, budget: int) -> dict[str, float]:
             home=Path(folder), battle_log_requests_per_minute=budget, http_concurrency=CONCURRENCY
         )
         started, cpu = time.perf_counter(), time.process_time()
-        done = collect_and_record(
+        done = collect(
             service_source(service_at(url), settings),
             Lake(settings.lake_url),
-            open_ledger(settings),
             run_id=f"bench-{datetime.now(UTC):%s}",
             earliest=date(2022, 1, 1),
         )

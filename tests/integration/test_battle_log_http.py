@@ -15,7 +15,8 @@ from lostark_assets.gateway.client import Gateway
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.settings import get_settings
-from lostark_assets.sources.collect import collect, collect_and_record
+from lostark_assets.sources.collect import collect, collect_all
+from lostark_assets.sources.collector import CollectOptions
 from lostark_assets.sources.configured import configured_origins, service_at, service_source
 from lostark_assets.sources.probe import probe_origin
 from lostark_platform.cli.ingest import ingest_paths
@@ -47,9 +48,13 @@ class Collector:
 
     def collect(self, source=None, **options):
         self.last = source or self.source()
-        return collect_and_record(
-            self.last, self.lake, self.ledger, run_id="r", earliest=date(2022, 1, 1), **options
-        )
+        results = []
+        options = CollectOptions("r", date(2022, 1, 1), **options)
+        collect_all([self.last], self.lake, self.ledger, lambda *result: results.append(result), options)
+        [(_, done, error)] = results
+        if error:
+            raise error
+        return done
 
     def probe(self):
         return probe_origin(self.origin, self.settings)
