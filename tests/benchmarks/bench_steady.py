@@ -22,15 +22,19 @@ GOAL_ABOVE_IDLE = 0.15
 def main() -> None:
     """Print the share of a core above idling, and the backlog at the beginning and at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--every", type=float, default=15.0, help="seconds between fights")
-    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument(
+        "--every", type=float, nargs="+", default=[15.0, 1.0], help="seconds between fights, one run each"
+    )
+    parser.add_argument("--minutes", type=float, nargs="+", default=[3.0, 10.0], help="of each run")
     parser.add_argument("--history", type=int, default=60)
     arguments = parser.parse_args()
-    idle, _ = _measure(0.0, arguments.minutes, arguments.history)
-    used, backlogs = _measure(arguments.every, arguments.minutes, arguments.history)
-    above = f"{used - idle:.1%} above idling at {idle:.1%} (goal at every 15 s: {GOAL_ABOVE_IDLE:.0%})"
-    print(f"a fight every {arguments.every:g} s: {used:.1%} of a core, {above}")
-    print(f"backlog: {backlogs[0]} logs at the beginning, {backlogs[1]} at the end")
+    idle, _ = _measure(0.0, arguments.minutes[0], arguments.history)
+    print(f"a source that stands still: {idle:.1%} of a core", flush=True)
+    for every_s, minutes in zip(arguments.every, arguments.minutes, strict=True):
+        used, (first, last) = _measure(every_s, minutes, arguments.history)
+        above = f"{used - idle:.1%} above idling (goal at every 15 s: {GOAL_ABOVE_IDLE:.0%})"
+        print(f"a fight every {every_s:g} s: {used:.1%} of a core, {above}")
+        print(f"  backlog: {first} logs at the beginning, {last} after {minutes:g} min", flush=True)
 
 
 def _measure(every_s: float, minutes: float, history: int) -> tuple[float, tuple[int, int]]:
