@@ -42,7 +42,7 @@ from lostark_ml.styles.refresh import are_styles_current
 
 EVERY_S = 60
 SCORE_EVERY_S = 5
-MONITOR_EVERY_S = 300.0
+MONITOR_EVERY_S = 900.0
 INPUTS_EVERY_S = 600.0
 STYLES_EVERY_S = 86_400.0
 INPUT_TAG = "lostark/input"
@@ -239,7 +239,7 @@ def _due_monitoring(clock: Clock) -> dg.SensorDefinition:
         job_name=MONITOR_JOB,
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Monitors the predictions after fights were scored, at most every five minutes.",
+        description="Monitors the predictions after fights were scored, at most every 15 minutes.",
     )
     def due_monitoring(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
         now = clock()
@@ -248,7 +248,7 @@ def _due_monitoring(clock: Clock) -> dg.SensorDefinition:
         if version is None or version == cursor.version:
             return tick_result(context, cursor, "no fight was scored since the last monitoring")
         if now - cursor.requested_at < MONITOR_EVERY_S or in_progress(context.instance, MONITOR_JOB):
-            return tick_result(context, cursor, "predictions were monitored within the last five minutes")
+            return tick_result(context, cursor, "predictions were monitored within the last 15 minutes")
         request = dg.RunRequest(run_key=f"{cursor.name}-{cursor.requests}")
         requested = MonitorCursor(cursor.name, cursor.requests + 1, version, now)
         return tick_result(context, requested, "", [request])
