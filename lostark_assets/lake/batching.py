@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
+from lostark_assets.lake.reading import LakeReader
+
 
 def split_batches(days: Iterable[date], rows_by_day: Mapping[date, int], most_rows: int) -> list[set[date]]:
     """Ascending days in batches of at most ``most_rows``; a larger day is a batch of its own."""
@@ -49,3 +51,33 @@ def find_culprits(
     add(ids)
     # That every one of several logs is at fault alone is less likely than that the code is.
     return culprits if accepted or len(ids) == 1 else {}
+
+
+def find_culprit_logs(
+    lake: LakeReader,
+    days: Iterable[date],
+    try_encounters: Callable[[set[str]], object],
+    is_of_the_machine: Callable[[Exception], bool],
+) -> dict[str, Exception]:
+    """What single logs of ``days`` make ``try_encounters`` raise, by log id; the machine's errors are raised.
+
+    Args:
+        lake: its ``core_encounters`` name the logs; those that were cleaned earlier are trusted more.
+        days: fight days.
+        try_encounters: works on these encounters alone, and stores nothing.
+        is_of_the_machine: whether no log is to blame for an error.
+    """
+    logs = lake.read("core_encounters", columns=["log_id", "encounter_id", "cleaned_at"], days=days)
+    logs = logs.sort_by([("cleaned_at", "ascending"), ("log_id", "ascending")])
+    encounter_of = dict(zip(logs["log_id"].to_pylist(), logs["encounter_id"].to_pylist(), strict=True))
+
+    def try_together(log_ids: list[str]) -> Exception | None:
+        try:
+            try_encounters({encounter_of[log_id] for log_id in log_ids})
+        except Exception as error:
+            if is_of_the_machine(error):
+                raise
+            return error
+        return None
+
+    return find_culprits(list(encounter_of), try_together)

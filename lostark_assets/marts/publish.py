@@ -18,7 +18,7 @@ from lostark_assets.contracts.code_versions import MARTS_VERSION
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import MACHINE_ERRORS, DatabaseUnavailable, PermanentError
-from lostark_assets.lake.batching import find_culprits, split_batches
+from lostark_assets.lake.batching import find_culprit_logs, split_batches
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.frames import day_frames, rows_at, whole_frame
 from lostark_assets.marts.migrate import libpq_url, migrate
@@ -34,10 +34,9 @@ from lostark_assets.marts.tables import (
 )
 from lostark_assets.observability.logs import report_long_wait
 from lostark_assets.settings import Settings
-from lostark_assets.sources.protocol import compute_encounter_id
 
 LOGS_PER_TRANSACTION = 500
-"""A longer range takes several transactions, so that a year of days need not fit into memory."""
+"""A longer range takes several transactions: it need not fit into memory, and others publish in between."""
 _LOCK = 0x105_7A4D
 _MAX_IDS = 10_000
 """Of more ids than this, all published ones are read: faster than looking them up."""
@@ -108,8 +107,8 @@ def publish(
 ) -> Publication | None:
     """Put the lake's rows of ``days`` and of whole ``tables`` into the marts; None if there are none.
 
-    Days without rows in the lake lose theirs. A transaction takes whole days of up to 500 logs, so that
-    another process need not wait for years of them. Publishing again changes nothing but the version.
+    Days without rows in the lake lose theirs. A transaction takes whole days of up to 500 logs. Publishing
+    again changes nothing but the version.
 
     Raises:
         RowsRefused: without some single logs the days could be published.
@@ -137,7 +136,12 @@ def _publish_or_blame(
     except Exception as error:
         if _is_of_the_machine(error):
             raise
-        errors = _find_culprits(connection, lake, days, names)
+        errors = find_culprit_logs(
+            lake,
+            days,
+            lambda only: _publish_part(connection, lake, days, [], names, only),
+            lambda error: _is_of_the_machine(error) or connection.broken,
+        )
         if not errors:
             raise
         raise RowsRefused(errors) from None
@@ -147,25 +151,6 @@ def _is_of_the_machine(error: Exception) -> bool:
     """Whether no log is to blame: a full disk, a connection that is lost, a lock."""
     is_too_large = isinstance(error, psycopg.errors.ProgramLimitExceeded)
     return isinstance(error, (*MACHINE_ERRORS, psycopg.OperationalError)) and not is_too_large
-
-
-def _find_culprits(
-    connection: psycopg.Connection, lake: Lake, days: list[date], names: Names
-) -> dict[str, Exception]:
-    """What the rows of single logs of ``days`` raise, by log id; earlier cleaned logs are trusted more."""
-    logs = lake.read("core_encounters", columns=["log_id", "cleaned_at"], days=days)
-    logs = logs.sort_by([("cleaned_at", "ascending"), ("log_id", "ascending")])
-
-    def try_together(log_ids: list[str]) -> Exception | None:
-        try:
-            _publish_part(connection, lake, days, [], names, set(map(compute_encounter_id, log_ids)))
-        except Exception as error:
-            if _is_of_the_machine(error) or connection.broken:
-                raise
-            return error
-        return None
-
-    return find_culprits(logs["log_id"].to_pylist(), try_together)
 
 
 def find_pending(lake: Lake, url: str, names: Names = _PLAIN) -> PendingChanges:

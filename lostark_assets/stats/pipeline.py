@@ -27,7 +27,7 @@ from lostark_assets.contracts.stats import (
 )
 from lostark_assets.contracts.table import Contract
 from lostark_assets.errors import MACHINE_ERRORS
-from lostark_assets.lake.batching import find_culprits, split_batches
+from lostark_assets.lake.batching import find_culprit_logs, split_batches
 from lostark_assets.lake.tables import Lake
 from lostark_assets.sources.protocol import compute_encounter_id
 from lostark_assets.stats import distribution, progression
@@ -124,7 +124,14 @@ def _compute_or_blame(
     except MACHINE_ERRORS:
         raise
     except Exception:
-        found = {} if refuse is None else _find_culprits(lake, days, engine)
+        found = {}
+        if refuse is not None:
+            found = find_culprit_logs(
+                lake,
+                days,
+                lambda only: _compute_batch(lake, StatsRun(), days, engine, "", None, only),
+                lambda error: isinstance(error, MACHINE_ERRORS),
+            )
         if not found:
             raise
         ids = {compute_encounter_id(log_id) for log_id in found}
@@ -136,24 +143,6 @@ def _compute_or_blame(
     for name, findings in attempt.findings.items():
         run.findings[name] = merge([*run.findings.get(name, []), *findings])
     return {}
-
-
-def _find_culprits(lake: Lake, days: set[date], engine: Engine) -> dict[str, Exception]:
-    """What single logs of ``days`` raise, by log id; logs that were cleaned earlier are trusted more."""
-    logs = lake.read("core_encounters", columns=["log_id", "cleaned_at"], days=days)
-    logs = logs.sort_by([("cleaned_at", "ascending"), ("log_id", "ascending")])
-
-    def try_together(log_ids: list[str]) -> Exception | None:
-        try:
-            only = {compute_encounter_id(log_id) for log_id in log_ids}
-            _compute_batch(lake, StatsRun(), days, engine, "", None, only)
-        except MACHINE_ERRORS:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a log raises, it alone is refused
-            return error
-        return None
-
-    return find_culprits(logs["log_id"].to_pylist(), try_together)
 
 
 def _compute_batch(
