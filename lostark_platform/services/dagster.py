@@ -39,6 +39,7 @@ _HEALTH = """{
 }"""
 
 
+_STATUS = """query Status($id: ID!) { runOrError(runId: $id) { __typename ... on Run { status } } }"""
 _RUN = """query Run($id: ID!) { runOrError(runId: $id) { __typename ... on Run {
   status
   assetMaterializations { metadataEntries { label ... on IntMetadataEntry { intRepr } } }
@@ -142,7 +143,10 @@ class DagsterUi:
 
     def find_run(self, run_id: str) -> RunState | None:
         """The state of a run; None while the webserver doesn't respond."""
-        data = self._query(_RUN, {"id": run_id})
+        data = self._query(_STATUS, {"id": run_id})
+        if data is not None and data["runOrError"].get("status") in _ENDED:
+            # Its events are read once, not at every poll.
+            data = self._query(_RUN, {"id": run_id})
         return None if data is None else _read_run(data["runOrError"])
 
     def _query(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any] | None:

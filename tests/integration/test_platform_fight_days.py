@@ -37,8 +37,15 @@ def failure(*messages):
     return {"error": {"message": messages[0], "causes": [{"message": message} for message in messages[1:]]}}
 
 
+def asks_for_events(request):
+    return "eventConnection" in request["query"]
+
+
 class Webserver:
-    """Gives Dagster's answers in turn; None is an error of the server. The last one is repeated."""
+    """Gives Dagster's answers in turn; None is an error of the server. The last one is repeated.
+
+    Who asks for a run's events gets the run whose status was given last.
+    """
 
     def __init__(self, *answers):
         self.answers, self.asked = list(answers), []
@@ -49,7 +56,9 @@ class Webserver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 outer.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                if not asks_for_events(outer.asked[-1]):
+                    outer.answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                answer = outer.answer
                 self.send_response(500 if answer is None else 200)
                 self.end_headers()
                 self.wfile.write(json.dumps({"data": answer}).encode())
@@ -89,6 +98,8 @@ def test_both_jobs_run_and_the_last_publication_is_told():
     [config] = launches[0]["runConfigData"]["ops"].values()
     assert config == {"config": {"days": ["2026-11-02", "2026-11-30"]}}
     assert all("/runs/the-run" in line for line in said)
+    # Once for each run, not at every poll.
+    assert sum(map(asks_for_events, asked)) == 2
 
 
 def test_a_failed_run_is_told_with_its_root_cause_and_the_other_job_still_runs():
