@@ -114,19 +114,17 @@ class _Collection:
             try:
                 self._fingerprints[origin] = fingerprint_folder(origin)
                 for found in sources_at(origin, self._settings):
-                    if found.source is not None and self._is_wanted(origin, found.source):
+                    if isinstance(found.error, SourceError):
+                        record_result(str(found.path), Collected("", "", str(found.path)), str(found.error))
+                    if found.source is None:
+                        continue
+                    if self._wanted is None or found.source.name in self._wanted:
                         self._origins[id(found.source)] = origin
                         yield found.source
-                    elif isinstance(found.error, SourceError):
-                        record_result(str(found.path), Collected("", "", str(found.path)), str(found.error))
+                    else:
+                        self._fingerprints.pop(origin, None)
             except LostarkError as error:
                 self._fail(origin, error)
-
-    def _is_wanted(self, origin: Origin, source: Source) -> bool:
-        if self._wanted is None or source.name in self._wanted:
-            return True
-        self._fingerprints.pop(origin, None)
-        return False
 
     def on_result(self, source: Source, done: Collected, error: Exception | None) -> None:
         self.done.append(done)

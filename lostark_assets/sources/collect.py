@@ -6,7 +6,7 @@ Append-only and idempotent: every source can be collected again at any time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -23,7 +23,7 @@ from lostark_assets.sources.collector import (
     Collector,
     StoreFailed,
 )
-from lostark_assets.sources.protocol import PagedSource, Source
+from lostark_assets.sources.protocol import PagedSource, Source, escape_undecodable
 
 OnResult = Callable[[Source, Collected, Exception | None], None]
 """Called once for each source: its logs are stored, or why they could not be read or stored completely."""
@@ -177,7 +177,7 @@ def _summarize(name: str, outcomes: Sequence[_Outcome], started_at: datetime) ->
         texts = [f"a request failed before it succeeded: {one.last_failure}" for one in counts if one.failed]
     outcomes_of_all: list[CollectionOutcome] = ["ok", *map(classify_outcome, errors)]
     return CollectionRecord(
-        source=_escape(name),
+        source=escape_undecodable(name),
         kind=KIND,
         started_at=started_at,
         ended_at=datetime.now(UTC),
@@ -187,7 +187,7 @@ def _summarize(name: str, outcomes: Sequence[_Outcome], started_at: datetime) ->
         found=sum(one.done.found for one in outcomes),
         new=sum(one.done.new for one in outcomes),
         known=sum(one.done.known for one in outcomes),
-        error=_escape("; ".join(texts))[:_MAX_ERROR] or None,
+        error=escape_undecodable("; ".join(texts))[:_MAX_ERROR] or None,
     )
 
 
@@ -195,22 +195,14 @@ def _start(source: Source) -> Collected:
     return Collected(source.name, source.log_format, source.path)
 
 
-def _locked(lake: Lake, names: Iterable[str]) -> ExitStack:
+@contextmanager
+def _locked(lake: Lake, names: Iterable[str]) -> Iterator[None]:
     """The locks of sources, which must be read and extended by one process at a time.
 
     One for each name, always in the same order: a slow source must not block the others. Concurrent appends
     don't conflict.
     """
-    stack = ExitStack()
-    try:
-        for name in sorted(names):
-            stack.enter_context(lake.lock(f"{RAW_BATTLE_LOGS.name}-{quote(_escape(name), safe='')}"))
-    except BaseException:
-        stack.close()
-        raise
-    return stack
-
-
-def _escape(text: str) -> str:
-    """``text`` with what UTF-8 can't encode escaped: file names may hold any bytes."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    with ExitStack() as stack:
+        for name in sorted(map(escape_undecodable, names)):
+            stack.enter_context(lake.lock(f"{RAW_BATTLE_LOGS.name}-{quote(name, safe='')}"))
+        yield

@@ -30,6 +30,7 @@ from lostark_assets.sources.protocol import (
     Unreadable,
     compute_log_id,
     content_sha256,
+    escape_undecodable,
     fight_day,
     instant,
 )
@@ -236,7 +237,7 @@ def _check_name(source: Source) -> None:
     try:
         (source.path + source.name).encode()
     except UnicodeEncodeError:
-        shown = source.path.encode("utf-8", "backslashreplace").decode()
+        shown = escape_undecodable(source.path)
         raise SourceError(shown, "bytes that are none", "a name in UTF-8", "Rename it.") from None
 
 

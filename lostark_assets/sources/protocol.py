@@ -99,6 +99,11 @@ class PagedSource(Source, Protocol):
         ...
 
 
+def escape_undecodable(text: str) -> str:
+    """``text`` with what UTF-8 can't encode escaped: names of files may hold any bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def content_sha256(payload: bytes) -> str:
     """SHA-256 of the bytes, lower hex."""
     return hashlib.sha256(payload).hexdigest()
