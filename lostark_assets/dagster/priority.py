@@ -1,4 +1,4 @@
-"""CPU priority of runs: when cores are short, what nobody waits for gives way to uploads and pages."""
+"""CPU priority of runs: when cores are short, background work gives way to uploads and pages."""
 
 from __future__ import annotations
 

@@ -60,11 +60,12 @@ for (const table of document.querySelectorAll("table[data-sort]")) {
 // Status: what waits is updated in place.
 const backlog = document.querySelector("[data-backlog]");
 if (backlog) {
+  const rate = (logs) => logs.toLocaleString(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
   const figures = {
     words: (words) => words,
     oldest_waits_s: (seconds) => `${Math.floor(seconds / 60)}:${String(Math.round(seconds) % 60).padStart(2, "0")}`,
-    logs_in_per_minute: (rate) => rate.toLocaleString(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 }),
-    logs_out_per_minute: (rate) => rate.toLocaleString(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 }),
+    logs_in_per_minute: rate,
+    logs_out_per_minute: rate,
   };
   setInterval(async () => {
     const response = await fetch(`/v1/status?lang=${lang}`).catch(() => null);
