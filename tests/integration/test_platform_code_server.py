@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dagster import DagsterInstance
 
 from lostark_platform.services import code_server
 
@@ -116,6 +117,9 @@ def env(tmp_path: Path, private_folder: Path) -> dict[str, str]:
         "telemetry: {enabled: false}\n"
         "run_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}\n"
     )
+    # SQLite's tables, as the platform creates PostgreSQL's: the server and the launch open them at the same time.
+    with DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
+        assert instance.get_runs_count() == 0
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
     return {
         **os.environ,
