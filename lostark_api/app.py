@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,7 +44,7 @@ from lostark_assets.errors import DatabaseUnavailable
 from lostark_assets.lake.tables import open_lake
 from lostark_assets.marts.migrate import migrate
 from lostark_assets.observability.logs import get_logger
-from lostark_assets.settings import Settings
+from lostark_assets.settings import Settings, package_version
 
 POLL_PUBLISHES_EVERY_S = 1.0
 _CANCEL_AGAIN_AFTER_S = 0.1
@@ -122,7 +121,7 @@ def create_app(
 
     app = _FastApi(
         title="Lost Ark battle analysis API",
-        version=_get_version(),
+        version=package_version(),
         description=_DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
@@ -190,10 +189,3 @@ async def _poll_publishes(cache: ResponseCache, marts: Marts, metrics: Metrics, 
         except Exception as error:  # noqa: BLE001 - SQLAlchemy raises errors of its own; polling must go on
             log.warning("marts_unavailable", error=f"{type(error).__name__}: {error}")
         await asyncio.sleep(POLL_PUBLISHES_EVERY_S)
-
-
-def _get_version() -> str:
-    try:
-        return importlib.metadata.version("lostark-analytics")
-    except importlib.metadata.PackageNotFoundError:
-        return "0"

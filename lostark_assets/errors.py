@@ -78,7 +78,7 @@ class UnknownFormat(SourceError):
 
 
 class SourceBusy(TransientError):
-    """A source is locked, or changed while it was being read."""
+    """A source is locked, can't be opened, or changed while it was being read."""
 
 
 class SourceUnavailable(TransientError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import os
 import re
 from datetime import date
@@ -39,6 +41,15 @@ def source_checkout() -> Path | None:
     """The checkout that the code runs from, or None when it is installed from a wheel."""
     beside_package = Path(__file__).resolve().parents[1]
     return beside_package if (beside_package / "workspace.yaml").is_file() else None
+
+
+@functools.cache
+def package_version() -> str:
+    """The version of the installed package; ``0`` where the code runs without being installed."""
+    try:
+        return importlib.metadata.version("lostark-analytics")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
 
 
 def project_root() -> Path:

@@ -17,6 +17,7 @@ from lostark_assets.errors import LostarkError, SourceError, UnexpectedError
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import open_ledger
 from lostark_assets.markdown import markdown_table
+from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.settings import Settings
 from lostark_assets.sources.collect import collect_all
 from lostark_assets.sources.collector import Collected, CollectOptions, OnCommit
@@ -113,34 +114,50 @@ class _Collection:
         for origin in origins:
             try:
                 self._fingerprints[origin] = fingerprint_folder(origin)
-                for found in sources_at(origin, self._settings):
-                    if isinstance(found.error, SourceError):
-                        record_result(str(found.path), Collected("", "", str(found.path)), str(found.error))
-                    if found.source is None:
-                        continue
-                    if self._wanted is None or found.source.name in self._wanted:
-                        self._origins[id(found.source)] = origin
-                        yield found.source
-                    else:
-                        self._fingerprints.pop(origin, None)
-            except LostarkError as error:
+                yield from self._find_wanted(origin)
+            except (LostarkError, OSError) as error:
                 self._fail(origin, error)
+            except Exception as error:  # noqa: BLE001 - whatever one origin raises, the others are collected
+                self._fail(origin, report_unexpected(f"looking for sources at {origin.where}", error))
+
+    def _find_wanted(self, origin: Origin) -> Iterator[Source]:
+        """The wanted sources of ``origin``; its unreadable files are reported where any other is wanted."""
+        is_wanted, unreadable = self._wanted is None, []
+        for found in sources_at(origin, self._settings):
+            if found.error is not None:
+                unreadable.append((str(found.path), found.error))
+            elif found.source is not None and (self._wanted is None or found.source.name in self._wanted):
+                is_wanted = True
+                self._origins[id(found.source)] = origin
+                yield found.source
+            elif found.source is not None:
+                self._fingerprints.pop(origin, None)
+        if unreadable and not is_wanted:
+            self._fingerprints.pop(origin, None)
+            return
+        for path, error in unreadable:
+            self._settle(origin, path, Collected("", "", path), error)
 
     def on_result(self, source: Source, done: Collected, error: Exception | None) -> None:
         self.done.append(done)
+        self._settle(self._origins[id(source)], source.path, done, error)
+
+    def _settle(self, origin: Origin, path: str, done: Collected, error: Exception | None) -> None:
         is_reported = False
         try:
             # What may work later is left to the next run.
             if error is None or isinstance(error, SourceError | UnexpectedError):
-                is_reported = record_result(source.path, done, None if error is None else str(error))
+                is_reported = record_result(path, done, None if error is None else str(error))
         except OSError as not_written:
-            self._fail(self._origins[id(source)], not_written)
+            self._fail(origin, not_written)
         # An upload that can't be read is its uploader's problem, which the ticket reports: no run fails.
         if error is not None and not (is_reported and isinstance(error, SourceError)):
-            self._fail(self._origins[id(source)], error)
+            self._fail(origin, error)
 
     def _fail(self, origin: Origin, error: Exception) -> None:
-        self._fingerprints.pop(origin, None)
+        # A file that is damaged for good must not delay the new ones beside it: it is tried again with them.
+        if not isinstance(error, SourceError):
+            self._fingerprints.pop(origin, None)
         self.failed.append(str(error))
         self._log.warning(str(error))
 

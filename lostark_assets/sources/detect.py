@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lostark_assets.errors import SourceError, SourceMissing, UnexpectedError, UnknownFormat
+from lostark_assets.errors import SourceBusy, SourceError, SourceMissing, UnexpectedError, UnknownFormat
 from lostark_assets.gunzip import GZIP_MAGIC, gunzip_start
 from lostark_assets.observability.logs import report_unexpected
 from lostark_assets.settings import Settings
@@ -24,6 +25,8 @@ from lostark_assets.sources.upload_json import UploadJson, is_battle_log_json, l
 _HEAD_BYTES = 65536
 _OTHER_JSON, _OTHER_TABLE = "JSON of something else", "a table of something else"
 _OTHER_CONTENT = {_OTHER_JSON, _OTHER_TABLE}
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+"""Name endings of SQLite's own files beside a database."""
 _OUR_SUFFIXES = {".db", ".sqlite", ".sqlite3", ".json", ".parquet", ".csv"}
 
 
@@ -67,7 +70,7 @@ class Found:
 
     path: Path | str
     source: Source | None = None
-    error: SourceError | UnexpectedError | OSError | None = None
+    error: SourceError | SourceBusy | UnexpectedError | None = None
     skipped: str = field(default="")
 
 
@@ -81,18 +84,34 @@ def find_sources(
     if not path.is_dir():
         yield _found(path, arguments, limits, named=True)
         return
-    for file in sorted(p for p in path.rglob("*") if p.is_file() and not _is_hidden(p, path)):
-        yield _found(file, arguments, limits, named=False)
+    unreadable: list[OSError] = []
+    files = sorted(walk_files(path, unreadable.append))
+    for error in unreadable:
+        yield Found(Path(error.filename or path), error=_unreadable(path, error))
+    for file in files:
+        if not file.name.endswith(_SIDE_FILES):
+            yield _found(file, arguments, limits, named=False)
 
 
-def _is_hidden(file: Path, root: Path) -> bool:
-    side_file = file.name.endswith(("-wal", "-shm", "-journal"))
-    return side_file or any(part.startswith(".") for part in file.relative_to(root).parts)
+def walk_files(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    """The files of ``folder`` and below that are not hidden; unreadable folders go to ``on_error``."""
+    for parent, folders, names in os.walk(folder, onerror=on_error):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _unreadable(path: Path, error: OSError) -> SourceBusy:
+    return SourceBusy(
+        f"{path}: expected a readable file, found {error}. It was not collected, nothing was changed. "
+        "Check its permissions and its disk; a watched folder is tried again by itself."
+    )
 
 
 def _found(path: Path, arguments: ImportArguments, limits: Limits, *, named: bool) -> Found:
     """A file ``named`` by the user must be a battle log; one inside a folder may be something else."""
     try:
+        if not (named or path.is_file()):
+            return Found(path, skipped="no regular file")
         return Found(path, open_source(path, arguments, limits))
     except UnknownFormat as error:
         damaged = any(s.lower() in _OUR_SUFFIXES for s in path.suffixes) and error.found not in _OTHER_CONTENT
@@ -100,7 +119,7 @@ def _found(path: Path, arguments: ImportArguments, limits: Limits, *, named: boo
             return Found(path, error=error)
         return Found(path, skipped=error.found)
     except OSError as error:
-        return Found(path, error=error)
+        return Found(path, error=_unreadable(path, error))
     except Exception as error:  # noqa: BLE001 - a file may hold anything: it alone is refused
         return Found(path, error=report_unexpected(f"opening {path}", error))
 

@@ -7,15 +7,15 @@ with its state at the last collection. Failures raise: an unreadable origin neve
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lostark_assets.errors import SourceBusy, SourceMissing
 from lostark_assets.ledger import open_ledger
-from lostark_assets.settings import Settings
+from lostark_assets.settings import Settings, package_version
 from lostark_assets.sources.configured import FolderOrigin, Origin, ServiceOrigin, service_source, sources_at
+from lostark_assets.sources.detect import walk_files
 
 _PROBE_TIMEOUT_S = 10.0
 
@@ -50,15 +50,15 @@ def record_collected(origin: Origin, settings: Settings, fingerprint: str | None
 def fingerprint_folder(origin: Origin) -> str | None:
     """A digest of names, sizes and times of a folder's files, SQLite's own beside a database too.
 
-    None for a service.
+    It differs between versions of the platform, which may read more formats, and None for a service.
 
     Raises:
         SourceMissing: no such path.
-        SourceBusy: a part of it can't be read.
+        SourceBusy: a file's size and time can't be read.
     """
     if not isinstance(origin, FolderOrigin):
         return None
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(package_version().encode(), digest_size=16)
     try:
         for file in sorted(_files(origin.path)):
             try:
@@ -92,6 +92,10 @@ def _probe_folder(origin: FolderOrigin, settings: Settings) -> Probe:
         return Probe(origin.where, has_new=False)
     found = list(sources_at(origin, settings))
     names = {one.source.name for one in found if one.source is not None}
+    if not names:
+        for one in found:
+            if one.error is not None:
+                raise one.error
     return Probe(origin.where, bool(names), "files have changed", tuple(sorted(names)))
 
 
@@ -101,15 +105,9 @@ def _files(path: Path) -> Iterator[Path]:
         yield from (Path(f"{path}{suffix}") for suffix in ("", "-wal", "-journal"))
         return
 
-    def stop(error: OSError) -> None:
-        raise error
-
-    for folder, folders, files in os.walk(path, onerror=stop):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        # Shared memory changes with every reader.
-        yield from (
-            Path(folder, name) for name in files if not name.startswith(".") and not name.endswith("-shm")
-        )
+    # An unreadable folder is reported by what looks for the sources in it.
+    # Shared memory changes with every reader.
+    yield from (file for file in walk_files(path, lambda _error: None) if not file.name.endswith("-shm"))
 
 
 def _fingerprint_key(path: Path) -> str:

@@ -25,7 +25,7 @@ import pandas as pd
 
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import LostarkError, NotFound, PermanentError, TransientError
-from lostark_assets.settings import Settings, source_checkout
+from lostark_assets.settings import Settings, package_version, source_checkout
 from lostark_ml.registry import model_file
 from lostark_ml.registry.mlflow_database import (
     build_missing_address_error,
@@ -470,18 +470,13 @@ def open_registry(settings: Settings, model_name: str = DPS_MODEL) -> Iterator[M
 
 def get_code_version() -> str:
     """The commit that runs, marked where files differ from it; the package's version without git."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
-
     # An installed wheel has no checkout: the working folder may be the repository of something else.
     if (checkout := source_checkout()) is not None:
         git = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             done = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
             return done.stdout.strip()
-    try:
-        return version("lostark-analytics")
-    except PackageNotFoundError:
-        return "unknown"
+    return package_version()
 
 
 def _source_tags() -> dict[str, str]:

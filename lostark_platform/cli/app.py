@@ -10,7 +10,6 @@ Dagster take seconds.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ import typer
 import typer.core
 
 from lostark_assets.errors import LostarkError, SettingsError, WrongUsage
+from lostark_assets.settings import package_version
 from lostark_platform.cli import key_commands, model_commands
 from lostark_platform.cli.options import AsJson
 
@@ -71,11 +71,7 @@ Reason = Annotated[str | None, typer.Option(metavar="CODE", help="Only this reas
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the signature that Typer calls
     if wanted:
-        try:
-            version = importlib.metadata.version("lostark-analytics")
-        except importlib.metadata.PackageNotFoundError:
-            version = "(run from a checkout that is not installed)"
-        typer.echo(f"lostark-analytics {version}")
+        typer.echo(f"lostark-analytics {package_version()}")
         raise typer.Exit
 
 

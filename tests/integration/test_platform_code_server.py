@@ -117,7 +117,7 @@ def env(tmp_path: Path, private_folder: Path) -> dict[str, str]:
         "telemetry: {enabled: false}\n"
         "run_coordinator: {module: dagster._core.run_coordinator, class: DefaultRunCoordinator}\n"
     )
-    # SQLite's tables, as the platform creates PostgreSQL's: the server and the launch open them at the same time.
+    # SQLite's tables, as the platform creates PostgreSQL's: server and launch open them at the same time.
     with DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
         assert instance.get_runs_count() == 0
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])

@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-from lostark_assets.errors import SourceBusy, SourceMissing
+from lostark_assets.errors import SourceBusy, SourceMissing, UnknownFormat
 from lostark_assets.settings import get_settings
+from lostark_assets.sources import probe
 from lostark_assets.sources.configured import FolderOrigin, configured_origins
 from lostark_assets.sources.probe import fingerprint_folder, probe_origin, record_collected
 
@@ -105,17 +106,44 @@ def test_a_single_database_is_watched_with_its_write_ahead_log(settings, tmp_pat
     assert probe_origin(origin, settings).has_new is True
 
 
-def test_a_missing_or_unreadable_folder_raises(settings, folder, origin, monkeypatch):
+def test_a_missing_folder_raises(settings, folder, origin):
     collected(origin, settings)
-
-    def denied(path, onerror):
-        onerror(PermissionError(13, "Permission denied", str(path)))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "walk", denied)
-        with pytest.raises(SourceBusy, match="Permission denied"):
-            probe_origin(origin, settings)
     (folder / "a.json").unlink()
     folder.rmdir()
     with pytest.raises(SourceMissing):
         probe_origin(origin, settings)
+
+
+def test_an_unreadable_folder_raises_and_one_inside_keeps_it_due(settings, folder, origin, monkeypatch):
+    (folder / "below").mkdir()
+    (folder / "below/b.json").write_bytes(LOG)
+    collected(origin, settings)
+    scandir = os.scandir
+
+    def deny(denied):
+        def scan(path):
+            if os.fspath(path) == str(denied):
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", scan)
+
+    deny(folder / "below")
+    assert probe_origin(origin, settings).has_new is True
+    deny(folder)
+    with pytest.raises(SourceBusy, match="Permission denied"):
+        probe_origin(origin, settings)
+
+
+def test_a_folder_of_damaged_files_raises(settings, folder, origin):
+    (folder / "a.json").write_bytes(b"")
+
+    with pytest.raises(UnknownFormat, match="empty"):
+        probe_origin(origin, settings)
+
+
+def test_another_version_of_the_platform_looks_at_everything_again(settings, folder, origin, monkeypatch):
+    collected(origin, settings)
+    monkeypatch.setattr(probe, "package_version", lambda: "another")
+
+    assert probe_origin(origin, settings).has_new is True
