@@ -136,6 +136,13 @@ class Landing:
         received_us = _microseconds(landed.ticket.received_at)
         return sum(one.received_us < received_us for one in self._list_pending())
 
+    def collected_at(self) -> float:
+        """When an upload was last collected, epoch seconds; also when old tickets were removed. 0: never."""
+        try:
+            return (self.folder / COLLECTED).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def waiting_bytes(self) -> int:
         """Disk space of pending uploads, including those being received."""
         files = self.folder.glob(f"{INCOMING}/*/*")

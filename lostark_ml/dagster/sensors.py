@@ -22,6 +22,7 @@ from lostark_assets.dagster.ticks import (
 )
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import Settings
+from lostark_assets.sources.configured import open_landing
 from lostark_ml.dagster.jobs import MONITOR_JOB, SCORE_JOB, STYLES_JOB, TRAIN_JOB
 from lostark_ml.dagster.model_assets import HISTORY_ASSET, ML_VERSION
 from lostark_ml.dagster.policies import build_retraining_policy
@@ -42,6 +43,8 @@ from lostark_ml.styles.refresh import are_styles_current
 
 EVERY_S = 60
 SCORE_EVERY_S = 5
+SCORE_PAUSE_S = 60.0
+"""Between two scorings, unless an upload was collected: loading the model costs more than scoring a fight."""
 MONITOR_EVERY_S = 900.0
 INPUTS_EVERY_S = 600.0
 STYLES_EVERY_S = 86_400.0
@@ -70,6 +73,7 @@ class ScoreCursor:
     version: int | None = None
     checked_at: float = 0.0
     due: dict[str, str] = field(default_factory=dict)
+    requested_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -197,16 +201,22 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         job_name=SCORE_JOB,
         minimum_interval_seconds=SCORE_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Scores exactly the fight days whose statistics are newer than their expectations.",
+        description="Scores exactly the fight days whose statistics are newer than their expectations: those "
+        "of uploads at once, others at most once a minute.",
     )
     def due_expected_dps(
-        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+        context: dg.SensorEvaluationContext,
+        lake: dg.ResourceParam[Lake],
+        settings: dg.ResourceParam[Settings],
     ) -> dg.SensorResult:
         now = clock()
         before = read_cursor(context.cursor, ScoreCursor)
         cursor = before or ScoreCursor(new_memory())
         if find_champion(read_history(lake, DPS_MODEL)) is None:
             return tick_result(context, cursor, "no champion to score with yet")
+        is_urgent = now - open_landing(settings).collected_at() < SCORE_PAUSE_S
+        if now - cursor.requested_at < SCORE_PAUSE_S and not is_urgent:
+            return tick_result(context, cursor, "fights were scored within the last minute")
         memory = cursor.memory
         moved = before is None or cursor.version is None or not lake.is_at(STATS, cursor.version)
         if not moved and not cursor.due and not memory.attempts:
@@ -220,7 +230,11 @@ def _due_expected_dps(clock: Clock) -> dg.SensorDefinition:
         memory = update_memory(context.instance, memory, due, now)
         choice = plan_work(memory, due, now, busy=days_in_progress(in_progress(context.instance, SCORE_JOB)))
         requests, memory = request_days(SCORE_JOB, choice, memory, due, now)
-        cursor = ScoreCursor(memory, version, now if moved else cursor.checked_at, due)
+        checked_at, requested_at = (
+            now if moved else cursor.checked_at,
+            now if requests else cursor.requested_at,
+        )
+        cursor = ScoreCursor(memory, version, checked_at, due, requested_at)
         return tick_result(context, cursor, describe_plan(choice), requests)
 
     return due_expected_dps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,12 +15,15 @@ from lostark_assets.automation.requests import op_name
 from lostark_assets.contracts.core import CORE_GAME_EVENTS
 from lostark_assets.lake.tables import Lake
 from lostark_assets.settings import get_settings
+from lostark_assets.sources.configured import open_landing
+from lostark_assets.sources.landing import COLLECTED
 from lostark_ml.dagster.jobs import MONITOR_JOB, SCORE_JOB, TRAIN_JOB
 from lostark_ml.dagster.sensors import (
     INPUT_TAG,
     INPUTS_EVERY_S,
     MONITOR_EVERY_S,
     SCORE_EVERY_S,
+    SCORE_PAUSE_S,
     build_ml_sensors,
 )
 from lostark_ml.definitions import build_defs
@@ -54,7 +58,7 @@ class Ticking:
         self.now += after
         resources = {"lake": self.world.lake, "settings": self.settings, "registries": self.world}
         wanted = {
-            "due_expected_dps": {"lake"},
+            "due_expected_dps": {"lake", "settings"},
             "due_monitoring": {"lake"},
             "alias_moves": {"lake", "registries"},
         }.get(sensor, set(resources))
@@ -238,12 +242,12 @@ def test_exactly_the_days_whose_statistics_changed_are_scored(ticking: Ticking) 
     rows = world.players()
     late = rows[rows["fight_date"] == days[3]].assign(is_ark_passive_active=True)
     write_statistics(world.lake, late)
-    [again] = ticking.tick("due_expected_dps", after=SCORE_EVERY_S).run_requests
+    [again] = ticking.tick("due_expected_dps").run_requests
     assert requested_days(again) == [str(days[3])]
     ticking.score(again)
     played = sorted(set(world.play()["fight_date"]))
 
-    [newest] = ticking.tick("due_expected_dps", after=SCORE_EVERY_S).run_requests
+    [newest] = ticking.tick("due_expected_dps").run_requests
 
     assert requested_days(newest) == [str(day) for day in played]
 
@@ -252,7 +256,7 @@ def test_days_wait_while_a_scoring_works_on_them(ticking: Ticking) -> None:
     [request] = ticking.tick("due_expected_dps").run_requests
     run = ticking.has_run(SCORE_JOB, request, dg.DagsterRunStatus.STARTED)
 
-    waiting = ticking.tick("due_expected_dps", after=SCORE_EVERY_S)
+    waiting = ticking.tick("due_expected_dps", after=SCORE_PAUSE_S)
     ticking.instance.report_run_failed(run)
     ticking.tick("due_expected_dps")
     again = ticking.tick("due_expected_dps", after=60)
@@ -261,6 +265,29 @@ def test_days_wait_while_a_scoring_works_on_them(ticking: Ticking) -> None:
     assert "in progress" in waiting.skip_message
     assert len(again.run_requests) == 1
     assert again.run_requests[0].run_key != request.run_key
+
+
+def test_fights_of_a_source_are_scored_once_a_minute_and_those_of_an_upload_at_once(ticking: Ticking) -> None:
+    world = ticking.world
+    [request] = ticking.tick("due_expected_dps").run_requests
+    ticking.score(request)
+    rows = world.players()
+    day = max(rows["fight_date"])
+    write_statistics(world.lake, rows[rows["fight_date"] == day].assign(is_ark_passive_active=True))
+
+    soon = ticking.tick("due_expected_dps", after=SCORE_EVERY_S)
+    collected = open_landing(ticking.settings).folder / COLLECTED
+    collected.mkdir(parents=True)
+    os.utime(collected, (ticking.now, ticking.now))
+    [at_once] = ticking.tick("due_expected_dps", after=SCORE_EVERY_S).run_requests
+
+    assert soon.skip_message == "fights were scored within the last minute"
+    assert str(day) in requested_days(at_once)
+    ticking.score(at_once)
+    os.utime(collected, (0, 0))
+    write_statistics(world.lake, rows[rows["fight_date"] == day].assign(is_ark_passive_active=False))
+    assert ticking.tick("due_expected_dps", after=SCORE_PAUSE_S - 1).run_requests == []
+    assert len(ticking.tick("due_expected_dps", after=1.0).run_requests) == 1
 
 
 # due_monitoring --------------------------------------------------------------------------------------
