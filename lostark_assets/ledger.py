@@ -141,6 +141,17 @@ class Ledger:
             rows = connection.execute(f"{query} ORDER BY started_at, id", values).fetchall()
         return [_record(row) for row in rows]
 
+    def collections_after(self, last: int | None) -> tuple[int, list[CollectionRecord]]:
+        """Collections recorded after number ``last``, in that order, and the number of the newest.
+
+        None: no records, only the number, from which following ones are read.
+        """
+        with self._transaction() as connection:
+            newest = connection.execute("SELECT coalesce(max(id), 0) FROM collections").fetchone()[0]
+            query = f"SELECT {_COLUMNS} FROM collections WHERE id > ? AND id <= ? ORDER BY id"  # noqa: S608 - our names
+            rows = connection.execute(query, (newest if last is None else last, newest)).fetchall()
+        return newest, [_record(row) for row in rows]
+
     def last_collection(
         self, source: str, kind: str | None = None, outcome: CollectionOutcome | None = None
     ) -> CollectionRecord | None:

@@ -224,6 +224,11 @@ class Settings(BaseSettings):
     )
     upload_max_bytes: ByteSize = Field(ByteSize(512 * MIB), gt=0, description="limit of one upload")
     uploads_per_minute: int = Field(30, ge=1, description="uploads without a key, of all clients together")
+    metrics_host: str = Field("127.0.0.1", description="address that the metrics of the platform listen on")
+    metrics_port: int = Field(
+        9464, ge=1, le=65535, description="port of the metrics; `lostark up` takes the next free one"
+    )
+
     dagster_host: str = Field("127.0.0.1", description="address that the Dagster UI listens on")
     dagster_port: int = Field(
         3000, ge=1, le=65535, description="port of the Dagster UI; the next free one is taken"
@@ -298,14 +303,22 @@ class Settings(BaseSettings):
     @property
     def api_url(self) -> str:
         """Address of the API for a browser on this machine."""
-        every = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-        host = "127.0.0.1" if self.api_host in every else self.api_host
-        return f"http://{host}:{self.api_port}"
+        return _local_url(self.api_host, self.api_port)
+
+    @property
+    def metrics_url(self) -> str:
+        """Address of the platform's metrics for a browser on this machine."""
+        return f"{_local_url(self.metrics_host, self.metrics_port)}/metrics"
 
     @property
     def postgres_dir(self) -> Path:
         """Data folder of the embedded PostgreSQL."""
         return self.home / "postgres"
+
+
+def _local_url(host: str, port: int) -> str:
+    every = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return f"http://{'127.0.0.1' if host in every else host}:{port}"
 
 
 def get_settings(**overrides: Any) -> Settings:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from lostark_assets.automation.backlog import Backlog
-
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 UNMATCHED = "unmatched"
 _MAX_BUFFERED = 512
-_BACKLOG = {
-    "oldest_timestamp_seconds": "Since when the oldest of them waits.",
-    "queued_runs": "Runs that wait for their turn.",
-    "logs_in_per_minute": "Logs that arrived, per minute of the last ten.",
-    "logs_out_per_minute": "Logs that were published, per minute of the last ten.",
-    "observed_timestamp_seconds": "When this was observed.",
-}
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -83,16 +72,6 @@ class Metrics:
         self.model_failures = Counter(
             "lostark_api_model_load_failures", "Champions that could not be loaded.", registry=self.registry
         )
-        self._waiting = Gauge(
-            "lostark_backlog_logs",
-            "What waits to be published: uploads that are not collected, and collected logs.",
-            ["stage"],
-            registry=self.registry,
-        )
-        self._backlog = {
-            name: Gauge(f"lostark_backlog_{name}", description, registry=self.registry)
-            for name, description in _BACKLOG.items()
-        }
         self.get_counter = lru_cache(maxsize=4096)(self._make_counter)
         self._tallies: list[ResponseTally] = []
 
@@ -121,26 +100,8 @@ class Metrics:
         if version is not None:
             self.model.labels(str(version)).set(1)
 
-    def set_backlog(self, backlog: Backlog) -> None:
-        """Record what waits; NaN where it is not known, or nothing waits."""
-        for stage, count in (("uploaded", backlog.uploads_waiting), ("collected", backlog.logs_waiting)):
-            self._waiting.labels(stage).set(math.nan if count is None else count)
-        values = {
-            "oldest_timestamp_seconds": _get_timestamp(backlog.oldest_waits_since),
-            "queued_runs": backlog.runs_queued,
-            "logs_in_per_minute": backlog.logs_in_per_minute,
-            "logs_out_per_minute": backlog.logs_out_per_minute,
-            "observed_timestamp_seconds": _get_timestamp(backlog.observed_at),
-        }
-        for name, value in values.items():
-            self._backlog[name].set(math.nan if value is None else value)
-
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""
         for tally in self._tallies:
             tally.flush()
         return generate_latest(self.registry)
-
-
-def _get_timestamp(at: datetime | None) -> float | None:
-    return None if at is None else at.timestamp()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
-from lostark_api.dependencies import ChampionDep, MartsDep, MetricsDep, SettingsDep
+from lostark_api.dependencies import ChampionDep, MartsDep, MetricsDep
 from lostark_api.http.problems import problem_response
 from lostark_api.http.responses import NO_STORE
-from lostark_api.queries.backlog import load_backlog
 from lostark_assets.errors import DatabaseUnavailable
 
 router = APIRouter(tags=["health"])
@@ -37,7 +35,6 @@ async def readyz(marts: MartsDep, champion: ChampionDep) -> Response:
 
 
 @router.get("/metrics")
-async def metrics(metrics: MetricsDep, settings: SettingsDep) -> Response:
-    """The metrics, for Prometheus."""
-    metrics.set_backlog(await asyncio.to_thread(load_backlog, settings))
+async def metrics(metrics: MetricsDep) -> Response:
+    """The metrics of this process, for Prometheus; `lostark metrics` has those of the other layers."""
     return Response(metrics.render(), headers=NO_STORE, media_type=CONTENT_TYPE_LATEST)

@@ -6,7 +6,9 @@ neither shared nor monotonic.
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +20,7 @@ from pyrate_limiter.limiter import SingleBucketFactory
 _TRANSIT_S = 0.5
 """Added to the window: the service counts a request when it arrives."""
 _CLEANUP_INTERVAL = 1000
+_TABLE = "rate_bucket"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,21 @@ class Budget:
     name: str
     requests: int
     window_s: float = 60.0
+
+
+def count_used(budget: Budget, folder: Path, now: float) -> int:
+    """Requests that count against ``budget`` at ``now`` [s since 1970]; nothing is locked or created."""
+    file = _file(budget, folder)
+    if not file.exists():
+        return 0
+    since_ms = int((now - budget.window_s - _TRANSIT_S) * 1000)
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        query = f"SELECT count(*) FROM {_TABLE} WHERE item_timestamp >= ?"  # noqa: S608 - our name
+        return int(connection.execute(query, (since_ms,)).fetchone()[0])
+
+
+def _file(budget: Budget, folder: Path) -> Path:
+    return folder / f"{quote(budget.name, safe='')}.sqlite"
 
 
 class BudgetGate:
@@ -43,10 +61,12 @@ class BudgetGate:
     def __enter__(self) -> BudgetGate:
         if self._budget.requests:
             self._folder.mkdir(parents=True, exist_ok=True)
-            file = self._folder / f"{quote(self._budget.name, safe='')}.sqlite"
+            file = _file(self._budget, self._folder)
             window_ms = int((self._budget.window_s + _TRANSIT_S) * 1000)
             rate = Rate(self._budget.requests, window_ms)
-            self._bucket = SQLiteBucket.init_from_file([rate], db_path=str(file), use_file_lock=True)
+            self._bucket = SQLiteBucket.init_from_file(
+                [rate], table=_TABLE, db_path=str(file), use_file_lock=True
+            )
             # The library's clean-up thread would keep the file open for the life of the process.
             self._limiter = Limiter(SingleBucketFactory(self._bucket, schedule_leak=False), buffer_ms=5)
             self._bucket.leak(self._bucket.now())

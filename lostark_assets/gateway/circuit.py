@@ -18,6 +18,7 @@ from typing import NamedTuple
 from lostark_assets.errors import CircuitOpen
 
 _CLOSED, _OPENED, _HALF_OPENED = "closed", "opened", "half-opened"
+_FILE = "circuits.db"
 _BUSY_TIMEOUT_S = 15.0
 _VERSION = 2
 _SCHEMA = f"""
@@ -46,13 +47,23 @@ class _State(NamedTuple):
     last_failure: str = ""
 
 
+def read_open_circuits(folder: Path) -> set[str]:
+    """The sources whose circuit is open, by the states in ``folder``; nothing is locked or created."""
+    path = folder / _FILE
+    if not path.exists():
+        return set()
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT source FROM circuits WHERE state = ?", (_OPENED,)).fetchall()
+    return {source for (source,) in rows}
+
+
 class Circuit:
     """The circuit of ``source``: opens for ``open_s`` after N consecutive ``failures``."""
 
     def __init__(self, source: str, folder: Path, *, failures: int, open_s: float) -> None:
         """``folder`` holds the states of all sources in one file."""
         self._source = source
-        self._path = folder / "circuits.db"
+        self._path = folder / _FILE
         self._max_failures = failures
         self._open_s = open_s
         self._probing = asyncio.Lock()

@@ -64,15 +64,25 @@ def load(path: Path) -> Memory:
     A file that can't be read is renamed and logged: open problems are then reported once more.
     """
     try:
-        return _ADAPTER.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return Memory()
+        return peek(path)
     except ValidationError as error:
         aside = path.with_suffix(".broken")
         path.replace(aside)
         log.exception(
             "alert_state_unreadable", path=str(path), renamed_to=str(aside), problems=error.error_count()
         )
+        return Memory()
+
+
+def peek(path: Path) -> Memory:
+    """The state in ``path``, which is left as it is; empty if there is none yet.
+
+    Raises:
+        ValueError: the file can't be read.
+    """
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except FileNotFoundError:
         return Memory()
 
 

@@ -303,6 +303,18 @@ def doctor(*, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def metrics() -> None:
+    """Serve Prometheus metrics of every layer until Ctrl-C; `lostark up` does so by itself."""
+    from lostark_assets.observability.logs import configure_logs
+    from lostark_assets.settings import get_settings
+    from lostark_platform.cli.metrics import export_metrics
+
+    settings = get_settings()
+    configure_logs(settings, "metrics")
+    export_metrics(settings)
+
+
+@app.command()
 def simulate(
     path: Annotated[
         Path,

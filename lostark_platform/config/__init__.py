@@ -6,3 +6,5 @@ from pathlib import Path
 
 DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
 WORKSPACE_YAML = Path(__file__).with_name("workspace.yaml")
+SERVICES_FILE = "services.json"
+"""File of the data folder in which the supervisor records the processes of its services."""

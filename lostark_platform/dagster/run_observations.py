@@ -117,18 +117,17 @@ def queue(instance: DagsterInstance) -> Queue:
 
 
 def ticking(
-    instance: DagsterInstance, repository: RepositoryDefinition, without: Iterable[str] = ()
+    instance: DagsterInstance, repository: RepositoryDefinition | None, without: Iterable[str] = ()
 ) -> list[Ticking]:
-    """The enabled sensors and schedules of this code location, and of others that ticked recently.
+    """The enabled sensors and schedules of ``repository``, and those of others that ticked recently.
 
     One that never ran has no tick; those stopped manually are left out. For other code locations only
     Dagster's records are known: sensors without a tick for two days count as removed.
     """
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
-    definitions: list[SensorDefinition | ScheduleDefinition] = [
-        *repository.sensor_defs,
-        *repository.schedule_defs,
-    ]
+    definitions: list[SensorDefinition | ScheduleDefinition] = (
+        [] if repository is None else [*repository.sensor_defs, *repository.schedule_defs]
+    )
     ours = {one.name: one for one in definitions}
     found = []
     for name in [*ours, *(name for name in states if name not in ours)]:

@@ -22,6 +22,8 @@ from types import FrameType
 
 import psutil
 
+from lostark_platform.config import SERVICES_FILE
+
 Say = Callable[[str], None]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TERM_TIMEOUT_S = 10.0
@@ -90,7 +92,7 @@ def run_services(
 
 def stop_orphaned_services(state_dir: Path) -> list[str]:
     """Stop services whose supervisor was killed; returns their names."""
-    state_file = state_dir / "services.json"
+    state_file = state_dir / SERVICES_FILE
     try:
         recorded = json.loads(state_file.read_text())
     except (FileNotFoundError, ValueError):
@@ -113,7 +115,7 @@ class _Supervisor:
 
     def __init__(self, services: Sequence[Service], state_dir: Path, logs_dir: Path, say: Say) -> None:
         self._services = services
-        self._state_file = state_dir / "services.json"
+        self._state_file = state_dir / SERVICES_FILE
         self._logs_dir = logs_dir
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

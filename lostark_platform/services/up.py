@@ -35,6 +35,7 @@ from lostark_platform.services.dagster_home import (
 )
 from lostark_platform.services.demo import demo_variables, is_demo, mock_server_service
 from lostark_platform.services.fight_days import hold_home
+from lostark_platform.services.metrics import metrics_service
 from lostark_platform.services.mlflow import mlflow_service, mlflow_ui_url, models_page
 from lostark_platform.services.supervisor import Say, run_services, stop_orphaned_services
 
@@ -53,6 +54,7 @@ class _PortSetting:
 
 _DAGSTER_PORT = _PortSetting("dagster_port", "the Dagster UI", lambda settings: settings.dagster_host)
 _API_PORT = _PortSetting("api_port", "the API", lambda settings: settings.api_host)
+_METRICS_PORT = _PortSetting("metrics_port", "the metrics", lambda settings: settings.metrics_host)
 _MLFLOW_PORT = _PortSetting("mlflow_port", "the MLflow UI", lambda settings: settings.mlflow_host)
 _MOCK_SERVER_PORT = _PortSetting("mock_server_port", "the mock server", lambda _: "127.0.0.1")
 
@@ -71,7 +73,8 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
             say(f"stopped {name}, orphaned by a supervisor that was killed")
         ui = DagsterUi(settings.dagster_host, _find_free_port(_DAGSTER_PORT, settings, say))
         api_port = _find_free_port(_API_PORT, settings, say)
-        settings = settings.model_copy(update={_API_PORT.name: api_port})
+        metrics_port = _find_free_port(_METRICS_PORT, settings, say)
+        settings = settings.model_copy(update={_API_PORT.name: api_port, _METRICS_PORT.name: metrics_port})
         demo_port = _find_free_port(_MOCK_SERVER_PORT, settings, say) if is_demo(settings) else None
         mlflow_port = _find_free_port(_MLFLOW_PORT, settings, say) if starts_own_server(settings) else None
         say("starting PostgreSQL")
@@ -86,6 +89,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
                 extra.append(mock_server_service(settings, demo_port))
             locations = code_locations(sockets)
             workspace = write_workspace(settings, locations)
+            extra.append(metrics_service(settings, variables))
             services = [*extra, *dagster_services(ui, variables, locations, workspace)]
             mlflow = tracking_uri(settings, databases)
             if mlflow is None:
@@ -103,6 +107,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
                 addresses = {"Dagster UI": ui.url, "API": f"{settings.api_url}/docs"}
                 if mlflow is not None:
                     addresses["MLflow UI"] = models_page(strip_password(mlflow))
+                addresses["Metrics"] = settings.metrics_url
                 console.print(_address_table(settings, addresses, demo_port))
                 address.write_text(f"{ui.host}:{ui.port}")
                 say("running; stop with Ctrl-C")

@@ -1,9 +1,8 @@
-"""The backlog at GET /v1/status, on its page, in tickets and metrics: live, and never an old zero."""
+"""The backlog at GET /v1/status, on its page and in tickets: live, and never an old zero."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -83,23 +82,6 @@ def test_the_page_shows_it_without_scripts_and_without_a_cache(live, settings, l
     assert '<dd data-figure="logs_waiting">1,234</dd>' in page
     assert '<dd data-figure="uploads_waiting">3</dd>' in page
     assert '<dd data-figure="oldest_waits_s">7:00</dd>' in page
-
-
-def test_metrics_have_the_figure_and_nan_where_nothing_waits(live, settings):
-    def value(name: str) -> float:
-        lines = live.get("/metrics").text.splitlines()
-        return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
-
-    assert math.isnan(value('lostark_backlog_logs{stage="collected"}'))
-    record(settings, 9, 7, uploads=2)
-    assert value('lostark_backlog_logs{stage="collected"}') == 7
-    assert value('lostark_backlog_logs{stage="uploaded"}') == 2
-    assert value("lostark_backlog_queued_runs") == 2
-    assert value("lostark_backlog_logs_out_per_minute") == 2
-    waits_s = datetime.now(UTC).timestamp() - value("lostark_backlog_oldest_timestamp_seconds")
-    assert waits_s == pytest.approx(60, abs=10)
-    record(settings, 0)
-    assert math.isnan(value("lostark_backlog_oldest_timestamp_seconds"))
 
 
 def send(client: Client, number: int) -> str:

@@ -1,0 +1,1 @@
+"""Prometheus metrics of every layer, read from the platform's stored state by a process of its own."""
