@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test wheel-test lint format docs bench evaluate contract lock clean
+.PHONY: help env run test wheel-test test-deploy lint format docs bench evaluate contract lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,8 @@ test: env lint  ## Lint, check the import contracts and run the tests; ARGS are 
 wheel-test: env  ## Build the wheel, install it into a fresh environment and run the platform from it
 	$(BIN)/python -m pytest tests/wheel $(ARGS)
 
+test-deploy: env  ## Run what is deployed beside the platform: Prometheus, Alertmanager
+	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
 lint: env  ## Ruff, the import contracts, dead code and types
 	$(BIN)/ruff check .

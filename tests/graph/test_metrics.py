@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -22,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lostark_assets.contracts.registry import CONTRACTS
 from lostark_assets.gateway.budget import Budget, BudgetGate
 from lostark_assets.ledger import BacklogSample, CollectionRecord, open_ledger
-from lostark_assets.settings import Settings, get_settings
+from lostark_assets.settings import Settings, get_settings, project_root
 from lostark_platform.alerts.problems import KINDS
 from lostark_platform.alerts.store import memory_path
 from lostark_platform.dagster.run_metrics import RunMetrics
@@ -377,8 +378,12 @@ def test_a_year_of_data_has_few_series(
     runs = RunMetrics(instance, time.time())
     parts = [sources.read(time.time()), LakeMetrics(world.lake).read(0.0), runs.read(0.0)]
     parts += [read_problems(settings), read_disk_space(settings), read_services(settings)]
-    count = sum(len(samples(part)) for part in parts)
+    metrics = [metric for part in parts for metric in part]
+    count = len(samples(metrics))
 
+    page = (project_root() / "docs/monitoring.md").read_text(encoding="utf-8")
+    names = {f"{one.name}_total" if one.type == "counter" else one.name for one in metrics}
+    assert names - set(re.findall(r"`(lostark_\w+)`", page)) == set()
     # By job: 3 outcomes, 2 states, 13 of a histogram; by check 1; by sensor 3; by service 5.
     jobs, checks, sensors, services, reasons = 20, 100, 30, 10, 60
     largest = count + 18 * jobs + checks + 3 * sensors + 5 * services + reasons + 5 * len(CONTRACTS)

@@ -1,0 +1,209 @@
+"""A real Prometheus and Alertmanager on a running platform: trouble reaches the webhook, and so does its end.
+
+The rules are tested by promtool; here their waiting times are cut, so that minutes become seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from lostark_assets.settings import project_root
+
+DEPLOY = project_root() / "deploy"
+_LOSTARK = "from lostark_platform.cli.app import app; app()"
+pytestmark = [
+    pytest.mark.deploy,
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("prometheus", "prometheus-alertmanager"))),
+        reason="needs the programs prometheus and prometheus-alertmanager",
+    ),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return opened.getsockname()[1]
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    return found
+
+
+@contextmanager
+def running(command: list[str], log: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=output, stderr=output)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT if "-c" in command else signal.SIGTERM)
+            process.wait(60)
+
+
+class Webhook:
+    """Receives Alertmanager's messages."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, Any]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                outer.received += [alert | {"receiver": body["receiver"]} for alert in body["alerts"]]
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Silence."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def alerts(self, name: str, status: str, **labels: str) -> list[dict[str, Any]]:
+        return [
+            one
+            for one in self.received
+            if one["labels"]["alertname"] == name
+            and one["status"] == status
+            and labels.items() <= one["labels"].items()
+        ]
+
+
+def write_prometheus(folder: Path, targets: dict[str, int], alertmanager: int) -> Path:
+    """The repository's configuration with other addresses and short times."""
+    text = (DEPLOY / "prometheus/prometheus.yml").read_text()
+    config = yaml.safe_load(text.replace("15s", "1s"))
+    assert {one["job_name"] for one in config["scrape_configs"]} == set(targets)
+    for one in config["scrape_configs"]:
+        one["static_configs"][0]["targets"] = [f"127.0.0.1:{targets[one['job_name']]}"]
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{alertmanager}"]
+    (folder / "rules").mkdir()
+    for file in (DEPLOY / "prometheus/rules").glob("*.yml"):
+        (folder / "rules" / file.name).write_text(re.sub(r"for: \d+[mh]", "for: 2s", file.read_text()))
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def write_alertmanager(folder: Path, webhook: Webhook) -> Path:
+    """The repository's configuration with short times, and addresses instead of the files that hold them."""
+    config = yaml.safe_load((DEPLOY / "alertmanager/alertmanager.yml").read_text())
+    config["route"] |= {"group_wait": "1s", "group_interval": "1s"}
+    for receiver in config["receivers"]:
+        for hook in receiver.get("webhook_configs", ()):
+            hook["url"] = f"http://127.0.0.1:{webhook.server.server_port}/{Path(hook.pop('url_file')).name}"
+    path = folder / "alertmanager.yml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture
+def ports() -> dict[str, int]:
+    return {
+        name: free_port() for name in ("api", "platform", "prometheus", "alertmanager", "dagster", "mlflow")
+    }
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    webhook = Webhook()
+    yield webhook
+    webhook.server.shutdown()
+
+
+@pytest.fixture
+def monitored(tmp_path: Path, ports: dict[str, int], webhook: Webhook) -> Iterator[Path]:
+    """A platform with a source that nothing listens at, and what watches it; the data folder."""
+    home, targets = tmp_path / "home", {name: ports[name] for name in ("api", "platform", "prometheus")}
+    env = {
+        "LOSTARK_HOME": str(home),
+        "LOSTARK_BATTLE_LOG_URLS": f"nothing=http://127.0.0.1:{free_port()}",
+        "LOSTARK_API_PORT": str(ports["api"]),
+        "LOSTARK_METRICS_PORT": str(ports["platform"]),
+        "LOSTARK_DAGSTER_PORT": str(ports["dagster"]),
+        "LOSTARK_MLFLOW_PORT": str(ports["mlflow"]),
+    }
+    alertmanager = [
+        "prometheus-alertmanager", f"--config.file={write_alertmanager(tmp_path, webhook)}",
+        f"--web.listen-address=127.0.0.1:{ports['alertmanager']}", "--cluster.listen-address=",
+        f"--storage.path={tmp_path / 'alertmanager'}",
+    ]  # fmt: skip
+    prometheus = [
+        "prometheus", f"--config.file={write_prometheus(tmp_path, targets, ports['alertmanager'])}",
+        f"--web.listen-address=127.0.0.1:{ports['prometheus']}", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+    ]  # fmt: skip
+    log = tmp_path / "up.log"
+    with running([sys.executable, "-c", _LOSTARK, "up"], log, **env) as up:
+
+        def is_ready() -> bool:
+            assert up.poll() is None, log.read_text()
+            with httpx.Client(trust_env=False) as client:
+                try:
+                    return client.get(f"http://127.0.0.1:{ports['platform']}/metrics").is_success
+                except httpx.TransportError:
+                    return False
+
+        wait_for(is_ready, 240)
+        with (
+            running(alertmanager, tmp_path / "alertmanager.log"),
+            running(prometheus, tmp_path / "prometheus.log"),
+        ):
+            yield home
+
+
+def query(ports: dict[str, int], expression: str) -> list[dict[str, Any]]:
+    url = f"http://127.0.0.1:{ports['prometheus']}/api/v1/query"
+    try:
+        answer = httpx.get(url, params={"query": expression}, trust_env=False).json()
+    except httpx.TransportError:
+        return []
+    return answer["data"]["result"]
+
+
+def test_trouble_reaches_the_webhook_and_so_does_its_end(monitored, ports, webhook) -> None:
+    wait_for(lambda: len(query(ports, "up == 1")) == 3)
+    assert wait_for(lambda: webhook.alerts("Watchdog", "firing"))[0]["receiver"] == "watchdog"
+    failing = wait_for(lambda: webhook.alerts("SourceFailing", "firing", source="nothing"))
+    assert failing[0]["receiver"] == "operators"
+    assert webhook.alerts("TargetDown", "firing") == []
+
+    [api] = [one for one in json.loads((monitored / "services.json").read_text()) if one["name"] == "api"]
+    os.kill(api["pid"], signal.SIGSTOP)
+    try:
+        wait_for(lambda: webhook.alerts("TargetDown", "firing", job="api"))
+    finally:
+        os.kill(api["pid"], signal.SIGCONT)
+    wait_for(lambda: webhook.alerts("TargetDown", "resolved", job="api"))
+
+    [metrics] = [
+        one for one in json.loads((monitored / "services.json").read_text()) if one["name"] == "metrics"
+    ]
+    os.kill(metrics["pid"], signal.SIGKILL)
+    wait_for(lambda: webhook.alerts("TargetDown", "firing", job="platform"))
+    # The supervisor starts it again.
+    wait_for(lambda: webhook.alerts("TargetDown", "resolved", job="platform"))
+    assert query(ports, "count(lostark_exporter_part_up == 1)")[0]["value"][1] == "7"
