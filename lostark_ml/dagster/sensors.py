@@ -56,13 +56,17 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class TrainCursor:
-    """State of ``due_model``: version of the statistics, time of the last check and its message."""
+    """State of ``due_model``: version of the statistics, time of the last check and its message.
+
+    ``has_model``: at that time some model had been trained.
+    """
 
     version: int | None = None
     checked_at: float = 0.0
     message: str = ""
     requests: int = 0
     name: str = ""
+    has_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,9 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
         cursor = read_cursor(context.cursor, TrainCursor) or TrainCursor(name=new_memory().name)
         if in_progress(context.instance, TRAIN_JOB):
             return tick_result(context, replace(cursor, checked_at=0.0), "a model is being trained")
-        if now - cursor.checked_at < INPUTS_EVERY_S and lake.is_at(STATS, cursor.version):
+        is_recent = now - cursor.checked_at < INPUTS_EVERY_S
+        # Only the first model is waited for: else every new fight would mean to read all statistics.
+        if is_recent and (cursor.has_model or lake.is_at(STATS, cursor.version)):
             return tick_result(context, cursor, cursor.message)
         version = lake.version(STATS)
         if version is None:
@@ -144,25 +150,23 @@ def _due_model(clock: Clock) -> dg.SensorDefinition:
                 input_digest=f"statistics {version}, code {ML_VERSION}",
                 last=_last_attempt(context.instance, registry),
             )
+        has_model = inputs.trained_fights is not None
+        cursor = replace(cursor, version=version, checked_at=now, has_model=has_model)
         trigger = decide_retraining(inputs, policy)
         if trigger is None:
             reasons = "; ".join(text for _, text in find_retraining_reasons(inputs, policy))
             why_not = find_pause_reason(inputs, policy)
             message = (
                 f"{inputs.new_fights:,} new fights are no reason yet (expected {policy.new_fights:,})"
-                if inputs.trained_fights is not None
+                if has_model
                 else f"{inputs.fights:,} fights, the first model waits for {policy.first_fights:,}"
             )
             message = f"{why_not}; waiting: {reasons}" if reasons and why_not else why_not or message
-            return tick_result(
-                context, replace(cursor, version=version, checked_at=now, message=message), message
-            )
+            return tick_result(context, replace(cursor, message=message), message)
         request = dg.RunRequest(
             run_key=f"{cursor.name}-{cursor.requests}", tags={**trigger.tags(), INPUT_TAG: inputs.input}
         )
-        requested = replace(
-            cursor, version=version, checked_at=now, message=trigger.why, requests=cursor.requests + 1
-        )
+        requested = replace(cursor, message=trigger.why, requests=cursor.requests + 1)
         return tick_result(context, requested, trigger.why, [request])
 
     return due_model

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -21,6 +21,9 @@ from lostark_assets.errors import LostarkError, SettingsError, WrongUsage
 from lostark_assets.settings import package_version
 from lostark_platform.cli import key_commands, model_commands
 from lostark_platform.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from lostark_platform.backup.manifest import Manifest
 
 _FAILED, _WRONG_USAGE = 1, 2
 _ROWS_SHOWN = 200
@@ -300,6 +303,47 @@ def doctor(*, as_json: AsJson = False) -> None:
     else:
         show_findings(findings)
     _exit_unless(all(finding.status != "wrong" for finding in findings))
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new folder.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Copy lake, databases, models, uploads and keys into a folder, while the platform runs or not."""
+    from lostark_assets.settings import get_settings
+    from lostark_platform import terminal
+    from lostark_platform.backup.make import make_backup
+
+    done = make_backup(get_settings(), target.expanduser().absolute(), terminal.say)
+    _show_backup(done, as_json=as_json)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="The folder of a backup.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Restore a backup into a new data folder (`LOSTARK_HOME`) or empty databases."""
+    from lostark_assets.settings import get_settings
+    from lostark_platform import terminal
+    from lostark_platform.backup.restore import restore_backup
+
+    done = restore_backup(get_settings(), source.expanduser().absolute(), terminal.say)
+    _show_backup(done, as_json=as_json)
+
+
+def _show_backup(done: Manifest, *, as_json: bool) -> None:
+    from lostark_platform import terminal
+
+    what = {"files": len(done.files), "bytes": done.bytes, "databases": done.databases, "tables": done.tables}
+    if as_json:
+        terminal.print_json(what)
+        return
+    terminal.print_table(("table", "version"), sorted(done.tables.items()))
+    terminal.say(f"{len(done.files):,} files, {done.bytes:,} bytes; databases: {', '.join(done.databases)}")
 
 
 @app.command()

@@ -8,3 +8,5 @@ DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
 WORKSPACE_YAML = Path(__file__).with_name("workspace.yaml")
 SERVICES_FILE = "services.json"
 """File of the data folder in which the supervisor records the processes of its services."""
+RESTORING_FILE = "restoring"
+"""Marks a data folder into which a backup is being restored, or whose restoring was interrupted."""

@@ -71,19 +71,15 @@ class LakeMetrics:
         )
 
     def _describe_tables(self) -> Iterator[Metric]:
-        described = {
-            "rows": "Rows of a table of the lake.",
-            "bytes": "Bytes of its newest version's files.",
-            "files": "Files of its newest version.",
-            "version": "Its newest version.",
-            "written_at": "When that was written.",
+        described: dict[str, tuple[str, Callable[[_TableState], float]]] = {
+            "rows": ("Rows of a table of the lake.", lambda state: state.rows),
+            "bytes": ("Bytes of its newest version's files.", lambda state: state.bytes),
+            "files": ("Files of its newest version.", lambda state: state.files),
+            "version": ("Its newest version.", lambda state: state.version),
+            "written_timestamp_seconds": ("When that was written.", lambda state: state.written_at),
         }
-        for field, description in described.items():
-            name = "written_timestamp_seconds" if field == "written_at" else field
-            values = {
-                (table, table.split("_", 1)[0]): getattr(state, field)
-                for table, state in self._tables.items()
-            }
+        for name, (description, get) in described.items():
+            values = {(table, table.split("_", 1)[0]): get(state) for table, state in self._tables.items()}
             yield gauge(f"lostark_table_{name}", description, ["table", "layer"], values)
 
     def _read_quarantine(self) -> Iterator[Metric]:

@@ -70,13 +70,18 @@ def read_services(settings: Settings) -> Iterator[Metric]:
         ["service"],
         {(name,): usage.cpu_s for name, usage in running.items()},
     )
-    described = {
-        "resident_bytes": "Memory of the service and its processes; shared pages count in each.",
-        "processes": "Number of its processes.",
-    }
-    for field, description in described.items():
-        values = {(name,): getattr(usage, field) for name, usage in running.items()}
-        yield gauge(f"lostark_service_{field}", description, ["service"], values)
+    yield gauge(
+        "lostark_service_resident_bytes",
+        "Memory of the service and its processes; shared pages count in each.",
+        ["service"],
+        {(name,): usage.resident_bytes for name, usage in running.items()},
+    )
+    yield gauge(
+        "lostark_service_processes",
+        "Number of its processes.",
+        ["service"],
+        {(name,): usage.processes for name, usage in running.items()},
+    )
     yield gauge(
         "lostark_service_started_timestamp_seconds",
         "When its process was started.",

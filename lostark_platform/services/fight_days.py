@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from lostark_assets.automation.requests import ACROSS_DAYS_JOB, INGEST_JOB, days_run
 from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.settings import Settings
+from lostark_platform.config import RESTORING_FILE
 from lostark_platform.services.dagster import DagsterUi, RunState
 from lostark_platform.terminal import Say
 
@@ -41,9 +42,15 @@ def hold_home(settings: Settings) -> Iterator[Path]:
     """Be the one platform of the data folder; the file that is to hold the address of its Dagster UI.
 
     Raises:
-        PermanentError: a platform is running there.
+        PermanentError: a platform is running there, or a backup is being restored.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
+    if (settings.home / RESTORING_FILE).exists():
+        raise PermanentError(
+            f"{settings.home}: expected a complete data folder, found one that a backup is being restored "
+            "into. Nothing was started. Wait for `lostark restore`; if it was interrupted, delete the folder "
+            "and restore again."
+        )
     try:
         lock = FileLock(settings.home / _LOCK, timeout=0).acquire()
     except Timeout:

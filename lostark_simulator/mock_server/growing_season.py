@@ -7,6 +7,7 @@ request.
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from bisect import bisect_right
 from dataclasses import dataclass, replace
@@ -143,8 +144,9 @@ class GrowingSeason:
         return [] if is_down else self.grow(1)
 
     def seconds_to_next(self) -> float:
-        """Seconds until a fight is due."""
-        return max(self._due_s - self.config.clock(), 0.0)
+        """Seconds until a fight is due; infinite while the season stands still."""
+        stands_still = self.is_paused or self.config.new_fight_every_s <= 0
+        return math.inf if stands_still else max(self._due_s - self.config.clock(), 0.0)
 
     def grow(self, fights: int = 1, *, late_days: float | None = None) -> list[LogRecord]:
         """Add ``fights`` now, ``late_days`` after they were fought (None: random)."""

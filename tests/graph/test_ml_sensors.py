@@ -130,8 +130,9 @@ def test_new_fights_are_a_reason_once_and_the_same_data_never_again(ticking: Tic
     known = int(world.registry.version(1).tags[FIGHTS_TAG])
     world.play()
     new = len(read_population_fights(world.lake)) - known
+    assert ticking.tick("due_model").run_requests == []
 
-    [request] = ticking.tick("due_model").run_requests
+    [request] = ticking.tick("due_model", after=INPUTS_EVERY_S).run_requests
 
     assert request.tags["lostark/trigger"] == "new_fights"
     assert f"{new:,} fights since the snapshot of the newest version" in request.tags["lostark/because"]

@@ -1,0 +1,113 @@
+"""``lostark restore``: a backup into an empty data folder and empty databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lostark_assets.database.dumps import count_tables, restore_database
+from lostark_assets.database.postgres import Databases, embedded_postgres
+from lostark_assets.errors import PermanentError
+from lostark_assets.lake.tables import Lake, open_lake
+from lostark_assets.settings import Settings
+from lostark_platform.backup.files import find_damage
+from lostark_platform.backup.manifest import DATABASES, LAKE, LANDING, MLFLOW, STATE, Manifest, read_manifest
+from lostark_platform.config import RESTORING_FILE
+
+Say = Callable[[str], None]
+_HARMLESS = {"logs", "postgres", "postgres.lock", "postgres.users", "up.lock"}
+"""What an unused data folder may have: the databases are checked by themselves."""
+_BLOCK_BYTES = 4 << 20
+
+
+def restore_backup(settings: Settings, source: Path, say: Say) -> Manifest:
+    """Restore the backup in ``source``.
+
+    Everything is verified before anything is written. While it is being restored the data folder is marked,
+    and no platform starts on it.
+
+    Raises:
+        PermanentError: the backup is damaged, or folder, lake or databases are not empty.
+    """
+    manifest = read_manifest(source)
+    say(f"verifying {len(manifest.files):,} files, {manifest.bytes:,} bytes")
+    if damage := find_damage(source, manifest.files):
+        raise PermanentError(
+            f"{source}: expected {len(manifest.files):,} files as they were written, found {len(damage)} "
+            f"damaged: {'; '.join(damage[:5])}. Nothing was restored. Use another backup."
+        )
+    lake = open_lake(settings)
+    _refuse_used(settings, lake, manifest)
+    with embedded_postgres(settings) as databases:
+        urls = _get_urls(databases, manifest)
+        for url in urls.values():
+            if found := count_tables(url):
+                raise PermanentError(
+                    f"{settings.home}: expected empty databases, found {found} tables. Nothing was restored. "
+                    "Restore into a new LOSTARK_HOME, or name empty databases."
+                )
+        marker = settings.home / RESTORING_FILE
+        marker.write_text(str(source.absolute()))
+        for name, url in urls.items():
+            say(f"restoring the database {name}")
+            restore_database(url, source / DATABASES / f"{name}.dump")
+    for name, target in (
+        (LANDING, settings.landing_dir),
+        (STATE, settings.state_dir),
+        (MLFLOW, settings.mlflow_artifacts_dir.parent),
+    ):
+        _copy_back(source / name, target)
+    for name in manifest.tables:
+        say(f"restoring {name}")
+        _upload_table(source / LAKE / name, lake, name)
+        if lake.version(name) != manifest.tables[name]:
+            raise PermanentError(
+                f"{name}: expected version {manifest.tables[name]}, found {lake.version(name)}. The data "
+                "folder is not usable: delete it and restore again."
+            )
+    marker.unlink()
+    return manifest
+
+
+def _refuse_used(settings: Settings, lake: Lake, manifest: Manifest) -> None:
+    home = settings.home
+    used = sorted(path.name for path in home.iterdir() if path.name not in _HARMLESS) if home.exists() else []
+    used += [f"the table {name}" for name in manifest.tables if lake.version(name) is not None]
+    if used:
+        raise PermanentError(
+            f"{home}: expected a new data folder, found {', '.join(used[:5])}. Nothing was restored. Name "
+            "another with LOSTARK_HOME, or move this one away."
+        )
+
+
+def _get_urls(databases: Databases, manifest: Manifest) -> dict[str, str]:
+    urls = {"dagster": databases.dagster, "lostark": databases.lostark, "mlflow": databases.mlflow}
+    found = {name: url for name, url in urls.items() if url is not None and name in manifest.databases}
+    if missing := sorted(set(manifest.databases) - set(found)):
+        raise PermanentError(
+            f"expected a database for {', '.join(missing)}, found none in the settings. Nothing was "
+            "restored. Restore it with pg_restore yourself, or use the embedded PostgreSQL."
+        )
+    return found
+
+
+def _copy_back(source: Path, target: Path) -> None:
+    for path in sorted(source.rglob("*")) if source.is_dir() else ():
+        if path.is_file():
+            to = target / path.relative_to(source)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(path.read_bytes())
+
+
+def _upload_table(source: Path, lake: Lake, name: str) -> None:
+    """Copy a table's files, its log last and in order, so that no version is there before its files."""
+    files = lake.open_files(name)
+    paths = sorted(path for path in source.rglob("*") if path.is_file())
+    paths.sort(key=lambda path: "_delta_log" in path.parts)
+    for path in paths:
+        to = path.relative_to(source).as_posix()
+        # Also of the table itself, which has no folder yet.
+        files.create_dir(to.rpartition("/")[0] or ".", recursive=True)
+        with path.open("rb") as block_source, files.open_output_stream(to) as sink:
+            while block := block_source.read(_BLOCK_BYTES):
+                sink.write(block)
