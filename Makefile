@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test wheel-test test-deploy lint format docs bench evaluate contract lock clean
+.PHONY: help env run test wheel-test test-deploy test-hard lint lint-workflows format docs system-packages bench bench-report evaluate dashboards contract lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,19 @@ wheel-test: env  ## Build the wheel, install it into a fresh environment and run
 test-deploy: env  ## Run what is deployed beside the platform: Prometheus, Alertmanager
 	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
+test-hard: env  ## What takes long: the kill tests at fifty points, and ten minutes of fuzzing with bounds checks
+	LOSTARK_KILLS=50 $(BIN)/python -m pytest tests/integration/test_kill_dash_nine.py
+	FUZZ_S=600 NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/build/numba $(BIN)/python -m pytest \
+	  tests/pure/core/test_skill_scan.py -k fuzzer
+
+system-packages:  ## Debian packages that tests use: a browser with Korean fonts, Prometheus; as root or with sudo
+	.ci/install-system-packages
+
+lint-workflows: env  ## Schema and security of the GitHub workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --no-progress .github
+
 lint: env  ## Ruff, the import contracts, dead code and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -77,8 +90,16 @@ bench: env  ## Run each benchmark in turn
 	@for file in tests/benchmarks/bench_*.py; do \
 	  echo "== $$file"; PYTHONPATH=. $(BIN)/python "$$file" $(ARGS) || exit 1; done
 
+bench-report: SHELL := /bin/bash -o pipefail
+bench-report: env  ## The same, kept in build/benchmarks.txt
+	@mkdir -p build
+	@$(MAKE) --no-print-directory bench | tee build/benchmarks.txt
+
 evaluate: env  ## Print the model's figures on the shared real player table; ARGS may name another
 	@$(BIN)/python -m lostark_ml.evaluate $(ARGS)
+
+dashboards: env  ## Write the Grafana dashboards from deploy/grafana/generate.py
+	$(BIN)/python deploy/grafana/generate.py
 
 contract: env  ## Write docs/battle-log-api.json from the routes
 	$(BIN)/python -m lostark_simulator.mock_server.contract > docs/battle-log-api.json

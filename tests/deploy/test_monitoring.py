@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,9 @@ import pytest
 import yaml
 
 from lostark_assets.settings import project_root
+from lostark_simulator.season import SeasonConfig, generate_fights
+from lostark_simulator.upload_json import write_upload_json
+from tests.pure.test_prometheus import GENERATOR
 
 DEPLOY = project_root() / "deploy"
 _LOSTARK = "from lostark_platform.cli.app import app; app()"
@@ -36,6 +40,13 @@ pytestmark = [
         reason="needs the programs prometheus and prometheus-alertmanager",
     ),
 ]
+
+
+def make_log() -> bytes:
+    config = SeasonConfig(encounters=1, seed=5, days=1, hits_per_player=20, dirt=False)
+    [fight, *_] = generate_fights(config)
+    with tempfile.TemporaryDirectory() as folder:
+        return write_upload_json(Path(folder) / "fight.json", fight).read_bytes()
 
 
 def free_port() -> int:
@@ -207,3 +218,32 @@ def test_trouble_reaches_the_webhook_and_so_does_its_end(monitored, ports, webho
     # The supervisor starts it again.
     wait_for(lambda: webhook.alerts("TargetDown", "resolved", job="platform"))
     assert query(ports, "count(lostark_exporter_part_up == 1)")[0]["value"][1] == "7"
+
+
+def test_every_panel_of_every_dashboard_has_data(monitored, ports) -> None:
+    wait_for(lambda: len(query(ports, "up == 1")) == 3)
+    # A fight on its page, answers of the API, and rates of both.
+    api = f"http://127.0.0.1:{ports['api']}"
+    upload = httpx.post(
+        f"{api}/v1/battle-logs?name=fight.json", content=make_log(), trust_env=False, timeout=30
+    )
+    assert upload.status_code == 202, upload.text
+    wait_for(lambda: httpx.get(f"{api}/v1/fights", trust_env=False).json()["fights"])
+    missing = {
+        (dashboard.title, panel.title, legend): expression
+        for dashboard in GENERATOR.DASHBOARDS
+        for panel in dashboard.panels
+        if not panel.empty_when
+        for legend, expression in panel.queries.items()
+    }
+
+    def is_complete() -> bool:
+        httpx.get(f"{api}/v1/gates", trust_env=False)
+        for key in [key for key, expression in missing.items() if query(ports, expression)]:
+            del missing[key]
+        return not missing
+
+    try:
+        wait_for(is_complete, 150)
+    except AssertionError:
+        pytest.fail(f"no data: {sorted(missing)}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,57 @@ def test_a_consequence_is_silenced_by_a_cause_that_exists():
         assert set(re.findall(r'"(.*)"', target)[0].split("|")) <= names
     receivers = {one["name"] for one in config["receivers"]}
     assert {route["receiver"] for route in config["route"]["routes"]} <= receivers
+
+
+# Dashboards ------------------------------------------------------------------------------------------
+
+
+def load_generator() -> Any:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "deploy/grafana/generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATOR = load_generator()
+
+
+def test_the_dashboards_are_those_that_the_generator_writes():
+    written = {
+        path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "deploy/grafana/dashboards").iterdir()
+    }
+    assert written == {one.uid: GENERATOR.render(one) for one in GENERATOR.DASHBOARDS}, "make dashboards"
+
+
+@pytest.mark.parametrize("dashboard", GENERATOR.DASHBOARDS, ids=lambda one: one.uid)
+def test_a_panel_says_what_it_shows_and_names_metrics_that_exist(dashboard):
+    known = documented() | {rule["record"] for rule in rules("record")}
+    for panel in dashboard.panels:
+        assert panel.about
+        for query in panel.queries.values():
+            for name in _METRIC.findall(re.sub(r"lostark:[\w:]+", "", query)):
+                short = next((name.removesuffix(end) for end in _SUFFIXES if name.endswith(end)), name)
+                assert {name, short} & known, name
+            assert set(re.findall(r"lostark:[\w:]+", query)) <= known
+
+
+def test_panels_fill_rows_and_never_overlap():
+    for dashboard in GENERATOR.DASHBOARDS:
+        places = [panel["gridPos"] for panel in GENERATOR.build_dashboard(dashboard)["panels"]]
+        cells = [
+            (x, y)
+            for place in places
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        ]
+        assert len(cells) == len(set(cells)), dashboard.title
+        assert max(x for x, _ in cells) < 24
+
+
+# Prometheus' own tool ----------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool, of the package prometheus")
