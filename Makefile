@@ -50,12 +50,12 @@ run: env  ## Start the platform (stop with Ctrl-C); ARGS are handed to `lostark 
 	@exec $(BIN)/lostark up $(ARGS)
 
 test: env lint  ## Lint, check the import contracts and run the tests; ARGS are handed to pytest
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/deploy $(ARGS)
 
 wheel-test: env  ## Build the wheel, install it into a fresh environment and run the platform from it
 	$(BIN)/python -m pytest tests/wheel $(ARGS)
 
-test-deploy: env  ## Run what is deployed beside the platform: Prometheus, Alertmanager
+test-deploy: env  ## Watch a running platform with a real Prometheus and Alertmanager (not part of `test`: minutes)
 	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
 test-hard: env  ## What takes long: the kill tests at fifty points, and ten minutes of fuzzing with bounds checks
