@@ -109,7 +109,7 @@ def _copy_version(files: pa_fs.FileSystem, target: Path, root: Path) -> tuple[in
     copied = []
     for path in sorted(wanted):
         try:
-            with files.open_input_stream(path) as source:
+            with files.open_input_stream(path, compression=None) as source:
                 copied.append(copy_file(source, target / path, root))
         except FileNotFoundError:
             continue

@@ -108,6 +108,8 @@ def _upload_table(source: Path, lake: Lake, name: str) -> None:
         to = path.relative_to(source).as_posix()
         # Also of the table itself, which has no folder yet.
         files.create_dir(to.rpartition("/")[0] or ".", recursive=True)
-        with path.open("rb") as block_source, files.open_output_stream(to) as sink:
-            while block := block_source.read(_BLOCK_BYTES):
+        # Buffered, since delta-rs's streams take no Arrow buffers, which unbuffered writes hand on.
+        stream = files.open_output_stream(to, compression=None, buffer_size=2 * _BLOCK_BYTES)
+        with path.open("rb") as file, stream as sink:
+            while block := file.read(_BLOCK_BYTES):
                 sink.write(block)

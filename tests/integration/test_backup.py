@@ -33,7 +33,7 @@ from lostark_platform.backup import files as backup_files
 from lostark_platform.backup.files import copy_table
 from lostark_platform.backup.make import make_backup
 from lostark_platform.backup.manifest import MANIFEST, read_manifest
-from lostark_platform.backup.restore import restore_backup
+from lostark_platform.backup.restore import _upload_table, restore_backup
 from lostark_platform.cli.ingest import ingest_paths
 from lostark_platform.config import RESTORING_FILE
 from lostark_platform.services.fight_days import hold_home
@@ -323,3 +323,20 @@ def test_the_ledger_is_copied_while_it_is_written(platform, tmp_path) -> None:
     with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         assert copy.execute("SELECT source FROM cursors ORDER BY source").fetchall() == [("demo",)]
     assert copied.bytes == (tmp_path / "copy.db").stat().st_size
+
+
+def test_a_lake_behind_a_url_is_copied_and_restored_through_its_object_store(platform, tmp_path) -> None:
+    elsewhere = Lake(f"file://{tmp_path / 'elsewhere'}")
+    name = "core_players"
+    version, _ = copy_table(open_lake(platform).open_files(name), tmp_path / "first" / name, tmp_path)
+    _upload_table(tmp_path / "first" / name, elsewhere, name)
+    again, copied = copy_table(elsewhere.open_files(name), tmp_path / "second" / name, tmp_path)
+
+    assert elsewhere.version(name) == again == version
+    expected = read_tables(open_lake(platform), {name: version})
+    assert read_tables(elsewhere, {name: version}) == expected
+    assert {one.path.split("/", 1)[1] for one in copied} == {
+        path.relative_to(tmp_path / "first").as_posix()
+        for path in (tmp_path / "first").rglob("*")
+        if path.is_file()
+    }
