@@ -26,8 +26,8 @@ PROBE_KIND = "peek"
 success after them."""
 MAX_BACKOFF_S = 120.0
 SERVICE_INTERVAL_S = 30.0
-"""How often a service without new logs is probed; folders are probed at every poll. At one fight in 15 s
-half the time would double the runs, and with them the cost."""
+"""How often a service without new logs is probed, and at most collected; folders are at every poll. At one
+fight in 15 s half the time would double the runs, and with them the cost."""
 _MAX_CONCURRENT_PROBES = 8
 Prober = Callable[[Origin, Settings], Probe]
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from lostark_assets.automation.collection import PollResult, SourceFailure, poll_sources
+from lostark_assets.automation.collection import SERVICE_INTERVAL_S, PollResult, SourceFailure, poll_sources
 from lostark_assets.automation.decisions import (
     RequestMemory,
     apply_outcomes,
@@ -66,11 +66,12 @@ log = get_logger()
 
 @dataclass(frozen=True)
 class CollectCursor:
-    """State of ``new_battle_logs`` between ticks."""
+    """State of ``new_battle_logs`` between ticks. ``requested``: when each service was, epoch seconds."""
 
     memory: RequestMemory
     failures: dict[str, SourceFailure] = field(default_factory=dict)
     quiet: dict[str, float] = field(default_factory=dict)
+    requested: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,18 +126,25 @@ def _new_battle_logs(clock: Clock) -> dg.SensorDefinition:
         if not due and not memory.attempts:
             return tick_result(
                 context,
-                CollectCursor(memory, found.failures, found.quiet),
+                CollectCursor(memory, found.failures, found.quiet, cursor.requested),
                 _describe(found, "no new battle logs"),
             )
         memory = update_memory(context.instance, memory, due, now)
         busy = sources_in_progress(in_progress(context.instance, INGEST_JOB))
         plan = plan_work(memory, due, now, busy=busy, tries=None, max_s=COLLECT_MAX_BACKOFF_S)
+        # A service that grows steadily would else have a run for each of its logs.
+        recent = {name: at for name, at in cursor.requested.items() if now - at < SERVICE_INTERVAL_S}
+        ready = [source for source in plan.ready if source not in recent]
         requests = []
-        for group, sources in _group_sources(plan.ready, settings).items():
+        for group, sources in _group_sources(ready, settings).items():
             requests.append(_ingest_request(memory.next_request(), group, sources))
             memory = memory.with_request(due, sources)
-        cursor = CollectCursor(memory, found.failures, found.quiet)
-        return tick_result(context, cursor, _describe(found, describe_plan(plan)), requests)
+        requested = recent | dict.fromkeys(_get_services(settings) & set(ready), now)
+        cursor = CollectCursor(memory, found.failures, found.quiet, requested)
+        reason = describe_plan(replace(plan, ready=ready))
+        if held := sorted(set(plan.ready) - set(ready)):
+            reason += f"; collected less than {SERVICE_INTERVAL_S:g} s ago: {', '.join(held)}"
+        return tick_result(context, cursor, _describe(found, reason), requests)
 
     return new_battle_logs
 
@@ -148,12 +156,16 @@ def _pending_uploads(settings: Settings) -> dict[str, str]:
 
 def _group_sources(ready: Iterable[str], settings: Settings) -> dict[str, list[str]]:
     """The sources of each run: uploads and every service have their own, so that none waits for another."""
-    services = {o.name for o in watched_origins(settings) if isinstance(o, ServiceOrigin)}
+    services = _get_services(settings)
     groups: dict[str, list[str]] = {}
     for source in ready:
         own = "uploads" if source == UPLOADS else f"ingest {source}" if source in services else "ingest"
         groups.setdefault(own, []).append(source)
     return groups
+
+
+def _get_services(settings: Settings) -> set[str]:
+    return {o.name for o in watched_origins(settings) if isinstance(o, ServiceOrigin)}
 
 
 def _ingest_request(run_key: str, group: str, sources: list[str]) -> dg.RunRequest:

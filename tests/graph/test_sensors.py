@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lostark_assets.automation.collection import PollResult
+from lostark_assets.automation.collection import SERVICE_INTERVAL_S, PollResult
 from lostark_assets.automation.decisions import MAX_TRIES
 from lostark_assets.automation.requests import INGEST_JOB, op_name, run_config, uploads_run
 from lostark_assets.core import pipeline
@@ -349,6 +349,25 @@ def test_news_are_collected_once_and_only_where_they_are(
         season.grow(1)
         [request] = platform.tick("new_battle_logs").run_requests
         assert request.run_key != first.run_requests[0].run_key
+
+
+def test_a_service_that_grows_steadily_is_collected_every_half_minute(
+    tmp_path: Path, service: tuple[str, GrowingSeason]
+) -> None:
+    url, season = service
+    with dg.DagsterInstance.local_temp() as instance:
+        platform = collecting(tmp_path, instance, f"one={url}")
+        requested_at = platform.now
+        [first] = platform.tick("new_battle_logs").run_requests
+        assert platform.run(INGEST_JOB, first).success
+        season.grow(1)
+        platform.now = requested_at + SERVICE_INTERVAL_S - 1
+        early = platform.tick("new_battle_logs")
+        platform.now = requested_at + SERVICE_INTERVAL_S
+
+        assert early.run_requests == []
+        assert "collected less than 30 s ago: one" in early.skip_message
+        assert len(platform.tick("new_battle_logs").run_requests) == 1
 
 
 def test_a_file_that_is_dropped_into_a_watched_folder_is_collected(tmp_path: Path) -> None:
