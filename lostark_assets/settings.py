@@ -224,6 +224,7 @@ class Settings(BaseSettings):
     )
     upload_max_bytes: ByteSize = Field(ByteSize(512 * MIB), gt=0, description="limit of one upload")
     uploads_per_minute: int = Field(30, ge=1, description="uploads without a key, of all clients together")
+
     metrics_host: str = Field("127.0.0.1", description="address that the metrics of the platform listen on")
     metrics_port: int = Field(
         9464, ge=1, le=65535, description="port of the metrics; `lostark up` takes the next free one"
@@ -303,12 +304,12 @@ class Settings(BaseSettings):
     @property
     def api_url(self) -> str:
         """Address of the API for a browser on this machine."""
-        return _local_url(self.api_host, self.api_port)
+        return local_url(self.api_host, self.api_port)
 
     @property
     def metrics_url(self) -> str:
         """Address of the platform's metrics for a browser on this machine."""
-        return f"{_local_url(self.metrics_host, self.metrics_port)}/metrics"
+        return f"{local_url(self.metrics_host, self.metrics_port)}/metrics"
 
     @property
     def postgres_dir(self) -> Path:
@@ -316,7 +317,8 @@ class Settings(BaseSettings):
         return self.home / "postgres"
 
 
-def _local_url(host: str, port: int) -> str:
+def local_url(host: str, port: int) -> str:
+    """Address, for a browser on this machine, of what listens at ``host`` and ``port``."""
     every = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     return f"http://{'127.0.0.1' if host in every else host}:{port}"
 

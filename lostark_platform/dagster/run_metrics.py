@@ -1,15 +1,17 @@
 """Metrics of Dagster's runs, queue, sensors and asset checks, from its event log."""
 
+import math
 from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from prometheus_client.core import Metric
 
 from lostark_assets.dagster.runs import in_progress
-from lostark_platform.dagster.run_observations import ticking
-from lostark_platform.metrics.families import Durations, counter, gauge, single
+from lostark_platform.alerts.observations import Ticking
+from lostark_platform.dagster.run_observations import OVERLAP, records_since, ticking, to_utc
+from lostark_platform.metrics.families import Durations, counter, gauge, gauges, single
 
 _ENDED = {
     DagsterRunStatus.SUCCESS: "succeeded",
@@ -18,8 +20,8 @@ _ENDED = {
 }
 _QUEUED = (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED)
 _SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
-_OVERLAP = timedelta(seconds=5)
-_MAX_RUNS = 200
+_CHECKED_RUNS = 200
+"""Runs whose checks are read at first."""
 _MAX_CHECKS = 500
 _AD_HOC = "(assets)"
 
@@ -35,7 +37,9 @@ class RunMetrics:
         self._seconds = Durations(_SECONDS)
         self._checks: dict[tuple[str, ...], float] = {}
         self._evaluated: Counter[tuple[str, ...]] = Counter()
-        for record in reversed(instance.get_run_records(RunsFilter(statuses=list(_ENDED)), limit=_MAX_RUNS)):
+        for record in reversed(
+            instance.get_run_records(RunsFilter(statuses=list(_ENDED)), limit=_CHECKED_RUNS)
+        ):
             self._take(record)
 
     def read(self, _now: float) -> Iterator[Metric]:
@@ -60,26 +64,18 @@ class RunMetrics:
 
     def _follow(self) -> None:
         """Take in the runs that ended since the last time, oldest first."""
-        while True:
-            # Records are written shortly after their timestamp: the last seconds are read twice.
-            limit = _MAX_RUNS + len(self._seen)
-            records = self._instance.get_run_records(
-                RunsFilter(statuses=list(_ENDED), updated_after=self._until - _OVERLAP),
-                limit=limit,
-                order_by="update_timestamp",
-                ascending=True,
-            )
-            new = [record for record in records if record.dagster_run.run_id not in self._seen]
-            for record in new:
-                self._take(record)
-            self._until = max([self._until, *(_utc(record.update_timestamp) for record in records)])
-            if len(records) < limit:
-                break
-        edge = self._until - 2 * _OVERLAP
+        is_caught_up = False
+        while not is_caught_up:
+            records, is_caught_up = records_since(self._instance, list(_ENDED), self._until, self._seen)
+            for record in records:
+                if record.dagster_run.run_id not in self._seen:
+                    self._take(record)
+            self._until = max([self._until, *(to_utc(record.update_timestamp) for record in records)])
+        edge = self._until - 2 * OVERLAP
         self._seen = {run_id: at for run_id, at in self._seen.items() if at >= edge}
 
     def _take(self, record: RunRecord) -> None:
-        run, updated_at = record.dagster_run, _utc(record.update_timestamp)
+        run, updated_at = record.dagster_run, to_utc(record.update_timestamp)
         self._seen[run.run_id] = updated_at
         is_new = updated_at >= self._started_at
         if is_new:
@@ -117,32 +113,25 @@ class RunMetrics:
         yield single(
             "lostark_runs_oldest_queued_timestamp_seconds",
             "Since when the oldest of them waits.",
-            min((_utc(record.create_timestamp) for record in waiting), default=None),
+            min((to_utc(record.create_timestamp) for record in waiting), default=None),
         )
 
     def _read_sensors(self) -> Iterator[Metric]:
-        sensors = [one for one in ticking(self._instance, None) if one.last_tick_at is not None]
-        described = {
-            "interval_seconds": "How often a sensor or schedule ticks at least.",
-            "last_tick_timestamp_seconds": "When it last ticked.",
-            "failures_in_a_row": "Ticks that failed since the last one that did not.",
+        described: dict[str, tuple[str, Callable[[Ticking], float]]] = {
+            "interval_seconds": ("How often a sensor or schedule ticks at least.", lambda one: one.every_s),
+            "last_tick_timestamp_seconds": (
+                "When it last ticked.",
+                lambda one: one.last_tick_at.timestamp() if one.last_tick_at else math.nan,
+            ),
+            "failures_in_a_row": (
+                "Ticks that failed since the last one that did not.",
+                lambda one: one.failures_in_a_row,
+            ),
         }
-        for name, description in described.items():
-            values = {
-                (one.name,): {
-                    "interval_seconds": one.every_s,
-                    "last_tick_timestamp_seconds": one.last_tick_at.timestamp() if one.last_tick_at else 0.0,
-                    "failures_in_a_row": float(one.failures_in_a_row),
-                }[name]
-                for one in sensors
-            }
-            yield gauge(f"lostark_sensor_{name}", description, ["sensor"], values)
+        found = {(one.name,): one for one in ticking(self._instance, None) if one.last_tick_at is not None}
+        yield from gauges("lostark_sensor_", ["sensor"], described, found)
 
 
 def _get_job(name: str) -> str:
     """The job's name; runs of single assets, whose names are made up, are one."""
     return _AD_HOC if name.startswith("__") else name
-
-
-def _utc(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

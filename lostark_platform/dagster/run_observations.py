@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ from lostark_platform.alerts.observations import FinishedRun, Queue, StepTime, T
 
 FIRST_LOOKBACK = timedelta(days=7)
 _MAX_RUNS = 200
-_OVERLAP = timedelta(seconds=5)
+OVERLAP = timedelta(seconds=5)
 _MAX_EVENTS = 20
 _MAX_CAUSE_DEPTH = 10
 _TICKS_READ = 3
@@ -55,6 +55,24 @@ class Ended:
     is_caught_up: bool
 
 
+def records_since(
+    instance: DagsterInstance, statuses: Sequence[DagsterRunStatus], until: datetime, seen: Collection[str]
+) -> tuple[list[RunRecord], bool]:
+    """Runs that ended since ``until``, oldest first, and whether these are all.
+
+    Records are written shortly after their timestamp, so the last seconds are read twice: a caller skips the
+    runs that it has ``seen`` in two ``OVERLAP``.
+    """
+    limit = _MAX_RUNS + len(seen)
+    records = instance.get_run_records(
+        RunsFilter(statuses=list(statuses), updated_after=until - OVERLAP),
+        limit=limit,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    return list(records), len(records) < limit
+
+
 def ended_runs(
     instance: DagsterInstance,
     until: datetime | None,
@@ -64,13 +82,7 @@ def ended_runs(
 ) -> Ended:
     """The runs that ended after ``until``, without ``seen``; the first time those of a week."""
     start = until or now - FIRST_LOOKBACK
-    # Records are written shortly after their timestamp: the last seconds are read twice.
-    records = instance.get_run_records(
-        RunsFilter(statuses=_ENDED, updated_after=start - _OVERLAP),
-        limit=_MAX_RUNS,
-        order_by="update_timestamp",
-        ascending=True,
-    )
+    records, is_caught_up = records_since(instance, _ENDED, start, seen)
     new = [record for record in records if record.dagster_run.run_id not in seen]
     runs, steps = [], []
     for record in new:
@@ -78,13 +90,13 @@ def ended_runs(
         runs.append(run)
         if run.succeeded:
             steps.extend(_step_times(instance, record.dagster_run, collections))
-    newest = max((_utc(record.update_timestamp) for record in records), default=start)
+    newest = max((to_utc(record.update_timestamp) for record in records), default=start)
     recent = tuple(
         record.dagster_run.run_id
         for record in records
-        if _utc(record.update_timestamp) >= newest - 2 * _OVERLAP
+        if to_utc(record.update_timestamp) >= newest - 2 * OVERLAP
     )
-    return Ended(runs, steps, max(newest, start), recent or tuple(seen), len(records) < _MAX_RUNS)
+    return Ended(runs, steps, max(newest, start), recent or tuple(seen), is_caught_up)
 
 
 def running_steps(instance: DagsterInstance, now: datetime) -> list[StepTime]:
@@ -111,7 +123,7 @@ def queue(instance: DagsterInstance) -> Queue:
     oldest = instance.get_run_records(RunsFilter(statuses=_WAITING), limit=1, ascending=True)
     return Queue(
         waiting,
-        _utc(oldest[0].create_timestamp) if oldest else None,
+        to_utc(oldest[0].create_timestamp) if oldest else None,
         instance.get_runs_count(RunsFilter(statuses=_IN_PROGRESS)),
     )
 
@@ -174,8 +186,8 @@ def _finished(instance: DagsterInstance, record: RunRecord) -> FinishedRun:
         job=_job_name(run),
         first=first,
         last=last,
-        started_at=_instant(record.start_time) or _utc(record.create_timestamp),
-        ended_at=_instant(record.end_time) or _utc(record.update_timestamp),
+        started_at=_instant(record.start_time) or to_utc(record.create_timestamp),
+        ended_at=_instant(record.end_time) or to_utc(record.update_timestamp),
         succeeded=succeeded,
         step=step,
         error=redacted(error),
@@ -283,5 +295,6 @@ def _instant(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _utc(at: datetime) -> datetime:
+def to_utc(at: datetime) -> datetime:
+    """An instant of Dagster's records, some of which have no zone."""
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

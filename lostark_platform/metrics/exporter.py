@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from lostark_assets.observability.logs import get_logger, redacted
+from lostark_platform.metrics.families import counter, gauge
 
 log = get_logger()
 
@@ -71,21 +72,20 @@ class Exporter(Collector):
         """All metrics, and how the exporter itself is."""
         for part in self._parts:
             yield from self._metrics.get(part.name, ())
-        up = GaugeMetricFamily(
-            "lostark_exporter_part_up", "1 if the last reading of this part worked.", labels=["part"]
+        up = {(part.name,): float(part.name in self._metrics) for part in self._parts}
+        yield gauge("lostark_exporter_part_up", "1 if the last reading of this part worked.", ["part"], up)
+        yield gauge(
+            "lostark_exporter_part_timestamp_seconds",
+            "When this part was last read.",
+            ["part"],
+            {(name,): at for name, at in dict(self._read_at).items()},
         )
-        read_at = GaugeMetricFamily(
-            "lostark_exporter_part_timestamp_seconds", "When this part was last read.", labels=["part"]
+        yield counter(
+            "lostark_exporter_part_failures",
+            "Readings of this part that failed.",
+            ["part"],
+            {(name,): count for name, count in self._failures.items()},
         )
-        failures = CounterMetricFamily(
-            "lostark_exporter_part_failures", "Readings of this part that failed.", labels=["part"]
-        )
-        for part in self._parts:
-            up.add_metric([part.name], float(part.name in self._metrics))
-            failures.add_metric([part.name], self._failures[part.name])
-            if part.name in self._read_at:
-                read_at.add_metric([part.name], self._read_at[part.name])
-        yield from (up, read_at, failures)
 
 
 def serve(exporter: Exporter, host: str, port: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+Item = TypeVar("Item")
 Values = Mapping[Any, float]
 """Sample values by their tuple of label values."""
 
@@ -34,6 +35,20 @@ def counter(name: str, description: str, labels: Sequence[str], values: Values) 
     for key, value in values.items():
         family.add_metric(key, value)
     return family
+
+
+def gauges(
+    prefix: str,
+    labels: Sequence[str],
+    described: Mapping[str, tuple[str, Callable[[Item], float]]],
+    items: Mapping[Any, Item],
+) -> Iterator[GaugeMetricFamily]:
+    """One gauge per figure of ``items``, which stand by their tuple of label values.
+
+    ``described``: what follows ``prefix`` in its name, to its description and how an item gives it.
+    """
+    for name, (description, get) in described.items():
+        yield gauge(f"{prefix}{name}", description, labels, {key: get(item) for key, item in items.items()})
 
 
 class Durations:

@@ -16,7 +16,7 @@ from lostark_assets.lake.tables import Lake
 from lostark_ml.monitoring.weekly import OVERALL
 from lostark_ml.registry.aliases import find_champion, read_history
 from lostark_ml.registry.names import CHAMPION, DPS_MODEL
-from lostark_platform.metrics.families import counter, gauge, single
+from lostark_platform.metrics.families import counter, gauge, gauges, single
 
 
 class _TableState(NamedTuple):
@@ -78,9 +78,8 @@ class LakeMetrics:
             "version": ("Its newest version.", lambda state: state.version),
             "written_timestamp_seconds": ("When that was written.", lambda state: state.written_at),
         }
-        for name, (description, get) in described.items():
-            values = {(table, table.split("_", 1)[0]): get(state) for table, state in self._tables.items()}
-            yield gauge(f"lostark_table_{name}", description, ["table", "layer"], values)
+        states = {(name, name.split("_", 1)[0]): state for name, state in self._tables.items()}
+        yield from gauges("lostark_table_", ["table", "layer"], described, states)
 
     def _read_quarantine(self) -> Iterator[Metric]:
         rows = self._lake.read(CORE_QUARANTINE.name, columns=["reason_code", "scope"])

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import psutil
 from prometheus_client.core import Metric
 
 from lostark_assets.settings import Settings
+from lostark_platform.alerts.observations import Disk
 from lostark_platform.alerts.observe import read_disks
 from lostark_platform.alerts.problems import KINDS
 from lostark_platform.alerts.store import memory_path, peek
 from lostark_platform.config import SERVICES_FILE
-from lostark_platform.metrics.families import counter, gauge, single
+from lostark_platform.metrics.families import counter, gauge, gauges, single
+from lostark_platform.processes import find_process
 
 
 class _Usage(NamedTuple):
@@ -44,10 +46,12 @@ def read_problems(settings: Settings) -> Iterator[Metric]:
 
 def read_disk_space(settings: Settings) -> Iterator[Metric]:
     """Free and total bytes of the disks of data folder and lake."""
-    disks = read_disks(settings)
-    for name, description in (("free", "Free bytes of a disk."), ("total", "Size of a disk.")):
-        values = {(disk.name,): float(getattr(disk, f"{name}_bytes")) for disk in disks}
-        yield gauge(f"lostark_disk_{name}_bytes", description, ["disk"], values)
+    described: dict[str, tuple[str, Callable[[Disk], float]]] = {
+        "free_bytes": ("Free bytes of a disk.", lambda disk: disk.free_bytes),
+        "total_bytes": ("Size of a disk.", lambda disk: disk.total_bytes),
+    }
+    disks = {(disk.name,): disk for disk in read_disks(settings)}
+    yield from gauges("lostark_disk_", ["disk"], described, disks)
 
 
 def read_services(settings: Settings) -> Iterator[Metric]:
@@ -70,30 +74,24 @@ def read_services(settings: Settings) -> Iterator[Metric]:
         ["service"],
         {(name,): usage.cpu_s for name, usage in running.items()},
     )
-    yield gauge(
-        "lostark_service_resident_bytes",
-        "Memory of the service and its processes; shared pages count in each.",
-        ["service"],
-        {(name,): usage.resident_bytes for name, usage in running.items()},
-    )
-    yield gauge(
-        "lostark_service_processes",
-        "Number of its processes.",
-        ["service"],
-        {(name,): usage.processes for name, usage in running.items()},
-    )
-    yield gauge(
-        "lostark_service_started_timestamp_seconds",
-        "When its process was started.",
-        ["service"],
-        {(name,): usage.started_at for name, usage in running.items()},
-    )
+    described: dict[str, tuple[str, Callable[[_Usage], float]]] = {
+        "resident_bytes": (
+            "Memory of the service and its processes; shared pages count in each.",
+            lambda usage: usage.resident_bytes,
+        ),
+        "processes": ("Number of its processes.", lambda usage: usage.processes),
+        "started_timestamp_seconds": ("When its process was started.", lambda usage: usage.started_at),
+    }
+    usages = {(name,): usage for name, usage in running.items()}
+    yield from gauges("lostark_service_", ["service"], described, usages)
 
 
 def _measure(pid: int, created_at: float) -> _Usage | None:
+    leader = find_process(pid, created_at)
+    if leader is None:
+        return None
     try:
-        leader = psutil.Process(pid)
-        if abs(leader.create_time() - created_at) > 1 or leader.status() == psutil.STATUS_ZOMBIE:
+        if leader.status() == psutil.STATUS_ZOMBIE:
             return None
         cpu_s = resident = count = 0.0
         for process in [leader, *leader.children(recursive=True)]:

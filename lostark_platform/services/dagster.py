@@ -23,7 +23,7 @@ import yaml
 
 from lostark_assets.automation.requests import LAUNCH, PUBLISH_VERSION, launch_params
 from lostark_assets.errors import PermanentError, TransientError
-from lostark_assets.settings import Settings, project_root
+from lostark_assets.settings import Settings, local_url, project_root
 from lostark_platform.config import WORKSPACE_YAML
 from lostark_platform.services.supervisor import DIRECT, Service
 
@@ -87,8 +87,7 @@ class DagsterUi:
     @property
     def url(self) -> str:
         """Address for a browser on this machine."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
-        return f"http://{host}:{self.port}"
+        return local_url(self.host, self.port)
 
     def daemons_are_healthy(self) -> bool:
         """Whether every daemon that the instance needs has reported recently."""

@@ -23,6 +23,7 @@ from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.settings import PREFIX, Settings
 from lostark_ml.registry.mlflow_database import MLFLOW_VARIABLES, strip_password, tracking_uri
 from lostark_platform.config import DAGSTER_YAML
+from lostark_platform.processes import find_process
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -169,6 +170,6 @@ def _is_alive(tag: str | None) -> bool:
         return True
     pid, _, created = tag.partition(":")
     try:
-        return abs(psutil.Process(int(pid)).create_time() - float(created)) < 1
-    except (psutil.NoSuchProcess, ValueError):
+        return find_process(int(pid), float(created)) is not None
+    except ValueError:
         return False

@@ -6,11 +6,10 @@ The mock server is one more supervised process, configured by the settings that 
 from __future__ import annotations
 
 import os
-import sys
 
 from lostark_assets.settings import PREFIX, Settings, project_root
 from lostark_assets.sources.configured import DEMO_SOURCE, has_sources
-from lostark_platform.services.supervisor import Service, responds
+from lostark_platform.services.supervisor import LOSTARK, Service, responds
 from lostark_simulator.mock_server.config import CONTROL_PREFIX, DEMO_OPEN_API_KEY, OPEN_API_PREFIX
 
 MOCK_SERVER = "mock-server"
@@ -44,10 +43,9 @@ def demo_variables(settings: Settings, port: int) -> dict[str, str]:
 
 def mock_server_service(settings: Settings, port: int) -> Service:
     """The mock server as an expendable service."""
-    command = [sys.executable, "-c", "from lostark_platform.cli.app import app; app()", "simulate", "serve"]
     return Service(
         MOCK_SERVER,
-        [*command, "--port", str(port), *_SEASON],
+        [*LOSTARK, "simulate", "serve", "--port", str(port), *_SEASON],
         env={f"{PREFIX}HOME": str(settings.home)},
         cwd=project_root(),
         ready=lambda: responds(f"http://{_HOST}:{port}{CONTROL_PREFIX}"),

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-
 from lostark_assets.settings import PREFIX, Settings, project_root
-from lostark_platform.services.supervisor import Service, responds
+from lostark_platform.services.supervisor import LOSTARK, Service, responds
 
 METRICS = "metrics"
-_COMMAND = "from lostark_platform.cli.app import app; app()"
 
 
 def metrics_service(settings: Settings, variables: dict[str, str]) -> Service:
     """The exporter; expendable, and no other service waits for it."""
     return Service(
         METRICS,
-        [sys.executable, "-c", _COMMAND, METRICS],
+        [*LOSTARK, METRICS],
         env=variables | {f"{PREFIX}METRICS_PORT": str(settings.metrics_port)},
         cwd=project_root(),
         ready=lambda: responds(settings.metrics_url),

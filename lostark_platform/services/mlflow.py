@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from lostark_assets.settings import PREFIX, Settings, get_settings, project_root
+from lostark_assets.settings import PREFIX, Settings, get_settings, local_url, project_root
 from lostark_ml.registry.mlflow_database import MLFLOW_VARIABLES, prepare_database
 from lostark_platform.services.supervisor import Service, responds
 
@@ -19,11 +19,6 @@ _FIRST_PAGE = "#/models?workflowType=machine_learning"
 """MLflow's UI opens the pages for language models by default."""
 _NICENESS = 10
 _READY_TIMEOUT_S = 180.0
-
-
-def mlflow_ui_url(host: str, port: int) -> str:
-    """Address for a browser on this machine."""
-    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104 - compared
 
 
 def models_page(url: str) -> str:
@@ -36,7 +31,7 @@ def mlflow_service(settings: Settings, backend: str, port: int) -> Service:
 
     The database URL may hold a password: it is passed in the environment, which only the owner can read.
     """
-    url = mlflow_ui_url(settings.mlflow_host, port)
+    url = local_url(settings.mlflow_host, port)
     command = [sys.executable, "-m", "lostark_platform.services.mlflow"]
     return Service(
         MLFLOW,

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -23,6 +24,7 @@ from types import FrameType
 import psutil
 
 from lostark_platform.config import SERVICES_FILE
+from lostark_platform.processes import find_process
 
 Say = Callable[[str], None]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -34,6 +36,8 @@ _TAIL_LINES = 15
 _MAX_PAUSE_S = 60.0
 _STABLE_AFTER_S = 300.0
 """Uptime after which the earlier deaths of an expendable service no longer count."""
+LOSTARK = (sys.executable, "-c", "from lostark_platform.cli.app import app; app()")
+"""The command line as a child process; ``lostark`` is not on the path where no environment is active."""
 # A proxy of the environment does not apply to services on this machine.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -98,7 +102,7 @@ def stop_orphaned_services(state_dir: Path) -> list[str]:
     except (FileNotFoundError, ValueError):
         return []
     alive = {
-        entry["name"]: entry["pid"] for entry in recorded if _is_process(entry["pid"], entry["created_at"])
+        entry["name"]: entry["pid"] for entry in recorded if find_process(entry["pid"], entry["created_at"])
     }
     members = {member for pid in alive.values() for member in _session(pid)}
     _signal(members, signal.SIGTERM)
@@ -333,13 +337,6 @@ def _is_running(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
-        return False
-
-
-def _is_process(pid: int, created_at: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - created_at) < 1
-    except psutil.NoSuchProcess:
         return False
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from lostark_assets.database.postgres import Databases, embedded_postgres, short_private_dir
 from lostark_assets.errors import LostarkError, SettingsError
-from lostark_assets.settings import PREFIX, Settings
+from lostark_assets.settings import PREFIX, Settings, local_url
 from lostark_ml.registry.mlflow_database import (
     build_missing_address_error,
     starts_own_server,
@@ -36,7 +36,7 @@ from lostark_platform.services.dagster_home import (
 from lostark_platform.services.demo import demo_variables, is_demo, mock_server_service
 from lostark_platform.services.fight_days import hold_home
 from lostark_platform.services.metrics import metrics_service
-from lostark_platform.services.mlflow import mlflow_service, mlflow_ui_url, models_page
+from lostark_platform.services.mlflow import mlflow_service, models_page
 from lostark_platform.services.supervisor import Say, run_services, stop_orphaned_services
 
 ReportData = Callable[[Settings, Say], None]
@@ -96,7 +96,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
                 say(str(build_missing_address_error()))
             elif mlflow_port is not None:
                 services.append(mlflow_service(settings, mlflow, mlflow_port))
-                mlflow = mlflow_ui_url(settings.mlflow_host, mlflow_port)
+                mlflow = local_url(settings.mlflow_host, mlflow_port)
             say(f"starting {', '.join(service.name for service in services)}")
             started_at = datetime.now(UTC)
 

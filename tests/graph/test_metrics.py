@@ -179,7 +179,7 @@ def test_runs_are_counted_once_and_only_those_that_ended_since(instance: dg.Dags
 
 
 def test_more_runs_than_one_page_are_all_counted(instance: dg.DagsterInstance, monkeypatch) -> None:
-    monkeypatch.setattr("lostark_platform.dagster.run_metrics._MAX_RUNS", 2)
+    monkeypatch.setattr("lostark_platform.dagster.run_observations._MAX_RUNS", 2)
     runs = RunMetrics(instance, datetime.now(UTC).timestamp())
     for _ in range(5):
         materialize(instance)
