@@ -126,11 +126,13 @@ class _Collection:
         for found in sources_at(origin, self._settings):
             if found.error is not None:
                 unreadable.append((str(found.path), found.error))
-            elif found.source is not None and (self._wanted is None or found.source.name in self._wanted):
+            elif found.source is None:
+                continue
+            elif self._wanted is None or found.source.name in self._wanted:
                 is_wanted = True
                 self._origins[id(found.source)] = origin
                 yield found.source
-            elif found.source is not None:
+            else:
                 self._fingerprints.pop(origin, None)
         if unreadable and not is_wanted:
             self._fingerprints.pop(origin, None)

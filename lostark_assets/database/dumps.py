@@ -37,13 +37,8 @@ def restore_database(url: str, file: Path) -> None:
     """Fill an empty database from a dump, all of it or nothing.
 
     Raises:
-        PermanentError: ``pg_restore`` failed, or the database has tables.
+        PermanentError: ``pg_restore`` failed, as it does where a table is there already.
     """
-    if (found := count_tables(url)) > 0:
-        raise PermanentError(
-            f"{_show(url)}: expected an empty database, found {found} tables. It was left as it is. Name "
-            "another database, or drop its tables."
-        )
     arguments = ("--no-owner", "--no-acl", "--exit-on-error", "--single-transaction")
     _run(url, "pg_restore", *arguments, f"--dbname={make_url(url).database}", str(file))
 

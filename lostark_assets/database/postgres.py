@@ -51,6 +51,11 @@ class Databases:
     lostark: str = field(repr=False)
     mlflow: str | None = field(repr=False)
 
+    def by_name(self) -> dict[str, str]:
+        """The addresses of those that are there."""
+        urls = {"dagster": self.dagster, "lostark": self.lostark, "mlflow": self.mlflow}
+        return {name: url for name, url in urls.items() if url is not None}
+
 
 @contextmanager
 def embedded_postgres(settings: Settings) -> Iterator[Databases]:

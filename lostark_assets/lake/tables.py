@@ -90,17 +90,13 @@ class Lake(LakeReader):
     def _keep_for_writing(self, name: str, table: DeltaTable) -> None:
         self._written[name] = OpenTable(table, self._newest_commit(name, table.version()))
 
-    def _files(self, name: str) -> pa_fs.FileSystem:
-        """The filesystem for writing the table's files."""
+    def open_files(self, name: str) -> pa_fs.FileSystem:
+        """A filesystem whose root is the table, its log included."""
         local = self._filesystem(name)
         if self.url.startswith("file://"):
             # Unlike other object stores, file:// needs the folder to exist.
             Path(url2pathname(urlsplit(self.table_url(name)).path)).mkdir(parents=True, exist_ok=True)
         return local or pa_fs.PyFileSystem(DeltaStorageHandler(self.table_url(name), self.storage_options))
-
-    def open_files(self, name: str) -> pa_fs.FileSystem:
-        """A filesystem whose root is the table, its log included."""
-        return self._files(name)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -130,7 +126,7 @@ class Lake(LakeReader):
 
         An empty ``replaced`` matches all rows.
         """
-        fs, table = self._files(contract.name), self._for_writing(contract.name)
+        fs, table = self.open_files(contract.name), self._for_writing(contract.name)
         schema = DeltaSchema.from_arrow(build_schema(contract, rows))
         actions: list[AddAction | RemoveAction] = []
         try:
@@ -217,7 +213,7 @@ class Lake(LakeReader):
                     continue
                 if not pc.all(goes).as_py():
                     rest = (shaped(contract, rows) for rows in _rest(fragment, dataset.schema, keys))
-                    yield write_file(self._files(contract.name), contract, at, rest)
+                    yield write_file(self.open_files(contract.name), contract, at, rest)
             now_ms = int(time.time() * 1000)
             # The log's paths are percent-encoded, and an action's path is encoded when it is written.
             yield RemoveAction(unquote(added["path"]), True, now_ms, added["size_bytes"], at)  # noqa: FBT003

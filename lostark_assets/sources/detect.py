@@ -87,13 +87,14 @@ def find_sources(
     unreadable: list[OSError] = []
     files = sorted(walk_files(path, unreadable.append))
     for error in unreadable:
-        yield Found(Path(error.filename or path), error=_unreadable(path, error))
+        culprit = Path(error.filename or path)
+        yield Found(culprit, error=_unreadable(culprit, error))
     for file in files:
         if not file.name.endswith(_SIDE_FILES):
             yield _found(file, arguments, limits, named=False)
 
 
-def walk_files(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+def walk_files(folder: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     """The files of ``folder`` and below that are not hidden; unreadable folders go to ``on_error``."""
     for parent, folders, names in os.walk(folder, onerror=on_error):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -107,7 +107,7 @@ def _files(path: Path) -> Iterator[Path]:
 
     # An unreadable folder is reported by what looks for the sources in it.
     # Shared memory changes with every reader.
-    yield from (file for file in walk_files(path, lambda _error: None) if not file.name.endswith("-shm"))
+    yield from (file for file in walk_files(path) if not file.name.endswith("-shm"))
 
 
 def _fingerprint_key(path: Path) -> str:

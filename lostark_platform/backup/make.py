@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,9 +31,9 @@ from lostark_platform.backup.manifest import (
     Manifest,
     write_manifest,
 )
+from lostark_platform.terminal import Say
 
-Say = Callable[[str], None]
-SQLITE_SUFFIXES = {".db", ".sqlite"}
+_SQLITE_SUFFIXES = {".db", ".sqlite"}
 
 
 def make_backup(settings: Settings, target: Path, say: Say) -> Manifest:
@@ -69,9 +69,7 @@ def make_backup(settings: Settings, target: Path, say: Say) -> Manifest:
             say(f"copying {name}")
             tables[name], copied = copy_table(lake.open_files(name), partial / LAKE / name, partial)
             files += copied
-    manifest = Manifest(
-        FORMAT, package_version(), began_at, datetime.now(UTC), tables, sorted(databases), files
-    )
+    manifest = Manifest(FORMAT, package_version(), began_at, datetime.now(UTC), tables, databases, files)
     write_manifest(partial, manifest)
     partial.rename(target)
     return manifest
@@ -80,7 +78,7 @@ def make_backup(settings: Settings, target: Path, say: Say) -> Manifest:
 def _copy_state(settings: Settings, partial: Path) -> Iterator[CopiedFile]:
     folder = settings.state_dir
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix in SQLITE_SUFFIXES:
+        if path.suffix in _SQLITE_SUFFIXES:
             yield copy_sqlite(path, partial / STATE / path.name, partial)
         elif path.suffix == ".json":
             with path.open("rb") as file:
@@ -89,9 +87,8 @@ def _copy_state(settings: Settings, partial: Path) -> Iterator[CopiedFile]:
 
 def _dump_databases(settings: Settings, folder: Path) -> list[str]:
     folder.mkdir()
-    with embedded_postgres(settings) as found:
-        urls = {"dagster": found.dagster, "lostark": found.lostark, "mlflow": found.mlflow}
+    with embedded_postgres(settings) as databases:
+        urls = databases.by_name()
         for name, url in urls.items():
-            if url is not None:
-                dump_database(url, folder / f"{name}.dump")
-    return [name for name, url in urls.items() if url is not None]
+            dump_database(url, folder / f"{name}.dump")
+    return sorted(urls)

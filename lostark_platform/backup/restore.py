@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 
 from lostark_assets.database.dumps import count_tables, restore_database
@@ -13,8 +13,8 @@ from lostark_assets.settings import Settings
 from lostark_platform.backup.files import find_damage
 from lostark_platform.backup.manifest import DATABASES, LAKE, LANDING, MLFLOW, STATE, Manifest, read_manifest
 from lostark_platform.config import RESTORING_FILE
+from lostark_platform.terminal import Say
 
-Say = Callable[[str], None]
 _HARMLESS = {"logs", "postgres", "postgres.lock", "postgres.users", "up.lock"}
 """What an unused data folder may have: the databases are checked by themselves."""
 _BLOCK_BYTES = 4 << 20
@@ -56,7 +56,8 @@ def restore_backup(settings: Settings, source: Path, say: Say) -> Manifest:
         (STATE, settings.state_dir),
         (MLFLOW, settings.mlflow_artifacts_dir.parent),
     ):
-        _copy_back(source / name, target)
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target, dirs_exist_ok=True)
     for name in manifest.tables:
         say(f"restoring {name}")
         _upload_table(source / LAKE / name, lake, name)
@@ -81,22 +82,13 @@ def _refuse_used(settings: Settings, lake: Lake, manifest: Manifest) -> None:
 
 
 def _get_urls(databases: Databases, manifest: Manifest) -> dict[str, str]:
-    urls = {"dagster": databases.dagster, "lostark": databases.lostark, "mlflow": databases.mlflow}
-    found = {name: url for name, url in urls.items() if url is not None and name in manifest.databases}
+    found = {name: url for name, url in databases.by_name().items() if name in manifest.databases}
     if missing := sorted(set(manifest.databases) - set(found)):
         raise PermanentError(
             f"expected a database for {', '.join(missing)}, found none in the settings. Nothing was "
             "restored. Restore it with pg_restore yourself, or use the embedded PostgreSQL."
         )
     return found
-
-
-def _copy_back(source: Path, target: Path) -> None:
-    for path in sorted(source.rglob("*")) if source.is_dir() else ():
-        if path.is_file():
-            to = target / path.relative_to(source)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            to.write_bytes(path.read_bytes())
 
 
 def _upload_table(source: Path, lake: Lake, name: str) -> None:
@@ -111,5 +103,4 @@ def _upload_table(source: Path, lake: Lake, name: str) -> None:
         # Buffered, since delta-rs's streams take no Arrow buffers, which unbuffered writes hand on.
         stream = files.open_output_stream(to, compression=None, buffer_size=2 * _BLOCK_BYTES)
         with path.open("rb") as file, stream as sink:
-            while block := file.read(_BLOCK_BYTES):
-                sink.write(block)
+            shutil.copyfileobj(file, sink, _BLOCK_BYTES)
