@@ -8,7 +8,7 @@ import uvicorn
 
 from lostark_api.app import create_app
 from lostark_api.services.expected import open_champion_source
-from lostark_assets.marts.publish import marts_url
+from lostark_assets.database.postgres import marts_url
 from lostark_assets.observability.logs import configure_logs
 from lostark_assets.settings import Settings, get_settings
 

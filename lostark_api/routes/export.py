@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from fastapi import APIRouter, Query
+from pyarrow import csv
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from lostark_api.database import Row, Where
 from lostark_api.dependencies import MartsDep
 from lostark_api.http.parameters import ClassFilter, GateFilter, RegionFilter, SpecFilter
-from lostark_api.http.responses import cacheable_response
+from lostark_api.http.responses import cacheable_response, encode_json
 from lostark_api.queries.export import Dataset, export_rows, get_mart
 from lostark_api.routes import PREFIX
 from lostark_assets.marts.tables import Mart
@@ -60,25 +62,26 @@ async def export(
 
 
 def _encode(mart: Mart, rows: list[Row], kind: Format) -> bytes:
+    if kind == "json":
+        return encode_json(rows)
     table = pa.Table.from_pylist(rows, pa.schema(list(mart.columns)))
-    frame: Any = pl.from_arrow(table)
     out = io.BytesIO()
     if kind == "parquet":
-        frame.write_parquet(out)
-    elif kind == "json":
-        frame.write_json(out)
+        pq.write_table(table, out, compression="zstd")
     else:
-        lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
-        flat = frame.with_columns(
-            pl.col(name).list.eval(pl.element().cast(pl.String)).list.join(";") for name in lists
-        )
-        # A spreadsheet would read such a text as a formula.
-        texts = [name for name, dtype in flat.schema.items() if dtype == pl.String]
-        flat.with_columns(
-            pl.when(pl.col(name).str.contains(r"^[=+\-@\t\r]"))
-            .then(pl.concat_str(pl.lit("'"), pl.col(name)))
-            .otherwise(pl.col(name))
-            .alias(name)
-            for name in texts
-        ).write_csv(out)
+        csv.write_csv(pa.table({f.name: _as_csv(table[f.name]) for f in table.schema}), out)
     return out.getvalue()
+
+
+def _as_csv(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """``column`` as spreadsheets read it: instants in ISO 8601, and no text that is taken for a formula."""
+    kind = column.type
+    if pa.types.is_list(kind):
+        texts = [None if one is None else ";".join(map(str, one)) for one in column.to_pylist()]
+        column = pa.chunked_array([pa.array(texts, pa.string())])
+    elif pa.types.is_timestamp(kind):
+        return pc.strftime(pc.cast(column, pa.timestamp("ms", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+    if not pa.types.is_string(column.type):
+        return column
+    is_formula = pc.match_substring_regex(column, r"^[=+\-@\t\r]")
+    return pc.if_else(is_formula, pc.binary_join_element_wise("'", column, ""), column)

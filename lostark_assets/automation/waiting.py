@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pyarrow.compute as pc
 
 from lostark_assets.automation.backlog import Backlog, compute_backlog, follow
+from lostark_assets.database.postgres import marts_url
 from lostark_assets.lake.tables import Lake
 from lostark_assets.ledger import BacklogSample, open_ledger
-from lostark_assets.marts.publish import marts_url, published_among
+from lostark_assets.marts.publish import published_among
 from lostark_assets.settings import Settings
 from lostark_assets.sources.configured import open_landing
 from lostark_assets.sources.protocol import compute_encounter_id

@@ -12,6 +12,7 @@ from lostark_assets.contracts.code_versions import MARTS_VERSION
 from lostark_assets.dagster import pools
 from lostark_assets.dagster.partitions import SINGLE_RUN, get_days
 from lostark_assets.dagster.specs import OWNERS
+from lostark_assets.database.postgres import marts_url
 from lostark_assets.errors import NotFound
 from lostark_assets.lake.tables import Lake
 from lostark_assets.markdown import markdown_table
@@ -20,7 +21,6 @@ from lostark_assets.marts.publish import (
     Publication,
     find_pending,
     lake_rows,
-    marts_url,
     publish,
     published_rows,
 )

@@ -43,9 +43,10 @@ from lostark_assets.dagster.ticks import (
     tick_result,
     update_memory,
 )
+from lostark_assets.database.postgres import marts_url
 from lostark_assets.lake.tables import Lake
 from lostark_assets.marts.names import build_names
-from lostark_assets.marts.publish import find_pending, marts_url
+from lostark_assets.marts.publish import find_pending
 from lostark_assets.marts.tables import DAY_TABLES, WHOLE_MARTS
 from lostark_assets.observability.logs import get_logger
 from lostark_assets.settings import Settings

@@ -77,6 +77,16 @@ def embedded_postgres(settings: Settings) -> Iterator[Databases]:
         )
 
 
+@contextmanager
+def marts_url(settings: Settings) -> Iterator[str]:
+    """The address of the marts' database; an embedded server runs while the context is open."""
+    if settings.postgres_url is not None:
+        yield settings.postgres_url.get_secret_value()
+        return
+    with embedded_postgres(settings) as databases:
+        yield databases.lostark
+
+
 def _url(socket_dir: Path, database: str) -> str:
     url = URL.create(
         "postgresql+psycopg2", username=_SUPERUSER, database=database, query={"host": str(socket_dir)}

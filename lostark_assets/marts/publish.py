@@ -16,7 +16,6 @@ from psycopg import sql
 
 from lostark_assets.contracts.code_versions import MARTS_VERSION
 from lostark_assets.contracts.registry import CONTRACTS
-from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import MACHINE_ERRORS, DatabaseUnavailable, PermanentError
 from lostark_assets.lake.batching import find_culprit_logs, split_batches
 from lostark_assets.lake.tables import Lake
@@ -33,7 +32,6 @@ from lostark_assets.marts.tables import (
     Mart,
 )
 from lostark_assets.observability.logs import report_long_wait
-from lostark_assets.settings import Settings
 
 LOGS_PER_TRANSACTION = 500
 """A longer range takes several transactions: it need not fit into memory, and others publish in between."""
@@ -77,16 +75,6 @@ class PendingChanges:
 
     days: dict[date, str] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
-
-
-@contextmanager
-def marts_url(settings: Settings) -> Iterator[str]:
-    """The address of the marts' database; an embedded server runs while the context is open."""
-    if settings.postgres_url is not None:
-        yield settings.postgres_url.get_secret_value()
-        return
-    with embedded_postgres(settings) as databases:
-        yield databases.lostark
 
 
 class RowsRefused(PermanentError):

@@ -25,7 +25,7 @@ def create(
 ) -> None:
     """Create a key and print it once: only its hash is stored."""
     from lostark_api.services.keys import create_key
-    from lostark_assets.marts.publish import marts_url
+    from lostark_assets.database.postgres import marts_url
     from lostark_assets.settings import get_settings
     from lostark_platform import terminal
 
@@ -44,7 +44,7 @@ def list_all(*, as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from lostark_api.services.keys import list_keys
-    from lostark_assets.marts.publish import marts_url
+    from lostark_assets.database.postgres import marts_url
     from lostark_assets.settings import get_settings
     from lostark_platform import terminal
 
@@ -62,7 +62,7 @@ def list_all(*, as_json: AsJson = False) -> None:
 def revoke(name: Name) -> None:
     """Revoke an API key. It takes effect within ten seconds."""
     from lostark_api.services.keys import revoke_key
-    from lostark_assets.marts.publish import marts_url
+    from lostark_assets.database.postgres import marts_url
     from lostark_assets.settings import get_settings
     from lostark_platform import terminal
 

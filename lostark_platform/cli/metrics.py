@@ -8,9 +8,9 @@ import time
 
 from dagster import DagsterInstance
 
+from lostark_assets.database.postgres import marts_url
 from lostark_assets.errors import SettingsError
 from lostark_assets.lake.tables import open_lake
-from lostark_assets.marts.publish import marts_url
 from lostark_assets.settings import PREFIX, Settings
 from lostark_platform import terminal
 from lostark_platform.dagster.run_metrics import RunMetrics
