@@ -1,4 +1,4 @@
-"""Typed settings of the platform, from ``LOSTARK_*`` environment variables and nowhere else."""
+"""Typed settings of the platform, from ``LOSTARK_*`` environment variables and mounted secret files."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from lostark_assets.errors import SettingsError
 
 PREFIX = "LOSTARK_"
+SECRETS_DIR_VARIABLE = f"{PREFIX}SECRETS_DIR"
 MIB = 1024 * 1024
 BATCH_BYTES = 64 * MIB
 """Payload of one commit by default. Half as much takes a tenth more CPU, since every day of a batch is a file
@@ -219,6 +220,9 @@ class Settings(BaseSettings):
     )
     api_host: str = Field("127.0.0.1", description="address that the API listens on")
     api_port: int = Field(8000, ge=1, le=65535, description="port of the API; the next free one is taken")
+    public_url: HttpUrl | None = Field(
+        None, description="address of API and pages for browsers, where a gateway is before them"
+    )
     open_uploads: bool | None = Field(
         None, description="uploads without a key; unset: only where the API listens on this machine alone"
     )
@@ -238,6 +242,9 @@ class Settings(BaseSettings):
         None,
         description="the Dagster UI, where the API requests a run for an upload at once; unset: it starts at "
         "the next poll. `lostark up` sets it",
+    )
+    code_servers: WordList = Field(
+        (), description="name=host:port of each Dagster code server; only for `lostark service`"
     )
     mlflow_tracking_uri: MlflowAddress | None = Field(
         None, description="MLflow's server, or its database; unset: embedded"
@@ -302,6 +309,11 @@ class Settings(BaseSettings):
         return self.home / "data_docs"
 
     @property
+    def pages_url(self) -> str:
+        """Address of API and pages in links."""
+        return self.public_url or self.api_url
+
+    @property
     def api_url(self) -> str:
         """Address of the API for a browser on this machine."""
         return local_url(self.api_host, self.api_port)
@@ -324,15 +336,28 @@ def local_url(host: str, port: int) -> str:
 
 
 def get_settings(**overrides: Any) -> Settings:
-    """Read the settings from the environment; ``overrides`` take precedence.
+    """Read the settings from the environment and secret files; ``overrides`` take precedence, then variables.
 
     Raises :class:`SettingsError` that names every wrong variable, what was found and what is expected.
     """
     try:
-        return Settings(**overrides)
+        return Settings(_secrets_dir=_find_secrets_dir(), **overrides)
     except ValidationError as error:
         message = "; ".join(_explain(problem) for problem in error.errors(include_url=False))
         raise SettingsError(f"{message}. Nothing was started or changed.") from None
+
+
+def _find_secrets_dir() -> Path | None:
+    """Where secret files are mounted, each named like its variable in lower case; None if nowhere."""
+    named = os.environ.get(SECRETS_DIR_VARIABLE)
+    folder = Path(named or "/run/secrets")
+    if folder.is_dir():
+        return folder
+    if named:
+        raise SettingsError(
+            f"{SECRETS_DIR_VARIABLE}: expected a folder, found {named!r}. Nothing was started or changed."
+        )
+    return None
 
 
 def _explain(problem: Any) -> str:

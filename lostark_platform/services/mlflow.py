@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 from lostark_assets.settings import PREFIX, Settings, get_settings, local_url, project_root
 from lostark_ml.registry.mlflow_database import MLFLOW_VARIABLES, prepare_database
@@ -59,8 +60,25 @@ def main(host: str, port: str) -> None:
     # A configured database may be shared: its owner upgrades its tables.
     is_ours = settings.mlflow_tracking_uri is None
     prepare_database(os.environ[_BACKEND], settings.mlflow_artifacts_dir, upgrade=is_ours)
+    _exec(host, port, "--no-serve-artifacts")
+
+
+def serve_with_artifacts(settings: Settings, backend: str, host: str, path_prefix: str) -> None:
+    """Exec a server for clients on other machines, which hand their artifacts to it; never returns.
+
+    The tables of ``backend`` were made by ``lostark migrate``.
+    """
+    os.environ |= {**MLFLOW_VARIABLES, _BACKEND: backend, _ROOT: "mlflow-artifacts:/"}
+    folder = settings.mlflow_artifacts_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    artifacts = ["--serve-artifacts", "--artifacts-destination", str(folder)]
+    prefix = ["--static-prefix", path_prefix] if path_prefix else []
+    _exec(host, str(settings.mlflow_port), *artifacts, *prefix)
+
+
+def _exec(host: str, port: str, *options: str) -> NoReturn:
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", port, "--workers", "1"]
-    os.execv(sys.executable, [*command, "--no-serve-artifacts"])  # noqa: S606 - our own argv
+    os.execv(sys.executable, [*command, *options])  # noqa: S606 - our own argv
 
 
 if __name__ == "__main__":
