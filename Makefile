@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test wheel-test test-deploy test-hard lint lint-workflows format docs system-packages bench bench-report evaluate dashboards contract lock clean
+.PHONY: help env run test wheel-test test-deploy up-compose down-compose images test-hard lint lint-workflows format docs system-packages bench bench-report evaluate dashboards contract lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,20 @@ wheel-test: env  ## Build the wheel, install it into a fresh environment and run
 
 test-deploy: env  ## Watch a running platform with a real Prometheus and Alertmanager (not part of `test`: minutes)
 	$(BIN)/python -m pytest tests/deploy $(ARGS)
+
+# The plugin, or the older command of its own.
+COMPOSE = $$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) --file deploy/compose.yaml
+PROFILES ?= core monitoring
+
+up-compose:  ## Build the images and start the whole platform in containers; PROFILES="core monitoring"
+	@deploy/init
+	@$(COMPOSE) $(PROFILES:%=--profile %) up --build --detach --remove-orphans
+
+down-compose:  ## Stop it; data stays in its volumes (ARGS=--volumes deletes them)
+	@$(COMPOSE) --profile core --profile monitoring --profile acme --profile demo down $(ARGS)
+
+images:  ## Build the images
+	@$(COMPOSE) --profile core --profile acme build
 
 test-hard: env  ## What takes long: the kill tests at fifty points, and ten minutes of fuzzing with bounds checks
 	LOSTARK_KILLS=50 $(BIN)/python -m pytest tests/integration/test_kill_dash_nine.py
