@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -31,6 +32,9 @@ _LOOKS_SECRET = (
     (re.compile(r"\blak_[A-Za-z0-9_-]{20,}"), REMOVED),
     (re.compile(r"(?i)(hooks\.slack\.com/)[\w./~-]+"), rf"\1{REMOVED}"),
 )
+_SIGN_OF_SECRET = re.compile(r"[\s:=/]|lak_")
+"""Each of the above has one of these: most values are short words, for which one search is enough."""
+_MAX_NAMES = 1024
 _DEEPEST = 8
 _MIN_PATH = 16
 """A webhook's path is its secret; a shorter path is an ordinary word."""
@@ -46,6 +50,8 @@ class Redactor:
         self._whole = whole
         longest_first = sorted(known, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
+        # Few names of fields come again and again.
+        self._name = lru_cache(_MAX_NAMES)(self.text)
 
     def __repr__(self) -> str:
         return "Redactor()"
@@ -56,6 +62,8 @@ class Redactor:
             return REMOVED
         if self._known is not None:
             text = self._known.sub(REMOVED, text)
+        if _SIGN_OF_SECRET.search(text) is None:
+            return text
         for pattern, replacement in _LOOKS_SECRET:
             text = pattern.sub(replacement, text)
         return text
@@ -67,7 +75,8 @@ class Redactor:
         if isinstance(value, SecretStr):
             return REMOVED
         if isinstance(value, Mapping) and depth < _DEEPEST:
-            return {self.text(str(name)): self._field(str(name), item, depth) for name, item in value.items()}
+            fields = ((str(name), item) for name, item in value.items())
+            return {self._name(name): self._field(name, item, depth) for name, item in fields}
         if isinstance(value, (list, tuple, set, frozenset)) and depth < _DEEPEST:
             return [self.value(item, depth + 1) for item in value]
         return self.text(value.isoformat() if isinstance(value, date) else str(value))
@@ -75,7 +84,12 @@ class Redactor:
     def _field(self, name: str, value: Any, depth: int) -> Any:
         # `tokens=3` is a count, `token=None` means that there is none.
         is_text = value is not None and not isinstance(value, (bool, int, float))
-        return REMOVED if is_text and _SECRET_NAMES.search(name) else self.value(value, depth + 1)
+        return REMOVED if is_text and _is_secret_name(name) else self.value(value, depth + 1)
+
+
+@lru_cache(_MAX_NAMES)
+def _is_secret_name(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
 
 
 def list_secrets(settings: Settings) -> set[str]:
