@@ -182,6 +182,9 @@ class Settings(BaseSettings):
         default_factory=lambda settings: str(settings["home"] / "lake") if "home" in settings else "lake",
         description="where the Delta tables are: a folder, or the URL of an object store",
     )
+    logs: Literal["files", "stdout"] = Field(
+        "files", description="log lines to files of the data folder, or those of every library too to stdout"
+    )
     engine: Literal["polars", "pandas"] = Field("polars", description="what computes across fights")
     sources: PathList = Field((), description="files and folders that are watched")
     battle_log_urls: UrlList = Field((), description="services that offer the battle-log HTTP contract")

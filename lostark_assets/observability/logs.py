@@ -1,8 +1,10 @@
-"""Structured logs: one JSON line per event, from every process into one file of the data folder.
+"""Structured logs: one JSON line per event, into one file of the data folder or to stdout (``LOSTARK_LOGS``).
 
-A line holds ``time`` (UTC), ``level``, ``event`` (a name like ``collection_done``), ``process``, and whatever
-the caller and :func:`bind_run` add: ``source``, ``run_id``, ``asset``. Secrets are taken out before a line is
-written. Until :func:`configure_logs` is called, lines go to the standard logger ``lostark``, as in a library.
+A line holds ``time`` (UTC), ``level``, ``event`` (a name like ``collection_done``), ``service``, ``pid``, and
+whatever the caller, :func:`bind_run` and :func:`set_run_ids` add: ``source``, ``run_id``, ``request_id``.
+Secrets are taken out before a line is written. On stdout the lines of libraries have the same fields
+(:mod:`~lostark_assets.observability.library_logs`). Until :func:`configure_logs` is called, lines go to the
+standard logger ``lostark``, as in a library.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import json
 import logging
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator, MutableMapping
 from functools import cache
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 EVENTS_FILE = "events.jsonl"
+CLI = "cli"
+"""The service whose results go to stdout, so that its log lines go to stderr."""
+SERVICE_VARIABLE = "LOG_SERVICE"
+"""Environment variable that names the service in the lines of its processes, also of those that it starts."""
 MAX_FILE_BYTES = 16 << 20
 FILES_KEPT = 5
 _LONG_WAIT_S = 1.0
@@ -86,6 +91,27 @@ class EventsFile:
                 RotatingFileHandler(self.path, backupCount=self._kept, delay=True).doRollover()
 
 
+class LineStream:
+    """A duplicate of stdout (1) or stderr (2): Dagster redirects these to files during a run.
+
+    One ``write`` per line: several processes of a service share its stdout.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = os.dup(descriptor)
+
+    def write(self, line: str) -> None:
+        """Write ``line``, which holds no newline. That nothing reads it any more stops no work."""
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+
+
+# Once per process: a later duplicate may be of a file that Dagster captures to.
+open_stream = cache(LineStream)
+
+
 def _open_for_group(path: str, flags: int) -> int:
     return os.open(path, flags, 0o640)
 
@@ -94,9 +120,10 @@ class _Output:
     """Destination of this process's log lines; structlog calls the method named like the level."""
 
     def __init__(self) -> None:
-        self.file: EventsFile | None = None
+        self.file: EventsFile | LineStream | None = None
         self.stderr = False
-        self.process: str | None = None
+        self.service: str | None = None
+        self.run_ids: dict[str, str] = {}
         self.redactor = Redactor()
 
     def msg(self, line: str) -> None:
@@ -119,23 +146,29 @@ def _parse_level(line: str) -> int:
     return getattr(logging, json.loads(line)["level"].upper(), logging.INFO)
 
 
-def _add_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if _OUTPUT.process is not None:
-        event.setdefault("process", _OUTPUT.process)
+def _add_service(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if _OUTPUT.service is not None:
+        event["service"] = _OUTPUT.service
     event["pid"] = os.getpid()
+    for name, value in _OUTPUT.run_ids.items():
+        event.setdefault(name, value)
     return event
 
 
 def _without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
     plain = _OUTPUT.redactor.value(dict(event))
-    return {
-        name: item if not isinstance(item, str) or len(item) <= _MAX_TEXT else item[:_MAX_TEXT] + "…"
-        for name, item in plain.items()
-    }
+    return {name: _shorten(name, item) if isinstance(item, str) else item for name, item in plain.items()}
+
+
+def _shorten(name: str, text: str) -> str:
+    if len(text) <= _MAX_TEXT:
+        return text
+    # The error itself is at the end of a traceback.
+    return "…" + text[-_MAX_TEXT:] if name == "exception" else text[:_MAX_TEXT] + "…"
 
 
 def _as_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    first = {name: event.pop(name) for name in ("time", "level", "event") if name in event}
+    first = {name: event.pop(name) for name in ("time", "level", "event", "service") if name in event}
     return json.dumps({**first, **event}, ensure_ascii=False)
 
 
@@ -145,25 +178,36 @@ def _processors() -> list[Processor]:
 
     return [
         structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        _add_process,
         structlog.processors.format_exc_info,
         _without_secrets,
+        # These hold no secret, and looking for some costs as much as all the rest.
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _add_service,
         _as_line,
     ]
 
 
-def configure_logs(settings: Settings, process: str, *, stderr: bool = False) -> None:
-    """Send this process's events to ``logs/events.jsonl`` of the data folder, without the settings' secrets.
+def configure_logs(settings: Settings, service: str, *, stderr: bool = False) -> None:
+    """Send this process's events where ``LOSTARK_LOGS`` says, without the settings' secrets.
 
-    ``process`` names what this process is (``cli``, ``dagster``); ``stderr`` is for services,
-    whose stderr is collected. The last call wins. No file is created before the first event.
+    ``files``: to ``logs/events.jsonl`` of the data folder; no file is created before the first event.
+    ``stdout``: to stdout, with the lines of every library; of the service ``cli`` to stderr.
+
+    ``service`` names what this process is, unless the variable LOG_SERVICE does; ``stderr`` also writes to
+    stderr. The last call wins.
     """
     _OUTPUT.redactor = Redactor(list_secrets(settings))
-    _OUTPUT.process = process
-    _OUTPUT.stderr = stderr
-    _OUTPUT.file = EventsFile(settings.logs_dir / EVENTS_FILE)
+    _OUTPUT.service = os.environ.get(SERVICE_VARIABLE) or service
+    is_files = settings.logs == "files"
+    _OUTPUT.stderr = stderr and is_files
+    if is_files:
+        _OUTPUT.file = EventsFile(settings.logs_dir / EVENTS_FILE)
+    else:
+        from lostark_assets.observability.library_logs import take_over_loggers  # noqa: PLC0415 - rarely needed
+
+        _OUTPUT.file = open_stream(2 if service == CLI else 1)
+        take_over_loggers(get_logger(), prints=service != CLI)
     # dagster.yaml configures a log handler for runs; Dagster warns at each run that this is in beta.
     warnings.filterwarnings("ignore", message="Handling yaml-defined logging configuration")
     for name in _NOISY_LOGGERS:
@@ -192,10 +236,7 @@ def report_long_wait(lock: str, seconds: float) -> None:
 def report_unexpected(subject: str, error: Exception) -> UnexpectedError:
     """Write the traceback of ``error`` to the event log; returns the error to show and store instead."""
     unexpected = UnexpectedError(subject, error)
-    trace = "".join(traceback.format_exception(error))
-    get_logger().error(
-        "unexpected_error", subject=subject, error_id=unexpected.error_id, traceback=trace[-_MAX_TEXT:]
-    )
+    get_logger().error("unexpected_error", subject=subject, error_id=unexpected.error_id, exc_info=error)
     return unexpected
 
 
@@ -206,6 +247,21 @@ def bind_run(**ids: Any) -> Iterator[None]:
 
     with structlog.contextvars.bound_contextvars(**{k: v for k, v in ids.items() if v is not None}):
         yield
+
+
+def get_bound_id(name: str) -> str | None:
+    """The id that :func:`bind_run` or the API bound to what is being done, like ``request_id``."""
+    import structlog  # noqa: PLC0415 - as above
+
+    return structlog.contextvars.get_contextvars().get(name)
+
+
+def set_run_ids(**ids: str | None) -> None:
+    """Add these ids to every event of this process, also of its other threads, until the next call.
+
+    For a process that does one run: :func:`bind_run` does not reach the threads of a pool.
+    """
+    _OUTPUT.run_ids = {name: value for name, value in ids.items() if value is not None}
 
 
 def redacted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Dagster's configuration files, packaged. The project's root links to them."""
+"""Configuration files of Dagster and uvicorn, packaged. The project's root links to Dagster's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
 WORKSPACE_YAML = Path(__file__).with_name("workspace.yaml")
+UVICORN_LOGS_YAML = Path(__file__).with_name("uvicorn_logs.yaml")
 SERVICES_FILE = "services.json"
 """File of the data folder in which the supervisor records the processes of its services."""
 RESTORING_FILE = "restoring"

@@ -10,9 +10,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from importlib.metadata import entry_points
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+
+from lostark_platform.services.console_script import name_service, run_console_script
 
 _WARM_UP = "lostark_platform.services.warm_up"
 MODULE_VARIABLE = "CODE_LOCATION_MODULE"
@@ -24,13 +25,15 @@ def main(arguments: list[str]) -> None:
     """Run ``dagster api grpc`` with ``arguments``; ``--module-name`` names the code location."""
     module = arguments[arguments.index("--module-name") + 1]
     os.environ[MODULE_VARIABLE] = module
+    named_by = "--location-name" if "--location-name" in arguments else "--module-name"
+    service = f"code-{arguments[arguments.index(named_by) + 1]}"
+    # Before the fork server starts: it and the runs that it forks have the same name.
+    name_service(service)
     multiprocessing.set_forkserver_preload([_WARM_UP])
     # Now, not with the first run, which would wait for it.
     forkserver.ensure_running()
     multiprocessing.get_context = _fork_from_server  # type: ignore[assignment]
-    [dagster] = entry_points(group="console_scripts", name="dagster")
-    sys.argv = ["dagster", "api", "grpc", *arguments]
-    dagster.load()()
+    run_console_script(service, "dagster", ["api", "grpc", *arguments])
 
 
 def _fork_from_server(method: str | None = None) -> BaseContext:

@@ -1,17 +1,19 @@
 """MLflow's server as a service of the platform: the UI for runs and models; no other service waits for it.
 
 Clients on this machine use its database directly. ``python -m lostark_platform.services.mlflow`` is the
-service: it creates the tables, then replaces itself with the server.
+service: it creates the tables, then becomes the server.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from typing import NoReturn
 
 from lostark_assets.settings import PREFIX, Settings, get_settings, local_url, project_root
 from lostark_ml.registry.mlflow_database import MLFLOW_VARIABLES, prepare_database
+from lostark_platform.config import UVICORN_LOGS_YAML
+from lostark_platform.services.console_script import name_service, run_console_script
 from lostark_platform.services.supervisor import Service, responds
 
 MLFLOW = "mlflow"
@@ -53,18 +55,19 @@ def mlflow_service(settings: Settings, backend: str, port: int) -> Service:
 
 
 def main(host: str, port: str) -> None:
-    """Create the tables, then exec the server."""
+    """Create the tables, then run the server."""
+    name_service(MLFLOW)
     # Dagster starts at the same time and is needed first.
     os.nice(_NICENESS)
     settings = get_settings()
     # A configured database may be shared: its owner upgrades its tables.
     is_ours = settings.mlflow_tracking_uri is None
     prepare_database(os.environ[_BACKEND], settings.mlflow_artifacts_dir, upgrade=is_ours)
-    _exec(host, port, "--no-serve-artifacts")
+    _serve(settings, host, port, "--no-serve-artifacts")
 
 
 def serve_with_artifacts(settings: Settings, backend: str, host: str, path_prefix: str) -> None:
-    """Exec a server for clients on other machines, which hand their artifacts to it; never returns.
+    """Become a server for clients on other machines, which hand their artifacts to it.
 
     The tables of ``backend`` were made by ``lostark migrate``.
     """
@@ -73,12 +76,14 @@ def serve_with_artifacts(settings: Settings, backend: str, host: str, path_prefi
     folder.mkdir(parents=True, exist_ok=True)
     artifacts = ["--serve-artifacts", "--artifacts-destination", str(folder)]
     prefix = ["--static-prefix", path_prefix] if path_prefix else []
-    _exec(host, str(settings.mlflow_port), *artifacts, *prefix)
+    _serve(settings, host, str(settings.mlflow_port), *artifacts, *prefix)
 
 
-def _exec(host: str, port: str, *options: str) -> NoReturn:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", port, "--workers", "1"]
-    os.execv(sys.executable, [*command, *options])  # noqa: S606 - our own argv
+def _serve(settings: Settings, host: str, port: str, *options: str) -> None:
+    arguments = ["server", "--host", host, "--port", port, "--workers", "1", *options]
+    if settings.logs == "stdout":
+        arguments += ["--uvicorn-opts", f"--log-config {shlex.quote(str(UVICORN_LOGS_YAML))}"]
+    run_console_script(MLFLOW, "mlflow", arguments)
 
 
 if __name__ == "__main__":

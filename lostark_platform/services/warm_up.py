@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import traceback
 
 import alembic.command  # noqa: F401 - publishing imports it when it migrates
 import narwhals as nw
@@ -22,6 +21,7 @@ import pyarrow.dataset
 from dagster import DagsterInstance
 
 from lostark_assets.core.skill_scan import scan_skills
+from lostark_assets.observability.logs import get_logger
 from lostark_assets.stats.hits import hit_figures
 from lostark_assets.stats.percentiles import pool_percentiles
 from lostark_platform.services.code_server import MODULE_VARIABLE
@@ -78,4 +78,4 @@ if MODULE_VARIABLE in os.environ:
         warm_up()
         open_instance()
     except Exception:  # noqa: BLE001 - the fork server must start: runs do what is missing, or fail with the reason
-        traceback.print_exc()
+        get_logger().exception("fork_server_not_warm")

@@ -59,7 +59,7 @@ def test_it_serves_stops_and_resumes(tmp_path):
     assert f"{LIST_PATH}" in output
     assert process.returncode == second.returncode == 0
     events = [json.loads(line) for line in (tmp_path / "logs" / "events.jsonl").read_text().splitlines()]
-    assert [(one["event"], one["logs"]) for one in events if one["process"] == "mock-server"] == [
+    assert [(one["event"], one["logs"]) for one in events if one["service"] == "mock-server"] == [
         ("mock_server_started", len(before["logs"])),
         ("mock_server_stopped", len(before["logs"]) + len(grown)),
         ("mock_server_started", len(before["logs"]) + len(grown)),

@@ -90,7 +90,7 @@ def test_a_log_that_makes_cleaning_raise_is_refused_alone(settings, folder, monk
     assert lake.count("core_encounters") == 5
     assert reason == "unexpected_error"
     assert detail == f"{event['error_id']}: ZeroDivisionError: division by zero"
-    assert "fail_for_one" in event["traceback"]
+    assert "fail_for_one" in event["exception"]
 
 
 def fail_for_log(log_ids: set[str], examine: Callable[..., Any]) -> Callable[..., Any]:

@@ -134,7 +134,7 @@ def test_a_log_that_makes_the_statistics_raise_is_refused_alone(lake, settings, 
     assert lake.read("core_quarantine").select(["locator", "clean_version"]).to_pylist() == [
         {"locator": "statistics", "clean_version": f"{CLEAN_VERSION}, statistics {STATS_VERSION}"}
     ]
-    assert "fail_for_logs" in event["traceback"]
+    assert "fail_for_logs" in event["exception"]
     for table in ("core_encounters", "core_players", "core_hits", "stats_player_dps", "stats_dps_timeline"):
         assert get_encounters(lake, table) == kept, table
     assert same_players(lake, [DAY]).passed

@@ -32,7 +32,7 @@ for number in range(500):
 def unconfigured(monkeypatch):
     monkeypatch.setattr(logs._OUTPUT, "file", None)
     monkeypatch.setattr(logs._OUTPUT, "redactor", Redactor())
-    monkeypatch.setattr(logs._OUTPUT, "process", None)
+    monkeypatch.setattr(logs._OUTPUT, "service", None)
     monkeypatch.setattr(logs._OUTPUT, "stderr", False)
 
 
@@ -41,7 +41,7 @@ def lines(settings: Settings) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_fact_is_one_line_with_time_level_name_process_and_ids(tmp_path):
+def test_a_fact_is_one_line_with_time_level_name_service_and_ids(tmp_path):
     settings = get_settings(home=tmp_path)
     configure_logs(settings, "cli")
 
@@ -53,7 +53,7 @@ def test_a_fact_is_one_line_with_time_level_name_process_and_ids(tmp_path):
     assert first["time"].endswith("Z")
     assert first.pop("pid") > 0
     assert {k: v for k, v in first.items() if k != "time"} == {
-        "level": "info", "event": "collection_done", "process": "cli",
+        "level": "info", "event": "collection_done", "service": "cli",
         "run_id": "r1", "asset": "raw_battle_logs", "source": "demo", "new": 3,
     }  # fmt: skip
     assert (second["event"], second["who"], second["nan"]) == ("two\nlines", "한국어", "nan")
@@ -93,7 +93,7 @@ def test_services_also_write_to_stderr(tmp_path, capsys):
     get_logger().info("started")
 
     captured = capsys.readouterr()
-    assert json.loads(captured.err)["process"] == "mock-server"
+    assert json.loads(captured.err)["service"] == "mock-server"
     assert captured.out == ""
 
 
