@@ -1,4 +1,4 @@
-"""The API as an ASGI app: FastAPI, wrapped by the response cache and the fast path.
+"""The API as an ASGI app: FastAPI, wrapped by the response cache, the fast path and the request ids.
 
 ``create_app`` connects to nothing; the lifespan does.
 """
@@ -19,6 +19,7 @@ from lostark_api.http import api_docs
 from lostark_api.http.cache import ResponseCache
 from lostark_api.http.metrics import Metrics
 from lostark_api.http.problems import add_problem_handlers
+from lostark_api.http.request_ids import RequestIds
 from lostark_api.http.shared_cache import SharedCache
 from lostark_api.pages import add_pages
 from lostark_api.routes import (
@@ -77,16 +78,16 @@ class _FastApi(FastAPI):
 
 
 class ApiApp:
-    """The served app: the fast path, then the cache, then FastAPI."""
+    """The served app: request ids, the fast path, then the cache, then FastAPI."""
 
-    def __init__(self, app: FastAPI, cache: ResponseCache, fast_path: FastPath) -> None:
+    def __init__(self, app: FastAPI, cache: ResponseCache, entry: ASGIApp) -> None:
         self.fastapi = app
         self.cache = cache
-        self.fast_path = fast_path
+        self._entry = entry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        await self.fast_path(scope, receive, send)
+        await self._entry(scope, receive, send)
 
 
 def create_app(
@@ -140,7 +141,8 @@ def create_app(
     app.state.ingest_runs = IngestRuns(None if settings.dagster_url is None else str(settings.dagster_url))
     app.state.offered = OfferedLogs(open_lake(settings))
     cache = ResponseCache(_log_errors(app), metrics, CODE_VERSION, shared)
-    return ApiApp(app, cache, FastPath(cache, champion, metrics))
+    fast_path = FastPath(cache, champion, metrics)
+    return ApiApp(app, cache, RequestIds(fast_path, logs_all=settings.logs == "stdout"))
 
 
 async def _stop(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -10,7 +10,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lostark_api.http.cache import MAX_BODY_BYTES, SECURITY_HEADERS
-from lostark_api.http.metrics import Metrics
+from lostark_api.http.metrics import ROUTE, Metrics
 from lostark_api.routes.expected import PATH
 from lostark_api.schemas.builds import decode_builds
 from lostark_api.services.champion import ActiveChampion
@@ -46,6 +46,7 @@ class FastPath:
         if content is None:
             await self.app(scope, _replay(body, receive), send)
             return
+        scope[ROUTE] = PATH
         headers = [*_HEADERS, (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})

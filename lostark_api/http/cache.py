@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lostark_api.http.language import negotiate
-from lostark_api.http.metrics import UNMATCHED, Metrics
+from lostark_api.http.metrics import ROUTE, UNMATCHED, Metrics, get_route
 from lostark_api.http.problems import problem_response
 from lostark_api.http.responses import VERSION_HEADER
 from lostark_api.http.shared_cache import SharedCache
@@ -124,6 +124,7 @@ class ResponseCache:
         hot, outcome = self._hot.get(key), 0
         if hot is None:
             hot, outcome = await self._fill(key, scope, receive), 1
+        scope[ROUTE] = hot.stored.route
         if wanted is not None and hot.stored.status == 200 and _matches(wanted, hot.etag):
             hot.counters[outcome].inc()
             await send(hot.not_modified)
@@ -218,7 +219,7 @@ class ResponseCache:
         try:
             await self.app(scope, receive, guarded)
         finally:
-            route = _get_route(scope)
+            route = get_route(scope)
             self.metrics.get_counter(route, scope["method"], status, "none").inc()
             self.metrics.observe(route, time.perf_counter() - started)
 
@@ -259,10 +260,6 @@ def _size(key: _Key, hot: _Hot) -> int:
     return len(hot.stored.body) + len(key[0]) + len(key[1]) + _OVERHEAD
 
 
-def _get_route(scope: Scope) -> str:
-    return getattr(scope.get("route"), "path", UNMATCHED)
-
-
 async def _record_response(app: ASGIApp, scope: Scope, receive: Receive) -> StoredResponse:
     """The whole response of ``app``, in memory."""
     status, headers, parts = 500, [], []
@@ -276,4 +273,4 @@ async def _record_response(app: ASGIApp, scope: Scope, receive: Receive) -> Stor
 
     await app(scope, receive, record)
     version = next((int(value) for name, value in headers if name == _VERSION), None)
-    return StoredResponse(status, headers, b"".join(parts), _get_route(scope), version)
+    return StoredResponse(status, headers, b"".join(parts), get_route(scope), version)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from functools import lru_cache
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+ROUTE = "lostark.route"
+"""Key of an ASGI scope: the route template of a response that is sent without the framework's routing."""
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 UNMATCHED = "unmatched"
 _MAX_BUFFERED = 512
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+def get_route(scope: MutableMapping[str, Any]) -> str:
+    """The template of the route that served a request."""
+    found: str = scope[ROUTE] if ROUTE in scope else getattr(scope.get("route"), "path", UNMATCHED)
+    return found
 
 
 class ResponseTally:

@@ -23,6 +23,7 @@ class ProblemDetails(Body):
                     "title": "Not Found",
                     "status": 404,
                     "detail": "There is no such fight.",
+                    "request_id": "5f0c7f4e0f0b4d5c9a3f3c1f7f0a9e11",
                 }
             ]
         },
@@ -32,6 +33,7 @@ class ProblemDetails(Body):
     status: int
     detail: str
     errors: list[dict[str, str]] | None = None
+    request_id: str | None = None
 
 
 def document_problems(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:

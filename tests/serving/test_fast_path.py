@@ -67,9 +67,8 @@ def send(client, monkeypatch):
         recorder = Recorder()
         monkeypatch.setattr(client.api.fastapi.state.champion, "predictor", recorder)
         media_type = "application/json" if is_fast else "application/json; charset=utf-8"
-        response = client.request(
-            "POST", "/v1/expected-dps", content=body, headers={"Content-Type": media_type}
-        )
+        headers = {"Content-Type": media_type, "X-Request-ID": "the-same"}
+        response = client.request("POST", "/v1/expected-dps", content=body, headers=headers)
         return response.status_code, recorder.planned, response.content
 
     return send
