@@ -30,7 +30,7 @@ from lostark_api.services.keys import UPLOAD
 from lostark_api.services.uploads import NoRoom, UploadRefused, UploadTooLarge, UploadTooSlow
 from lostark_assets.contracts.battle_log_api import JSON_TYPE, LIST_PATH
 from lostark_assets.lake.tables import open_lake
-from lostark_assets.observability.logs import get_logger
+from lostark_assets.observability.logs import get_bound_id, get_logger
 from lostark_assets.settings import Settings
 from lostark_assets.sources.landing import TICKET_PATTERN, Landed, Landing, clean_arguments
 
@@ -91,19 +91,20 @@ async def send_battle_logs(
     refusal = _check_headers(request)
     if refusal is not None:
         return refusal
+    request_id = get_bound_id("request_id")
     arguments = {"raid": raid, "gate": gate, "boss": boss, "difficulty": difficulty, "region": region}
     try:
         # What is no number is found while receiving; 20 digits are too large in any case.
         length = request.headers.get("content-length", "0")[:20]
         uploads.check_size(int(length) if length.isascii() and length.isdigit() else 0)
-        landed = await uploads.receive(request.stream(), name, clean_arguments(arguments))
+        landed = await uploads.receive(request.stream(), name, clean_arguments(arguments), request_id)
     except NoRoom as error:
         later = {"Retry-After": str(12 * RETRY_AFTER_S)}
         return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=later)
     except UploadRefused as error:
         # The rest of the body is unread, and would be taken for the next request.
         return problem_response(_get_status(error), str(error), headers={"Connection": "close"})
-    ingest_runs.request()
+    ingest_runs.request(request_id)
     log.info("upload_received", log_format=landed.ticket.log_format, size_bytes=landed.ticket.bytes)
     location = {"Location": f"{LIST_PATH}/tickets/{landed.ticket.ticket}"}
     content = await _describe(landed, uploads.landing, settings, marts, language)

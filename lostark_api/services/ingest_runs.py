@@ -34,12 +34,17 @@ class IngestRuns:
         self._transport = transport
         self._task: asyncio.Task[None] | None = None
         self._is_due = False
+        self._request_id: str | None = None
 
-    def request(self) -> None:
-        """Request a run soon; uploads that arrive meanwhile share it. Returns at once."""
+    def request(self, request_id: str | None = None) -> None:
+        """Request a run soon; uploads that arrive meanwhile share it. Returns at once.
+
+        ``request_id``: of the upload; the run is tagged with that of the first upload that waits for it.
+        """
         if self._url is None:
             return
-        self._is_due = True
+        if not self._is_due:
+            self._is_due, self._request_id = True, request_id
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work(self._url))
 
@@ -71,7 +76,7 @@ class IngestRuns:
         return bool(found["runsOrError"]["results"])
 
     async def _launch(self, client: httpx.AsyncClient) -> None:
-        variables = launch_params(INGEST_JOB, *uploads_run())
+        variables = launch_params(INGEST_JOB, *uploads_run(self._request_id))
         launched = (await _query(client, LAUNCH, variables))["launchRun"]
         if launched["__typename"] != "LaunchRunSuccess":
             raise ValueError(f"{launched['__typename']}: {launched.get('message', '')}")

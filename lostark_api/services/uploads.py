@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from lostark_assets.errors import MACHINE_ERRORS, PermanentError, SourceError, TransientError
@@ -57,7 +58,13 @@ class Uploads:
         self._receiving = 0
         self._cleaned_up_at = -math.inf
 
-    async def receive(self, body: AsyncIterator[bytes], name: str, arguments: Mapping[str, str]) -> Landed:
+    async def receive(
+        self,
+        body: AsyncIterator[bytes],
+        name: str,
+        arguments: Mapping[str, str],
+        request_id: str | None = None,
+    ) -> Landed:
         """Stream ``body`` to the disk, examine it, and hand it to the collector.
 
         Raises:
@@ -72,7 +79,8 @@ class Uploads:
             ticket, path = self.landing.begin(name)
             try:
                 size, sha256 = await self._write(body, path)
-                return await asyncio.to_thread(self._accept, ticket, path, size, sha256, dict(arguments))
+                accept = partial(self._accept, ticket, path, size, sha256, dict(arguments), request_id)
+                return await asyncio.to_thread(accept)
             except BaseException:
                 # Also when the client disconnects or the server stops: nothing may be left behind.
                 self.landing.drop(ticket)
@@ -118,7 +126,15 @@ class Uploads:
                 f"The file exceeds the size limit of {self.limit:,} bytes. Nothing was kept."
             )
 
-    def _accept(self, ticket: str, path: Path, size: int, sha256: str, arguments: dict[str, str]) -> Landed:
+    def _accept(
+        self,
+        ticket: str,
+        path: Path,
+        size: int,
+        sha256: str,
+        arguments: dict[str, str],
+        request_id: str | None,
+    ) -> Landed:
         if not size:
             raise UploadRefused("Expected a battle log as the body, found an empty one. Nothing was kept.")
         try:
@@ -137,6 +153,14 @@ class Uploads:
             ) from error
         return self.landing.accept(
             Ticket(
-                ticket, path.name, found.source, found.log_format, size, sha256, datetime.now(UTC), arguments
+                ticket,
+                path.name,
+                found.source,
+                found.log_format,
+                size,
+                sha256,
+                datetime.now(UTC),
+                arguments,
+                request_id,
             )
         )

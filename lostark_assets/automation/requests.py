@@ -13,6 +13,8 @@ UPLOADS = "(uploads)"
 CONCURRENCY_GROUP_TAG = "lostark/concurrency_group"
 SOURCES_TAG = "lostark/sources"
 DAYS_TAG = "lostark/fight_days"
+REQUEST_ID_TAG = "lostark/request_id"
+"""The id of the API's request that a run was requested for."""
 PRIORITY_TAG = "dagster/priority"
 PUBLISH_VERSION = "publish version"
 """Metadata in which a run reports a publication that it made."""
@@ -46,9 +48,14 @@ def ingest_run(group: str, sources: Sequence[str]) -> tuple[dict[str, Any], dict
     return run_config(INGEST_JOB, config), tags
 
 
-def uploads_run() -> tuple[dict[str, Any], dict[str, str]]:
-    """Run config and tags of a run that ingests the pending uploads."""
-    return ingest_run("uploads", [UPLOADS])
+def uploads_run(request_id: str | None = None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Run config and tags of a run that ingests the pending uploads.
+
+    ``request_id``: of the upload that it is requested for. It ingests all others that wait, too; the
+    lines about each upload carry the id of its own request.
+    """
+    config, tags = ingest_run("uploads", [UPLOADS])
+    return config, tags if request_id is None else {**tags, REQUEST_ID_TAG: request_id}
 
 
 def days_run(job_name: str, days: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:

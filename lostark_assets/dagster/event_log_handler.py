@@ -1,7 +1,8 @@
 """Forwards the events of Dagster runs to the platform's own event log.
 
 ``dagster.yaml`` configures the handler, so that each run passes it its events and ``context.log`` messages.
-It only relies on the shape of Dagster's log records and does not import Dagster.
+While a run is under way in this process, every other event and library line has its ids too. The handler only
+relies on the shape of Dagster's log records and does not import Dagster.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from lostark_assets.observability.logs import get_logger
+from lostark_assets.automation.requests import REQUEST_ID_TAG
+from lostark_assets.observability.logs import get_logger, set_run_ids
 
 _RUN_EVENTS = {
     "PIPELINE_START": "run_started",
@@ -23,6 +25,7 @@ _RUN_EVENTS = {
     "ASSET_MATERIALIZATION": "asset_materialized",
     "ASSET_CHECK_EVALUATION": "check_failed",
 }
+_RUN_ENDS = ("PIPELINE_SUCCESS", "PIPELINE_FAILURE", "PIPELINE_CANCELED")
 _DEEPEST_CAUSE = 10
 
 
@@ -45,9 +48,13 @@ class DagsterEventsHandler(logging.Handler):
         meta = getattr(record, "dagster_meta", None)
         if meta is None:
             return
+        request_id = (meta.get("job_tags") or {}).get(REQUEST_ID_TAG)
         ids = {"run_id": meta["run_id"], "job": meta["job_name"], "step": meta["step_key"]}
+        ids |= {"request_id": request_id}
         ids = {name: value for name, value in ids.items() if value is not None}
         event = meta["dagster_event"]
+        if event is not None and event.event_type_value == "PIPELINE_START":
+            set_run_ids(run_id=meta["run_id"], request_id=request_id)
         if event is None:
             if record.levelno < logging.INFO:
                 return
@@ -56,6 +63,8 @@ class DagsterEventsHandler(logging.Handler):
         facts = self._facts(event, meta["run_id"])
         if facts is not None:
             self._write(record.levelno, _RUN_EVENTS[event.event_type_value], ids | facts)
+        if event.event_type_value in _RUN_ENDS:
+            set_run_ids()
 
     def _facts(self, event: Any, run_id: str | None) -> dict[str, Any] | None:
         """The event's fields; None for an event that is not logged."""

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from lostark_assets.errors import NotFound
+from lostark_assets.observability.logs import bind_run, get_logger
 from lostark_assets.sources.collector import Collected
 
 INCOMING = ".incoming"
@@ -52,6 +53,7 @@ class Ticket(msgspec.Struct, frozen=True):
     sha256: str
     received_at: datetime
     arguments: dict[str, str] = msgspec.field(default_factory=dict)
+    request_id: str | None = None
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -210,6 +212,15 @@ def record_result(path: str, done: Collected, error: str | None = None) -> bool:
     )
     _write(landed.folder / _RESULT, result)
     _move_away(landed)
+    with bind_run(request_id=landed.ticket.request_id):
+        get_logger().info(
+            "upload_collected",
+            source=landed.ticket.source,
+            found=result.found,
+            new=result.new,
+            known=result.known,
+            error=result.error,
+        )
     return True
 
 

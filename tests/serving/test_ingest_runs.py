@@ -59,6 +59,25 @@ def test_the_run_is_that_of_the_sensor() -> None:
     assert dagster.filters[0]["tags"] == [{"key": "lostark/sources", "value": "(uploads)"}]
 
 
+def test_the_run_is_tagged_with_the_request_of_the_first_upload_that_waits_for_it() -> None:
+    dagster = Dagster()
+
+    async def work() -> None:
+        runs = IngestRuns(URL, httpx.MockTransport(dagster.respond))
+        for request_id in ("first", "second"):
+            runs.request(request_id)
+        await runs.close()
+        dagster.under_way = 0
+        runs.request("third")
+        await runs.close()
+
+    asyncio.run(work())
+
+    tags = [{tag["key"]: tag["value"] for tag in one["executionMetadata"]["tags"]} for one in dagster.params]
+    assert [one["lostark/request_id"] for one in tags] == ["first", "third"]
+    assert tags[0] == uploads_run("first")[1]
+
+
 def test_many_uploads_share_a_run() -> None:
     dagster = Dagster()
     request(dagster, 50)
