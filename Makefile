@@ -55,7 +55,7 @@ test: env lint  ## Lint, check the import contracts and run the tests; ARGS are 
 wheel-test: env  ## Build the wheel, install it into a fresh environment and run the platform from it
 	$(BIN)/python -m pytest tests/wheel $(ARGS)
 
-test-deploy: env  ## Watch a running platform with a real Prometheus and Alertmanager (not part of `test`: minutes)
+test-deploy: env  ## Containers, gateway and monitoring, really run (not part of `test`: half an hour)
 	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
 # The plugin, or the older command of its own.
@@ -77,8 +77,8 @@ test-hard: env  ## What takes long: the kill tests at fifty points, and ten minu
 	FUZZ_S=600 NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/build/numba $(BIN)/python -m pytest \
 	  tests/pure/core/test_skill_scan.py -k fuzzer
 
-system-packages:  ## Debian packages that tests use: a browser with Korean fonts, Prometheus; as root or with sudo
-	.ci/install-system-packages
+system-packages:  ## Debian packages that tests use: a browser with Korean fonts, Prometheus, Lua; as root or with sudo
+	.ci/install-system-packages $(ARGS)
 
 lint-workflows: env  ## Schema and security of the GitHub workflows
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

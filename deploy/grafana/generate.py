@@ -16,8 +16,9 @@ _ADDRESSES = {"dagster": "http://127.0.0.1:3000", "docs": "http://127.0.0.1:8001
 """Variables of every dashboard, for links: the Dagster UI, and where ``make docs`` is published."""
 _SCHEMA_VERSION = 39
 _WIDTH = 24
-_SOURCE = {"type": "prometheus", "uid": "${source}"}
-_SOURCE_VARIABLE = {"name": "source", "label": "Source", "type": "datasource", "query": "prometheus"}
+PROMETHEUS, LOKI = "prometheus", "loki"
+_SOURCE = {"type": PROMETHEUS, "uid": "${source}"}
+_SOURCE_VARIABLE = {"name": "source", "label": "Source", "type": "datasource", "query": PROMETHEUS}
 _GREEN, _YELLOW, _RED = "green", "yellow", "red"
 
 
@@ -42,12 +43,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """One dashboard; its panels flow from left to right."""
+    """One dashboard; its panels flow from left to right. ``source``: what its queries are for."""
 
     uid: str
     title: str
     about: str
     panels: list[Panel] = field(default_factory=list)
+    source: str = PROMETHEUS
 
 
 def stat(title: str, about: str, query: str, **options: Any) -> Panel:
@@ -486,7 +488,60 @@ HOST = Dashboard(
         ),
     ],
 )
-DASHBOARDS = [OVERVIEW, COLLECTION, PIPELINE, QUALITY, MODEL, API, STORAGE, HOST]
+_LINES = '{job="lostark", service=~"$service"}'
+_ERRORS = '{job="lostark", service=~"$service", level=~"error|critical"}'
+LOGS = Dashboard(
+    "lostark-logs",
+    "Logs",
+    "Which errors are there, of what, since when?",
+    [
+        Panel(
+            "Errors by event",
+            "Per five minutes, by service and event.",
+            {
+                "{{service}} {{event}}": "sum by (service, event) "
+                f'(count_over_time({_ERRORS} | json event="event" [5m]))'
+            },
+            width=16,
+            empty_when="there is no error",
+        ),
+        stat(
+            "Errors of the day",
+            "Lines of level error or critical within 24 hours.",
+            f"sum(count_over_time({_ERRORS} [24h]))",
+            width=8,
+            bad_from=(1, 50),
+            empty_when="there is no error",
+        ),
+        Panel(
+            "Lines",
+            "Per five minutes, by service and level.",
+            {"{{service}} {{level}}": f"sum by (service, level) (count_over_time({_LINES} [5m]))"},
+            width=12,
+        ),
+        Panel(
+            "Failed requests",
+            "Per five minutes, by route and status.",
+            {
+                "{{route}} {{status}}": "sum by (route, status) (count_over_time("
+                '{job="lostark", service="api", level="error"} '
+                '| json event="event", route="route", status="status" | event="request" [5m]))'
+            },
+            width=12,
+            empty_when="there is no error",
+        ),
+        Panel(
+            "Errors",
+            "The newest lines; `request_id` and `run_id` are in their details.",
+            {"": _ERRORS},
+            kind="logs",
+            width=24,
+            empty_when="there is no error",
+        ),
+    ],
+    LOKI,
+)
+DASHBOARDS = [OVERVIEW, COLLECTION, PIPELINE, QUALITY, MODEL, API, STORAGE, HOST, LOGS]
 
 
 def build_dashboard(dashboard: Dashboard) -> dict[str, Any]:
@@ -512,10 +567,35 @@ def build_dashboard(dashboard: Dashboard) -> dict[str, Any]:
             {"type": "link", "url": "${docs}/runbook/", "title": "Runbook", "targetBlank": True},
             {"type": "link", "url": "${dagster}/runs", "title": "Dagster runs", "targetBlank": True},
         ],
-        "templating": {"list": [_SOURCE_VARIABLE, *(_build_address(*item) for item in _ADDRESSES.items())]},
+        "templating": {"list": _build_variables(dashboard)},
         "annotations": {"list": [_get_alerts()]},
-        "panels": list(_build_panels(dashboard.panels)),
+        "panels": list(_build_panels(dashboard)),
     }
+
+
+def _build_variables(dashboard: Dashboard) -> list[dict[str, Any]]:
+    shared = [_SOURCE_VARIABLE, *(_build_address(*item) for item in _ADDRESSES.items())]
+    if dashboard.source == PROMETHEUS:
+        return shared
+    # Alerts, drawn into every dashboard, come from Prometheus.
+    lines = {"name": "lines", "label": "Source of lines", "type": "datasource", "query": dashboard.source}
+    service = {
+        "name": "service",
+        "label": "Service",
+        "type": "query",
+        "datasource": _get_source(dashboard),
+        "query": {"label": "service", "stream": '{job="lostark"}', "type": 1},
+        "includeAll": True,
+        "allValue": ".+",
+        "multi": True,
+        "current": {"text": "All", "value": "$__all"},
+        "refresh": 2,
+    }
+    return [*shared, lines, service]
+
+
+def _get_source(dashboard: Dashboard) -> dict[str, str]:
+    return _SOURCE if dashboard.source == PROMETHEUS else {"type": dashboard.source, "uid": "${lines}"}
 
 
 def _get_alerts() -> dict[str, Any]:
@@ -533,18 +613,19 @@ def _build_address(name: str, address: str) -> dict[str, Any]:
     return {"name": name, "label": f"Address of {name}", "type": "textbox", "query": address}
 
 
-def _build_panels(panels: list[Panel]) -> list[dict[str, Any]]:
+def _build_panels(dashboard: Dashboard) -> list[dict[str, Any]]:
     built, x, y, row_height = [], 0, 0, 0
-    for number, panel in enumerate(panels, start=1):
+    for number, panel in enumerate(dashboard.panels, start=1):
         height = 4 if panel.kind == "stat" else 8
         if x + panel.width > _WIDTH:
             x, y, row_height = 0, y + row_height, 0
-        built.append(_build_panel(number, panel, {"x": x, "y": y, "w": panel.width, "h": height}))
+        place = {"x": x, "y": y, "w": panel.width, "h": height}
+        built.append(_build_panel(number, panel, place, _get_source(dashboard)))
         x, row_height = x + panel.width, max(row_height, height)
     return built
 
 
-def _build_panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
+def _build_panel(number: int, panel: Panel, place: dict[str, int], source: dict[str, str]) -> dict[str, Any]:
     defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": _build_thresholds(panel)}
     if panel.bad_from is not None:
         defaults["color"] = {"mode": "thresholds"} if panel.kind == "stat" else {"mode": "palette-classic"}
@@ -553,11 +634,11 @@ def _build_panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, 
         "type": panel.kind,
         "title": panel.title,
         "description": panel.about,
-        "datasource": _SOURCE,
+        "datasource": source,
         "gridPos": place,
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "targets": [
-            {"refId": chr(ord("A") + index), "expr": query, "legendFormat": legend, "datasource": _SOURCE}
+            {"refId": chr(ord("A") + index), "expr": query, "legendFormat": legend, "datasource": source}
             for index, (legend, query) in enumerate(panel.queries.items())
         ],
     }
