@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from lostark_assets.contracts.battle_log_api import PROBLEM_TYPE
 from lostark_assets.errors import LostarkError, NotFound, TransientError
-from lostark_assets.observability.logs import get_bound_id, get_logger
+from lostark_assets.observability.logs import REQUEST_ID, get_logger
 
 RETRY_AFTER_S = 5
 _MAX_ECHO = 80
@@ -37,7 +37,7 @@ def problem_response(
 ) -> Response:
     """One problem document."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    if request_id := get_bound_id("request_id"):
+    if request_id := REQUEST_ID.get():
         more["request_id"] = request_id
     no_store = {"Cache-Control": "no-store", **(headers or {})}
     return Response(msgspec.json.encode(body | more), status, no_store, PROBLEM_TYPE)

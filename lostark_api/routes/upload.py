@@ -30,7 +30,7 @@ from lostark_api.services.keys import UPLOAD
 from lostark_api.services.uploads import NoRoom, UploadRefused, UploadTooLarge, UploadTooSlow
 from lostark_assets.contracts.battle_log_api import JSON_TYPE, LIST_PATH
 from lostark_assets.lake.tables import open_lake
-from lostark_assets.observability.logs import get_bound_id, get_logger
+from lostark_assets.observability.logs import REQUEST_ID, get_logger
 from lostark_assets.settings import Settings
 from lostark_assets.sources.landing import TICKET_PATTERN, Landed, Landing, clean_arguments
 
@@ -91,7 +91,7 @@ async def send_battle_logs(
     refusal = _check_headers(request)
     if refusal is not None:
         return refusal
-    request_id = get_bound_id("request_id")
+    request_id = REQUEST_ID.get()
     arguments = {"raid": raid, "gate": gate, "boss": boss, "difficulty": difficulty, "region": region}
     try:
         # What is no number is found while receiving; 20 digits are too large in any case.

@@ -16,6 +16,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, MutableMapping
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,10 @@ _MAX_TEXT = 8_000
 _FALLBACK_LOGGER = "lostark"
 # Libraries that log each URL they request, including secrets.
 _NOISY_LOGGERS = ("httpx", "httpcore", "urllib3", "asyncio")
+
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the API's request that is being served; every event of it has the id."""
 
 
 class EventsFile:
@@ -150,6 +155,9 @@ def _add_service(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     if _OUTPUT.service is not None:
         event["service"] = _OUTPUT.service
     event["pid"] = os.getpid()
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        event.setdefault("request_id", request_id)
     for name, value in _OUTPUT.run_ids.items():
         event.setdefault(name, value)
     return event
@@ -247,13 +255,6 @@ def bind_run(**ids: Any) -> Iterator[None]:
 
     with structlog.contextvars.bound_contextvars(**{k: v for k, v in ids.items() if v is not None}):
         yield
-
-
-def get_bound_id(name: str) -> str | None:
-    """The id that :func:`bind_run` or the API bound to what is being done, like ``request_id``."""
-    import structlog  # noqa: PLC0415 - as above
-
-    return structlog.contextvars.get_contextvars().get(name)
 
 
 def set_run_ids(**ids: str | None) -> None:

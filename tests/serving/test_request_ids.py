@@ -16,7 +16,7 @@ from lostark_api.http.metrics import ROUTE
 from lostark_api.http.problems import problem_response
 from lostark_api.http.request_ids import RequestIds
 from lostark_assets.observability import logs
-from lostark_assets.observability.logs import get_bound_id, get_logger
+from lostark_assets.observability.logs import REQUEST_ID, get_logger
 
 NEW = re.compile(r"[0-9a-f]{32}")
 
@@ -42,6 +42,7 @@ async def silent(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture
 def lines(monkeypatch, caplog) -> Callable[[], list[dict[str, Any]]]:
     monkeypatch.setattr(logs._OUTPUT, "file", None)
+    monkeypatch.setattr(logs._OUTPUT, "service", None)
     caplog.set_level(logging.INFO, logger="lostark")
     return lambda: [json.loads(record.getMessage()) for record in caplog.records if record.name == "lostark"]
 
@@ -58,7 +59,7 @@ def exchange(app: ASGIApp, sent: bytes | None = None, *, logs_all: bool = True) 
         scope = {"type": "http", "method": "GET", "path": "/v1/characters/KR/Name", "headers": headers}
         scope["query_string"] = b"player=Secret"
         await RequestIds(app, logs_all=logs_all)(scope, None, collect)
-        assert get_bound_id("request_id") is None
+        assert REQUEST_ID.get() is None
 
     asyncio.run(work())
     head = {name.decode(): value.decode() for one in messages for name, value in one.get("headers", ())}

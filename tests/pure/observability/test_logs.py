@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
 
+from lostark_assets.automation.requests import REQUEST_ID_TAG
 from lostark_assets.dagster.event_log_handler import DagsterEventsHandler
 from lostark_assets.observability import logs
-from lostark_assets.observability.logs import EventsFile, bind_run, configure_logs, get_logger, redacted
+from lostark_assets.observability.logs import (
+    EventsFile,
+    LineStream,
+    bind_run,
+    configure_logs,
+    get_logger,
+    redacted,
+)
 from lostark_assets.observability.redact import REMOVED, Redactor, list_secrets
 from lostark_assets.settings import Settings, get_settings
 
@@ -34,6 +44,7 @@ def unconfigured(monkeypatch):
     monkeypatch.setattr(logs._OUTPUT, "redactor", Redactor())
     monkeypatch.setattr(logs._OUTPUT, "service", None)
     monkeypatch.setattr(logs._OUTPUT, "stderr", False)
+    monkeypatch.setattr(logs._OUTPUT, "run_ids", {})
 
 
 def lines(settings: Settings) -> list[dict]:
@@ -219,3 +230,66 @@ def test_what_dagster_says_in_a_run_becomes_facts_with_run_step_and_asset(tmp_pa
     assert found[0]["asset"] == "core_players"
     assert found[1]["duration_s"] == 1.234
     assert found[2]["error"] == "ContractViolated: core_players: 1 rule broken"
+
+
+def test_while_a_run_is_under_way_every_event_of_the_process_has_its_ids(tmp_path: Path):
+    settings = get_settings(home=tmp_path)
+    configure_logs(settings, "code-lostark_assets")
+    handler = DagsterEventsHandler()
+    tags = {REQUEST_ID_TAG: "requesting"}
+
+    get_logger().info("before")
+    for kind, written in (("PIPELINE_START", "during"), ("PIPELINE_FAILURE", "after")):
+        record = build_record(dagster_event(kind, error=None))
+        record.dagster_meta["job_tags"] = tags
+        handler.emit(record)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(get_logger().info, written).result()
+        with bind_run(request_id="of an upload"):
+            get_logger().info("upload_collected")
+
+    ids = [(line["event"], line.get("run_id"), line.get("request_id")) for line in lines(settings)]
+    assert ids == [
+        ("before", None, None),
+        ("run_started", "r1", "requesting"),
+        ("during", "r1", "requesting"),
+        ("upload_collected", "r1", "of an upload"),
+        ("run_failed", "r1", "requesting"),
+        ("after", None, None),
+        ("upload_collected", None, "of an upload"),
+    ]
+
+
+def test_the_end_of_a_long_traceback_is_kept(tmp_path):
+    settings = get_settings(home=tmp_path)
+    configure_logs(settings, "cli")
+    error = ValueError("x" * 9_000 + " the end")
+    get_logger().error("failed", exc_info=error, detail="y" * 9_000)
+
+    (line,) = lines(settings)
+    assert line["exception"].endswith(" the end")
+    assert (len(line["exception"]), len(line["detail"])) == (8_001, 8_001)
+    assert line["detail"].endswith("y…")
+
+
+def test_a_line_reaches_stdout_whole_although_dagster_redirects_it(tmp_path):
+    code = """
+import os
+from lostark_assets.observability.logs import LineStream
+stream = LineStream(1)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+stream.write("x" * 200_000)
+stream.write("한국어 \\ud800")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+
+    assert done.stdout.decode().splitlines() == ["x" * 200_000, "한국어 \\ud800"]
+
+
+def test_a_reader_that_is_gone_stops_nothing():
+    read, write = os.pipe()
+    stream = LineStream(write)
+    os.close(read)
+    os.close(write)
+
+    stream.write("lost")
