@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -97,7 +98,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Platform:
         variables = prepare_dagster_home(settings, databases)
         variables |= {"LOSTARK_SOURCES": str(folder / "none"), "LOSTARK_OPEN_UPLOADS": "true"}
         create_dagster_tables(databases)
-        locations = code_locations(short_private_dir(f"lostark-logs-{os.getpid()}"))
+        sockets = short_private_dir(f"lostark-logs-{os.getpid()}")
+        stack.callback(shutil.rmtree, sockets, ignore_errors=True)
+        locations = code_locations(sockets)
         workspace = write_workspace(settings, locations)
         services = [
             *dagster_services(ui, variables, locations, workspace),
