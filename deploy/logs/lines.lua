@@ -8,8 +8,9 @@ local SERVICES = {
   ["api"] = true, ["code-lostark_assets"] = true, ["code-lostark_ml"] = true, ["dagster-webserver"] = true,
   ["dagster-daemon"] = true, ["mlflow"] = true, ["metrics"] = true, ["mock-server"] = true, ["cli"] = true,
   -- Other software, by its service in compose.yaml.
-  ["gateway"] = true, ["postgres"] = true, ["redis"] = true, ["storage"] = true, ["prometheus"] = true,
-  ["alertmanager"] = true, ["grafana"] = true, ["loki"] = true, ["fluent-bit"] = true,
+  ["gateway"] = true, ["acme"] = true, ["migrate"] = true, ["postgres"] = true, ["valkey"] = true,
+  ["prometheus"] = true, ["alertmanager"] = true, ["grafana"] = true, ["loki"] = true, ["fluent-bit"] = true,
+  ["node-exporter"] = true, ["postgres-exporter"] = true, ["redis-exporter"] = true,
 }
 local SECRET_NAMES = {
   "authorization", "password", "passwd", "secret", "token", "apikey", "api_key", "webhook", "credential", "cookie",

@@ -1,15 +1,13 @@
 """``lostark service NAME``: one service in the foreground, as a container of its own.
 
-Each replaces this process or hands it over to the service's own command line, so that signals reach it. The
+Each goes on in this process as the service's own command line, so that signals reach it. The
 databases and the other services are elsewhere: their addresses have to be configured.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import yaml
@@ -20,6 +18,7 @@ from lostark_assets.marts.migrate import require_known_revision
 from lostark_assets.settings import PREFIX, Settings
 from lostark_ml.registry.mlflow_database import is_database
 from lostark_platform.services import code_server, mlflow
+from lostark_platform.services.console_script import run_console_script
 from lostark_platform.services.dagster import list_modules
 from lostark_platform.services.dagster_home import prepare_dagster_home
 from lostark_platform.services.migrations import require_databases
@@ -47,12 +46,13 @@ def run_dagster_webserver(settings: Settings, path_prefix: str) -> None:
     """Serve the Dagster UI below ``path_prefix`` until SIGTERM."""
     workspace = _prepare_workspace(settings)
     address = ["--host", ADDRESS, "--port", str(settings.dagster_port), "--path-prefix", path_prefix]
-    _hand_over("dagster-webserver", ["--workspace", str(workspace), *address])
+    run_console_script("dagster-webserver", "dagster-webserver", ["--workspace", str(workspace), *address])
 
 
 def run_dagster_daemon(settings: Settings) -> None:
     """Run sensors, schedules and the queue of runs until SIGTERM."""
-    _hand_over("dagster-daemon", ["run", "--workspace", str(_prepare_workspace(settings))])
+    workspace = _prepare_workspace(settings)
+    run_console_script("dagster-daemon", "dagster-daemon", ["run", "--workspace", str(workspace)])
 
 
 def run_mlflow(settings: Settings, path_prefix: str) -> None:
@@ -115,10 +115,3 @@ def read_code_servers(values: Sequence[str]) -> list[dict[str, dict[str, str | i
             f"lostark_assets=code-assets:{CODE_SERVER_PORT}, found nothing. Nothing was started."
         )
     return servers
-
-
-def _hand_over(command: str, arguments: Sequence[str]) -> None:
-    """Go on as ``command`` in this process."""
-    [found] = entry_points(group="console_scripts", name=command)
-    sys.argv = [command, *arguments]
-    found.load()()

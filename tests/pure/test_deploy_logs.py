@@ -217,3 +217,11 @@ def test_the_panels_of_lines_select_by_labels_only():
     assert {name for one in selectors for name in re.findall(r"(\w+)=", one)} <= _LABELS
     [source] = load(ROOT / "deploy/grafana/provisioning/datasources/loki.yml")["datasources"]
     assert (source["type"], source["isDefault"]) == ("loki", False)
+
+
+def test_every_service_of_compose_has_its_label() -> None:
+    services = set(yaml.safe_load((FOLDER.parent / "compose.yaml").read_text())["services"])
+    known = set(re.findall(r'\["([\w-]+)"\] = true', (FOLDER / "lines.lua").read_text()))
+    # Code servers name themselves after their code location.
+    renamed = {"code-assets": "code-lostark_assets", "code-ml": "code-lostark_ml"}
+    assert {renamed.get(name, name) for name in services} <= known
