@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test wheel-test test-deploy up-compose down-compose images test-hard lint lint-workflows format docs system-packages bench bench-report evaluate dashboards contract lock clean
+.PHONY: help env run test wheel-test test-deploy up-compose down-compose images test-hard lint lint-deploy format docs system-packages sbom audit release-files release rollout remote-rollout bench bench-report evaluate dashboards contract lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,27 @@ down-compose:  ## Stop it; data stays in its volumes (ARGS=--volumes deletes the
 images:  ## Build the images
 	@$(COMPOSE) --profile core --profile acme build
 
+rollout:  ## New images for the running containers, back to the old ones if they are bad; ARGS names a file of images
+	@deploy/rollout $(ARGS)
+
+remote-rollout:  ## The same on another machine, through AWS Systems Manager; see deploy/remote-rollout
+	@deploy/remote-rollout
+
+sbom: env  ## What each image holds, in CycloneDX, in build/sbom/
+	@mkdir -p build/sbom
+	@for image in api pipeline model; do $(BIN)/cyclonedx-py requirements deploy/docker/$$image.lock \
+	  --pyproject pyproject.toml --output-reproducible --output-file build/sbom/$$image.json || exit 1; done
+
+audit: env  ## Known vulnerabilities of what the images hold; needs the network
+	@for image in api pipeline model; do \
+	  $(BIN)/pip-audit --disable-pip --require-hashes --requirement deploy/docker/$$image.lock || exit 1; done
+
+release-files: env  ## Wheel and release notes of TAG in build/release/
+	@$(BIN)/python .ci/release_files.py "$(TAG)"
+
+release:  ## Publish them on GitHub as TAG
+	@gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file build/release/notes.md build/release/*.whl
+
 test-hard: env  ## What takes long: the kill tests at fifty points, and ten minutes of fuzzing with bounds checks
 	LOSTARK_KILLS=50 $(BIN)/python -m pytest tests/integration/test_kill_dash_nine.py
 	FUZZ_S=600 NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/build/numba $(BIN)/python -m pytest \
@@ -80,7 +101,10 @@ test-hard: env  ## What takes long: the kill tests at fifty points, and ten minu
 system-packages:  ## Debian packages that tests use: a browser with Korean fonts, Prometheus, Lua; as root or with sudo
 	.ci/install-system-packages $(ARGS)
 
-lint-workflows: env  ## Schema and security of the GitHub workflows
+lint-deploy: env  ## Workflows (schema, security), Dockerfiles and shell scripts
+	$(BIN)/hadolint deploy/docker/Dockerfile
+	$(BIN)/shellcheck .ci/run .ci/install-system-packages deploy/init deploy/rollout deploy/remote-rollout \
+	  deploy/docker/install deploy/gateway/start deploy/gateway/acme deploy/gateway/make-certificate
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/zizmor --offline --no-progress .github
@@ -123,6 +147,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(BIN)/uv  ## Renew the lock files from requirements*.in (UPGRADE=--upgrade for newest versions)
 	$(COMPILE) $(UPGRADE) requirements.in --output-file requirements.lock
 	$(COMPILE) $(UPGRADE) requirements-dev.in --output-file requirements-dev.lock
+	@for image in api pipeline model build; do \
+	  $(COMPILE) deploy/docker/$$image.in --output-file deploy/docker/$$image.lock || exit 1; done
 
 clean:  ## Remove the environment; the data in .lostark stays
 	rm -rf $(VENV) *.egg-info

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script, beside the one that CI runs
 """Write the pages of the docs site that come from code: data dictionary, API reference, the notebook."""
 
 from __future__ import annotations
