@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -21,6 +22,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for report in reports:
         name = report.nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
         figures = "\n".join(f"{what}: {figure}" for what, figure in report.user_properties)
-        table.add_row(name, report.outcome, f"{report.duration:.1f}", figures)
+        table.add_row(Text(name), report.outcome, f"{report.duration:.1f}", Text(figures))
     if reports:
         Console(width=140).print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import ssl
@@ -54,7 +55,7 @@ class Stack:
     https_port: int
     http_port: int
     password: str
-    name: str = "lostark-test"
+    name: str = f"lostark-test-{os.getpid()}"
     key: str = ""
     certificate: Path = field(default_factory=Path)
 
