@@ -8,6 +8,7 @@ writes stays text, and so does what a process prints before its logs are configu
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import logging.config
@@ -92,15 +93,17 @@ def take_over_loggers(log: Any, *, prints: bool) -> None:
 
     ``prints``: also what is printed to stdout and stderr.
     """
-    import coloredlogs  # noqa: PLC0415 - Dagster's, and slow to import
-
     HANDLER.log = log
     if prints:
         sys.stdout, sys.stderr = _PrintedLines(1, logging.INFO), _PrintedLines(2, logging.WARNING)
     # MLflow would add its handlers when it is imported, also in the process that its server starts.
     os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
-    # Dagster's logger of runs writes each event as coloured text, also those that its own log handler writes.
-    coloredlogs.install = _write_nothing
+    # Dagster's logger of runs writes each event as coloured text, also those that its own log handler writes. The API's
+    # image has no Dagster.
+    with contextlib.suppress(ModuleNotFoundError):
+        import coloredlogs  # noqa: PLC0415 - slow to import
+
+        coloredlogs.install = _write_nothing
     logging.config.dictConfigClass = _WithoutConsole  # type: ignore[assignment]
     logging.getLogger().addHandler(HANDLER)
     for name in _INFORMATIVE:

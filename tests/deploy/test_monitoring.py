@@ -22,16 +22,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
 import pytest
 import yaml
+from filelock import FileLock
 
-from lostark_assets.settings import project_root
+from lostark_assets.settings import get_settings, project_root
+from lostark_platform.services.dagster_home import dagster_instance
 from lostark_simulator.season import SeasonConfig, generate_fights
 from lostark_simulator.upload_json import write_upload_json
 from tests.pure.test_prometheus import GENERATOR
 
 DEPLOY = project_root() / "deploy"
+LAKE_BYTES = 3 << 30
+"""More than the two gigabytes below which a disk counts as nearly full."""
 _LOSTARK = "from lostark_platform.cli.app import app; app()"
 pytestmark = [
     pytest.mark.deploy,
@@ -42,8 +47,8 @@ pytestmark = [
 ]
 
 
-def make_log() -> bytes:
-    config = SeasonConfig(encounters=1, seed=5, days=1, hits_per_player=20, dirt=False)
+def make_log(seed: int = 5) -> bytes:
+    config = SeasonConfig(encounters=1, seed=seed, days=1, hits_per_player=20, dirt=False)
     [fight, *_] = generate_fights(config)
     with tempfile.TemporaryDirectory() as folder:
         return write_upload_json(Path(folder) / "fight.json", fight).read_bytes()
@@ -147,11 +152,32 @@ def webhook() -> Iterator[Webhook]:
 
 
 @pytest.fixture
-def monitored(tmp_path: Path, ports: dict[str, int], webhook: Webhook) -> Iterator[Path]:
+def lake(tmp_path: Path) -> Iterator[Path]:
+    """The folder of the lake: a file system of its own, of 3 GB, where this may be mounted."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    image = tmp_path / "lake.img"
+    with image.open("wb") as file:
+        file.truncate(LAKE_BYTES)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+    mounted = subprocess.run(["mount", "-o", "loop", image, folder], check=False, capture_output=True)
+    if mounted.returncode:
+        yield folder
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def monitored(tmp_path: Path, lake: Path, ports: dict[str, int], webhook: Webhook) -> Iterator[Path]:
     """A platform with a source that nothing listens at, and what watches it; the data folder."""
     home, targets = tmp_path / "home", {name: ports[name] for name in ("api", "platform", "prometheus")}
     env = {
         "LOSTARK_HOME": str(home),
+        "LOSTARK_LAKE_URL": str(lake),
+        "LOSTARK_ALERT_WAITING_S": "5",
         "LOSTARK_BATTLE_LOG_URLS": f"nothing=http://127.0.0.1:{free_port()}",
         "LOSTARK_API_PORT": str(ports["api"]),
         "LOSTARK_METRICS_PORT": str(ports["platform"]),
@@ -184,6 +210,15 @@ def monitored(tmp_path: Path, ports: dict[str, int], webhook: Webhook) -> Iterat
             running(prometheus, tmp_path / "prometheus.log"),
         ):
             yield home
+
+
+def upload(ports: dict[str, int], seed: int) -> Callable[[], bool]:
+    """Post a log; the returned function tells whether its fight is published."""
+    api = f"http://127.0.0.1:{ports['api']}/v1/battle-logs"
+    sent = httpx.post(f"{api}?name={seed}.json", content=make_log(seed), trust_env=False, timeout=30)
+    assert sent.status_code == 202, sent.text
+    ticket = f"{api}/tickets/{sent.json()['ticket']}"
+    return lambda: httpx.get(ticket, trust_env=False).json()["state"] == "published"
 
 
 def query(ports: dict[str, int], expression: str) -> list[dict[str, Any]]:
@@ -220,6 +255,46 @@ def test_trouble_reaches_the_webhook_and_so_does_its_end(monitored, ports, webho
     # The supervisor starts it again.
     wait_for(lambda: webhook.alerts("TargetDown", "resolved", job="platform"))
     wait_for(lambda: len(query(ports, "lostark_exporter_part_up == 1")) == 7)
+
+
+def test_a_full_disk_a_backlog_and_a_failing_check_are_reported_and_end(
+    monitored, lake, ports, webhook
+) -> None:
+    settings = get_settings(home=monitored)
+    wait_for(upload(ports, 5))
+
+    # Another writer holds the lock of the uploads, and hangs.
+    with FileLock(lake / ".locks/raw_battle_logs-uploads.lock"):
+        waiting = upload(ports, 6)
+        wait_for(lambda: webhook.alerts("FallingBehind", "firing"), 180)
+        assert not waiting()
+    wait_for(waiting)
+    wait_for(lambda: webhook.alerts("FallingBehind", "resolved"), 180)
+
+    key = {"asset_key": dg.AssetKey("core_encounters"), "check_name": "contract_holds"}
+    with dagster_instance(settings) as instance:
+        for passed, status in ((False, "firing"), (True, "resolved")):
+            instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    passed=passed, severity=dg.AssetCheckSeverity.ERROR, metadata={}, **key
+                )
+            )
+            wait_for(lambda status=status: webhook.alerts("AssetCheckFails", status, check="contract_holds"))
+
+    if not os.path.ismount(lake):
+        pytest.skip("a file system can't be mounted here: the full disk was not tried")
+    filling = lake / "filling"
+    subprocess.run(["fallocate", "--length", str(shutil.disk_usage(lake).free - 8192), filling], check=True)
+    late = upload(ports, 7)
+    wait_for(lambda: webhook.alerts("DiskNearlyFull", "firing"))
+    events = monitored / "logs/events.jsonl"
+    wait_for(lambda: "No space left on device" in events.read_text())
+    # What is published already is still served, and the upload is kept.
+    assert httpx.get(f"http://127.0.0.1:{ports['api']}/v1/fights", trust_env=False).json()["fights"]
+    assert not late()
+    filling.unlink()
+    wait_for(lambda: webhook.alerts("DiskNearlyFull", "resolved"))
+    wait_for(late, 600)
 
 
 def test_every_panel_of_every_dashboard_has_data(monitored, ports) -> None:
