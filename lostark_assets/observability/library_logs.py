@@ -98,8 +98,8 @@ def take_over_loggers(log: Any, *, prints: bool) -> None:
         sys.stdout, sys.stderr = _PrintedLines(1, logging.INFO), _PrintedLines(2, logging.WARNING)
     # MLflow would add its handlers when it is imported, also in the process that its server starts.
     os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
-    # Dagster's logger of runs writes each event as coloured text, also those that its own log handler writes. The API's
-    # image has no Dagster.
+    # Dagster's logger of runs writes each event as coloured text, also those that its own log handler writes.
+    # The API's image has no Dagster.
     with contextlib.suppress(ModuleNotFoundError):
         import coloredlogs  # noqa: PLC0415 - slow to import
 
