@@ -76,6 +76,17 @@ def tracking_uri(settings: Settings, databases: Databases) -> str | None:
     return databases.mlflow
 
 
+def configured_databases(settings: Settings) -> dict[str, str]:
+    """Address of each database that the settings name, by variable."""
+    urls = {
+        "DAGSTER_POSTGRES_URL": settings.dagster_postgres_url,
+        "POSTGRES_URL": settings.postgres_url,
+        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+    }
+    found = {f"{PREFIX}{name}": url.get_secret_value() for name, url in urls.items() if url is not None}
+    return {name: url for name, url in found.items() if is_database(url)}
+
+
 def build_missing_address_error() -> SettingsError:
     """What to do where there is nowhere to keep models."""
     return SettingsError(

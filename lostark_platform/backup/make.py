@@ -13,6 +13,7 @@ from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import open_lake
 from lostark_assets.settings import Settings, package_version
+from lostark_platform.backup.databases import list_databases
 from lostark_platform.backup.files import (
     CopiedFile,
     copy_file,
@@ -88,7 +89,7 @@ def _copy_state(settings: Settings, partial: Path) -> Iterator[CopiedFile]:
 def _dump_databases(settings: Settings, folder: Path) -> list[str]:
     folder.mkdir()
     with embedded_postgres(settings) as databases:
-        urls = databases.by_name()
+        urls = list_databases(settings, databases)
         for name, url in urls.items():
             dump_database(url, folder / f"{name}.dump")
     return sorted(urls)

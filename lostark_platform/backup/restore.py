@@ -5,18 +5,21 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from lostark_assets.database.creation import create_database
 from lostark_assets.database.dumps import count_tables, restore_database
-from lostark_assets.database.postgres import Databases, embedded_postgres
+from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import PermanentError
 from lostark_assets.lake.tables import Lake, open_lake
 from lostark_assets.settings import Settings
+from lostark_ml.registry.mlflow_database import configured_databases
+from lostark_platform.backup.databases import list_databases
 from lostark_platform.backup.files import find_damage
 from lostark_platform.backup.manifest import DATABASES, LAKE, LANDING, MLFLOW, STATE, Manifest, read_manifest
 from lostark_platform.config import RESTORING_FILE
 from lostark_platform.terminal import Say
 
-_HARMLESS = {"logs", "postgres", "postgres.lock", "postgres.users", "up.lock"}
-"""What an unused data folder may have: the databases are checked by themselves."""
+_HARMLESS = {"logs", "numba", "postgres", "postgres.lock", "postgres.users", "up.lock"}
+"""What an unused data folder may have: caches, and the databases, which are checked by themselves."""
 _BLOCK_BYTES = 4 << 20
 
 
@@ -38,8 +41,10 @@ def restore_backup(settings: Settings, source: Path, say: Say) -> Manifest:
         )
     lake = open_lake(settings)
     _refuse_used(settings, lake, manifest)
+    for setting, url in configured_databases(settings).items():
+        create_database(url, setting)
     with embedded_postgres(settings) as databases:
-        urls = _get_urls(databases, manifest)
+        urls = _get_urls(list_databases(settings, databases), manifest)
         for url in urls.values():
             if found := count_tables(url):
                 raise PermanentError(
@@ -47,6 +52,7 @@ def restore_backup(settings: Settings, source: Path, say: Say) -> Manifest:
                     "Restore into a new LOSTARK_HOME, or name empty databases."
                 )
         marker = settings.home / RESTORING_FILE
+        settings.home.mkdir(parents=True, exist_ok=True)
         marker.write_text(str(source.absolute()))
         for name, url in urls.items():
             say(f"restoring the database {name}")
@@ -72,7 +78,8 @@ def restore_backup(settings: Settings, source: Path, say: Say) -> Manifest:
 
 def _refuse_used(settings: Settings, lake: Lake, manifest: Manifest) -> None:
     home = settings.home
-    used = sorted(path.name for path in home.iterdir() if path.name not in _HARMLESS) if home.exists() else []
+    names = home.iterdir() if home.exists() else ()
+    used = sorted(path.name for path in names if path.name not in _HARMLESS and not _is_empty(path))
     used += [f"the table {name}" for name in manifest.tables if lake.version(name) is not None]
     if used:
         raise PermanentError(
@@ -81,8 +88,13 @@ def _refuse_used(settings: Settings, lake: Lake, manifest: Manifest) -> None:
         )
 
 
-def _get_urls(databases: Databases, manifest: Manifest) -> dict[str, str]:
-    found = {name: url for name, url in databases.by_name().items() if name in manifest.databases}
+def _is_empty(path: Path) -> bool:
+    """A volume may be mounted at a folder."""
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _get_urls(urls: dict[str, str], manifest: Manifest) -> dict[str, str]:
+    found = {name: url for name, url in urls.items() if name in manifest.databases}
     if missing := sorted(set(manifest.databases) - set(found)):
         raise PermanentError(
             f"expected a database for {', '.join(missing)}, found none in the settings. Nothing was "

