@@ -592,7 +592,6 @@ def test_a_backup_brings_fights_keys_and_runs_back_into_new_volumes(stack, tmp_p
 
     stack.compose(*mounted, "restore", "/backups/one")
     volumes = {f"{stack.name}_data": "/var/lib/lostark", backups: "/backups"}
-    volumes[stack.folder / "deploy/secrets"] = "/run/secrets"
     options = [word for source, target in volumes.items() for word in ("--volume", f"{source}:{target}")]
     again = stack.engine.try_docker("run", "--rm", *options, "lostark-model:local", "restore", "/backups/one")
     assert "expected a new data folder" in again.stdout
