@@ -221,6 +221,17 @@ def upload(ports: dict[str, int], seed: int) -> Callable[[], bool]:
     return lambda: httpx.get(ticket, trust_env=False).json()["state"] == "published"
 
 
+def build_check_job(*, passed: bool) -> dg.JobDefinition:
+    """A job in which a check of the platform passes or fails."""
+
+    @dg.asset_check(asset=dg.AssetKey("core_encounters"), name="contract_holds")
+    def contract_holds() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=passed)
+
+    job = dg.define_asset_job("planted", selection=dg.AssetSelection.checks(contract_holds))
+    return dg.Definitions(asset_checks=[contract_holds], jobs=[job]).resolve_job_def("planted")
+
+
 def query(ports: dict[str, int], expression: str) -> list[dict[str, Any]]:
     url = f"http://127.0.0.1:{ports['prometheus']}/api/v1/query"
     try:
@@ -271,14 +282,9 @@ def test_a_full_disk_a_backlog_and_a_failing_check_are_reported_and_end(
     wait_for(waiting)
     wait_for(lambda: webhook.alerts("FallingBehind", "resolved"), 180)
 
-    key = {"asset_key": dg.AssetKey("core_encounters"), "check_name": "contract_holds"}
     with dagster_instance(settings) as instance:
         for passed, status in ((False, "firing"), (True, "resolved")):
-            instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(
-                    passed=passed, severity=dg.AssetCheckSeverity.ERROR, metadata={}, **key
-                )
-            )
+            build_check_job(passed=passed).execute_in_process(instance=instance)
             wait_for(lambda status=status: webhook.alerts("AssetCheckFails", status, check="contract_holds"))
 
     if not os.path.ismount(lake):
