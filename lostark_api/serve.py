@@ -6,12 +6,13 @@ import argparse
 import contextlib
 import sys
 
+import psycopg
 import uvicorn
 
 from lostark_api.app import create_app
 from lostark_api.services.expected import open_champion_source
 from lostark_assets.database.postgres import marts_url
-from lostark_assets.errors import DatabaseUnavailable, LostarkError
+from lostark_assets.errors import LostarkError
 from lostark_assets.marts.migrate import require_known_revision
 from lostark_assets.observability.logs import configure_logs, redacted
 from lostark_assets.settings import Settings, get_settings
@@ -22,7 +23,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     configure_logs(settings, "api")
     with marts_url(settings) as url:
         # A database that is still starting is waited for; one of a newer version must not be read.
-        with contextlib.suppress(DatabaseUnavailable):
+        with contextlib.suppress(psycopg.OperationalError):
             require_known_revision(url)
         config = uvicorn.Config(
             create_app(settings, url=url, champions=open_champion_source(settings)),

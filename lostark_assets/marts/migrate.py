@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import create_engine, text
 
-from lostark_assets.errors import DatabaseUnavailable, PermanentError
+from lostark_assets.errors import PermanentError
 from lostark_assets.marts.tables import SCHEMA
 from lostark_assets.settings import package_version
 
@@ -19,7 +19,6 @@ REVISIONS = ("m0001", "m0002")
 """The migrations in order. Known without loading Alembic, which takes as long as a publish."""
 HEAD = REVISIONS[-1]
 _LOCK = 0x105_7A4C
-_TIMEOUT_S = 10
 
 
 def libpq_url(url: str) -> str:
@@ -43,15 +42,10 @@ def require_known_revision(url: str) -> str | None:
 
     Raises:
         PermanentError: a newer version of the platform migrated it.
-        DatabaseUnavailable: it can't be reached.
+        psycopg.OperationalError: it can't be reached.
     """
-    try:
-        with psycopg.connect(libpq_url(url), connect_timeout=_TIMEOUT_S) as connection:
-            found = read_revision(connection)
-    except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(
-            f"The marts' database can't be reached: {' '.join(str(error).split())}. Nothing was changed."
-        ) from error
+    with psycopg.connect(libpq_url(url)) as connection:
+        found = read_revision(connection)
     if found is None or found in REVISIONS:
         return found
     raise PermanentError(

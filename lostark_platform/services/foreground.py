@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import psycopg
 import yaml
 
 from lostark_assets.database.postgres import embedded_postgres
@@ -75,7 +76,12 @@ def _prepare(settings: Settings) -> Path:
     require_databases(settings)
     with embedded_postgres(settings) as databases:
         os.environ.update(prepare_dagster_home(settings, databases))
-        revision = require_known_revision(databases.lostark)
+        try:
+            revision = require_known_revision(databases.lostark)
+        except psycopg.OperationalError as error:
+            raise TransientError(
+                f"The marts' database can't be reached: {' '.join(str(error).split())}. Nothing was started."
+            ) from error
     if revision is None:
         raise TransientError(
             "The marts' database: expected its tables, found none. Nothing was started. Run "
