@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -24,6 +25,15 @@ from lostark_platform.cli.app import app
 from lostark_platform.healthcheck import is_healthy
 from lostark_platform.services import foreground
 from lostark_platform.services.migrations import migrate as migrate_all
+
+
+@pytest.fixture(autouse=True)
+def environment_is_kept() -> Iterator[None]:
+    """A service sets variables for its own process, which here is that of all tests."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")
