@@ -127,7 +127,8 @@ def test_the_champion_predicts_known_builds_and_refuses_the_rest(client, players
 
 def post_builds(client, body, **headers):
     """The answer to a body, on the short way and on the long one, that a type with a parameter takes."""
-    said = {"Content-Type": "application/json", **headers}
+    # One id for both, which the responses hold.
+    said = {"Content-Type": "application/json", "X-Request-ID": "the-same", **headers}
     short = client.request("POST", "/v1/expected-dps", content=body, headers=said)
     long = client.request(
         "POST", "/v1/expected-dps", content=body, headers={**said, "Content-Type": "application/json; v=1"}
