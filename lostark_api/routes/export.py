@@ -80,7 +80,7 @@ def _as_csv(column: pa.ChunkedArray) -> pa.ChunkedArray:
         texts = [None if one is None else ";".join(map(str, one)) for one in column.to_pylist()]
         column = pa.chunked_array([pa.array(texts, pa.string())])
     elif pa.types.is_timestamp(kind):
-        return pc.strftime(pc.cast(column, pa.timestamp("ms", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+        return pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ")
     if not pa.types.is_string(column.type):
         return column
     is_formula = pc.match_substring_regex(column, r"^[=+\-@\t\r]")

@@ -16,7 +16,7 @@ from lostark_api.queries.export import Dataset, get_mart
 from lostark_api.routes.export import _encode
 from lostark_assets.marts.tables import Mart
 
-AT = datetime(2026, 11, 30, 10, 0, 0, 123000, tzinfo=UTC)
+AT = datetime(2026, 11, 30, 10, 0, 0, 123456, tzinfo=UTC)
 MART = Mart(
     "players",
     (
@@ -44,10 +44,10 @@ def test_no_text_of_a_csv_is_taken_for_a_formula(start) -> None:
     assert tags == f"'{start}2;b"
 
 
-def test_a_csv_keeps_korean_quotes_missing_values_and_milliseconds() -> None:
+def test_a_csv_keeps_korean_quotes_missing_values_and_microseconds() -> None:
     assert read_csv(make_row('도화가 "A", B', []), make_row(None)) == [
-        ['도화가 "A", B', "", "1.5", "2026-11-30T10:00:00.123Z"],
-        ["", "", "1.5", "2026-11-30T10:00:00.123Z"],
+        ['도화가 "A", B', "", "1.5", "2026-11-30T10:00:00.123456Z"],
+        ["", "", "1.5", "2026-11-30T10:00:00.123456Z"],
     ]
 
 
@@ -62,3 +62,11 @@ def test_the_other_formats_keep_texts_as_they_are() -> None:
 def test_every_data_set_can_be_exported_without_rows(dataset) -> None:
     mart = get_mart(dataset)
     assert _encode(mart, [], "csv").decode().strip() == ",".join(f'"{name}"' for name in mart.names)
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("dataset", get_args(Dataset))
+def test_every_data_set_is_exported_in_every_format(client, dataset, kind) -> None:
+    response = client.get(f"/v1/export/{dataset}?format={kind}")
+    assert response.status_code == 200
+    assert len(response.content) > 1000
