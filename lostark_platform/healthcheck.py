@@ -11,25 +11,36 @@ import sys
 import urllib.request
 
 TIMEOUT_S = 4.0
+# A proxy of the environment does not apply to services on this machine.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 DAEMON = "daemon"
 _OLDEST_HEARTBEAT = """SELECT count(*), min(timestamp) > now() AT TIME ZONE 'utc' - interval '2 minutes'
 FROM daemon_heartbeats WHERE daemon_type IN ('SENSOR', 'QUEUED_RUN_COORDINATOR')"""
 
 
-def is_healthy(target: str) -> bool:
-    """Whether ``target`` responds."""
+def responds(url: str, timeout_s: float = 5.0) -> bool:
+    """Whether a GET request to ``url`` currently succeeds."""
     try:
-        if target == DAEMON:
-            return _daemon_works()
-        if "://" not in target:
-            host, _, port = target.rpartition(":")
-            socket.create_connection((host, int(port)), TIMEOUT_S).close()
-            return True
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(target, timeout=TIMEOUT_S) as response:
+        with DIRECT.open(url, timeout=timeout_s) as response:
             return 200 <= response.status < 300
     except (OSError, ValueError):
         return False
+
+
+def is_healthy(target: str) -> bool:
+    """Whether ``target`` responds."""
+    if target == DAEMON:
+        return _daemon_works()
+    return responds(target, TIMEOUT_S) if "://" in target else _listens(target)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), TIMEOUT_S).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _daemon_works() -> bool:

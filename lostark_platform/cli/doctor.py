@@ -42,8 +42,8 @@ from lostark_ml.registry.mlflow_database import (
     strip_password,
     tracking_uri,
 )
+from lostark_platform.healthcheck import responds
 from lostark_platform.services.dagster import DAGSTER_COMMANDS, code_locations, find_command
-from lostark_platform.services.supervisor import responds
 from lostark_platform.terminal import console
 
 Status = Literal["ok", "warning", "wrong"]

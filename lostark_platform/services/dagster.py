@@ -25,7 +25,8 @@ from lostark_assets.automation.requests import LAUNCH, PUBLISH_VERSION, launch_p
 from lostark_assets.errors import PermanentError, TransientError
 from lostark_assets.settings import Settings, local_url, project_root
 from lostark_platform.config import WORKSPACE_YAML
-from lostark_platform.services.supervisor import DIRECT, Service
+from lostark_platform.healthcheck import DIRECT
+from lostark_platform.services.supervisor import Service
 
 DAGSTER_COMMANDS = ("dagster", "dagster-webserver", "dagster-daemon")
 _CODE_SERVER_RESTARTS = 3
@@ -66,6 +67,11 @@ class CodeLocation:
     name: str
     module: str
     socket: Path
+
+    @property
+    def address(self) -> dict[str, str | int]:
+        """Where its code server listens, for a workspace file."""
+        return {"host": "localhost", "socket": str(self.socket)}
 
     def listens(self) -> bool:
         """Whether its code server takes connections."""
@@ -193,14 +199,19 @@ def code_locations(sockets: Path) -> list[CodeLocation]:
     return [CodeLocation(name, module, sockets / f"{name}.sock") for name, module in list_modules().items()]
 
 
-def write_workspace(settings: Settings, locations: list[CodeLocation]) -> Path:
-    """Write the workspace file that names the code servers to webserver and daemon."""
-    servers = [
-        {"grpc_server": {"host": "localhost", "socket": str(place.socket), "location_name": place.name}}
-        for place in locations
-    ]
+def write_workspace(settings: Settings, servers: Mapping[str, Mapping[str, str | int]]) -> Path:
+    """Write the workspace file that names the code servers to webserver and daemon.
+
+    Args:
+        settings: whose Dagster home it is written into.
+        servers: where each code server listens, by code location: host and port or socket.
+    """
+    entries = [{"grpc_server": {**address, "location_name": name}} for name, address in servers.items()]
     path = settings.dagster_home / "workspace.yaml"
-    path.write_text(yaml.safe_dump({"load_from": servers}, sort_keys=False))
+    # Webserver and daemon of a deployment may write it at once.
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(yaml.safe_dump({"load_from": entries}, sort_keys=False))
+    draft.replace(path)
     return path
 
 

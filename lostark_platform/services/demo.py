@@ -9,7 +9,8 @@ import os
 
 from lostark_assets.settings import PREFIX, Settings, project_root
 from lostark_assets.sources.configured import DEMO_SOURCE, has_sources
-from lostark_platform.services.supervisor import LOSTARK, Service, responds
+from lostark_platform.healthcheck import responds
+from lostark_platform.services.supervisor import LOSTARK, Service
 from lostark_simulator.mock_server.config import CONTROL_PREFIX, DEMO_OPEN_API_KEY, OPEN_API_PREFIX
 
 MOCK_SERVER = "mock-server"

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-import yaml
 
 from lostark_assets.database.postgres import embedded_postgres
 from lostark_assets.errors import SettingsError, TransientError
@@ -20,7 +19,7 @@ from lostark_assets.settings import PREFIX, Settings
 from lostark_ml.registry.mlflow_database import is_database
 from lostark_platform.services import code_server, mlflow
 from lostark_platform.services.console_script import run_console_script
-from lostark_platform.services.dagster import list_modules
+from lostark_platform.services.dagster import list_modules, write_workspace
 from lostark_platform.services.dagster_home import prepare_dagster_home
 from lostark_platform.services.migrations import require_databases
 
@@ -71,7 +70,7 @@ def run_mlflow(settings: Settings, path_prefix: str) -> None:
     mlflow.serve_with_artifacts(settings, backend.get_secret_value(), ADDRESS, path_prefix)
 
 
-def _prepare(settings: Settings) -> Path:
+def _prepare(settings: Settings) -> None:
     """Check settings and database, write ``dagster.yaml`` and set the variables that Dagster reads."""
     require_databases(settings)
     with embedded_postgres(settings) as databases:
@@ -87,26 +86,22 @@ def _prepare(settings: Settings) -> Path:
             "The marts' database: expected its tables, found none. Nothing was started. Run "
             "`lostark migrate`."
         )
-    return settings.dagster_home
 
 
 def _prepare_workspace(settings: Settings) -> Path:
     """The same, and a workspace file that names the code servers."""
     servers = read_code_servers(settings.code_servers)
-    path = _prepare(settings) / "workspace.yaml"
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(yaml.safe_dump({"load_from": servers}, sort_keys=False))
-    draft.replace(path)
-    return path
+    _prepare(settings)
+    return write_workspace(settings, servers)
 
 
-def read_code_servers(values: Sequence[str]) -> list[dict[str, dict[str, str | int]]]:
-    """Entries of a workspace file for ``name=host:port`` each.
+def read_code_servers(values: Sequence[str]) -> dict[str, dict[str, str | int]]:
+    """Host and port by code location, from ``name=host:port`` each.
 
     Raises:
         SettingsError: there is none, or one is written in another way.
     """
-    servers: list[dict[str, dict[str, str | int]]] = []
+    servers: dict[str, dict[str, str | int]] = {}
     for value in values:
         name, _, address = value.partition("=")
         host, _, port = address.rpartition(":")
@@ -114,7 +109,7 @@ def read_code_servers(values: Sequence[str]) -> list[dict[str, dict[str, str | i
             raise SettingsError(
                 f"{CODE_SERVERS_VARIABLE}: expected name=host:port, found {value!r}. Nothing was started."
             )
-        servers.append({"grpc_server": {"host": host, "port": int(port), "location_name": name}})
+        servers[name] = {"host": host, "port": int(port)}
     if not servers:
         raise SettingsError(
             f"{CODE_SERVERS_VARIABLE}: expected the addresses of the code servers, such as "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lostark_assets.settings import PREFIX, Settings, project_root
-from lostark_platform.services.supervisor import LOSTARK, Service, responds
+from lostark_platform.healthcheck import responds
+from lostark_platform.services.supervisor import LOSTARK, Service
 
 METRICS = "metrics"
 

@@ -12,7 +12,6 @@ from lostark_assets.marts.migrate import migrate as migrate_marts
 from lostark_assets.settings import PREFIX, Settings
 from lostark_ml.registry.mlflow_database import (
     configured_databases,
-    is_database,
     prepare_database,
     strip_password,
 )
@@ -48,19 +47,18 @@ def migrate(settings: Settings, say: Say) -> None:
         PermanentError: it refuses, or a database was migrated by a newer version of the platform.
     """
     require_databases(settings)
-    for setting, url in configured_databases(settings).items():
+    databases = configured_databases(settings)
+    for setting, url in databases.items():
         if create_database(url, setting):
             say(f"created the database {strip_password(url)}")
     with dagster_instance(settings) as instance:
         _upgrade_dagster(instance)
     say("Dagster's tables are up to date")
-    marts = settings.postgres_url
-    assert marts is not None
-    migrate_marts(marts.get_secret_value())
+    migrate_marts(databases[f"{PREFIX}POSTGRES_URL"])
     say("the marts are up to date")
-    registry = settings.mlflow_tracking_uri
-    if registry is not None and is_database(registry.get_secret_value()):
-        prepare_database(registry.get_secret_value(), settings.mlflow_artifacts_dir, upgrade=True)
+    registry = databases.get(f"{PREFIX}MLFLOW_TRACKING_URI")
+    if registry is not None:
+        prepare_database(registry, settings.mlflow_artifacts_dir, upgrade=True)
         say("MLflow's tables are up to date")
 
 

@@ -13,8 +13,9 @@ import sys
 from lostark_assets.settings import PREFIX, Settings, get_settings, local_url, project_root
 from lostark_ml.registry.mlflow_database import MLFLOW_VARIABLES, prepare_database
 from lostark_platform.config import UVICORN_LOGS_YAML
+from lostark_platform.healthcheck import responds
 from lostark_platform.services.console_script import name_service, run_console_script
-from lostark_platform.services.supervisor import Service, responds
+from lostark_platform.services.supervisor import Service
 
 MLFLOW = "mlflow"
 _BACKEND, _ROOT = "MLFLOW_BACKEND_STORE_URI", "MLFLOW_DEFAULT_ARTIFACT_ROOT"

@@ -13,8 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from types import FrameType
 import psutil
 
 from lostark_platform.config import SERVICES_FILE
+from lostark_platform.healthcheck import responds
 from lostark_platform.processes import find_process
 
 Say = Callable[[str], None]
@@ -38,8 +37,6 @@ _STABLE_AFTER_S = 300.0
 """Uptime after which the earlier deaths of an expendable service no longer count."""
 LOSTARK = (sys.executable, "-c", "from lostark_platform.cli.app import app; app()")
 """The command line as a child process; ``lostark`` is not on the path where no environment is active."""
-# A proxy of the environment does not apply to services on this machine.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -65,15 +62,6 @@ class Service:
 
 class _Stop(BaseException):
     """Raised in the main thread by a stop signal or the death of a service; not for ``except Exception``."""
-
-
-def responds(url: str) -> bool:
-    """Whether a GET request to ``url`` currently succeeds."""
-    try:
-        with DIRECT.open(url, timeout=5) as response:
-            return 200 <= response.status < 300
-    except (OSError, urllib.error.URLError, ValueError):
-        return False
 
 
 def _is_ready(service: Service) -> bool:

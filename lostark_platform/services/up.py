@@ -88,7 +88,7 @@ def up(settings: Settings, report_data: ReportData | None = None, console: Conso
                 variables |= demo_variables(settings, demo_port)
                 extra.append(mock_server_service(settings, demo_port))
             locations = code_locations(sockets)
-            workspace = write_workspace(settings, locations)
+            workspace = write_workspace(settings, {place.name: place.address for place in locations})
             extra.append(metrics_service(settings, variables))
             services = [*extra, *dagster_services(ui, variables, locations, workspace)]
             mlflow = tracking_uri(settings, databases)

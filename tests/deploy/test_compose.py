@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ import yaml
 
 from lostark_assets.settings import project_root
 from tests.deploy.engine import Engine, compose_command, is_available, run, running_engine
-from tests.deploy.test_monitoring import free_port
+from tests.deploy.waiting import free_port, wait_for
 
 pytestmark = [
     pytest.mark.deploy,
@@ -38,14 +38,6 @@ NOT_HERE = {"grafana", "loki", "fluent-bit"}
 """No image of them can be made where none can be pulled."""
 MAX_API_BYTES = 1_150_000_000
 """Over its base; the goal is 600 MB, see docs/decisions/0035."""
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 120.0, every_s: float = 1.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
-        time.sleep(every_s)
-    return found
 
 
 @dataclass

@@ -32,6 +32,8 @@ from websockets.sync.client import connect
 from lostark_api.http.problems import problem_response
 from lostark_assets.contracts.battle_log_api import PROBLEM_TYPE
 from lostark_assets.settings import project_root
+from tests.deploy import waiting
+from tests.deploy.waiting import free_port
 
 GATEWAY = project_root() / "deploy/gateway"
 BACKEND = Path(__file__).with_name("gateway_backend.py")
@@ -47,18 +49,8 @@ pytestmark = [
 ]
 
 
-def free_port(address: str = "127.0.0.1") -> int:
-    with socket.socket() as opened:
-        opened.bind((address, 0))
-        return opened.getsockname()[1]
-
-
 def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
+    return waiting.wait_for(condition, seconds, every_s=0.05)
 
 
 @contextmanager

@@ -10,12 +10,10 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +30,7 @@ from lostark_assets.settings import get_settings, project_root
 from lostark_platform.services.dagster_home import dagster_instance
 from lostark_simulator.season import SeasonConfig, generate_fights
 from lostark_simulator.upload_json import write_upload_json
+from tests.deploy.waiting import free_port, wait_for
 from tests.pure.test_prometheus import GENERATOR
 
 DEPLOY = project_root() / "deploy"
@@ -52,20 +51,6 @@ def make_log(seed: int = 5) -> bytes:
     [fight, *_] = generate_fights(config)
     with tempfile.TemporaryDirectory() as folder:
         return write_upload_json(Path(folder) / "fight.json", fight).read_bytes()
-
-
-def free_port() -> int:
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return opened.getsockname()[1]
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-    return found
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 from pydantic import SecretStr
 from sqlalchemy import make_url
 from typer.testing import CliRunner
@@ -24,6 +25,7 @@ from lostark_assets.settings import Settings, get_settings
 from lostark_platform.cli.app import app
 from lostark_platform.healthcheck import is_healthy
 from lostark_platform.services import foreground
+from lostark_platform.services.dagster import write_workspace
 from lostark_platform.services.migrations import migrate as migrate_all
 
 
@@ -43,7 +45,7 @@ def server(tmp_path_factory) -> Iterator[str]:
         yield databases.lostark
 
 
-def settings_of(server: str, home: Path, suffix: str, **others: object) -> Settings:
+def build_settings(server: str, home: Path, suffix: str, **others: object) -> Settings:
     urls = {
         name: make_url(server).set(database=f"{name}_{suffix}").render_as_string(hide_password=False)
         for name in ("dagster", "marts", "registry")
@@ -62,13 +64,13 @@ def execute(url: str, statement: str) -> list[tuple]:
 
 @pytest.fixture(scope="module")
 def migrated(server, tmp_path_factory) -> Settings:
-    settings = settings_of(server, tmp_path_factory.mktemp("migrated"), "ready")
+    settings = build_settings(server, tmp_path_factory.mktemp("migrated"), "ready")
     migrate_all(settings, lambda _: None)
     return settings
 
 
 def test_migrate_creates_databases_and_tables_and_does_nothing_the_second_time(server, tmp_path) -> None:
-    settings, said = settings_of(server, tmp_path, "Über-1"), []
+    settings, said = build_settings(server, tmp_path, "Über-1"), []
     migrate_all(settings, said.append)
     assert sum(line.startswith("created the database") for line in said) == 3
     for url, table in (
@@ -136,7 +138,7 @@ def test_known_revisions_are_those_of_the_migrations() -> None:
 
 
 def test_a_service_does_not_start_on_a_database_without_tables(server, tmp_path) -> None:
-    settings = settings_of(server, tmp_path, "empty")
+    settings = build_settings(server, tmp_path, "empty")
     for url in (settings.dagster_postgres_url, settings.postgres_url):
         execute(server, f"CREATE DATABASE {make_url(url.get_secret_value()).database}")
     with pytest.raises(TransientError, match="expected its tables, found none"):
@@ -152,8 +154,11 @@ def test_addresses_of_code_servers_are_checked(value) -> None:
         foreground.read_code_servers([value] if value else [])
 
 
-def test_addresses_of_code_servers_become_a_workspace() -> None:
-    assert foreground.read_code_servers(["a=host:1", "b=10.0.0.1:2"]) == [
+def test_addresses_of_code_servers_become_a_workspace(tmp_path) -> None:
+    servers = foreground.read_code_servers(["a=host:1", "b=10.0.0.1:2"])
+    settings = get_settings(home=tmp_path)
+    settings.dagster_home.mkdir()
+    assert yaml.safe_load(write_workspace(settings, servers).read_text())["load_from"] == [
         {"grpc_server": {"host": "host", "port": 1, "location_name": "a"}},
         {"grpc_server": {"host": "10.0.0.1", "port": 2, "location_name": "b"}},
     ]

@@ -101,7 +101,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Platform:
         sockets = short_private_dir(f"lostark-logs-{os.getpid()}")
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
         locations = code_locations(sockets)
-        workspace = write_workspace(settings, locations)
+        workspace = write_workspace(settings, {place.name: place.address for place in locations})
         services = [
             *dagster_services(ui, variables, locations, workspace),
             api_service(settings, variables | {"LOSTARK_DAGSTER_URL": ui.url}),

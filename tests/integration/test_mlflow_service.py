@@ -29,9 +29,9 @@ from lostark_ml.registry.mlflow_database import (
     tracking_uri,
 )
 from lostark_ml.registry.model_registry import ModelRegistry, Submission, open_registry
+from lostark_platform.healthcheck import responds
 from lostark_platform.services.dagster_home import prepare_dagster_home
 from lostark_platform.services.mlflow import mlflow_service, models_page
-from lostark_platform.services.supervisor import responds
 
 PATIENCE_S = 180
 POSTGRES = "postgresql://me:secret@db/x"
